@@ -1,0 +1,7 @@
+"""Configuration-driven multi-task learning in PyTorch."""
+
+from mtl_cli.torchvision_guard import install as _install_torchvision_guard
+
+__version__ = "0.1.0"
+
+_install_torchvision_guard()

@@ -1,0 +1,139 @@
+"""What a backbone is: a stem per dataset, then named stages; and the factory that sharing modes copy stages from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.batch import Inputs, InputSpec
+from mtl_cli.errors import nearest
+from mtl_cli.features import Features, FeatureSpec, run_stage
+from mtl_cli.layers import initialise
+from mtl_cli.seeding import derive
+
+
+class Backbone(ABC):
+    """A recipe for stages, built with the arguments of its YAML.
+
+    Stages are plain modules, tensor to tensor (see `mtl_cli.features.run_stage`). Stage 0 is the stem, one a dataset,
+    which brings the datasets' inputs to one common spec; the others are numbered from 1 and named.
+    """
+
+    init: str = "default"
+
+    @abstractmethod
+    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return the spec that every dataset's stem produces.
+
+        Raises:
+            ValueError: a dataset's inputs are of a kind that this backbone cannot take.
+        """
+
+    @abstractmethod
+    def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
+        """Return a module from one dataset's input values to the common input."""
+
+    @abstractmethod
+    def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
+        """Return a builder for each stage, in order, by name."""
+
+
+class Stems(nn.Module):
+    """Stage 0: brings each dataset's inputs to the common spec, with a stem of its own."""
+
+    def __init__(self, stems: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.stems = nn.ModuleDict(stems)
+
+    def forward(self, inputs: Inputs) -> Features | Tensor:
+        """Return the common input, [B, ...], of the dataset that `inputs` names."""
+        return self.stems[inputs.dataset](inputs.values)
+
+
+class BackboneFactory:
+    """Makes fresh copies of a backbone's stages; the argument that every sharing mode gets.
+
+    `specs[k]` is the spec of the features after stage k, from one dry run on real examples: `specs[0]` is what the stem
+    gives, `specs[-1]` what the backbone gives. `names` are the stages' names; names[0] is "stem".
+    """
+
+    def __init__(self, backbone: Backbone, examples: Mapping[str, Inputs], inputs: Mapping[str, InputSpec],
+                 dataset_of: Mapping[str, str], seed: int) -> None:  # fmt: skip
+        self._backbone, self._inputs, self._seed = backbone, dict(inputs), seed
+        self.dataset_of = dict(dataset_of)
+        self._common = backbone.common_input(inputs)
+        self._builders = backbone.stages(self._common)
+        self.names = ["stem", *self._builders]
+        self.specs = self._dry_run(examples)
+
+    @property
+    def num_stages(self) -> int:
+        """Number of stages after the stem."""
+        return len(self._builders)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Every task of the run."""
+        return list(self.dataset_of)
+
+    def __call__(
+        self, copy: str = "0", start: int = 0, stop: int | None = None, tasks: Sequence[str] | None = None
+    ) -> nn.Sequential:
+        """Return stages `start` … `stop` (inclusive; the last by default) of the copy named `copy`.
+
+        Each stage is seeded by `backbone/<copy>/<stage>`, so that it is the same whichever stages are built with it.
+        `tasks` restricts the stem to the datasets of these tasks. Stage 0 is the stem.
+        """
+        stop = self.num_stages if stop is None else stop
+        return nn.Sequential(*[self._stage(copy, index, tasks) for index in range(start, stop + 1)])
+
+    def stage_index(self, stage: int | str) -> int:
+        """Return the number of a stage given by number (1 = after the first) or by name.
+
+        Raises:
+            ValueError: the backbone has no such stage.
+        """
+        known = ", ".join(f"{index}={name}" for index, name in enumerate(self.names) if index)
+        if isinstance(stage, str) and stage in self.names[1:]:
+            return self.names.index(stage)
+        if isinstance(stage, int) and 1 <= stage <= self.num_stages:
+            return stage
+        hint = nearest(stage, self.names[1:]) if isinstance(stage, str) else ""
+        raise ValueError(f"The backbone has no stage '{stage}'.{hint} Its stages: {known}.")
+
+    def _stage(self, copy: str, index: int, tasks: Sequence[str] | None) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive(self._seed, f"backbone/{copy}/{self.names[index]}"))
+            if index > 0:
+                module = self._builders[self.names[index]]()
+                initialise(module, self._backbone.init)
+                return module
+            datasets = {self.dataset_of[task] for task in (self.tasks if tasks is None else tasks)}
+            stems: dict[str, nn.Module] = {}
+            for dataset in self._inputs:
+                torch.default_generator.manual_seed(derive(self._seed, f"backbone/{copy}/stem/{dataset}"))
+                if dataset in datasets:
+                    stems[dataset] = self._backbone.stem(self._inputs[dataset], self._common)
+            return Stems(stems)
+
+    def _dry_run(self, examples: Mapping[str, Inputs]) -> list[FeatureSpec]:
+        stages = self().eval()
+        runs = []
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for inputs in examples.values():
+                x: Inputs | Features = inputs
+                specs = []
+                for name, stage in zip(self.names, stages, strict=True):
+                    x = self._run_named(name, stage, x)
+                    specs.append(FeatureSpec.of(x))
+                runs.append(specs)
+        return runs[0]
+
+    @staticmethod
+    def _run_named(name: str, stage: nn.Module, x: Inputs | Features) -> Features:
+        try:
+            return run_stage(stage, x)
+        except RuntimeError as error:
+            shape = "the input" if isinstance(x, Inputs) else f"features {tuple(x.values.shape)}"
+            raise ValueError(f"Stage '{name}' of the backbone cannot take {shape}: {error}") from error

@@ -1,0 +1,59 @@
+"""A multi-layer perceptron on vectors or flattened images."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor, nn
+
+from mtl_cli.backbones.base import Backbone
+from mtl_cli.batch import InputSpec
+from mtl_cli.layers import activation, checked_dropout
+
+
+class MLP(Backbone):
+    """Stages dense1 … denseN: linear – activation – dropout.
+
+    Datasets of different input sizes share it through a linear stem a dataset, to the first hidden width.
+    """
+
+    def __init__(self, hidden: Sequence[int], dropout: float, activation: str, init: str) -> None:
+        if not hidden or min(hidden) < 1:
+            raise ValueError(f"backbone.hidden is {list(hidden)}; give at least one width ≥ 1.")
+        self.hidden, self.dropout = list(hidden), checked_dropout(dropout)
+        self.activation, self.init = activation, init
+
+    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return the flattened input where all datasets agree, else a vector of the first hidden width.
+
+        Raises:
+            ValueError: a dataset's inputs are neither vectors nor images.
+        """
+        for dataset, spec in inputs.items():
+            if spec.kind not in ("vector", "image"):
+                raise ValueError(f"backbone=mlp takes vectors or images; dataset '{dataset}' has {spec.kind} inputs.")
+        sizes = {math.prod(spec.shape) for spec in inputs.values()}
+        return InputSpec("vector", (sizes.pop() if len(sizes) == 1 else self.hidden[0],))
+
+    def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
+        """Return a flattening stem, with a linear layer where the sizes differ."""
+        size = math.prod(inputs.shape)
+        return Flat() if (size,) == common.shape else nn.Sequential(Flat(), nn.Linear(size, common.shape[0]))
+
+    def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
+        """Return the stages; vectors [B, hidden[i]]."""
+
+        def dense(fan_in: int, out: int) -> Callable[[], nn.Module]:
+            return lambda: nn.Sequential(
+                nn.Linear(fan_in, out), activation(self.activation), nn.Dropout(self.dropout)
+            )
+
+        widths = [common.shape[0], *self.hidden]
+        return {f"dense{i + 1}": dense(widths[i], widths[i + 1]) for i in range(len(self.hidden))}
+
+
+class Flat(nn.Module):
+    """Flattens all but the batch."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return values [B, D]."""
+        return values.flatten(1)

@@ -1,0 +1,1 @@
+"""One dataset or format a file."""

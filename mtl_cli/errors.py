@@ -1,0 +1,28 @@
+"""Errors that end in a short message, and the search for the nearest valid name."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+EXIT_DONE, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+EXIT_CTRL_C, EXIT_SIGTERM, EXIT_SIGUSR1 = 130, 143, 138
+
+
+class UserError(ValueError):
+    """Something a user can mend: a config, a file, a checkpoint. Ends with exit code 2 and no traceback.
+
+    `problems` are messages of a line or a few; all that could be found are reported together.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class RunFailure(RuntimeError):
+    """A run that had started and cannot go on (a loss that is not finite, a full disk). Ends with exit code 1."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ' Did you mean …?' for the nearest of `known` names, or an empty string where none is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""

@@ -1,0 +1,1 @@
+"""One learning schedule a file."""

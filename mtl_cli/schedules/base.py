@@ -1,0 +1,51 @@
+"""What a schedule is: which tasks take part in a step, as a pure function of the step's number."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+LENGTHS = ("longest", "shortest", "sum")
+
+
+class Schedule(ABC):
+    """A schedule, built with the arguments of its YAML plus what follows the asterisk.
+
+    Args:
+        epoch_length: "longest", "shortest" or "sum" of the datasets' passes, or a number of optimizer steps.
+        steps_per_pass: optimizer steps that one pass over a dataset takes, by dataset.
+        sizes: training samples, by dataset.
+        dataset_of: the dataset of each trained task, in the fixed order of tasks.
+        seed: seed of the run.
+    """
+
+    gives_all_tasks: ClassVar[bool] = False
+    """Whether every step has every task."""
+
+    def __init__(
+        self,
+        epoch_length: str | int,
+        *,
+        steps_per_pass: Mapping[str, int],
+        sizes: Mapping[str, int],
+        dataset_of: Mapping[str, str],
+        seed: int,
+    ) -> None:
+        self.steps_per_pass, self.sizes, self.dataset_of, self.seed = steps_per_pass, sizes, dataset_of, seed
+        self.steps_per_epoch = epoch_steps(epoch_length, steps_per_pass)
+
+    @abstractmethod
+    def tasks(self, step: int) -> tuple[str, ...]:
+        """Return the tasks of optimizer step `step` (from 0), in the fixed order of tasks."""
+
+
+def epoch_steps(length: str | int, steps_per_pass: Mapping[str, int]) -> int:
+    """Return the optimizer steps of an epoch.
+
+    Raises:
+        ValueError: `length` is none of the known words and no positive number.
+    """
+    if isinstance(length, str) and length in LENGTHS:
+        return {"longest": max, "shortest": min, "sum": sum}[length](steps_per_pass.values())
+    if isinstance(length, int) and length > 0:
+        return length
+    raise ValueError(f"schedule.epoch_length is {length!r}; it is one of {', '.join(LENGTHS)} or a number of steps ≥ 1.")

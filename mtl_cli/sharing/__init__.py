@@ -1,0 +1,1 @@
+"""One sharing mode a file."""

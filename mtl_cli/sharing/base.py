@@ -1,0 +1,41 @@
+"""What a sharing mode is: which computation the tasks have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from mtl_cli.batch import Inputs
+from mtl_cli.features import Features, FeatureSpec
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Features by task; `boundary`, where shared computation hands over to the tasks; a penalty on this batch."""
+
+    features: dict[str, Features]
+    boundary: list[Tensor] = field(default_factory=list)
+    penalty: Tensor | None = None
+
+
+class Sharing(nn.Module, ABC):
+    """A sharing mode, built with the arguments of its YAML plus `backbone` (a BackboneFactory) and `tasks` (all names).
+
+    `specs` gives the features' spec per task, for its head. No module runs whose output reaches no task in the batch.
+    """
+
+    specs: dict[str, FeatureSpec]
+    has_boundary: bool = False
+    """Whether `forward` can name the tensors where shared computation hands over to the tasks."""
+
+    @abstractmethod
+    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
+        """Return features of the given tasks, which all belong to the dataset of `inputs`.
+
+        With `boundary`, `Shared.boundary` holds the tensors (as `alias`es) where shared computation hands over.
+        """
+
+    def regularizer(self) -> Tensor | None:
+        """Return a scalar that depends on parameters only, added once a step; None where there is none."""
+        return None

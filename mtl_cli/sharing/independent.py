@@ -1,0 +1,23 @@
+"""Each task alone: the baseline that sharing is compared with."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.batch import Inputs
+from mtl_cli.features import run_stages
+from mtl_cli.sharing.base import Shared, Sharing
+
+
+class Independent(Sharing):
+    """A backbone a task, seeded by the task's name: side by side in one run, yet nothing in common."""
+
+    def __init__(self, *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
+        super().__init__()
+        self.trunks = nn.ModuleDict({task: backbone(task, tasks=[task]) for task in tasks})
+        self.specs = {task: backbone.specs[-1] for task in tasks}
+
+    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
+        """Return each task's features from its own backbone."""
+        return Shared({task: run_stages(self.trunks[task], inputs) for task in tasks})

@@ -1,0 +1,1 @@
+"""One weighting a file."""

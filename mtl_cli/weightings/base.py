@@ -1,0 +1,159 @@
+"""What a weighting is: how one optimizer step turns the tasks' losses into gradients."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward over one micro-batch of every dataset drawn.
+
+    `losses` (scalars, float32) hold the declared weights and the micro-batch's share of the step's labels, so that
+    their sums over the passes of a step are the losses that a weighting balances. `boundary` is filled when asked for.
+    """
+
+    losses: dict[str, Tensor]
+    boundary: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Which trained parameters are reached by several tasks (`shared`) and which by one (`specific`).
+
+    `trunk` lies below the boundary, `above` between the boundary and the losses; both cover all parameters once.
+    The four lists are in the order of `model.parameters()`.
+    """
+
+    shared: list[nn.Parameter]
+    specific: dict[str, list[nn.Parameter]]
+    trunk: list[nn.Parameter]
+    above: list[nn.Parameter]
+
+
+class Step(Protocol):
+    """What a weighting sees of one optimizer step."""
+
+    index: int
+    """Number of the step, from 0; with `seed` it seeds a method's random stream."""
+    seed: int
+    tasks: tuple[str, ...]
+    """The tasks that have a label in this step, in the fixed order of all tasks."""
+    partition: Partition
+    num_passes: int
+    """Micro-batches in this step (`trainer.accumulate`)."""
+    logging: bool
+    """Whether this step is logged: the time to `note` what is worth a record."""
+
+    def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
+        """Yield one Pass per micro-batch, lazily; use up each graph before asking for the next.
+
+        `draw` < `num_draws` picks one of the independent parts that each batch is split into.
+        """
+        ...
+
+    def losses_now(self) -> dict[str, Tensor]:
+        """Return the step's losses under the present parameters.
+
+        Without gradients, under the same dropout masks, and without a trace in BatchNorm's buffers.
+        """
+        ...
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Record a scalar under `name`, such as "conflicts"; read without a device sync, on log steps only."""
+        ...
+
+
+class Weighting(nn.Module, ABC):
+    """A weighting, built with the arguments of its YAML plus `tasks`: the names of all trained tasks, in fixed order.
+
+    What must survive a resume is a parameter, a buffer or an entry of its state. Parameters of a weighting are trained
+    in a group of their own: `lr`, no weight decay, not clipped, not averaged.
+    """
+
+    num_draws: ClassVar[int] = 1
+    """Independent parts that each batch is split into."""
+    needs_all_tasks: ClassVar[bool] = False
+    """Whether the method's state cannot live with a step in which a task is absent."""
+    scale_invariant: ClassVar[bool] = False
+    """Whether declared weights have no effect under this method, so that they are refused."""
+    needs_shared: ClassVar[bool] = False
+    """Whether there is nothing to balance without shared parameters."""
+    min_tasks: ClassVar[int] = 1
+    lr: float = 0.025
+    """Learning rate of the weighting's own parameters."""
+
+    def __init__(self, *, tasks: Sequence[str]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+
+    @property
+    def uses_boundary(self) -> bool:
+        """Whether `backward` asks the step for boundaries."""
+        return False
+
+    def present(self, tasks: Sequence[str]) -> Tensor:
+        """Return the indices [K] of `tasks` in the fixed order of all tasks [T]."""
+        return torch.tensor([self.tasks.index(task) for task in tasks])
+
+    @abstractmethod
+    def backward(self, step: Step) -> dict[str, Tensor]:
+        """Fill `.grad` of the model's and the weighting's parameters; return the weights used, by task.
+
+        The weights multiply the declared-weighted losses. They may be left out (an empty dict) on steps not logged.
+        """
+
+    def after_step(self, step: Step) -> None:
+        """Act after the optimizer's step; nothing by default."""
+
+    def after_epoch(self) -> None:
+        """Act at the end of an epoch; nothing by default."""
+
+
+class LossWeighting(Weighting):
+    """A weighting whose total loss is a function of the losses alone; heads are weighted like the trunk."""
+
+    linear: ClassVar[bool] = False
+    """Whether the weights do not depend on the losses, so that accumulation needs no pass to find them."""
+
+    @abstractmethod
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Return the total loss, a scalar: losses [K] of the present tasks, whose indices in T are `present` [K]."""
+
+    def backward(self, step: Step) -> dict[str, Tensor]:
+        """Backpropagate the total loss; with several micro-batches, through weights ∂total/∂L from the whole step."""
+        present = self.present(step.tasks)
+        if step.num_passes > 1:
+            return self._accumulate(step, present)
+        (only,) = step.passes()
+        losses = torch.stack([only.losses[task] for task in step.tasks])
+        weights = self._weights(losses, present) if step.logging else None
+        self(losses, present).backward()
+        return {} if weights is None else dict(zip(step.tasks, weights, strict=True))
+
+    def _weights(self, losses: Tensor, present: Tensor) -> Tensor:
+        leaf = losses.detach().requires_grad_()
+        return torch.autograd.grad(self(leaf, present), leaf)[0]
+
+    def _accumulate(self, step: Step, present: Tensor) -> dict[str, Tensor]:
+        if self.linear:
+            leaf = torch.ones(len(step.tasks), device=self._device(step), requires_grad=True)
+        else:
+            now = step.losses_now()
+            leaf = torch.stack([now[task] for task in step.tasks]).requires_grad_()
+        self(leaf, present).backward()  # also the gradients of the weighting's own parameters
+        assert leaf.grad is not None
+        weights = dict(zip(step.tasks, leaf.grad, strict=True))
+        for each in step.passes():
+            torch.stack([weights[task] * loss for task, loss in each.losses.items()]).sum().backward()
+        return weights
+
+    @staticmethod
+    def _device(step: Step) -> torch.device:
+        return (step.partition.trunk or step.partition.above)[0].device
+
+
