@@ -40,7 +40,7 @@ def parse_idx(file: IO[bytes], path: Path, ndim: int) -> np.ndarray:
     content = file.read(size + 1)  # one byte more than announced shows a file that is too long
     if len(content) != size:
         found = f"only {len(content)} bytes follow" if len(content) < size else "more bytes follow"
-        raise broken(path, f"its header announces {'×'.join(map(str, sizes))} = {size} bytes, {found}")
+        raise broken(path, f"its header announces {' * '.join(map(str, sizes))} = {size} bytes, {found}")
     return np.frombuffer(content, dtype=np.uint8).reshape(sizes)
 
 

@@ -43,6 +43,10 @@ class MemoryDataset:
         images = torch.addcmul(self._shift, pixels, self._scale, out=pixels)
         return Sample(images, {name: field.index_select(0, indices) for name, field in self.fields.items()})
 
+    def labels(self, field: str) -> Tensor:
+        """Return all labels of a field [N], on the host."""
+        return self.fields[field].cpu()
+
     def to(self, device: torch.device) -> "MemoryDataset":
         """Return the same rows with all tensors on `device`."""
         fields = {name: field.to(device) for name, field in self.fields.items()}

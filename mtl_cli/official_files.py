@@ -1,4 +1,4 @@
-"""The official MNIST, Fashion-MNIST, EMNIST and CIFAR-10 files: found in a folder, or downloaded through torchvision."""
+"""The official MNIST, Fashion-MNIST, EMNIST and CIFAR-10 files: found, or downloaded by torchvision."""
 
 import http.client
 import os

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, InputSpec
 from mtl_cli.data_options import checked_batch_size, official_root
-from mtl_cli.datasets.base import DataSource, Dataset
+from mtl_cli.datasets.base import Dataset, DataSource
 from mtl_cli.memory_dataset import MemoryDataset
 from mtl_cli.official_files import read_official_idx
 from mtl_cli.packaged import read_packaged
@@ -71,9 +71,9 @@ def packaged_letters() -> dict[str, Rows]:
 
 
 def draw_glyphs(packed: np.ndarray) -> Tensor:
-    """Return images uint8 [N, 1, 28, 28] of glyphs of 16×8 bits, packed [N, 16].
+    """Return images uint8 [N, 1, 28, 28] of glyphs of 16 by 8 bits, packed [N, 16].
 
-    Glyphs fill their box; they are resized to 20×14 with antialiasing and centred, as MNIST's digits are.
+    Glyphs fill their box; they are resized to 20 by 14 with antialiasing and centred, as MNIST's digits are.
     """
     bits = np.unpackbits(packed, axis=1).reshape(-1, 1, *GLYPH)
     images = torch.zeros(len(bits), 1, *IMAGE, dtype=torch.uint8)

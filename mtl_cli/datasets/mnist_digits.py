@@ -2,7 +2,7 @@
 
 from mtl_cli.batch import FieldSpec, InputSpec
 from mtl_cli.data_options import checked_batch_size, official_root
-from mtl_cli.datasets.base import DataSource, Dataset
+from mtl_cli.datasets.base import Dataset, DataSource
 from mtl_cli.digits import CLASS_NAMES, MEAN, STD, read_digits
 from mtl_cli.memory_dataset import MemoryDataset
 
