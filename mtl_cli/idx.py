@@ -21,7 +21,8 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
         UserError: the file is missing, is of another format, or is shorter or longer than its header says.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+        file: IO[bytes]
+        with gzip.GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:  # type: ignore[assignment]
             return parse_idx(file, path, ndim)
     except (OSError, EOFError, zlib.error) as error:
         raise broken(path, f"it cannot be read: {error}") from error

@@ -1,0 +1,80 @@
+"""Colour photographs of ten kinds of things: the official CIFAR-10 files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mtl_cli.batch import FieldSpec, InputSpec
+from mtl_cli.data_options import checked_batch_size, official_root
+from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.errors import UserError
+from mtl_cli.memory_dataset import MemoryDataset
+from mtl_cli.official_files import checked_rows, official_files
+from mtl_cli.plain_pickle import read_plain_pickle
+from mtl_cli.splits import Rows, hold_out
+
+SPLIT_SEED = 20090408
+"""Seed of the validation split; no option of a run moves it."""
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+"""Of the official training images' red, green and blue, on a scale where white is 1."""
+CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+IMAGE = (3, 32, 32)
+
+
+class Cifar10(DataSource):
+    """Images [3, 32, 32] with one field, `label`.
+
+    Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. A stratified tenth of the
+    official training files by a fixed seed is the validation split; the official test file is the test split.
+
+    Args:
+        source: "torchvision"; there is no packaged copy.
+        root: folder that has cifar-10-batches-py, or gets it.
+        batch_size: samples drawn a step.
+
+    Raises:
+        UserError: an option does not fit, or a file is missing or damaged.
+    """
+
+    def __init__(self, source: str, root: str | None, batch_size: int) -> None:
+        self.batch_size = checked_batch_size(batch_size)
+        folder = official_root("cifar10", source, root, sources=["torchvision"])
+        assert folder is not None, "a dataset without a packaged copy has a folder"
+        *train_files, test_file = official_files("CIFAR10", folder)
+        batches = [read_batch(path) for path in train_files]
+        images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        train, val = hold_out(checked_rows(images, labels, train_files[0].parent, len(CLASS_NAMES)), SPLIT_SEED)
+        test = checked_rows(*read_batch(test_file), test_file, len(CLASS_NAMES))
+        self.input_spec = InputSpec("image", IMAGE)
+        self.field_specs = {"label": FieldSpec("class", len(CLASS_NAMES), CLASS_NAMES)}
+        self._splits = {name: dataset(rows) for name, rows in (("train", train), ("val", val), ("test", test))}
+
+    def split(self, name: str) -> Dataset:
+        """Return the rows of "train", "val" or "test"."""
+        return self._splits[name]
+
+
+def dataset(rows: Rows) -> MemoryDataset:
+    """Return the rows as a dataset with the field `label`."""
+    return MemoryDataset(rows.images, {"label": rows.labels}, MEAN, STD)
+
+
+def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images uint8 [N, 3, 32, 32] and labels [N] of one file of CIFAR-10's Python version.
+
+    The file is a pickle; it is read as plain data (`mtl_cli.plain_pickle`), so that none of its code runs.
+
+    Raises:
+        UserError: the file is damaged or of another format.
+    """
+    try:
+        content = read_plain_pickle(path)
+        entries = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
+        images, labels = entries["data"], np.asarray(entries["labels"], dtype=np.int64)
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape != (len(labels), 3072):
+            raise ValueError(f"{len(labels)} labels do not go with its data")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{path} is no usable CIFAR-10 batch: {error}. Delete it to have it downloaded anew, or replace it."
+        ) from error
+    return images.reshape(-1, *IMAGE), labels

@@ -1,0 +1,83 @@
+"""Two overlapping digits in one image: MultiMNIST, composed from the digits in use."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtl_cli.batch import FieldSpec, InputSpec
+from mtl_cli.data_options import checked_batch_size, official_root
+from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.digits import CLASS_NAMES, read_digits
+from mtl_cli.memory_dataset import MemoryDataset
+from mtl_cli.splits import Rows
+
+PAIR_SEEDS = {"train": 20171026, "val": 20171027, "test": 20171028}
+"""Seeds of the pairs of each split; no option of a run moves them."""
+MEAN, STD = (0.1524,), (0.3001,)
+"""Of the composites of the packaged training digits, on a scale where white is 1; used for every source alike."""
+DIGIT, CANVAS = 28, 36
+
+
+class MultiMnist(DataSource):
+    """Images [1, 28, 28] of two digits with the fields `left` (top-left digit) and `right` (bottom-right digit).
+
+    Source: S. Sabour, N. Frosst, G. Hinton, "Dynamic Routing Between Capsules", NIPS 2017, for the overlapping digits
+    on a canvas of 36 by 36; O. Sener, V. Koltun, "Multi-Task Learning as Multi-Objective Optimization", NeurIPS 2018,
+    for the two tasks. The digits are overlaid by their maximum, and the canvas is resized to 28 by 28, bilinearly with
+    antialiasing.
+
+    Differs from Sabour et al. in that digits do not move at random and may be of one class, and from both in the
+    number of images: each split has as many composites as digits, and every digit of the split is once the left and
+    once the right one, never beside itself. A split is composed of its own digits only.
+
+    Args:
+        source: where the digits come from, "packaged" or "torchvision".
+        root: folder of the official MNIST files, in torchvision's layout; only with source "torchvision".
+        batch_size: samples drawn a step.
+
+    Raises:
+        UserError: an option does not fit, or a file is missing or damaged.
+    """
+
+    def __init__(self, source: str, root: str | None, batch_size: int) -> None:
+        self.batch_size = checked_batch_size(batch_size)
+        digits = read_digits(official_root("multi_mnist", source, root))
+        self.input_spec = InputSpec("image", (1, DIGIT, DIGIT))
+        self.field_specs = {side: FieldSpec("class", len(CLASS_NAMES), CLASS_NAMES) for side in ("left", "right")}
+        self._splits = {name: compose(rows, PAIR_SEEDS[name]) for name, rows in digits.items()}
+
+    def split(self, name: str) -> Dataset:
+        """Return the rows of "train", "val" or "test"."""
+        return self._splits[name]
+
+
+def compose(digits: Rows, seed: int) -> MemoryDataset:
+    """Return as many composites as there are digits."""
+    left, right = pairs(len(digits.labels), seed)
+    parts = range(0, len(left), 8192)  # the canvases of a part fit into memory as floats
+    images = [
+        overlay(digits.images[left[start : start + 8192]], digits.images[right[start : start + 8192]])
+        for start in parts
+    ]
+    fields = {"left": digits.labels[left], "right": digits.labels[right]}
+    return MemoryDataset(torch.cat(images), fields, MEAN, STD)
+
+
+def pairs(num_digits: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the rows [N] of the left and of the right digits: neighbours on one seeded ring of all digits.
+
+    The permutation is NumPy's legacy one, whose stream is frozen, so that pairs never change with a version.
+    """
+    ring = torch.from_numpy(np.random.RandomState(seed).permutation(num_digits))
+    return ring, ring.roll(-1)
+
+
+def overlay(left: Tensor, right: Tensor) -> Tensor:
+    """Return composites uint8 [N, 1, 28, 28] of left and right digits uint8 [N, 1, 28, 28]."""
+    canvas = torch.zeros(len(left), 1, CANVAS, CANVAS, dtype=torch.uint8)
+    canvas[:, :, :DIGIT, :DIGIT] = left
+    corner = canvas[:, :, CANVAS - DIGIT :, CANVAS - DIGIT :]
+    torch.maximum(corner, right, out=corner)
+    resized = F.interpolate(canvas.float(), (DIGIT, DIGIT), mode="bilinear", align_corners=False, antialias=True)
+    return resized.round().clamp(0, 255).byte()
