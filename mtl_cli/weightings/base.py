@@ -1,12 +1,14 @@
 """What a weighting is: how one optimizer step turns the tasks' losses into gradients."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from mtl_cli.seeding import derive
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,30 @@ class Step(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a run offers to its weighting; checked before the first step."""
+
+    weights: Mapping[str, float]
+    """Declared weights of the trained tasks."""
+    num_datasets: int
+    num_shared: int
+    """Trained parameters that two tasks or more reach."""
+    has_boundary: bool
+    always_all: bool
+    """Whether every task has a label in every step."""
+
+
+def require(holds: bool, name: str, value: object, rule: str, example: object) -> None:
+    """Check one hyper-parameter of a weighting.
+
+    Raises:
+        ValueError: `holds` is false.
+    """
+    if not holds:
+        raise ValueError(f"weighting.{name} must be {rule}, not {value!r}. Try weighting.{name}={example}.")
+
+
 class Weighting(nn.Module, ABC):
     """A weighting, built with the arguments of its YAML plus `tasks`: the names of all trained tasks, in fixed order.
 
@@ -90,6 +116,45 @@ class Weighting(nn.Module, ABC):
     def __init__(self, *, tasks: Sequence[str]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
+        self.at: tuple[int, ...] = (0, 0)
+        """Seed and number of the present step: with the class's name they seed `stream`."""
+
+    def stream(self, device: torch.device | str = "cpu") -> torch.Generator:
+        """Return a fresh random stream of this step: the same one however often it is asked for, on every rank."""
+        return torch.Generator(device).manual_seed(derive(*self.at, type(self).__name__))
+
+    def by_name(self, draws: Tensor) -> Tensor:
+        """Return draws [T, ...], made for the tasks in the order of their names, in the order of `tasks`.
+
+        So that what is drawn for a task does not depend on its place in the list.
+        """
+        order = sorted(self.tasks)
+        return draws[[order.index(task) for task in self.tasks]]
+
+    def problems(self, setting: "Setting") -> list[str]:
+        """Return what keeps this weighting from serving a run, each with the override that mends it."""
+        found = []
+        name = type(self).__name__
+        if len(self.tasks) < self.min_tasks:
+            found.append(f"{name} needs {self.min_tasks} tasks or more, not {len(self.tasks)}. Use weighting=fixed.")
+        if self.needs_shared and not setting.num_shared:
+            found.append(
+                f"{name} balances gradients of shared parameters, and no trained parameter is reached by two tasks. "
+                "Use weighting=fixed, or a mode that shares, such as sharing=hard."
+            )
+        if self.needs_all_tasks and not setting.always_all:
+            found.append(
+                f"{name} keeps state that needs every task in every step, and this schedule leaves tasks out. "
+                "Use schedule=joint or weighting=fixed."
+            )
+        if self.scale_invariant:
+            found += [
+                f"Under {name} declared weights have no effect, and tasks.{task}.weight={weight:g}. "
+                f"Use tasks.{task}.weight=1 or weighting=fixed."
+                for task, weight in setting.weights.items()
+                if weight != 1
+            ]
+        return found
 
     @property
     def uses_boundary(self) -> bool:
@@ -122,10 +187,17 @@ class LossWeighting(Weighting):
 
     @abstractmethod
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
-        """Return the total loss, a scalar: losses [K] of the present tasks, whose indices in T are `present` [K]."""
+        """Return the total loss, a scalar: losses [K] of the present tasks, whose indices in T are `present` [K].
+
+        Pure: it may be called twice in a step. What it draws comes from `stream`; what it learns, from `observe`.
+        """
+
+    def observe(self, losses: Tensor, present: Tensor) -> None:
+        """Take note of the step's losses [K], once a step; nothing by default."""
 
     def backward(self, step: Step) -> dict[str, Tensor]:
         """Backpropagate the total loss; with several micro-batches, through weights ∂total/∂L from the whole step."""
+        self.at = (step.seed, step.index)
         present = self.present(step.tasks)
         if step.num_passes > 1:
             return self._accumulate(step, present)
@@ -133,6 +205,7 @@ class LossWeighting(Weighting):
         losses = torch.stack([only.losses[task] for task in step.tasks])
         weights = self._weights(losses, present) if step.logging else None
         self(losses, present).backward()
+        self.observe(losses.detach(), present)
         return {} if weights is None else dict(zip(step.tasks, weights, strict=True))
 
     def _weights(self, losses: Tensor, present: Tensor) -> Tensor:
@@ -148,12 +221,14 @@ class LossWeighting(Weighting):
         self(leaf, present).backward()  # also the gradients of the weighting's own parameters
         assert leaf.grad is not None
         weights = dict(zip(step.tasks, leaf.grad, strict=True))
+        totals = {task: torch.zeros((), device=leaf.device) for task in step.tasks}
         for each in step.passes():
             torch.stack([weights[task] * loss for task, loss in each.losses.items()]).sum().backward()
+            for task, loss in each.losses.items():
+                totals[task] += loss.detach()
+        self.observe(torch.stack(list(totals.values())), present)
         return weights
 
     @staticmethod
     def _device(step: Step) -> torch.device:
         return (step.partition.trunk or step.partition.above)[0].device
-
-

@@ -1,0 +1,131 @@
+"""Small quadratic problems over K tasks, solved exactly on the CPU in float64."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.jacobian import cosines
+
+if TYPE_CHECKING:
+    from torchjd.linalg import DualConeProjector
+
+RANK_TOLERANCE = 1e-7
+"""Eigenvalues of a Gramian of normalised rows below this part of K are taken for 0: rows are float32, and their cosines
+are right to about 1e-8."""
+
+
+def nonnegative_minimizer(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return argmin over x ≥ 0 of ½xᵀ matrix x − vectorᵀx: matrix [K, K] positive semi-definite, vector [K].
+
+    Source: Lawson & Hanson, Solving Least Squares Problems, 1974, chapter 23 (NNLS), on the normal equations.
+    Differs from it: a passive set that is rank-deficient is solved in the least-norm sense, and a variable that enters
+    without becoming positive is barred until another one does, so that rounding cannot make it cycle.
+    """
+    q, c = matrix.double().cpu().numpy(), vector.double().cpu().numpy()
+    x = np.zeros(len(c))
+    passive, barred = np.zeros(len(c), bool), np.zeros(len(c), bool)
+    tolerance = 1e-12 * max(np.abs(c).max(initial=0.0), 1e-300)
+    for _ in range(10 * len(c) + 10):
+        gradient = np.where(passive | barred, -np.inf, c - q @ x)
+        entering = int(gradient.argmax())
+        if gradient[entering] <= tolerance:
+            break
+        passive[entering] = True
+        z = _solve(q, c, passive)
+        if z[entering] <= 0:
+            passive[entering], barred[entering] = False, True
+            continue
+        x, passive = _step_back(q, c, x, z, passive)
+        barred[:] = False
+    return torch.from_numpy(x)
+
+
+def _step_back(
+    q: np.ndarray, c: np.ndarray, x: np.ndarray, z: np.ndarray, passive: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move from x towards z until a variable reaches 0, which then leaves the passive set, until z is feasible."""
+    while (negative := passive & (z <= 0)).any():
+        step = (x[negative] / (x[negative] - z[negative])).min()
+        x = x + step * (z - x)
+        passive = passive & (x > 1e-15 * max(np.abs(x).max(), 1e-300)) & ~(negative & (x <= 0))
+        x = np.where(passive, x, 0.0)
+        z = _solve(q, c, passive)
+    return z, passive
+
+
+def _solve(q: np.ndarray, c: np.ndarray, passive: np.ndarray) -> np.ndarray:
+    z = np.zeros(len(c))
+    chosen = np.flatnonzero(passive)
+    z[chosen] = np.linalg.lstsq(q[np.ix_(chosen, chosen)], c[chosen], rcond=1e-13)[0]
+    return z
+
+
+def min_norm_weights(gramian: Tensor) -> Tensor:
+    """Return the convex weights [K] of the shortest vector in the convex hull of rows with this Gramian [K, K].
+
+    By substitution α = y / (norm · Σ y / norm) it is one non-negative least squares problem in the cosines, which keeps
+    its precision when norms lie far apart.
+    """
+    norms = gramian.diagonal().sqrt()
+    b = norms.min() / norms
+    b = b / torch.linalg.vector_norm(b)
+    y = nonnegative_minimizer(cosines(gramian) + torch.outer(b, b), b)
+    weights = y / norms
+    return weights / weights.sum()
+
+
+def project_onto_dual_cone(weights: Tensor, gramian: Tensor) -> Tensor:
+    """Return v ≥ weights [K] that minimises vᵀ gramian v: the projection of Σ wᵢgᵢ onto the rows' dual cone.
+
+    Source: Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", arXiv 2406.16232, Proposition 1; solved
+    in the cosines, so that it is exact for rows of any scale.
+    """
+    norms = gramian.diagonal().sqrt()
+    start = weights * norms
+    scale = start.abs().max()
+    if scale == 0:
+        return weights.clone()
+    cosine = cosines(gramian)
+    added = nonnegative_minimizer(cosine, -cosine @ (start / scale))
+    return weights + added * scale / norms
+
+
+def dual_cone_projector() -> DualConeProjector:
+    """Return the exact projection in the form that torchjd's UPGrad and DualProj take."""
+    from torchjd.linalg import DualConeProjector  # torchjd takes a second to import
+
+    class Exact(DualConeProjector):
+        def __call__(self, U: Tensor, G: Tensor) -> Tensor:
+            rows = [project_onto_dual_cone(weights, G) for weights in U.reshape(-1, len(G))]
+            return torch.stack(rows).view_as(U)
+
+    return Exact()
+
+
+def project_onto_simplex(point: Tensor) -> Tensor:
+    """Return the nearest point [K] with entries ≥ 0 that sum to 1.
+
+    Source: Held, Wolfe & Crowder, "Validation of subgradient optimization", Mathematical Programming 6, 1974.
+    """
+    ordered = point.sort(descending=True).values
+    ranks = torch.arange(1, len(point) + 1, dtype=point.dtype, device=point.device)
+    excess = (ordered.cumsum(0) - 1) / ranks
+    last = (ordered > excess).sum() - 1
+    return (point - excess[last]).clamp(min=0)
+
+
+def rank(gramian: Tensor) -> int:
+    """Return the number of independent rows: eigenvalues of the cosines [K, K] above K · RANK_TOLERANCE."""
+    values = torch.linalg.eigvalsh(cosines(gramian))
+    return int((values > RANK_TOLERANCE * len(gramian)).sum())
+
+
+def solve_cosines(gramian: Tensor, right: Tensor) -> Tensor:
+    """Return the least-norm solution [K] of cosines · x = right [K], where dependent rows count once."""
+    values, vectors = torch.linalg.eigh(cosines(gramian))
+    inverse = torch.where(values > RANK_TOLERANCE * len(gramian), 1 / values, 0)
+    return vectors @ (inverse * (vectors.T @ right))

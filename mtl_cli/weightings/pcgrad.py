@@ -1,0 +1,36 @@
+"""Projecting conflicting gradients."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mtl_cli.weightings.gradient_base import GradientWeighting
+
+
+class PCGrad(GradientWeighting):
+    """The sum of gradients, each projected onto the normal plane of every other that it conflicts with.
+
+    Source: Yu, Kumar, Gupta, Levine, Hausman & Finn, "Gradient Surgery for Multi-Task Learning", NeurIPS 2020,
+    Algorithm 1. The random order of the others is drawn per task and step from the step's own stream.
+    """
+
+    def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:
+        super().__init__(level, update_every, match_norm, tasks=tasks)
+
+    def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return weights [K]."""
+        size = len(self.tasks)
+        draws = self.by_name(self.by_name(torch.rand(size, size, generator=self.stream())).T).T  # [T, T]
+        order = draws[present][:, present].argsort(dim=1).tolist()
+        products = gramian.numpy()
+        total = torch.zeros(len(gramian), dtype=torch.float64)
+        for task, others in enumerate(order):
+            weights = torch.zeros_like(total)
+            weights[task] = 1.0
+            surgery = weights.numpy()  # the same memory
+            for other in others:
+                if other != task and (product := products[other] @ surgery) < 0:
+                    surgery[other] -= product / products[other, other]
+            total += weights
+        return total

@@ -1,0 +1,27 @@
+"""Homoscedastic uncertainty."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.weightings.base import LossWeighting, require
+
+
+class Uncertainty(LossWeighting):
+    """Σᵢ ½ exp(−sᵢ)Lᵢ + ½ sᵢ with learnt log-variances sᵢ = log σᵢ², 0 at first.
+
+    Source: Kendall, Gal & Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
+    Semantics", CVPR 2018, equation 7 in the form of section 3.2's last paragraph (s := log σ²).
+    """
+
+    def __init__(self, lr: float, *, tasks: Sequence[str]) -> None:
+        super().__init__(tasks=tasks)
+        require(lr > 0, "lr", lr, "positive", 0.025)
+        self.lr = lr
+        self.log_variances = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def forward(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Return the sum over losses [K]."""
+        log_variances = self.log_variances[present]
+        return (0.5 * torch.exp(-log_variances) * losses + 0.5 * log_variances).sum()
