@@ -64,6 +64,12 @@ class Batch:
         """Names of the tasks that have a label here."""
         return tuple(self.targets)
 
+    @property
+    def rows(self) -> int:
+        """Number of samples, labelled or not."""
+        values = self.inputs.values
+        return len(values if isinstance(values, Tensor) else next(iter(values.values())))
+
 
 def move(values: Tensor | Mapping[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:
     """Return the tensor, or each tensor of the mapping, on `device`."""

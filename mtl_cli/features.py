@@ -49,6 +49,11 @@ class FeatureSpec:
         """D: the number of channels, which is the last dimension of vectors and sequences and the first of maps."""
         return self.shape[0] if len(self.shape) == 3 else self.shape[-1]
 
+    def widened(self, width: int) -> "FeatureSpec":
+        """Return the same spec with `width` channels."""
+        shape = (width, *self.shape[1:]) if len(self.shape) == 3 else (*self.shape[:-1], width)
+        return FeatureSpec(shape, self.masked)
+
     @classmethod
     def of(cls, features: Features) -> "FeatureSpec":
         """Return the spec of `features`."""
@@ -80,9 +85,9 @@ def run_stage(stage: nn.Module, x: Inputs | Features) -> Features:
     return Features(out, x.mask)
 
 
-def run_stages(stages: Sequence[nn.Module] | nn.Sequential, x: Inputs | Features) -> Features:
+def run_stages(stages: nn.Module | Sequence[nn.Module], x: Inputs | Features) -> Features:
     """Run several stages in order; an empty sequence returns features as they are."""
-    for stage in stages:
+    for stage in stages.children() if isinstance(stages, nn.Module) else stages:
         x = run_stage(stage, x)
     assert isinstance(x, Features), "the first stage of a backbone is its stem"
     return x
@@ -126,6 +131,44 @@ def resize(features: Features, spec: FeatureSpec) -> Features:
     if features.values.ndim == 4 and features.values.shape[2:] != spec.shape[1:]:
         return Features(F.adaptive_avg_pool2d(features.values, spec.shape[1:]))
     return features
+
+
+def align(features: Features, like: Features) -> Features:
+    """Return features with the kind, positions and mask of `like` and their own channels.
+
+    Maps are pooled to the height and width; where positions cannot be matched (another kind, or a sequence of another
+    length) every position gets the pooled vector.
+    """
+    values, target = features.values, like.values
+    if values.ndim == target.ndim == 4:
+        return Features(
+            values if values.shape[2:] == target.shape[2:] else F.adaptive_avg_pool2d(values, target.shape[2:])
+        )
+    if values.ndim == target.ndim and (values.ndim == 2 or values.shape[1] == target.shape[1]):
+        return Features(values, like.mask)
+    vector = pool(features)  # [B, D]
+    if target.ndim == 2:
+        return Features(vector)
+    if target.ndim == 4:
+        return Features(vector[:, :, None, None].expand(-1, -1, *target.shape[2:]))
+    return Features(vector.unsqueeze(1).expand(-1, target.shape[1], -1), like.mask)
+
+
+def join(parts: Sequence[Tensor]) -> Tensor:
+    """Return the values, all of one kind and the same positions, side by side along the channels."""
+    return torch.cat(list(parts), dim=1 if parts[0].ndim == 4 else -1)
+
+
+def stitch(weights: Tensor, columns: Tensor) -> Tensor:
+    """Return Σₛ weights[t, s]·columns[s] for each t: weights [T, S] or, a channel each, [T, S, D]; columns [S, B, ...]."""
+    if weights.ndim == 2:
+        return torch.einsum("ts,s...->t...", weights, columns)
+    return torch.einsum("tsc,sbc...->tbc..." if columns.ndim == 5 else "tsc,sb...c->tb...c", weights, columns)
+
+
+def local(spec: FeatureSpec, out: int) -> nn.Module:
+    """Return a layer D to `out` that sees a neighbourhood: 3×3 convolution for maps, else linear at each position."""
+    return nn.Conv2d(spec.width, out, kernel_size=3, padding=1) if spec.kind == "map" else nn.Linear(spec.width, out)
 
 
 def pointwise(spec: FeatureSpec, out: int) -> nn.Module:

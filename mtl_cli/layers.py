@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from mtl_cli.errors import nearest
 
@@ -15,7 +15,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-INITIALISATIONS: dict[str, Callable[[nn.Parameter], object] | None] = {
+INITIALISATIONS: dict[str, Callable[[Tensor], object] | None] = {
     "default": None,
     "kaiming_uniform": lambda weight: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
     "kaiming_normal": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
@@ -32,7 +32,9 @@ def activation(name: str) -> nn.Module:
         ValueError: there is no activation of that name.
     """
     if name not in ACTIVATIONS:
-        raise ValueError(f"There is no activation '{name}'.{nearest(name, ACTIVATIONS)} Known: {', '.join(ACTIVATIONS)}.")
+        raise ValueError(
+            f"There is no activation '{name}'.{nearest(name, ACTIVATIONS)} Known: {', '.join(ACTIVATIONS)}."
+        )
     return ACTIVATIONS[name]()
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.errors import nearest
 from mtl_cli.features import Features, FeatureSpec, run_stage
 from mtl_cli.layers import initialise
-from mtl_cli.seeding import derive
+from mtl_cli.seeding import derive, seeded
 
 
 class Backbone(ABC):
@@ -87,6 +88,13 @@ class BackboneFactory:
         """
         stop = self.num_stages if stop is None else stop
         return nn.Sequential(*[self._stage(copy, index, tasks) for index in range(start, stop + 1)])
+
+    def seeded(self, name: str) -> AbstractContextManager[None]:
+        """Return a context in which a sharing mode builds modules of its own, seeded by the run's seed and `name`.
+
+        Named after its task, such as "gates/letters", a module does not depend on which other tasks there are.
+        """
+        return seeded(self._seed, f"sharing/{name}")
 
     def stage_index(self, stage: int | str) -> int:
         """Return the number of a stage given by number (1 = after the first) or by name.

@@ -43,9 +43,7 @@ class MLP(Backbone):
         """Return the stages; vectors [B, hidden[i]]."""
 
         def dense(fan_in: int, out: int) -> Callable[[], nn.Module]:
-            return lambda: nn.Sequential(
-                nn.Linear(fan_in, out), activation(self.activation), nn.Dropout(self.dropout)
-            )
+            return lambda: nn.Sequential(nn.Linear(fan_in, out), activation(self.activation), nn.Dropout(self.dropout))
 
         widths = [common.shape[0], *self.hidden]
         return {f"dense{i + 1}": dense(widths[i], widths[i + 1]) for i in range(len(self.hidden))}

@@ -23,6 +23,10 @@ class Dataset(Protocol):
         """Return the rows at `indices` [B], in that order."""
         ...
 
+    def labels(self, field: str) -> Tensor:
+        """Return all labels of a field [N, ...], on the host."""
+        ...
+
 
 class DataSource(ABC):
     """A dataset, built with the arguments of its YAML.

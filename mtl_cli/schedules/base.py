@@ -45,7 +45,8 @@ def epoch_steps(length: str | int, steps_per_pass: Mapping[str, int]) -> int:
         ValueError: `length` is none of the known words and no positive number.
     """
     if isinstance(length, str) and length in LENGTHS:
-        return {"longest": max, "shortest": min, "sum": sum}[length](steps_per_pass.values())
+        steps = list(steps_per_pass.values())
+        return {"longest": max(steps), "shortest": min(steps), "sum": sum(steps)}[length]
     if isinstance(length, int) and length > 0:
         return length
     raise ValueError(f"schedule.epoch_length is {length!r}; it is one of {', '.join(LENGTHS)} or a number of steps ≥ 1.")

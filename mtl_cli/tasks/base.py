@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
-from mtl_cli.batch import FieldSpec
+from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head
 
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """How to read a metric: whether lower is better, and whether it is a score bounded by 1."""
+    """How to read a metric: a score, at most 1 and higher is better, or an error, at least 0 and lower is better."""
 
     lower_is_better: bool = False
 
     def skill(self, value: float, trivial: float) -> float:
-        """Return the gain over the trivial predictor: (M − M₀)/(1 − M₀) for scores, 1 − M/M₀ for errors."""
+        """Return the gain over the trivial predictor: (M − M₀)/(1 − M₀) for scores, 1 − M/M₀ for errors.
+
+        Where the trivial predictor is perfect, what is lost against it: M − 1 or −M.
+        """
         if self.lower_is_better:
-            return 1.0 - value / trivial if trivial > 0 else math.nan
-        return (value - trivial) / (1.0 - trivial) if trivial < 1.0 else math.nan
+            return 1.0 - value / trivial if trivial > 0 else -value
+        return (value - trivial) / (1.0 - trivial) if trivial < 1.0 else value - 1.0
 
 
 class Task(ABC):
@@ -56,6 +59,15 @@ class Task(ABC):
     @abstractmethod
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss over the labelled entries of `target`; outputs float32 [B, num_outputs]."""
+
+    def labelled_entries(self, target: Tensor) -> int:
+        """Return how many labels `target` [B, ...] holds."""
+        return int(labelled(target).sum())
+
+    def labelled_rows(self, target: Tensor) -> Tensor:
+        """Return which rows [B] of `target` [B, ...] have a label, for the metrics to see."""
+        marks = labelled(target)
+        return marks if marks.ndim == 1 else marks.flatten(1).any(dim=1)
 
     @abstractmethod
     def metrics(self) -> "dict[str, Metric]":

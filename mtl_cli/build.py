@@ -1,0 +1,339 @@
+"""From a resolved config to the objects of a run; the only place that turns a `_target_` into an instance."""
+
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from mtl_cli.backbones.base import Backbone, BackboneFactory
+from mtl_cli.batch import Inputs
+from mtl_cli.costs import Costs, costs
+from mtl_cli.datasets.base import SPLITS, DataSource
+from mtl_cli.ema import EMA
+from mtl_cli.errors import UserError, nearest
+from mtl_cli.loading import Order, Stream
+from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.model import MultiTaskModel, build_heads, partition
+from mtl_cli.schedules.base import Schedule
+from mtl_cli.seeding import seeded
+from mtl_cli.sharing.base import Sharing
+from mtl_cli.step import Arithmetic, Learner
+from mtl_cli.targets import Component, Trust, bind
+from mtl_cli.tasks.base import Task
+from mtl_cli.trainer import Job, Plan
+from mtl_cli.weightings.base import Setting, Weighting
+
+_sources: dict[str, DataSource] = {}
+"""Datasets of the job before, by config: the jobs of a sweep read them once."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """The classes that a config names, with arguments that fit their signatures."""
+
+    tasks: dict[str, Component]
+    datasets: dict[str, Component]
+    backbone: Component
+    sharing: Component
+    weighting: Component
+    schedule: Component
+    optimizer: Component
+    lr_schedule: Component
+
+
+@dataclass(frozen=True)
+class Built:
+    """A job, and what its head and summary print."""
+
+    job: Job
+    costs: Costs
+    datasets: dict[str, list[str]]
+    sources: dict[str, DataSource]
+
+
+def collect(problems: list[str], make: Callable[[], Any]) -> Any:  # noqa: ANN401  what `make` returns, or None
+    """Return what `make` returns; a UserError's problems go into `problems` instead."""
+    try:
+        return make()
+    except UserError as error:
+        problems += error.problems
+        return None
+
+
+def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
+    """Return every component of a resolved config, and try out those that need no data.
+
+    Raises:
+        UserError: every misfit of all components.
+    """
+    problems: list[str] = []
+
+    def bound(key: str, kind: type, runtime: Sequence[str]) -> Component:
+        return collect(problems, lambda: bind(config[key], kind, key, trust, runtime))
+
+    tasks, datasets = {}, {}
+    for name, node in config["tasks"].items():
+        own = {key: value for key, value in node.items() if key != "dataset"}
+        where = f"tasks.{name}"
+        tasks[name] = collect(problems, partial(bind, own, Task, where, trust, ("name", "field")))
+        datasets[name] = collect(problems, partial(bind, node.get("dataset"), DataSource, f"{where}.dataset", trust))
+    components = Components(
+        tasks=tasks,
+        datasets=datasets,
+        backbone=bound("backbone", Backbone, ()),
+        sharing=bound("sharing", Sharing, ("backbone", "tasks")),
+        weighting=bound("weighting", Weighting, ("tasks",)),
+        schedule=bound("schedule", Schedule, ("steps_per_pass", "sizes", "dataset_of", "seed")),
+        optimizer=bound("optimizer", torch.optim.Optimizer, ("params",)),
+        lr_schedule=bound("lr_schedule", LRSchedule, ()),
+    )
+    dry: list[tuple[Component, dict[str, Any]]] = [(components.backbone, {}), (components.lr_schedule, {})]
+    dry += [(components.weighting, {"tasks": list(config["tasks"])})]
+    dry += [(components.optimizer, {"params": [torch.nn.Parameter(torch.zeros(1))]})]
+    for component, runtime in dry:
+        if component is not None:
+            collect(problems, partial(component.make, **runtime))
+    if problems:
+        raise UserError(problems)
+    return components
+
+
+def group_datasets(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the dataset of each task: tasks whose dataset nodes are equal share one, named after the first of them."""
+    names: dict[str, str] = {}
+    of = {}
+    for task, node in config["tasks"].items():
+        key = json.dumps(node["dataset"], sort_keys=True)
+        of[task] = names.setdefault(key, task)
+    return of
+
+
+def open_datasets(
+    config: Mapping[str, Any], components: Components, states: Mapping[str, Any] | None
+) -> dict[str, DataSource]:
+    """Return the data source of each dataset; one that the job before had open is taken from there.
+
+    Raises:
+        UserError: every dataset that cannot be read.
+    """
+    problems: list[str] = []
+    sources: dict[str, DataSource] = {}
+    keys: dict[str, DataSource] = {}
+    for dataset in dict.fromkeys(group_datasets(config).values()):
+        key = json.dumps(config["tasks"][dataset]["dataset"], sort_keys=True)
+        source = _sources.get(key) or collect(problems, components.datasets[dataset].make)
+        if source is None:
+            continue
+        sources[dataset] = keys[key] = source
+        if states is not None:
+            source.load_state_dict(states.get(dataset, {}))
+    if problems:
+        raise UserError(problems)
+    _sources.clear()
+    _sources.update(keys)
+    return sources
+
+
+def make_tasks(components: Components, sources: Mapping[str, DataSource], of: Mapping[str, str]) -> dict[str, Task]:
+    """Return the tasks, each with the spec of its label field.
+
+    Raises:
+        UserError: every task whose field its dataset lacks, or that refuses its arguments.
+    """
+    problems: list[str] = []
+    tasks: dict[str, Task] = {}
+    for name, component in components.tasks.items():
+        fields, target = sources[of[name]].field_specs, str(component.arguments.get("target"))
+        if target not in fields:
+            known = ", ".join(fields)
+            problems.append(
+                f"tasks.{name}.target is '{target}'; its dataset has no such field.{nearest(target, fields)} "
+                f"Fields: {known}."
+            )
+            continue
+        tasks[name] = collect(problems, partial(component.make, name=name, field=fields[target]))
+    if problems:
+        raise UserError(problems)
+    if not any(task.weight > 0 for task in tasks.values()):
+        raise UserError("Every task has weight 0, so nothing would be trained. Set tasks.<name>.weight=1.")
+    return tasks
+
+
+def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
+    """Return the device and precision that `trainer.device` and `trainer.precision` ask for.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    wanted = config["trainer"]["device"]
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(wanted)
+    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise UserError(f"trainer.device is {wanted}, which this machine does not have. Use trainer.device=cpu.")
+    precision = config["trainer"]["precision"]
+    return Arithmetic(device, has_fast_bf16(device) if precision == "auto" else precision == "bf16")
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, or a CPU with AMX tiles."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and platform.machine() == "x86_64" and torch.cpu._is_amx_tile_supported()
+
+
+def make_plan(config: Mapping[str, Any]) -> Plan:
+    """Return the trainer's plain knobs."""
+    trainer, save, stopping = config["trainer"], config["save"], config["early_stopping"]
+    return Plan(
+        max_epochs=trainer["max_epochs"],
+        max_steps=trainer["max_steps"],
+        eval_every=trainer["eval_every"],
+        accumulate=trainer["accumulate"],
+        clip_norm=trainer["clip_norm"],
+        log_every=trainer["log_every"],
+        skip_nonfinite=trainer["on_nonfinite"] == "skip",
+        save_every=save["every"],
+        save_every_minutes=save["every_minutes"],
+        keep=save["keep"],
+        selection=config["selection"]["metric"],
+        stop_metric=stopping["metric"],
+        patience=stopping["patience"],
+    )
+
+
+def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[str]:
+    """Return what is wrong with the metrics that selection and early stopping name."""
+    known = ["skill"]
+    for name, task in tasks.items():
+        known += [f"{name}/{metric}" for metric in ("loss", *task.metric_info)]
+    problems = []
+    for key in ("selection", "early_stopping"):
+        metric = config[key]["metric"]
+        if metric is not None and metric not in known:
+            problems.append(
+                f"{key}.metric is '{metric}'; no task reports it.{nearest(metric, known)} Known: {', '.join(known)}."
+            )
+    return problems
+
+
+def weighting_problems(
+    weighting: Weighting, learner: Learner, schedule: Schedule, train: Mapping[str, Stream]
+) -> list[str]:
+    """Return why a weighting cannot serve a run, each with an override that mends it."""
+    setting = Setting(
+        weights={name: task.weight for name, task in learner.tasks.items()},
+        num_datasets=len(train),
+        num_shared=len(learner.partition.shared),
+        has_boundary=learner.model.sharing.has_boundary,
+        always_all=schedule.gives_all_tasks and all(stream.fully_labelled for stream in train.values()),
+    )
+    return weighting.problems(setting)
+
+
+def make_streams(
+    sources: Mapping[str, DataSource], of: Mapping[str, str], tasks: Mapping[str, Task], split: str, seed: int,
+    device: torch.device, workers: int,
+) -> dict[str, Stream]:  # fmt: skip
+    """Return the batches of one split by dataset, with the targets of `tasks`; datasets without a task are left out."""
+    assert split in SPLITS
+    streams = {}
+    for dataset, source in sources.items():
+        targets = {name: task.target for name, task in tasks.items() if of[name] == dataset}
+        if targets:
+            rows = source.split(split)
+            order = Order(len(rows), source.batch_size, dataset, seed)
+            streams[dataset] = Stream(rows, dataset, targets, order, device, workers)
+    return streams
+
+
+def make_optimizer(component: Component, model: torch.nn.Module, weighting: Weighting) -> torch.optim.Optimizer:
+    """Return the optimizer: the model's trained parameters, and the weighting's own in a group without decay."""
+    groups: list[dict[str, Any]] = [{"params": [p for p in model.parameters() if p.requires_grad]}]
+    own = list(weighting.parameters())
+    if own:
+        groups.append({"params": own, "lr": weighting.lr, "weight_decay": 0.0})
+    optimizer = component.make(params=groups)
+    for group in optimizer.param_groups:
+        group["base_lr"] = group["lr"]
+    return optimizer
+
+
+def build(config: Mapping[str, Any], trust: Trust, states: Mapping[str, Any] | None = None) -> Built:
+    """Return everything that a run of a resolved config needs; `states` are datasets' states from a checkpoint.
+
+    Raises:
+        UserError: every problem found, before the first step.
+    """
+    components = bind_all(config, trust)
+    arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
+    of = group_datasets(config)
+    sources = open_datasets(config, components, states)
+    tasks = make_tasks(components, sources, of)
+    trained = {name: task for name, task in tasks.items() if task.weight > 0}
+    examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}
+    model, factory = make_model(components, tasks, sources, of, examples, seed)
+    parts = partition(model, examples, {name: of[name] for name in trained})
+    with seeded(seed, "weighting"):
+        weighting: Weighting = components.weighting.make(tasks=list(trained))
+    costs_of_model = costs(model, parts, factory, tasks, examples)
+    model.to(arithmetic.device)
+    weighting.to(arithmetic.device)
+    workers = config["data"]["workers"]
+    train = make_streams(sources, of, trained, "train", seed, arithmetic.device, workers)
+    steps = {name: -(-stream.order.batches // plan.accumulate) for name, stream in train.items()}
+    schedule: Schedule = components.schedule.make(
+        steps_per_pass=steps,
+        sizes={name: stream.order.size for name, stream in train.items()},
+        dataset_of={name: of[name] for name in trained},
+        seed=seed,
+    )
+    problems = check_metrics(config, tasks)
+    learner = Learner(model, trained, parts, arithmetic, seed)
+    problems += weighting_problems(weighting, learner, schedule, train)
+    if problems:
+        raise UserError(problems)
+    job = Job(
+        learner=learner,
+        tasks=tasks,
+        weighting=weighting,
+        schedule=schedule,
+        optimizer=make_optimizer(components.optimizer, model, weighting),
+        lr_schedule=components.lr_schedule.make(),
+        ema=None if config["ema"]["decay"] is None else EMA(model, config["ema"]["decay"]),
+        train=train,
+        val=make_streams(sources, of, tasks, "val", seed, arithmetic.device, 0),
+        test=make_streams(sources, of, tasks, "test", seed, arithmetic.device, 0),
+        dataset_states={name: source.state_dict() for name, source in sources.items()},
+        plan=plan,
+    )
+    return Built(job, costs_of_model, {d: [t for t in of if of[t] == d] for d in sources}, sources)
+
+
+def make_model(
+    components: Components, tasks: Mapping[str, Task], sources: Mapping[str, DataSource], of: Mapping[str, str],
+    examples: Mapping[str, Inputs], seed: int,
+) -> tuple[MultiTaskModel, BackboneFactory]:  # fmt: skip
+    """Return the model on the CPU, and the factory of its stages.
+
+    Raises:
+        UserError: the backbone cannot take the inputs, or sharing mode and heads do not fit it.
+    """
+    backbone: Backbone = components.backbone.make()
+    specs = {name: source.input_spec for name, source in sources.items()}
+    try:
+        factory = BackboneFactory(backbone, examples, specs, dict(of), seed)
+        with seeded(seed, "sharing"):
+            sharing: Sharing = components.sharing.make(backbone=factory, tasks=list(tasks))
+        return MultiTaskModel(sharing, build_heads(tasks, sharing, seed)), factory
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(str(error)) from error

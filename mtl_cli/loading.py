@@ -1,0 +1,164 @@
+"""From datasets to batches: which rows a draw holds, and the tasks' targets in them."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from mtl_cli.batch import Batch, Inputs, Sample, labelled, move
+from mtl_cli.datasets.base import Dataset
+from mtl_cli.seeding import generator
+
+
+class Order:
+    """Which rows each draw of a dataset holds: a pure function of (seed, dataset's name, draw).
+
+    A pass over the N rows is a seeded permutation cut into ⌈N / batch_size⌉ batches whose sizes differ by one at most,
+    so that no batch is tiny.
+    """
+
+    def __init__(self, size: int, batch_size: int, name: str, seed: int) -> None:
+        self.size, self.batch_size, self.name, self.seed = size, batch_size, name, seed
+        self.batches = max(1, -(-size // batch_size))
+        self._pass, self._permutation = -1, torch.empty(0, dtype=torch.int64)
+
+    def rows(self, draw: int) -> Tensor:
+        """Return the row indices [B] of draw number `draw` (from 0)."""
+        number, k = divmod(draw, self.batches)
+        if number != self._pass:
+            stream = generator(self.seed, "order", self.name, number)
+            self._pass, self._permutation = number, torch.randperm(self.size, generator=stream)
+        return self._permutation[self.size * k // self.batches : self.size * (k + 1) // self.batches]
+
+
+class Stream:
+    """Batches of one split of one dataset, with the targets of its tasks.
+
+    Args:
+        dataset: the split.
+        name: the dataset's name.
+        targets: label field by task.
+        order: the rows of each draw.
+        device: where batches go.
+        workers: processes that read ahead; 0 reads in this one.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        name: str,
+        targets: Mapping[str, str],
+        order: Order,
+        device: torch.device,
+        workers: int = 0,
+    ) -> None:
+        self.dataset = dataset.to(device) if workers == 0 and hasattr(dataset, "to") else dataset
+        self.name, self.targets, self.order, self.device, self.workers = name, dict(targets), order, device, workers
+        self._labels = {field: label_counts(dataset.labels(field)) for field in set(targets.values())}
+        self._ahead: Iterator[Sample] | None = None
+        self._next = -1
+
+    @property
+    def fully_labelled(self) -> bool:
+        """Whether every row has a label of every task."""
+        return all(isinstance(count, int) and count > 0 for count in self._labels.values())
+
+    def batches(self, draw: int, parts: int = 1) -> list[Batch]:
+        """Return draw number `draw`, split into `parts` batches of nearly equal size."""
+        rows = self.order.rows(draw)
+        sample = self._read(draw, rows)
+        if parts == 1:
+            return [self._batch(sample, rows)]
+        bounds = [len(rows) * part // parts for part in range(parts + 1)]
+        return [
+            self._batch(cut(sample, start, stop), rows[start:stop])
+            for start, stop in zip(bounds, bounds[1:], strict=False)
+        ]
+
+    def sweep(self) -> Iterator[Batch]:
+        """Yield every row once, in order, four training batches at a time: there is room without gradients."""
+        size = 4 * self.order.batch_size
+        for start in range(0, len(self.dataset), size):
+            rows = torch.arange(start, min(start + size, len(self.dataset)))
+            yield self._batch(self.dataset.__getitems__(rows), rows)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._ahead = None
+
+    def _read(self, draw: int, rows: Tensor) -> Sample:
+        if self.workers == 0:
+            return self.dataset.__getitems__(rows)
+        if self._ahead is None or draw != self._next:
+            self._ahead = read_ahead(self.dataset, self.order, draw, self.workers, self.device.type == "cuda")
+        self._next = draw + 1
+        return next(self._ahead)
+
+    def _batch(self, sample: Sample, rows: Tensor) -> Batch:
+        counts = {task: self._count(field, rows) for task, field in self.targets.items()}
+        targets = {
+            task: sample.fields[field].to(self.device, non_blocking=True)
+            for task, field in self.targets.items()
+            if counts[task]
+        }
+        inputs = Inputs(move(sample.inputs, self.device), self.name)
+        return Batch(inputs, targets, {task: counts[task] for task in targets})
+
+    def _count(self, field: str, rows: Tensor) -> int:
+        per_row = self._labels[field]
+        return len(rows) * per_row if isinstance(per_row, int) else int(per_row[rows].sum())
+
+
+def label_counts(labels: Tensor) -> Tensor | int:
+    """Return the labelled entries of each row [N] of labels [N, ...], or one number where all rows have the same."""
+    marks = labelled(labels)
+    per_row = marks.int() if marks.ndim == 1 else marks.flatten(1).sum(dim=1, dtype=torch.int32)
+    same = len(per_row) > 0 and bool((per_row == per_row[0]).all())
+    return int(per_row[0]) if same else per_row
+
+
+def cut(sample: Sample, start: int, stop: int) -> Sample:
+    """Return rows `start` … `stop` of a sample."""
+    inputs = sample.inputs
+    part = (
+        inputs[start:stop]
+        if isinstance(inputs, Tensor)
+        else {name: value[start:stop] for name, value in inputs.items()}
+    )
+    return Sample(part, {name: value[start:stop] for name, value in sample.fields.items()})
+
+
+class _Draws(Sampler[tuple[int, Tensor]]):
+    """The rows of every draw from `start` on, without end."""
+
+    def __init__(self, order: Order, start: int) -> None:
+        self.order, self.start = order, start
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        for draw in itertools.count(self.start):
+            yield draw, self.order.rows(draw)
+
+
+class _WholeBatches(torch.utils.data.Dataset[Sample]):
+    """A dataset whose item is a whole batch: its key is what the sampler yields."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, key: tuple[int, Tensor]) -> Sample:
+        return self.dataset.__getitems__(key[1])
+
+
+def read_ahead(dataset: Dataset, order: Order, start: int, workers: int, pin: bool) -> Iterator[Sample]:
+    """Return the draws from `start` on, read by `workers` processes; independent of how many."""
+    loader: DataLoader[Sample] = DataLoader(
+        _WholeBatches(dataset),
+        batch_size=None,
+        sampler=_Draws(order, start),
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(0),
+        pin_memory=pin,
+    )
+    return iter(loader)

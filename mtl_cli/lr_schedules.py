@@ -1,0 +1,96 @@
+"""Learning-rate schedules as pure functions of the step, so that there is nothing to save; each with linear warm-up."""
+
+import math
+from abc import ABC, abstractmethod
+
+
+class LRSchedule(ABC):
+    """A factor on the optimizer's learning rate, built with the arguments of its YAML."""
+
+    def __init__(self, warmup_steps: int) -> None:
+        if warmup_steps < 0:
+            raise ValueError(f"lr_schedule.warmup_steps is {warmup_steps}; it is a number of steps ≥ 0.")
+        self.warmup_steps = warmup_steps
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Return the factor for optimizer step `step` (from 0) of `total_steps`.
+
+        During the first `warmup_steps` it rises linearly, (step + 1) / (warmup_steps + 1), to where the decay starts.
+        """
+        if step < self.warmup_steps:
+            return self.decay(0.0, 0) * (step + 1) / (self.warmup_steps + 1)
+        rest = max(total_steps - self.warmup_steps, 1)
+        return self.decay(min((step - self.warmup_steps) / rest, 1.0), step - self.warmup_steps)
+
+    @abstractmethod
+    def decay(self, progress: float, step: int) -> float:
+        """Return the factor after warm-up: `progress` in [0, 1] of the rest of the run, `step` steps into it."""
+
+
+class Constant(LRSchedule):
+    """The learning rate as it is."""
+
+    def decay(self, progress: float, step: int) -> float:
+        """Return 1."""
+        return 1.0
+
+
+class Step(LRSchedule):
+    """The learning rate times `gamma` every `step_size` optimizer steps."""
+
+    def __init__(self, step_size: int, gamma: float, warmup_steps: int) -> None:
+        super().__init__(warmup_steps)
+        if step_size < 1:
+            raise ValueError(f"lr_schedule.step_size is {step_size}; it is a number of steps ≥ 1.")
+        self.step_size, self.gamma = step_size, gamma
+
+    def decay(self, progress: float, step: int) -> float:
+        """Return gamma to the number of whole periods."""
+        return self.gamma ** (step // self.step_size)
+
+
+class Cosine(LRSchedule):
+    """Half a cosine from 1 to `min_factor`.
+
+    Source: Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5 without restarts.
+    """
+
+    def __init__(self, min_factor: float, warmup_steps: int) -> None:
+        super().__init__(warmup_steps)
+        if not 0.0 <= min_factor <= 1.0:
+            raise ValueError(f"lr_schedule.min_factor is {min_factor}; it lies in [0, 1].")
+        self.min_factor = min_factor
+
+    def decay(self, progress: float, step: int) -> float:
+        """Return the point on the cosine."""
+        return cosine(1.0, self.min_factor, progress)
+
+
+class OneCycle(LRSchedule):
+    """Up from 1/div_factor to 1 within the first `pct_start` of the run, then down to 1/(div·final_div), on cosines.
+
+    Source: Smith and Topin, "Super-convergence", 2018, with the defaults of torch.optim.lr_scheduler.OneCycleLR.
+    Differs from it in leaving momentum alone.
+    """
+
+    def __init__(self, pct_start: float, div_factor: float, final_div_factor: float, warmup_steps: int) -> None:
+        super().__init__(warmup_steps)
+        if not 0.0 < pct_start < 1.0:
+            raise ValueError(f"lr_schedule.pct_start is {pct_start}; it lies in (0, 1).")
+        if min(div_factor, final_div_factor) < 1.0:
+            raise ValueError(
+                f"lr_schedule.div_factor is {div_factor}, final_div_factor {final_div_factor}; both are at least 1."
+            )
+        self.pct_start, self.div_factor, self.final_div_factor = pct_start, div_factor, final_div_factor
+
+    def decay(self, progress: float, step: int) -> float:
+        """Return the point on the cycle."""
+        start = 1.0 / self.div_factor
+        if progress < self.pct_start:
+            return cosine(start, 1.0, progress / self.pct_start)
+        return cosine(1.0, start / self.final_div_factor, (progress - self.pct_start) / (1.0 - self.pct_start))
+
+
+def cosine(start: float, end: float, progress: float) -> float:
+    """Return the value at `progress` in [0, 1] of half a cosine from `start` to `end`."""
+    return end + (start - end) * (1.0 + math.cos(math.pi * progress)) / 2.0

@@ -1,0 +1,53 @@
+"""How far a run is: a bar on a terminal, a line now and then in a log file."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+from mtl_cli.report.tables import duration
+
+logger = logging.getLogger("mtl_cli")
+
+LOG_FILE_SECONDS = 15.0
+"""Seconds between progress lines where the output is no terminal."""
+
+
+class Progressbar:
+    """Steps done, time to go, losses and samples/s."""
+
+    def __init__(self, total: int, done: int, samples: int, quiet: bool) -> None:
+        self.total, self.done, self.first, self.samples, self.first_samples = total, done, done, samples, samples
+        self.start = self.last_line = time.monotonic()
+        self.losses = ""
+        terminal = sys.stderr.isatty()
+        self.lines = not terminal and not quiet
+        self.bar = tqdm(
+            total=total, initial=done, unit="step", dynamic_ncols=True, disable=quiet or not terminal, leave=False
+        )
+
+    def advance(self, samples: int) -> None:
+        """Count one step; `samples` is the run's total."""
+        self.done += 1
+        self.samples = samples
+        self.bar.update()
+        if self.lines and time.monotonic() - self.last_line > LOG_FILE_SECONDS:
+            self.last_line = time.monotonic()
+            left = (self.last_line - self.start) / (self.done - self.first) * (self.total - self.done)
+            logger.info("step %d/%d  %s  %s  %s left", self.done, self.total, self.losses, self.rate(), duration(left))
+
+    def show(self, losses: Mapping[str, float]) -> None:
+        """Show the mean losses since the last log."""
+        self.losses = "  ".join(f"{task} {loss:.4f}" for task, loss in losses.items())
+        self.bar.set_postfix_str(f"{self.losses}  {self.rate()}", refresh=False)
+
+    def rate(self) -> str:
+        """Return the samples/s of this process."""
+        seconds = time.monotonic() - self.start
+        return f"{(self.samples - self.first_samples) / max(seconds, 1e-9):.0f} samples/s"
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self.bar.close()

@@ -1,0 +1,60 @@
+"""Tables as plain text."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class HasValues(Protocol):
+    """A task's result: values by name, loss and metrics."""
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Values by name."""
+        ...
+
+
+def number(value: float | None) -> str:
+    """Return a number in four decimals, "–" where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells (the first is the head) in aligned columns: the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *[cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def evaluation_table(
+    title: str, results: Mapping[str, HasValues], score: float | None = None, best: bool = False
+) -> str:
+    """Return one table of all tasks: a row a task, a column a metric; below it the selection score where given."""
+    names = list(dict.fromkeys(name for result in results.values() for name in result.values))
+    rows = [[title, *names]]
+    rows += [[task, *[number(result.values.get(name)) for name in names]] for task, result in results.items()]
+    text = table(rows)
+    if score is not None:
+        text += f"\nselection score {number(score)}" + (", the best so far" if best else "")
+    return text
+
+
+def count(value: float) -> str:
+    """Return a large number with a unit: 421642 as "421.6 k"."""
+    for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as "1 h 02 min", "2 min 05 s" or "8.1 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,336 @@
+"""One run from a config to its summary: train, resume, evaluate."""
+
+import logging
+import math
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.backends.cudnn
+
+from mtl_cli import __version__, checkpoint
+from mtl_cli.build import Built, bind_all, build, group_datasets, make_streams
+from mtl_cli.config import config_hash, load_run_config, resolve, validate
+from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.evaluate import Result, flat
+from mtl_cli.files import write_json
+from mtl_cli.records import read_records
+from mtl_cli.report.progress import Progressbar
+from mtl_cli.report.tables import count, duration, evaluation_table
+from mtl_cli.rundir import RunDirectory, read_status
+from mtl_cli.signals import Interrupted as Interrupted
+from mtl_cli.signals import stop_requests
+from mtl_cli.targets import Trust
+from mtl_cli.trainer import Job, evaluate_split
+from mtl_cli.trainer import train as train_job
+
+logger = logging.getLogger("mtl_cli")
+Config = dict[str, Any]
+
+
+def check(config: Config, folders: Sequence[Path] = ()) -> None:
+    """Check a composed config as far as that goes without reading data.
+
+    Raises:
+        UserError: every problem found.
+    """
+    bind_all(checked(config), Trust(tuple(config["trust"]), tuple(folders)))
+
+
+def train(config: Config, directory: Path, command: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, Any]:
+    """Train from the start in a new `directory`, made once everything is known to fit; return the summary.
+
+    `folders` hold the user's own modules, which a config composed on this machine may name.
+
+    Raises:
+        UserError: the config or data is wrong, or `directory` holds a run already; nothing was made.
+        RunFailure: training cannot go on.
+        Interrupted: a signal asked to stop; everything is saved.
+    """
+    resolved = checked(config)
+    if read_status(directory):
+        raise UserError(
+            f"{directory} holds a run already. Give another hydra.run.dir, or continue it with resume={directory}."
+        )
+    with torch_settings(resolved):
+        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)))
+        out = RunDirectory.create(directory, config, config_hash(config))
+        write_json(directory / "environment.json", environment(command, built))
+        return execute(built, out, resolved)
+
+
+def resume(
+    directory: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Continue the run in `directory` from its last checkpoint; return the summary.
+
+    `overrides` are dotted keys; the config is the run's own.
+
+    Raises:
+        UserError: there is no checkpoint, it is damaged, or it belongs to another config.
+        RunFailure: training cannot go on.
+        Interrupted: a signal asked to stop; everything is saved.
+    """
+    state = checkpoint.load(checkpoint.find(directory, "last"))
+    config = load_run_config(state["config"])
+    written = directory / "config.yaml"
+    if written.exists() and load_run_config(written.read_text(encoding="utf-8")) != config:
+        raise UserError(
+            f"{written} is not the config of the checkpoint. Undo the change, or start a new run with the changed one."
+        )
+    changed = override(config, overrides)
+    resolved = checked(changed)
+    with torch_settings(resolved):
+        trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
+        built = build(resolved, trust, state["datasets"])
+        restore(built.job, state)
+        out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
+        logger.info("Resuming %s after step %d.", directory, built.job.progress.step)
+        return execute(built, out, resolved)
+
+
+def evaluate(
+    path: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Evaluate a checkpoint on a split, "test" by default; write and return the metrics.
+
+    `overrides` are dotted keys of the run's config, such as data.root, and `split`.
+
+    Raises:
+        UserError: the checkpoint or the data does not fit.
+    """
+    overrides = dict(overrides)
+    split = overrides.pop("split", "test")
+    if split not in ("train", "val", "test"):
+        raise UserError(f"split is {split!r}; it is train, val or test. Use split=test.")
+    file = checkpoint.find(path, "best")
+    state = checkpoint.load(file)
+    config = override(load_run_config(state["config"]), overrides)
+    resolved = checked(config)
+    with torch_settings(resolved):
+        built = build(resolved, Trust(tuple(overrides.get("trust", ())), tuple(folders)), state["datasets"])
+        restore(built.job, state)
+        job = built.job
+        streams = make_streams(
+            built.sources,
+            group_datasets(resolved),
+            job.tasks,
+            split,
+            resolved["seed"],
+            job.learner.arithmetic.device,
+            0,
+        )
+        results = evaluate_split(job, streams)
+    logger.warning("%s", evaluation_table(f"{split}, step {job.progress.step}", results))
+    folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
+    return write_evaluation(folder, file, split, built, results)
+
+
+def write_evaluation(
+    folder: Path, file: Path, split: str, built: Built, results: Mapping[str, Result]
+) -> dict[str, Any]:
+    """Write the metrics and confusion matrices of an evaluation into a new folder of the run; return the metrics."""
+    number = 0
+    while (out := folder / "evaluations" / f"{file.stem}_{split}_{number:03d}").exists():
+        number += 1
+    record = {"checkpoint": file.name, "split": split, "metrics": flat(results)}
+    try:
+        out.mkdir(parents=True)
+        write_json(out / "metrics.json", record)
+        draw_confusions(out, split, built.job, results)
+    except (OSError, RunFailure) as error:
+        raise UserError(f"Cannot write the evaluation to {out}: {error}.") from error
+    logger.info("Written to %s", out)
+    return record
+
+
+def checked(config: Config) -> Config:
+    """Return a config with its node interpolations resolved.
+
+    Raises:
+        UserError: every problem with it.
+    """
+    problems = validate(config)
+    if problems:
+        raise UserError(problems)
+    return resolve(config)
+
+
+def override(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """Return a config with the values of dotted keys replaced.
+
+    Raises:
+        UserError: the config has no such key.
+    """
+    changed = copy_nodes(config)
+    problems = []
+    for key, value in overrides.items():
+        *path, last = key.split(".")
+        node: Any = changed
+        for part in path:
+            node = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or last not in node:
+            problems.append(f"{key}={value}: the run's config has no key '{key}'.")
+        else:
+            node[last] = value
+    if problems:
+        raise UserError(problems)
+    return changed
+
+
+def copy_nodes(value: Any) -> Any:  # noqa: ANN401  any YAML value
+    """Return a deep copy of plain data."""
+    return {key: copy_nodes(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def restore(job: Job, state: Mapping[str, Any]) -> None:
+    """Load a checkpoint into a job.
+
+    Raises:
+        UserError: it does not fit the model.
+    """
+    try:
+        job.load(state)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        reason = str(error).splitlines()[:3]
+        raise UserError(f"The checkpoint does not fit the model of its config: {' '.join(reason)}") from error
+
+
+def execute(built: Built, out: RunDirectory, config: Config) -> dict[str, Any]:
+    """Train, test the best checkpoint, write summary and figures; keep status.json true whatever happens."""
+    job = built.job
+    try:
+        print_head(built, out)
+        out.status("running", job.progress.step, job.epoch)
+        with stop_requests() as stop:
+            bar = Progressbar(job.total_steps, job.progress.step, job.progress.samples, config["quiet"])
+            try:
+                train_job(job, out, stop, bar)
+            finally:
+                bar.close()
+            summary = finish(built, out)
+        out.status("completed", job.progress.step, job.epoch)
+        return summary
+    except Interrupted as interrupted:
+        logger.warning("%s Continue with:\n  mtl-train resume=%s", interrupted, out.path)
+        raise
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        out.status(status, job.progress.step, job.epoch, str(error) or type(error).__name__)
+        raise
+    finally:
+        for stream in (*job.train.values(), *job.val.values(), *job.test.values()):
+            stream.close()
+        out.close()
+
+
+def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
+    """Test the best checkpoint, draw the figures and write the summary, which is returned."""
+    job = built.job
+    progress = job.progress
+    best = checkpoint.load(checkpoint.find(out.path, "best"))
+    job.learner.model.load_state_dict(best["model"])
+    if job.ema is not None:
+        job.ema.load_state_dict(best["ema"])
+    results = evaluate_split(job, job.test)
+    values = flat(results)
+    out.metrics.write({"kind": "eval", "split": "test", "step": progress.best_step, "metrics": values})
+    rate = progress.samples / progress.train_seconds if progress.train_seconds else math.nan
+    summary = {
+        "status": "completed",
+        "selection": {"metric": job.plan.selection, "best": progress.best_score, "best_step": progress.best_step},
+        "best_val": progress.best_val,
+        "last_val": progress.last_val,
+        "test": values,
+        **built.costs.record(),
+        "steps": progress.step,
+        "skipped_steps": progress.skipped,
+        "seconds": progress.seconds,
+        "samples_per_second": rate,
+        "precision": "bf16" if job.learner.arithmetic.bf16 else "fp32",
+        "device": str(job.learner.arithmetic.device),
+    }
+    draw(out, job, results)
+    out.summary(summary)
+    logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", results))
+    logger.info("%s, %.0f samples/s. Everything is in %s", duration(progress.seconds), rate, out.path)
+    return summary
+
+
+def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:
+    """Draw the figures of a run into plots/."""
+    from mtl_cli.report.plots import curves
+
+    folder = out.path / "plots"
+    folder.mkdir(exist_ok=True)
+    curves(folder, read_records(out.metrics.path))
+    draw_confusions(folder, "test", job, results)
+
+
+def draw_confusions(folder: Path, split: str, job: Job, results: Mapping[str, Result]) -> None:
+    """Draw a confusion matrix for each task that has one."""
+    from mtl_cli.report.plots import confusion
+
+    for name, result in results.items():
+        if result.confusion is not None:
+            names = job.tasks[name].field.class_names or [str(i) for i in range(len(result.confusion))]
+            confusion(folder / f"confusion_{name}.png", name, split, result.confusion.tolist(), names)
+
+
+def print_head(built: Built, out: RunDirectory) -> None:
+    """Log what is about to run."""
+    job, cost = built.job, built.costs
+    for dataset, tasks in built.datasets.items():
+        sizes = " / ".join(str(len(built.sources[dataset].split(split))) for split in ("train", "val", "test"))
+        weights = ", ".join(f"{task} (weight {job.tasks[task].weight:g})" for task in tasks)
+        logger.info("dataset %s: train / val / test %s; tasks %s", dataset, sizes, weights)
+    record = cost.record()
+    logger.info(
+        "model: %s parameters, %s of them shared; %s FLOPs a sample (independent models: %s, %s)",
+        count(cost.total), count(cost.shared), count(record["flops"]["total"]),
+        count(record["parameters"]["independent"]), count(record["flops"]["independent"]),
+    )  # fmt: skip
+    arithmetic = job.learner.arithmetic
+    logger.info(
+        "%d steps of %d an epoch on %s, %s; run directory %s",
+        job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, "bf16" if arithmetic.bf16 else "fp32",
+        out.path,
+    )  # fmt: skip
+
+
+def environment(command: Sequence[str], built: Built) -> dict[str, Any]:
+    """Return where a run happened: versions, hardware, threads, command."""
+    device = built.job.learner.arithmetic.device
+    return {
+        "command": list(command),
+        "mtl_cli": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "precision": "bf16" if built.job.learner.arithmetic.bf16 else "fp32",
+        "threads": torch.get_num_threads(),
+        "executable": Path(sys.executable).name,
+    }
+
+
+@contextmanager
+def torch_settings(config: Config) -> Iterator[None]:
+    """Set threads and determinism for one run, and give them back after it."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    if config["trainer"]["threads"] is not None:
+        torch.set_num_threads(config["trainer"]["threads"])
+    if config["deterministic"]:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = benchmark

@@ -1,0 +1,96 @@
+"""The directory of a run: its records, status and checkpoints."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from mtl_cli import checkpoint
+from mtl_cli.errors import UserError
+from mtl_cli.files import read_json, write_json, write_text
+from mtl_cli.records import JsonLines
+
+logger = logging.getLogger("mtl_cli")
+
+
+class RunDirectory:
+    """An open run directory, locked against a second process."""
+
+    def __init__(self, path: Path, config: Mapping[str, Any], config_hash: str, metrics_length: int | None) -> None:
+        self.path, self.config_hash = path, config_hash
+        self.config_text = to_yaml(config)
+        self._lock = FileLock(path / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(f"Another process works in {path}. Wait for it, or give another hydra.run.dir.") from error
+        self.checkpoints = path / "checkpoints"
+        self.checkpoints.mkdir(exist_ok=True)
+        self.metrics = JsonLines(path / "metrics.jsonl", metrics_length)
+        self.timing = JsonLines(path / "timing.jsonl", None if metrics_length else 0)
+        self._handler = logging.FileHandler(path / "train.log", encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(self._handler)
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any], config_hash: str) -> "RunDirectory":
+        """Make a new run directory.
+
+        Raises:
+            UserError: it holds a run already, or cannot be made.
+        """
+        if (path / "status.json").exists():
+            raise UserError(f"{path} holds a run already. Give another hydra.run.dir, or continue with resume={path}.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_text(path / "config.yaml", to_yaml(config))
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"Cannot make the run directory {path}: {error}. Give one that can be written: hydra.run.dir=DIR."
+            ) from error
+        return cls(path, config, config_hash, 0)
+
+    @classmethod
+    def reopen(cls, path: Path, config: Mapping[str, Any], config_hash: str, metrics_length: int) -> "RunDirectory":
+        """Open the directory of an earlier run, its metrics cut back to where the checkpoint was written."""
+        return cls(path, config, config_hash, metrics_length)
+
+    def status(self, status: str, step: int, epoch: int, reason: str | None = None) -> None:
+        """Write status.json: running, completed, interrupted or failed (with the reason)."""
+        values = {"status": status, "reason": reason, "config_hash": self.config_hash, "step": step, "epoch": epoch}
+        write_json(self.path / "status.json", values)
+
+    def save(self, step: int, state: Mapping[str, Any], best: bool, score: float | None, keep: int) -> None:
+        """Write a checkpoint; best.json names it too where it is the `best` so far."""
+        length = self.metrics.sync()
+        own = {"config": self.config_text, "config_hash": self.config_hash, "metrics_length": length}
+        path = checkpoint.save(self.checkpoints, step, {**own, **state})
+        if best:
+            checkpoint.point(self.checkpoints, "best", path, step, score)
+        checkpoint.point(self.checkpoints, "last", path, step, score)
+        checkpoint.prune(self.checkpoints, keep)
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Write summary.json."""
+        write_json(self.path / "summary.json", values)
+
+    def close(self) -> None:
+        """Close the files and let go of the lock."""
+        self.metrics.close()
+        self.timing.close()
+        logger.removeHandler(self._handler)
+        self._handler.close()
+        self._lock.release()  # the file stays: unlinking it would let two processes hold two locks
+
+
+def to_yaml(config: Mapping[str, Any]) -> str:
+    """Return a config as YAML, in its own order."""
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=120)
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """Return status.json of a run directory, empty where there is none."""
+    return read_json(path / "status.json")

@@ -1,0 +1,393 @@
+"""Training: one explicit loop."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import Batch
+from mtl_cli.ema import EMA
+from mtl_cli.errors import RunFailure
+from mtl_cli.evaluate import Result, evaluate, flat, skill, trivial
+from mtl_cli.loading import Stream
+from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.report.progress import Progressbar
+from mtl_cli.report.tables import evaluation_table
+from mtl_cli.rundir import RunDirectory
+from mtl_cli.schedules.base import Schedule
+from mtl_cli.signals import Interrupted, StopRequest
+from mtl_cli.step import Learner, TrainStep
+from mtl_cli.tasks.base import Task
+from mtl_cli.weightings.base import Weighting
+from mtl_cli.window import Window, first_bad
+
+logger = logging.getLogger("mtl_cli")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plain knobs of training, as config.py describes them."""
+
+    max_epochs: int | None
+    max_steps: int | None
+    eval_every: int
+    accumulate: int
+    clip_norm: float | None
+    log_every: int
+    skip_nonfinite: bool
+    save_every: int | None
+    save_every_minutes: float | None
+    keep: int
+    selection: str
+    stop_metric: str | None
+    patience: int | None
+
+
+@dataclass
+class Progress:
+    """How far a run is; all that a resumed run must know besides its tensors."""
+
+    step: int = 0
+    draws: dict[str, int] = field(default_factory=dict)
+    best_score: float | None = None
+    best_step: int = 0
+    best_val: dict[str, float] = field(default_factory=dict)
+    last_val: dict[str, float] = field(default_factory=dict)
+    stop_best: float | None = None
+    stale: int = 0
+    skipped: int = 0
+    samples: int = 0
+    train_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Job:
+    """Everything that training needs, built."""
+
+    learner: Learner
+    tasks: dict[str, Task]
+    weighting: Weighting
+    schedule: Schedule
+    optimizer: torch.optim.Optimizer
+    lr_schedule: LRSchedule
+    ema: EMA | None
+    train: dict[str, Stream]
+    val: dict[str, Stream]
+    test: dict[str, Stream]
+    dataset_states: dict[str, Any]
+    plan: Plan
+    progress: Progress = field(default_factory=Progress)
+    window: Window = field(default_factory=Window)
+    baseline: dict[str, Result] | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run: `max_steps` where it is set, else `max_epochs` epochs."""
+        if self.plan.max_steps is not None:
+            return self.plan.max_steps
+        assert self.plan.max_epochs is not None, "checked with the config"
+        return self.plan.max_epochs * self.schedule.steps_per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.progress.step // self.schedule.steps_per_epoch
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of this job."""
+        return {
+            "versions": {"torch": str(torch.__version__)},
+            "model": self.learner.model.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "datasets": self.dataset_states,
+            "progress": {**asdict(self.progress), "window": self.window.state_dict()},
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        self.learner.model.load_state_dict(state["model"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.weighting.load_state_dict(state["weighting"])
+        progress = dict(state["progress"])
+        self.window.load_state_dict(progress.pop("window"), self.learner.arithmetic.device)
+        self.progress = Progress(**progress)
+
+
+def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> None:
+    """Train to the end of the plan, writing records and checkpoints to `out`.
+
+    Raises:
+        Interrupted: `stop` was set; everything is saved.
+        RunFailure: a loss is not finite, or a file cannot be written.
+    """
+    progress, plan, clock = job.progress, job.plan, Clock(job.progress)
+    job.learner.model.train()
+    while progress.step < job.total_steps and not stopped_early(job):
+        if stop.code is not None:
+            interrupt(job, out, stop)
+        step = next_step(job)
+        update = train_step(job, step)
+        progress.step += 1
+        bar.advance(progress.samples)
+        if step.logging:
+            bar.show(log(job, out, step, update))
+        if progress.step % job.schedule.steps_per_epoch == 0:
+            job.weighting.after_epoch()
+        if evaluation_due(job):
+            clock.pause()
+            assess(job, out)
+            clock.resume(out, progress)
+        elif save_due(job, clock):
+            save(job, out, best=False)
+    clock.pause()
+    job.window.check()
+    logger.debug("trained %d steps, plan %s", progress.step, plan)
+
+
+def next_step(job: Job) -> TrainStep:
+    """Draw the batches of the next step: `accumulate` micro-batches of every dataset whose tasks take part."""
+    progress, plan = job.progress, job.plan
+    names = job.schedule.tasks(progress.step)
+    parts = job.weighting.num_draws
+    batches: list[list[dict[str, Batch]]] = [[{} for _ in range(plan.accumulate)] for _ in range(parts)]
+    for dataset, stream in job.train.items():
+        if not any(name in stream.targets for name in names):
+            continue
+        start = progress.draws.get(dataset, 0)
+        progress.draws[dataset] = start + plan.accumulate
+        for micro in range(plan.accumulate):
+            for part, batch in enumerate(stream.batches(start + micro, parts)):
+                batches[part][micro][dataset] = only(batch, names)
+                progress.samples += batch.rows
+    last = progress.step + 1 == job.total_steps
+    logging_due = (progress.step + 1) % plan.log_every == 0 or last
+    return TrainStep(job.learner, progress.step, batches, logging_due)
+
+
+def only(batch: Batch, tasks: Sequence[str]) -> Batch:
+    """Return the batch with the targets of the given tasks."""
+    if all(task in tasks for task in batch.targets):
+        return batch
+    return replace(batch, targets={task: target for task, target in batch.targets.items() if task in tasks})
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimizer step used: weights by task, the gradient's norm before clipping, the learning rate."""
+
+    weights: dict[str, Tensor]
+    norm: Tensor | None
+    lr: float
+
+
+def train_step(job: Job, step: TrainStep) -> Update:
+    """Take one optimizer step: gradients, regulariser, check, clipping, update, average."""
+    lr = set_learning_rate(job)
+    if not step.tasks:  # a batch without any label
+        return Update({}, None, lr)
+    job.optimizer.zero_grad(set_to_none=True)
+    before = snapshot(job.weighting) if job.plan.skip_nonfinite else None
+    weights = job.weighting.backward(step)
+    step.finish()
+    if before is not None and skip(job, step):
+        job.weighting.load_state_dict(before)
+        return Update({}, None, lr)
+    job.window.add(job.progress.step, step.losses)
+    norm = None
+    if job.plan.clip_norm is not None:
+        norm = torch.nn.utils.clip_grad_norm_(job.learner.model.parameters(), job.plan.clip_norm)
+    job.optimizer.step()
+    job.weighting.after_step(step)
+    if job.ema is not None:
+        job.ema.update()
+    return Update(weights, norm, lr)
+
+
+def set_learning_rate(job: Job) -> float:
+    """Set the scheduled learning rate of the model's parameters and return it; the weighting's own stays."""
+    group = job.optimizer.param_groups[0]
+    group["lr"] = group["base_lr"] * job.lr_schedule.factor(job.progress.step, job.total_steps)
+    return group["lr"]
+
+
+def snapshot(weighting: Weighting) -> dict[str, Any]:
+    """Return a copy of a weighting's state."""
+    return {key: value.clone() if isinstance(value, Tensor) else value for key, value in weighting.state_dict().items()}
+
+
+def skip(job: Job, step: TrainStep) -> bool:
+    """Return whether the step has a loss or gradient that is not finite; it is then counted and left out."""
+    gradients = [p.grad for p in job.learner.model.parameters() if p.grad is not None]
+    bad = first_bad(step.losses, gradients)
+    if bad is None:
+        return False
+    job.progress.skipped += 1
+    logger.warning("Step %d is skipped: %s is not finite (%d so far).", step.index, bad, job.progress.skipped)
+    return True
+
+
+def log(job: Job, out: RunDirectory, step: TrainStep, update: Update) -> dict[str, float]:
+    """Write a training record and return the mean losses since the last one; the only device sync of its steps."""
+    job.window.check()
+    losses = job.window.means()
+    declared = job.learner.tasks
+    record: dict[str, Any] = {
+        "kind": "train",
+        "step": job.progress.step,
+        "epoch": round(job.progress.step / job.schedule.steps_per_epoch, 6),
+        "lr": update.lr,
+        "losses": losses,
+        "weights": {task: float(value) * declared[task].weight for task, value in update.weights.items()},
+    }
+    if update.norm is not None:
+        record["grad_norm"] = float(update.norm)
+    if step.notes:
+        record["notes"] = {name: float(value) for name, value in step.notes.items()}
+    out.metrics.write(record)
+    return losses
+
+
+def evaluation_due(job: Job) -> bool:
+    """True at the end of every `eval_every` epochs and of the run."""
+    period = job.plan.eval_every * job.schedule.steps_per_epoch
+    return job.progress.step % period == 0 or job.progress.step == job.total_steps
+
+
+def save_due(job: Job, clock: "Clock") -> bool:
+    """True where the steps or the minutes between checkpoints are over."""
+    plan = job.plan
+    by_steps = plan.save_every is not None and job.progress.step % plan.save_every == 0
+    by_time = plan.save_every_minutes is not None and clock.since_save() > 60 * plan.save_every_minutes
+    if by_steps or by_time:
+        clock.saved()
+        return True
+    return False
+
+
+def assess(job: Job, out: RunDirectory) -> None:
+    """Evaluate on validation data, keep the best, count towards early stopping, and save."""
+    progress = job.progress
+    results = evaluate_split(job, job.val)
+    values = flat(results)
+    score = selection_score(job, results)
+    better = progress.best_score is None or score > progress.best_score
+    progress.last_val = values
+    if better:
+        progress.best_score, progress.best_step, progress.best_val = score, progress.step, values
+    count_patience(job, values, score)
+    record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": score}
+    out.metrics.write({**record, "metrics": values})
+    logger.info("%s", evaluation_table(f"val, step {progress.step}", results, score, better))
+    save(job, out, best=better)
+
+
+def evaluate_split(job: Job, streams: Mapping[str, Stream]) -> dict[str, Result]:
+    """Evaluate on a split, with the averaged weights where there are any."""
+    learner = job.learner
+    if job.ema is None:
+        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
+    with job.ema.applied():
+        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
+
+
+def selection_score(job: Job, results: Mapping[str, Result]) -> float:
+    """Return the score, higher is better, that `selection.metric` gives validation results."""
+    if job.plan.selection == "skill":
+        if job.baseline is None:
+            job.baseline = trivial(job.learner.tasks, job.val, job.train)
+        return skill(job.learner.tasks, results, job.baseline)
+    return signed(job, job.plan.selection, flat(results)[job.plan.selection])
+
+
+def signed(job: Job, name: str, value: float) -> float:
+    """Return a metric "<task>/<metric>" such that higher is better."""
+    task, metric = name.split("/")
+    return -value if metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better else value
+
+
+def count_patience(job: Job, values: Mapping[str, float], score: float) -> None:
+    """Count evaluations without improvement of the early-stopping metric."""
+    progress, name = job.progress, job.plan.stop_metric
+    value = score if name is None else signed(job, name, values[name])
+    if progress.stop_best is None or value > progress.stop_best:
+        progress.stop_best, progress.stale = value, 0
+    else:
+        progress.stale += 1
+
+
+def stopped_early(job: Job) -> bool:
+    """True where early stopping's patience is used up."""
+    return job.plan.patience is not None and job.progress.stale >= job.plan.patience
+
+
+def save(job: Job, out: RunDirectory, best: bool) -> None:
+    """Write a checkpoint, unless a loss since the last log, or a weight, is not finite.
+
+    Raises:
+        RunFailure: something is not finite; the checkpoints before are untouched.
+    """
+    job.window.check()
+    weights = [parameter.detach() for parameter in job.learner.model.parameters()]
+    if not bool(torch.stack(list(torch._foreach_norm(weights))).isfinite().all()):
+        raise RunFailure(
+            f"A weight is not finite after step {job.progress.step}. The last good checkpoint is kept. "
+            "Try a lower optimizer.lr, trainer.clip_norm=1, or trainer.on_nonfinite=skip."
+        )
+    out.save(job.progress.step, job.state(), best, job.progress.best_score, job.plan.keep)
+    out.status("running", job.progress.step, job.epoch)
+
+
+def interrupt(job: Job, out: RunDirectory, stop: StopRequest) -> None:
+    """Save and stop.
+
+    Raises:
+        Interrupted: always, with the signal's exit code.
+    """
+    save(job, out, best=False)
+    out.status("interrupted", job.progress.step, job.epoch, stop.name)
+    assert stop.code is not None
+    raise Interrupted(stop.code, f"Stopped by {stop.name} after step {job.progress.step}.")
+
+
+class Clock:
+    """Adds the seconds of training, without evaluations, to a run's progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.start = self.last_save = time.perf_counter()
+        self.samples = progress.samples
+
+    def pause(self) -> None:
+        """Stop counting training time."""
+        now = time.perf_counter()
+        self.progress.train_seconds += now - self.start
+        self.progress.seconds += now - self.start
+        self.start = now
+
+    def resume(self, out: RunDirectory, progress: Progress) -> None:
+        """Count on; write the samples/s since the last time to timing.jsonl."""
+        now = time.perf_counter()
+        progress.seconds += now - self.start
+        rate = progress.samples / progress.train_seconds if progress.train_seconds else 0.0
+        out.timing.write(
+            {"step": progress.step, "seconds": progress.seconds, "train_seconds": progress.train_seconds,
+             "samples_per_second": rate}
+        )  # fmt: skip
+        self.start = now
+
+    def since_save(self) -> float:
+        """Return the seconds since the last checkpoint by time."""
+        return time.perf_counter() - self.last_save
+
+    def saved(self) -> None:
+        """Note a checkpoint."""
+        self.last_save = time.perf_counter()
