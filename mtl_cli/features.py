@@ -129,7 +129,8 @@ def untokens(values: Tensor, like: Features) -> Features:
 def resize(features: Features, spec: FeatureSpec) -> Features:
     """Return features with the positions of `spec`: maps are pooled to its height and width, the rest is unchanged."""
     if features.values.ndim == 4 and features.values.shape[2:] != spec.shape[1:]:
-        return Features(F.adaptive_avg_pool2d(features.values, spec.shape[1:]))
+        height, width = spec.shape[1:]
+        return Features(F.adaptive_avg_pool2d(features.values, (height, width)))
     return features
 
 
@@ -141,9 +142,9 @@ def align(features: Features, like: Features) -> Features:
     """
     values, target = features.values, like.values
     if values.ndim == target.ndim == 4:
-        return Features(
-            values if values.shape[2:] == target.shape[2:] else F.adaptive_avg_pool2d(values, target.shape[2:])
-        )
+        height, width = target.shape[2:]
+        same = values.shape[2:] == target.shape[2:]
+        return Features(values if same else F.adaptive_avg_pool2d(values, (height, width)))
     if values.ndim == target.ndim and (values.ndim == 2 or values.shape[1] == target.shape[1]):
         return Features(values, like.mask)
     vector = pool(features)  # [B, D]
@@ -160,7 +161,7 @@ def join(parts: Sequence[Tensor]) -> Tensor:
 
 
 def stitch(weights: Tensor, columns: Tensor) -> Tensor:
-    """Return Σₛ weights[t, s]·columns[s] for each t: weights [T, S] or, a channel each, [T, S, D]; columns [S, B, ...]."""
+    """Return Σₛ weights[t, s]·columns[s] for each t: weights [T, S] or, by channel, [T, S, D]; columns [S, B, ...]."""
     if weights.ndim == 2:
         return torch.einsum("ts,s...->t...", weights, columns)
     return torch.einsum("tsc,sbc...->tbc..." if columns.ndim == 5 else "tsc,sb...c->tb...c", weights, columns)

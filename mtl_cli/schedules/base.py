@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 LENGTHS = ("longest", "shortest", "sum")
+UNITS = ("task", "dataset")
 
 
 class Schedule(ABC):
@@ -49,4 +50,20 @@ def epoch_steps(length: str | int, steps_per_pass: Mapping[str, int]) -> int:
         return {"longest": max(steps), "shortest": min(steps), "sum": sum(steps)}[length]
     if isinstance(length, int) and length > 0:
         return length
-    raise ValueError(f"schedule.epoch_length is {length!r}; it is one of {', '.join(LENGTHS)} or a number of steps ≥ 1.")
+    raise ValueError(
+        f"schedule.epoch_length is {length!r}; it is one of {', '.join(LENGTHS)} or a number of steps ≥ 1."
+    )
+
+
+def turns(unit: str, dataset_of: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return what can take a turn: each task alone, or all tasks of a dataset together.
+
+    Raises:
+        ValueError: `unit` is neither "task" nor "dataset".
+    """
+    if unit not in UNITS:
+        raise ValueError(f"schedule.unit is {unit!r}; it is one of {', '.join(UNITS)}.")
+    if unit == "task":
+        return [(task,) for task in dataset_of]
+    datasets = dict.fromkeys(dataset_of.values())
+    return [tuple(task for task, of in dataset_of.items() if of == dataset) for dataset in datasets]

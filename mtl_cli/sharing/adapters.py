@@ -1,0 +1,104 @@
+"""Low-rank adapters of each task on one trunk."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.batch import Inputs
+from mtl_cli.experts import checked_count
+from mtl_cli.features import Features, run_stages
+from mtl_cli.sharing.base import Shared, Sharing
+
+
+class Adapters(Sharing):
+    """One trunk whose linear and convolution weights each task shifts by a low-rank product: Wₜ = W₀ + (α/r)·BₜAₜ.
+
+    Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, eq. 3. B starts at 0, so that
+    at the start it equals hard sharing (apart from dropout, whose masks are drawn for each task). Differs from it in
+    one pair (A, B) a task, in adapting every Linear and Conv2d (A a convolution to r channels, B a 1×1 convolution;
+    with groups, a low-rank shift of the grouped filters), in A ~ N(0, 1/fan_in), and in that the trunk may be trained.
+
+    The trunk runs once for each task of a batch. A BatchNorm in it sees every task's features in turn.
+
+    Args:
+        rank: r.
+        alpha: α.
+        freeze_trunk: train adapters and heads only; nothing is shared then that could be balanced.
+        backbone: makes the trunk.
+        tasks: names of all tasks.
+
+    Raises:
+        ValueError: `rank` is below 1, `alpha` not a positive number, or there is no layer to adapt.
+    """
+
+    def __init__(
+        self, rank: int, alpha: float, freeze_trunk: bool, *, backbone: BackboneFactory, tasks: Sequence[str]
+    ) -> None:
+        super().__init__()
+        checked_count("rank", rank)
+        if not (math.isfinite(alpha) and alpha > 0):
+            raise ValueError(f"sharing.alpha is {alpha}; a scale is a finite number > 0. Use sharing.alpha={rank}.")
+        self.trunk = Trunk(*backbone())
+        self.trunk.requires_grad_(not freeze_trunk)
+        self.scale = alpha / rank
+        adapted = {task: adaptable(backbone(tasks=[task])) for task in tasks}
+        if not all(adapted.values()):
+            raise ValueError("The backbone has no Linear or Conv2d layer to adapt. Use sharing=hard.")
+        self.adapters = nn.ModuleDict()
+        for task, names in adapted.items():
+            with backbone.seeded(f"adapters/{task}"):
+                shifts = [LowRank(self.trunk.get_parameter(name).shape, rank) for name in names]
+            self.adapters[task] = Shifts(names, shifts)
+        self.specs = dict.fromkeys(tasks, backbone.specs[-1])
+
+    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
+        """Return each task's features, from a run of the trunk under its own weights."""
+        return Shared({task: functional_call(self.trunk, self._weights(task), (inputs,)) for task in tasks})
+
+    def _weights(self, task: str) -> dict[str, Tensor]:
+        shifts: dict[str, Tensor] = self.adapters[task]()
+        return {name: self.trunk.get_parameter(name) + self.scale * shift for name, shift in shifts.items()}
+
+
+class Trunk(nn.Sequential):
+    """The stages of a backbone, run as one module."""
+
+    def forward(self, inputs: Inputs) -> Features:
+        """Return the last stage's features."""
+        return run_stages(self, inputs)
+
+
+class Shifts(nn.ModuleList):
+    """The low-rank shifts of one task, for the weights of the given names."""
+
+    def __init__(self, names: Sequence[str], shifts: Sequence["LowRank"]) -> None:
+        super().__init__(shifts)
+        self.names = list(names)
+
+    def forward(self) -> dict[str, Tensor]:
+        """Return the shift of each weight by its name."""
+        return {name: shift() for name, shift in zip(self.names, self, strict=True)}
+
+
+class LowRank(nn.Module):
+    """A product B·A of rank r in the shape of a weight [out, ...]: A [r, fan_in] random, B [out, r] zero."""
+
+    def __init__(self, shape: torch.Size, rank: int) -> None:
+        super().__init__()
+        self.shape = shape
+        fan_in = math.prod(shape[1:])
+        self.a = nn.Parameter(torch.randn(rank, fan_in) / math.sqrt(fan_in))
+        self.b = nn.Parameter(torch.zeros(shape[0], rank))
+
+    def forward(self) -> Tensor:
+        """Return B·A in the weight's shape."""
+        return (self.b @ self.a).view(self.shape)
+
+
+def adaptable(stages: nn.Sequential) -> list[str]:
+    """Return the names of the weights of all Linear and Conv2d layers."""
+    return [f"{name}.weight" for name, layer in stages.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]

@@ -1,0 +1,62 @@
+"""Customized gate control."""
+
+from collections.abc import Sequence
+
+from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.batch import Inputs
+from mtl_cli.experts import ExtractionLevel, checked_count, split_point
+from mtl_cli.features import run_stages
+from mtl_cli.sharing.base import Shared, Sharing
+
+
+class CGC(Sharing):
+    """Shared experts, experts of each task, and a gate a task over both: g^k(x) = w^k(x)·S^k(x), w^k = softmax(W^k x).
+
+    Source: Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
+    Recommendations", RecSys 2020, eq. 1–3. Differs from it in that experts are copies of the last stages on a shared
+    trunk, and x, for the gate, the trunk's pooled features.
+
+    Args:
+        num_shared_experts: experts that all tasks share.
+        num_task_experts: experts of each task.
+        expert_stages: stages that each expert is a copy of, counted from the end.
+        backbone: makes trunk and experts.
+        tasks: names of all tasks.
+
+    Raises:
+        ValueError: a number of experts is below 1, or `expert_stages` not a number of stages that can be split off.
+    """
+
+    has_boundary = True
+
+    def __init__(
+        self,
+        num_shared_experts: int,
+        num_task_experts: int,
+        expert_stages: int,
+        *,
+        backbone: BackboneFactory,
+        tasks: Sequence[str],
+    ) -> None:
+        super().__init__()
+        split = split_point(backbone.specs, expert_stages)
+        self.trunk = backbone(stop=split)
+        self.level = ExtractionLevel(
+            build=lambda copy: backbone(copy, start=split + 1),
+            seeded=backbone.seeded,
+            name=backbone.names[split + 1],
+            width=backbone.specs[split].width,
+            tasks=tasks,
+            num_shared=checked_count("num_shared_experts", num_shared_experts),
+            num_own=checked_count("num_task_experts", num_task_experts),
+            is_last=True,
+        )
+        self.specs = dict.fromkeys(tasks, backbone.specs[-1])
+
+    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
+        """Return each task's mixture of its own and the shared experts.
+
+        The boundary is the shared experts' outputs [B, E, ...] and the trunk's output as tasks read it.
+        """
+        x = run_stages(self.trunk, inputs)
+        return Shared(*self.level.last(x, dict.fromkeys(tasks, x), boundary))

@@ -1,0 +1,88 @@
+"""Tasks that attend to each other's features."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.batch import Inputs
+from mtl_cli.columns import Columns, partner_groups
+from mtl_cli.features import Features, alias, run_stages, tokens, untokens
+from mtl_cli.layers import checked_dropout
+from mtl_cli.sharing.base import Shared, Sharing
+
+
+class CrossAttention(Sharing):
+    """A backbone a task; its features, as tokens, attend to those of all: fₜ + MultiHead(fₜ, F, F), F = [f₁; …; f_T].
+
+    Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017, section 3.2.2, across tasks as in Lopes, Vu,
+    de Charette, "Cross-task Attention Mechanism for Dense Multi-task Learning", WACV 2023. Differs from the latter in
+    attending to all tasks at once, one's own included, after the last stage. A vector is one token, a map H·W of them;
+    attention takes (H·W)²·T per task. A task that has no partner is not changed.
+
+    Args:
+        num_heads: attention heads; divides the width of the features.
+        dropout: probability, on attention weights.
+        partners: tasks that attend to each other, "dataset" or "all" (see `mtl_cli.columns.partner_groups`).
+        backbone: makes the columns.
+        tasks: names of all tasks.
+
+    Raises:
+        ValueError: an argument is not among its choices.
+    """
+
+    has_boundary = True
+
+    def __init__(
+        self, num_heads: int, dropout: float, partners: str, *, backbone: BackboneFactory, tasks: Sequence[str]
+    ) -> None:
+        super().__init__()
+        width = backbone.specs[-1].width
+        if num_heads < 1 or width % num_heads:
+            valid = [heads for heads in range(1, min(width, 32) + 1) if width % heads == 0]
+            raise ValueError(
+                f"sharing.num_heads is {num_heads}; it divides the width of the backbone's features, {width}. "
+                f"Use sharing.num_heads={max(heads for heads in valid if heads <= max(num_heads, 1))} "
+                f"(valid: {', '.join(map(str, valid))})."
+            )
+        checked_dropout(dropout)
+        self.groups = partner_groups(partners, tasks, backbone.dataset_of)
+        mates = {task: tasks if partners == "all" else [task] for task in tasks}
+        self.columns = Columns({task: backbone(task, tasks=mates[task]) for task in tasks})
+        self.attention = nn.ModuleDict()
+        for task in tasks:
+            if any(task in group and len(group) > 1 for group in self.groups.values()):
+                with backbone.seeded(f"attention/{task}"):
+                    self.attention[task] = nn.MultiheadAttention(width, num_heads, dropout, batch_first=True)
+        self.specs = dict.fromkeys(tasks, backbone.specs[-1])
+
+    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
+        """Return the features of `tasks` after attention; the boundary is every partner's features before it."""
+        group = self.groups[inputs.dataset]
+        features = {task: run_stages(self.columns.stages(task), inputs) for task in group}
+        cut: list[Tensor] = []
+        if boundary:
+            features = {task: x.replace(alias(x.values)) for task, x in features.items()}
+            cut = [x.values for x in features.values()]
+        if len(group) == 1:
+            return Shared({task: features[task] for task in tasks}, cut)
+        keys = torch.cat([tokens(x) for x in features.values()], dim=1)  # [B, T·L, D]
+        padding = key_padding(list(features.values()))
+        return Shared({task: self._attend(task, features[task], keys, padding) for task in tasks}, cut)
+
+    def _attend(self, task: str, x: Features, keys: Tensor, padding: Tensor | None) -> Features:
+        query = tokens(x)
+        read, _ = self.attention[task](query, keys, keys, key_padding_mask=padding, need_weights=False)
+        return untokens(query + read, x)
+
+
+def key_padding(features: Sequence[Features]) -> Tensor | None:
+    """Return True where a token of the joined sequences is padding [B, T·L]; None where nothing is padded.
+
+    A sample without any real token masks nothing, since attention over no token is not a number.
+    """
+    if features[0].mask is None:
+        return None
+    padding = ~torch.cat([x.mask for x in features if x.mask is not None], dim=1)
+    return padding & ~padding.all(dim=1, keepdim=True)

@@ -1,0 +1,55 @@
+"""Multi-gate mixture of experts."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.batch import Inputs
+from mtl_cli.experts import Gate, checked_count, run_experts, split_point
+from mtl_cli.features import alias, pool, run_stages
+from mtl_cli.sharing.base import Shared, Sharing
+
+
+class MMoE(Sharing):
+    """Experts that all tasks share and a gate a task: f^k(x) = Σₑ g^k(x)ₑ fₑ(x), g^k(x) = softmax(W^k x).
+
+    Source: Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts",
+    KDD 2018, eq. 5–7. Differs from it in that experts are copies of the last stages on a shared trunk, and x, for the
+    gate, the trunk's pooled features. With one expert it is hard sharing.
+
+    Args:
+        num_experts: E.
+        expert_stages: stages that each expert is a copy of, counted from the end.
+        backbone: makes trunk and experts.
+        tasks: names of all tasks.
+
+    Raises:
+        ValueError: `num_experts` is below 1, or `expert_stages` not a number of stages that can be split off.
+    """
+
+    has_boundary = True
+
+    def __init__(
+        self, num_experts: int, expert_stages: int, *, backbone: BackboneFactory, tasks: Sequence[str]
+    ) -> None:
+        super().__init__()
+        checked_count("num_experts", num_experts)
+        split = split_point(backbone.specs, expert_stages)
+        self.trunk = backbone(stop=split)
+        self.experts = nn.ModuleList(backbone(str(e), start=split + 1) for e in range(num_experts))
+        self.gates = nn.ModuleDict()
+        for task in tasks:
+            with backbone.seeded(f"gates/{task}"):
+                self.gates[task] = Gate(backbone.specs[split].width, num_experts)
+        self.specs = dict.fromkeys(tasks, backbone.specs[-1])
+
+    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
+        """Return each task's mixture; the boundary is the experts' outputs [B, E, ...] and the gates' input [B, D]."""
+        x = run_stages(self.trunk, inputs)
+        experts = run_experts(self.experts, x)
+        pooled = pool(x)
+        if boundary:
+            experts, pooled = experts.aliased(), alias(pooled)
+        features = {task: experts.mix(self.gates[task](pooled)) for task in tasks}
+        return Shared(features, [experts.values, pooled] if boundary else [])
