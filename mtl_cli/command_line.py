@@ -1,0 +1,149 @@
+"""The command line as it is typed: flags, overrides, and the words that are recognised before Hydra starts."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mtl_cli.errors import UserError, nearest
+
+FLAGS = {
+    "-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-i": "--info", "-cd": "--config-dir",
+    "-cn": "--config-name", "-sc": "--shell-completion", "-r": "--run", "-cp": "--config-path",
+}  # fmt: skip
+"""Long forms of short flags, as Hydra names them."""
+TAKES_VALUE = ("--cfg", "--package", "--config-dir", "--config-name")
+SWITCHES = ("--help", "--version", "--multirun", "--run", "--resolve", "--shell-completion", "--hydra-help")
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+CFG = ("job", "hydra", "all")
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Flags by their long name (a switch has the value ""), and overrides in their order."""
+
+    program: str
+    arguments: tuple[str, ...]
+    flags: dict[str, str] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """The command as it was typed."""
+        return [self.program, *self.arguments]
+
+    @property
+    def debug(self) -> bool:
+        """True where tracebacks are asked for, whatever else is wrong with the command."""
+        return any(re.fullmatch(r"\+{0,2}debug=(true|1|yes|on)", text, re.IGNORECASE) for text in self.arguments)
+
+    @property
+    def config_dir(self) -> Path | None:
+        """The user's conf folder.
+
+        Raises:
+            UserError: there is no such folder.
+        """
+        if "--config-dir" not in self.flags:
+            return None
+        path = Path(self.flags["--config-dir"]).absolute()
+        if not path.is_dir():
+            raise UserError(f"No folder at {path}. Give an existing one: --config-dir DIR.")
+        return path
+
+    @property
+    def config_name(self) -> str:
+        """Name of the primary config."""
+        return self.flags.get("--config-name", "config")
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where the user's own modules lie, which a config composed here may name."""
+        return [Path.cwd(), *self.trusted_folders]
+
+    @property
+    def trusted_folders(self) -> list[Path]:
+        """The folder of the user's own modules that the command itself names: --config-dir."""
+        return [self.config_dir] if self.config_dir else []
+
+    def word(self, key: str) -> str | None:
+        """Return the value of `key=value`, raw, or None where it is not given.
+
+        Raises:
+            UserError: it is given twice or without a value.
+        """
+        values = [text.partition("=")[2] for text in self.overrides if re.match(rf"\+{{0,2}}{key}=", text)]
+        if len(values) > 1:
+            raise UserError(f"{key}= is given {len(values)} times: {', '.join(values)}. Give it once.")
+        if values in ([], ["null"]):
+            return None
+        value = values[0]
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        if not value:
+            raise UserError(f"{key}= has no value. Use {key}=PATH.")
+        return value
+
+    def others(self, *keys: str) -> list[str]:
+        """Return the overrides of other keys than these."""
+        return [text for text in self.overrides if text.partition("=")[0].lstrip("+") not in keys]
+
+
+def parse_arguments(program: str, arguments: Sequence[str]) -> CommandLine:
+    """Return the command line; every flag that cannot be is reported.
+
+    Raises:
+        UserError: unknown flags, flags without their value.
+    """
+    flags: dict[str, str] = {}
+    overrides: list[str] = []
+    problems: list[str] = []
+    rest = list(arguments)
+    while rest:
+        text = rest.pop(0)
+        if not text.startswith("-"):
+            overrides.append(text)
+            continue
+        name, has_value, value = text.partition("=")
+        name = FLAGS.get(name, name)
+        if name in SWITCHES and not has_value:
+            flags[name] = ""
+        elif name == "--info":
+            flags[name] = value if has_value else rest.pop(0) if rest and rest[0] in INFO else "all"
+        elif name in TAKES_VALUE and (has_value or (rest and not rest[0].startswith("-"))):
+            flags[name] = value if has_value else rest.pop(0)
+        else:
+            problems.append(_flag_message(text, name))
+    problems += _misfits(flags)
+    if problems:
+        raise UserError(problems)
+    return CommandLine(program, tuple(arguments), flags, tuple(overrides))
+
+
+def _flag_message(text: str, name: str) -> str:
+    if name in TAKES_VALUE:
+        return f"{text} needs a value. Use for example {name} {'job' if name == '--cfg' else 'VALUE'}."
+    if name in SWITCHES:
+        return f"{text} gives a value to a switch. Use {name}."
+    if name == "--config-path":
+        return f"{text} would replace the conf files of this program. Add a folder of your own by --config-dir DIR."
+    bare = text.lstrip("-")
+    if re.fullmatch(r"[\w.]+=.*", bare):
+        return f"Unknown option {text}. Values are set without dashes: {bare}."
+    known = nearest(name, [*SWITCHES, *TAKES_VALUE, "--info"])
+    return f"Unknown option {text}.{known} Values are set as key=value; --help shows them."
+
+
+def _misfits(flags: dict[str, str]) -> list[str]:
+    problems = []
+    for name, choices in (("--cfg", CFG), ("--info", INFO)):
+        if name in flags and flags[name] not in choices:
+            hint = nearest(flags[name], choices)
+            problems.append(f"{name} is '{flags[name]}'; it is one of {', '.join(choices)}.{hint}")
+    modes = [name for name in ("--multirun", "--run", "--cfg", "--info", "--shell-completion") if name in flags]
+    if len(modes) > 1:
+        problems.append(f"{' and '.join(modes)} exclude each other. Give one of them.")
+    problems += [
+        f"{name} goes with --cfg only." for name in ("--package", "--resolve") if name in flags and "--cfg" not in flags
+    ]
+    return problems

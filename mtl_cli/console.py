@@ -1,0 +1,41 @@
+"""What the console shows of the log: plain lines, fewer or more of them."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger("mtl_cli")
+
+
+class Console(logging.Handler):
+    """Writes log messages to standard output, warnings to standard error, around a progress bar if one is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        try:
+            stream = sys.stderr if record.levelno > logging.WARNING else sys.stdout
+            tqdm = sys.modules.get("tqdm")
+            if tqdm is not None:
+                tqdm.tqdm.write(self.format(record), file=stream)
+            else:
+                print(self.format(record), file=stream)
+            stream.flush()
+        except (OSError, ValueError):
+            self.handleError(record)
+
+
+@contextmanager
+def console(verbose: bool = False, quiet: bool = False) -> Iterator[None]:
+    """Show the log on the console for a block: everything (verbose), the usual, or warnings only (quiet)."""
+    handler = Console()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

@@ -1,0 +1,287 @@
+"""Every problem of a list of overrides, where Hydra stops at the first."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl_cli.compose import Session, plain_config
+from mtl_cli.errors import UserError, nearest
+from mtl_cli.hydra_plugin import twice_message
+from mtl_cli.interpolation import get_key, leaves, split_key
+from mtl_cli.overrides import parse, quoted
+from mtl_cli.schema import knobs
+from mtl_cli.validation import validate
+
+CONFIG_ERRORS = (
+    *(HydraException, OmegaConfBaseException, UserWarning, yaml.YAMLError),
+    *(OSError, ValueError, AssertionError, TypeError, KeyError, AttributeError, RecursionError),
+)
+"""What Hydra and OmegaConf raise for a config that is wrong; not all of it is meant for users."""
+
+
+def diagnose(session: Session, overrides: Sequence[str], error: Exception) -> list[str]:
+    """Return every problem of overrides that Hydra refused with `error`: what, the value found, what mends it."""
+    diagnosis = _Diagnosis(session)
+    try:
+        return diagnosis.run(overrides) or [hydra_message(error)]
+    except CONFIG_ERRORS as other:
+        return diagnosis.found() or [hydra_message(other)]
+
+
+class _Diagnosis:
+    """Problems by the position of the override that has them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.problems: list[tuple[int, str]] = []
+        self.skipped: list[str] = []
+        self.folders: list[Path] = []
+
+    def found(self) -> list[str]:
+        return list(dict.fromkeys(text for _, text in sorted(self.problems, key=lambda item: item[0])))
+
+    def run(self, overrides: Sequence[str]) -> list[str]:
+        self.folders = search_path(overrides)
+        groups, values = self._parsed(overrides)
+        good = [mended for index, override in groups if (mended := self._group(index, override)) is not None]
+        config = self._composed(good)
+        if config is None:
+            return self.found()
+        OmegaConf.set_readonly(config.hydra, False)
+        for index, override in values:
+            self._value(index, override, config)
+        try:
+            self.problems += [(len(overrides), text) for text in validate(plain_config(config), self.session.folders)]
+        except UserError as error:
+            self.problems += [(len(overrides), text) for text in error.problems]
+        return self.found()
+
+    def _parsed(self, overrides: Sequence[str]) -> tuple[list[tuple[int, Override]], list[tuple[int, Override]]]:
+        """Return the overrides that choose options of groups and those that set values."""
+        groups: list[tuple[int, Override]] = []
+        values: list[tuple[int, Override]] = []
+        for index, text in enumerate(overrides):
+            try:
+                override = parse(text, self.session.loader, self._hint)
+            except UserError as error:
+                self.problems += [(index, problem) for problem in error.problems]
+                continue
+            if override.is_sweep_override():
+                problem = f'{text} lists several values. Add -m to run each of them, or quote it: "{quoted(text)}".'
+                self.problems.append((index, problem))
+            elif override.key_or_group == "hydra.searchpath":
+                groups.insert(0, (index, override))
+            elif self.session.is_group(override.key_or_group) or any(
+                (f / override.key_or_group).is_dir() for f in self.folders
+            ):
+                groups.append((index, override))
+            else:
+                values.append((index, override))
+        return groups, values
+
+    def _hint(self, text: str) -> str:
+        """Return how a lone word may be meant: as an option of a group."""
+        groups = [group for group in self.session.groups() if text in self.session.options(group)]
+        groups.sort(key=lambda group: group != "task")
+        return f" Did you mean {groups[0]}={text}?" if groups else ""
+
+    def _group(self, index: int, override: Override) -> str | None:
+        """Return the override, or one that is mended so that the others can be looked at; None to leave it out."""
+        text, group, value = str(override.input_line), override.key_or_group, override.value()
+        extra = {path.stem for folder in self.folders for path in (folder / group).glob("*.yaml")}
+        options = sorted({*self.session.options(group), *extra})
+        if override.is_delete() or group == "hydra.searchpath":
+            return text
+        if not isinstance(value, str | int | float):
+            self.problems.append((index, no_option_message(group, text, options)))
+            return None
+        names = str(value).split("+") if group == "task" and str(value) not in options else [str(value)]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            self.problems.append((index, twice_message(names, twice[0])))
+        mended = []
+        for name in dict.fromkeys(names):
+            if name in options or "${" in name:
+                mended.append(name)
+                continue
+            self.problems.append((index, option_message(group, name, options, text)))
+            mended += [guess] if (guess := nearest_name(name, options)) else []
+        if not mended:
+            self.skipped.append(group)
+            return None
+        return text.partition("=")[0] + "=" + "+".join(dict.fromkeys(mended))
+
+    def _composed(self, groups: Sequence[str]) -> DictConfig | None:
+        """Return the config of these group choices, leaving out those that fail."""
+        try:
+            return self.session.compose(groups)
+        except CONFIG_ERRORS:
+            good: list[str] = []
+            config = None
+            for text in [None, *groups]:
+                try:
+                    config = self.session.compose([*good, *([text] if text else [])])
+                    good += [text] if text else []
+                except CONFIG_ERRORS as error:
+                    self.problems.append((0, hydra_message(error)))
+                    if text is None:
+                        return None
+            return config
+
+    def _value(self, index: int, override: Override, config: DictConfig) -> None:
+        """Apply one override as Hydra does, and note what is wrong with it."""
+        key, text = override.key_or_group, str(override.input_line)
+        if any(key == group or key.startswith(f"{group}.") for group in self.skipped):
+            return
+        raw = OmegaConf.to_container(config, resolve=False)
+        exists, value = reachable(raw, key), override.value()
+        if not exists and not (override.is_add() or override.is_force_add()):
+            self.problems.append((index, key_message(key, text, raw, self.session.groups())))
+            return
+        if exists and override.is_add():
+            self.problems.append((index, f"{text} adds a key that the config has. Leave out the +: {text[1:]}."))
+            return
+        if exists and not override.is_delete() and isinstance(keys := get_key(raw, key), dict) and is_scalar(value):
+            self.problems.append((index, section_message(key, text, list(keys))))
+            return
+        knob = knobs().get(key)
+        if knob and not override.is_delete() and not _is_text_with(value, "${") and (problem := knob.problem(value)):
+            self.problems.append((index, problem))
+            return
+        try:
+            apply(config, override)
+        except CONFIG_ERRORS as error:
+            self.problems.append((index, f"{text} cannot be set: {hydra_message(error)}"))
+
+
+def search_path(overrides: Sequence[str]) -> list[Path]:
+    """Return the folders that overrides add by hydra.searchpath."""
+    text = next((text.partition("=")[2] for text in overrides if text.lstrip("+").startswith("hydra.searchpath=")), "")
+    entries = [entry.strip(" '\"").removeprefix("file://") for entry in text.strip("[]").split(",")]
+    return [Path(entry) for entry in entries if entry and Path(entry).is_dir()]
+
+
+def apply(config: DictConfig, override: Override) -> None:
+    """Change a composed config as Hydra does for one override of a value."""
+    key, value = override.key_or_group, override.value()
+    if override.is_delete():
+        parent, _, last = key.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        with open_dict(config):
+            del node[last]
+    elif override.is_add() or override.is_force_add():
+        with open_dict(config):
+            OmegaConf.update(config, key, value, merge=True, force_add=True)
+    else:
+        OmegaConf.update(config, key, value, merge=True)
+
+
+def option_message(group: str, name: str, options: Sequence[str], text: str) -> str:
+    """Return the message for an option that a group does not have."""
+    kind = "task" if group == "task" else f"{group} option"
+    known = ", ".join(options) if options else "none"
+    guess = nearest_name(name, options)
+    mend = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if guess and name else ""
+    return f"Unknown {kind} '{name}' in {text}.{nearest(name, options)} Known: {known}." + (
+        f" Use {mend}." if mend else ""
+    )
+
+
+def no_option_message(group: str, text: str, options: Sequence[str]) -> str:
+    """Return the message for a value that is no option of a group: null, or a list."""
+    known = f"Choose one of {', '.join(options)}: {group}=OPTION."
+    return f"{text} chooses no {group}. {known}" + (" Join tasks by +: task=A+B." if group == "task" else "")
+
+
+def section_message(key: str, text: str, keys: Sequence[str]) -> str:
+    """Return the message for a value that is given to a whole section."""
+    mend = f"Choose tasks by task={text.partition('=')[2]}." if key == "tasks" else f"Use for example {key}.KEY=VALUE."
+    return f"{text} gives one value to a section, whose keys are {', '.join(map(str, keys))}. {mend}"
+
+
+def key_message(key: str, text: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
+    """Return the message for a key that the config does not have, at any depth."""
+    guess = nearest_key(key, config, groups)
+    lead = f"Unknown key '{key}' in {text}."
+    if not guess:
+        return f"{lead} mtl-train --cfg job shows all keys."
+    prefix = "~" if text.startswith("~") else ""
+    value = "" if prefix else "=" + text.partition("=")[2]
+    return f"{lead} Did you mean '{guess}'? Use {prefix}{guess}{value}."
+
+
+def nearest_key(key: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
+    """Return the key of a config that is nearest to an unknown one: part by part, or by its last part anywhere."""
+    names = [name for name, _ in leaves(config) if not name.startswith("hydra.") or key.startswith("hydra.")]
+    parts = split_key(key)
+    if len(parts) == 1:
+        same = [name for name in names if name.rpartition(".")[2] == key]
+        return same[0] if same else nearest_name(key, [*config, *groups]) or _by_last_part(key, names)
+    found: list[str] = []
+    node = config
+    for part in parts:
+        known = [str(name) for name in node] if isinstance(node, dict) else []
+        guess = part if part in known else nearest_name(part, known)
+        if not guess:
+            return _by_last_part(parts[-1], [name for name in names if not found or name.startswith(f"{found[0]}.")])
+        found.append(guess)
+        node = node[guess]
+    return ".".join(found)
+
+
+def _by_last_part(part: str, names: Sequence[str]) -> str:
+    ends = {name.rpartition(".")[2]: name for name in reversed(names)}
+    guess = part if part in ends else nearest_name(part, list(ends))
+    return ends[guess] if guess else ""
+
+
+def nearest_name(name: str, known: Sequence[str]) -> str:
+    """Return the nearest of the known names, or an empty string where none is near."""
+    hint = re.fullmatch(r" Did you mean '(.*)'\?", nearest(name, known))
+    return hint[1] if hint else ""
+
+
+def reachable(raw: Any, key: str) -> bool:  # noqa: ANN401  a plain config
+    """True where a key leads to a value, or into an interpolation."""
+    parts = split_key(key)
+    for index in range(len(parts)):
+        if not _has(raw, parts[index]):
+            return _is_text_with(raw, "${")
+        raw = get_key(raw, parts[index])
+    return bool(parts)
+
+
+def _has(node: Any, part: str) -> bool:  # noqa: ANN401  a plain config
+    if isinstance(node, list):
+        return part.isdecimal() and int(part) < len(node)
+    return isinstance(node, dict) and part in node
+
+
+def is_scalar(value: object) -> bool:
+    """True for a value that cannot stand for a section: no mapping, no interpolation."""
+    return not isinstance(value, dict) and not _is_text_with(value, "${")
+
+
+def _is_text_with(value: object, part: str) -> bool:
+    return isinstance(value, str) and part in value
+
+
+def hydra_message(error: Exception) -> str:
+    """Return what an exception of Hydra or OmegaConf says, in a line or two."""
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return option_message(group, name, sorted(error.options), f"{group}={name}")
+    if isinstance(error, UserError):
+        return "\n".join(error.problems)
+    texts = [str(error) or type(error).__name__]
+    if isinstance(error, ConfigCompositionException) and error.__cause__:
+        texts.append(str(error.__cause__))
+    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "See https")
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    return ". ".join(line.rstrip(".") for line in dict.fromkeys(lines) if line and not line.startswith(noise)) + "."

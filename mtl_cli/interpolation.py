@@ -1,0 +1,105 @@
+"""Node interpolations such as ${data.source}, resolved without OmegaConf: a config may come from a stranger.
+
+Resolver calls such as ${oc.env:HOME} run code with side effects; they are never called here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mtl_cli.errors import UserError
+
+_INTERPOLATION = re.compile(r"\\\$\{|\$\{([^${}]*)\}")
+"""The start of a literal ${ after a backslash, or one whole interpolation; nested ones do not match."""
+_PATH = re.compile(r"[\w-]+(\.[\w-]+|\[[\w-]+\])*")
+MAX_NODES = 100_000
+"""Values in a config; more of them come from interpolations or aliases that multiply one another."""
+
+
+def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a plain config with every node interpolation replaced by the value that it names.
+
+    Raises:
+        UserError: a resolver call, an unknown key, a cycle; all of them together.
+    """
+    resolver = _Resolver(config)
+    resolved = {key: resolver.value(value, (key,), ()) for key, value in config.items()}
+    if resolver.problems:
+        raise UserError(list(dict.fromkeys(resolver.problems)))
+    return resolved
+
+
+class _Resolver:
+    """The problems and the size of one config while it is resolved."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config, self.problems, self.unknown, self.nodes = config, list[str](), set[str](), 0
+
+    def value(self, value: Any, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
+        """Return `value`, found at the key `at`, resolved; `seen` are the interpolations that led to it."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES or len(at) > 100:
+            raise UserError(f"The config holds more than {MAX_NODES} values, or deeper ones than 100 levels.")
+        if isinstance(value, Mapping):
+            return {key: self.value(item, (*at, str(key)), seen) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item, (*at, str(index)), seen) for index, item in enumerate(value)]
+        return self._text(value, at, seen) if isinstance(value, str) and "${" in value else value
+
+    def _text(self, text: str, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
+        whole = _INTERPOLATION.fullmatch(text)
+        if whole and whole[1] is not None:
+            return self._named(whole[1], at, seen)
+        if "${" in _INTERPOLATION.sub("", text):
+            self.problems.append(f"{'.'.join(at)} is '{text}', an interpolation that is nested or not closed.")
+            return text
+        return _INTERPOLATION.sub(lambda m: "${" if m[1] is None else str(self._named(m[1], at, seen)), text)
+
+    def _named(self, inner: str, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
+        key, where = inner.strip(), f"{'.'.join(at)} is '${{{inner}}}'"
+        if ":" in key:
+            self.problems.append(f"{where}, a resolver call; only keys of this config are allowed here.")
+        elif not _PATH.fullmatch(key):
+            self.problems.append(f"{where}, which names no key of this config by its full path.")
+        elif key in seen:
+            self.problems.append(f"{where}, which refers back to itself: {' -> '.join([*seen, key])}.")
+        elif not has_key(self.config, key):
+            if key not in self.unknown:  # reported where it stands first, not again by what refers to that
+                self.problems.append(f"{where}, but the config has no key '{key}'.")
+            self.unknown.add(key)
+        else:
+            return self.value(get_key(self.config, key), at, (*seen, key))
+        return None
+
+
+def split_key(key: str) -> list[str]:
+    """Return the parts of a dotted key; `a[b].0` is a, b, 0."""
+    return [part for part in re.split(r"[.\[\]]+", key) if part]
+
+
+def has_key(config: Any, key: str) -> bool:  # noqa: ANN401  any YAML value
+    """True where a plain config holds a dotted key; indices count into lists."""
+    for part in split_key(key):
+        if isinstance(config, Mapping) and part in config:
+            config = config[part]
+        elif isinstance(config, list) and part.isdecimal() and int(part) < len(config):
+            config = config[int(part)]
+        else:
+            return False
+    return True
+
+
+def get_key(config: Any, key: str) -> Any:  # noqa: ANN401  any YAML value
+    """Return the value of a dotted key that the config holds (see `has_key`)."""
+    for part in split_key(key):
+        config = config[int(part)] if isinstance(config, list) else config[part]
+    return config
+
+
+def leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  any YAML value
+    """Yield each dotted key of a plain config with its value, mappings themselves left out."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, f"{at}.{key}" if at else str(key))
+    else:
+        yield at, value

@@ -1,0 +1,251 @@
+"""The plain knobs of a run, each with its unit, range and default."""
+
+import dataclasses
+import functools
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtl_cli.errors import nearest
+
+
+def knob(
+    default: Any,  # noqa: ANN401  a value of any plain type
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
+    pattern: str = "",
+) -> Any:  # noqa: ANN401  what dataclasses.field returns
+    """Return a field whose values are ≥ `low`, > `above` and < `below`, or among `choices` or match `pattern`."""
+    rule = {"low": low, "above": above, "below": below, "choices": choices, "pattern": pattern}
+    return field(default=default, metadata=rule)
+
+
+@dataclass
+class Data:
+    """Where examples come from."""
+
+    source: str = knob("packaged", choices=("packaged", "torchvision"))
+    """The data shipped with this program (packaged), or the official files through torchvision."""
+    root: str | None = None
+    """Folder of the official files, for data.source=torchvision."""
+    batch_size: int = knob(128, low=1)
+    """Examples of each dataset in an optimizer step."""
+    workers: int = knob(0, low=0)
+    """Processes that read ahead; 0 reads in the training process."""
+
+
+@dataclass
+class Trainer:
+    """How long, where and how training goes."""
+
+    max_epochs: int | None = knob(6, low=1)
+    """Epochs; null = no limit but trainer.max_steps."""
+    max_steps: int | None = knob(None, low=1)
+    """Optimizer steps; null = no limit but trainer.max_epochs."""
+    eval_every: int = knob(1, low=1)
+    """Epochs between evaluations on validation data."""
+    device: str = knob("auto", choices=("auto", "cpu", "cuda", "mps"), pattern=r"cuda:\d+")
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: str = knob("auto", choices=("auto", "fp32", "bf16"))
+    """fp32, bf16, or auto: bf16 where the hardware is fast at it."""
+    threads: int | None = knob(None, low=1)
+    """CPU threads; null = torch's own choice."""
+    accumulate: int = knob(1, low=1)
+    """Micro-batches that one optimizer step is split into."""
+    clip_norm: float | None = knob(None, above=0.0)
+    """Largest norm of the gradient; null = no clipping."""
+    log_every: int = knob(50, low=1)
+    """Optimizer steps between log records."""
+    on_nonfinite: str = knob("stop", choices=("stop", "skip"))
+    """What a step does whose gradient is not finite: stop the run, or skip the step."""
+
+
+@dataclass
+class Save:
+    """When checkpoints are written."""
+
+    every: int | None = knob(None, low=1)
+    """Optimizer steps between checkpoints; null = at each evaluation."""
+    every_minutes: float | None = knob(None, above=0.0)
+    """Minutes between checkpoints, beside save.every; null = none."""
+    keep: int = knob(2, low=1)
+    """Checkpoints that are kept, beside the best one."""
+
+
+@dataclass
+class EarlyStopping:
+    """When training stops before its limit."""
+
+    metric: str | None = None
+    """Metric that must improve: skill or <task>/<metric>; null = selection.metric."""
+    patience: int | None = knob(None, low=1)
+    """Evaluations without an improvement before the run stops; null = never."""
+
+
+@dataclass
+class Ema:
+    """An exponential moving average of the weights."""
+
+    decay: float | None = knob(None, above=0.0, below=1.0)
+    """Share of the average that each optimizer step keeps; null = no average."""
+
+
+@dataclass
+class Selection:
+    """Which checkpoint is the best."""
+
+    metric: str = "skill"
+    """skill (mean over tasks of the gain over a trivial predictor) or <task>/<metric>, on validation data."""
+
+
+@dataclass
+class Config:
+    """A whole config: plain knobs, and component nodes that the files of the groups fill."""
+
+    seed: int = knob(0, low=0, below=2.0**63)
+    """Seed of everything random."""
+    deterministic: bool = False
+    """Use only deterministic algorithms, also on a GPU."""
+    debug: bool = False
+    """Show tracebacks."""
+    verbose: bool = False
+    """Show more on the console."""
+    quiet: bool = False
+    """Show only warnings and the final table on the console."""
+    resume: str | None = None
+    """Run directory to continue; only on the command line."""
+    init_from: str | None = None
+    """Run directory or checkpoint whose weights training starts from."""
+    freeze: str = knob("none", choices=("none", "trunk"), pattern=r"stages:[1-9]\d*")
+    """Parameters that are not trained: none, trunk, or stages:N (the first N stages)."""
+    trust: list[str] = field(default_factory=list)
+    """Modules of yours that a config may name as _target_."""
+    data: Data = field(default_factory=Data)
+    trainer: Trainer = field(default_factory=Trainer)
+    save: Save = field(default_factory=Save)
+    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    ema: Ema = field(default_factory=Ema)
+    selection: Selection = field(default_factory=Selection)
+    tasks: dict[str, Any] = field(default_factory=dict)
+    backbone: dict[str, Any] = field(default_factory=dict)
+    sharing: dict[str, Any] = field(default_factory=dict)
+    weighting: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    lr_schedule: dict[str, Any] = field(default_factory=dict)
+
+
+COMPONENTS = ("tasks", "backbone", "sharing", "weighting", "schedule", "optimizer", "lr_schedule")
+KNOWN_KEYS = frozenset(item.name for item in dataclasses.fields(Config))
+"""The top-level keys of a config."""
+RESUMABLE = ("trainer.max_epochs", "trainer.max_steps", "trainer.device", "trainer.log_every", "save.")
+"""What a resumed run may change: keys, or sections that end in a dot."""
+CONSOLE = ("debug", "verbose", "quiet", "resume")
+"""Knobs that change nothing that a run computes; a config's hash leaves them out."""
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list of texts"}
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One plain value of the config: its key, type, default and range."""
+
+    key: str
+    kind: type
+    optional: bool
+    default: Any
+    rule: Mapping[str, Any]
+
+    def problem(self, value: Any) -> str | None:  # noqa: ANN401  what is checked
+        """Return what is wrong with a value and how to mend it, or None."""
+        if (value is None and self.optional) or (self._fits(value) and self._in_range(value)):
+            return None
+        hint = nearest(str(value), self.rule["choices"]) if self.rule.get("choices") else ""
+        found = f"'{value}'" if isinstance(value, str) else shown(value)
+        return f"{self.key} is {found}; it is {self.described}.{hint} Use for example {self.key}={shown(self.default)}."
+
+    @property
+    def described(self) -> str:
+        """The values that fit, in words."""
+        rule = self.rule
+        if rule.get("choices"):
+            words = [*rule["choices"], *([_PATTERNS[rule["pattern"]]] if rule["pattern"] else [])]
+            return f"one of {', '.join(words)}" + (" or null" if self.optional else "")
+        signs = {"low": "≥", "above": ">", "below": "<"}
+        bounds = [f"{sign} {_number(rule[name])}" for name, sign in signs.items() if rule.get(name) is not None]
+        return " ".join([_KINDS[self.kind], " and ".join(bounds)]).strip() + (" or null" if self.optional else "")
+
+    def _fits(self, value: object) -> bool:
+        if self.kind is list:
+            return isinstance(value, list) and all(isinstance(item, str) for item in value)
+        if isinstance(value, bool) or self.kind is bool:
+            return isinstance(value, bool) and self.kind is bool
+        return isinstance(value, int | float) if self.kind is float else isinstance(value, self.kind)
+
+    def _in_range(self, value: Any) -> bool:  # noqa: ANN401  a value of this knob's type
+        rule = self.rule
+        if rule.get("choices"):
+            return value in rule["choices"] or bool(rule["pattern"] and re.fullmatch(rule["pattern"], value))
+        if self.kind not in (int, float):
+            return True
+        bounds = (rule.get("low"), rule.get("above"), rule.get("below"))
+        low, above, below = bounds
+        return (
+            math.isfinite(value)
+            and (low is None or value >= low)
+            and (above is None or value > above)
+            and (below is None or value < below)
+        )
+
+
+_PATTERNS = {r"cuda:\d+": "cuda:N", r"stages:[1-9]\d*": "stages:N"}
+
+
+def _number(value: float) -> str:
+    if value >= 2.0**53:
+        return f"2^{math.log2(value):g}"
+    return f"{value:g}"
+
+
+def shown(value: object) -> str:
+    """Return a plain value as it is written on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{','.join(map(shown, value))}]" if isinstance(value, list) else str(value)
+
+
+@functools.cache
+def knobs() -> dict[str, Knob]:
+    """Return every plain knob by its dotted key."""
+    return _knobs_of(Config, "")
+
+
+def _knobs_of(schema: type, prefix: str) -> dict[str, Knob]:
+    found = {}
+    hints = typing.get_type_hints(schema)
+    for item in dataclasses.fields(schema):
+        hint, key = hints[item.name], prefix + item.name
+        if dataclasses.is_dataclass(hint):
+            found.update(_knobs_of(typing.cast(type, hint), f"{key}."))
+        elif key not in COMPONENTS:
+            optional = isinstance(hint, types.UnionType)
+            kind = next(part for part in typing.get_args(hint) if part is not type(None)) if optional else hint
+            default = item.default if item.default is not dataclasses.MISSING else []
+            found[key] = Knob(key, typing.get_origin(kind) or kind, optional, default, item.metadata)
+    return found
+
+
+def sections() -> dict[str, list[str]]:
+    """Return the names of the knobs of each section of the schema."""
+    found: dict[str, list[str]] = {}
+    for key in knobs():
+        section, _, name = key.rpartition(".")
+        if section:
+            found.setdefault(section, []).append(name)
+    return found
