@@ -92,11 +92,11 @@ def evaluate(
 
 @torch.no_grad()
 def trivial(tasks: Mapping[str, Task], streams: Mapping[str, Stream], train: Mapping[str, Stream]) -> dict[str, Result]:
-    """Return what the best constant predictor, fitted on the `train` labels, reaches on the split of `streams`."""
+    """Return what each task's best constant predictor, fitted on `train` labels, reaches on the split of `streams`."""
     results = {}
     for dataset, stream in streams.items():
-        for name, field in stream.targets.items():
-            meter = Meter(tasks[name], torch.device("cpu"))
+        for name in [name for name in stream.targets if name in tasks]:
+            field, meter = stream.targets[name], Meter(tasks[name], torch.device("cpu"))
             outputs = tasks[name].trivial_outputs(train[dataset].dataset.labels(field))
             for target in stream.dataset.labels(field).split(65536):
                 count = int(tasks[name].labelled_entries(target))
