@@ -12,6 +12,8 @@ import numpy as np
 from mtl_cli.errors import UserError
 
 UNSIGNED_BYTES = 0x08
+MAX_SIZE = 2**30
+"""Bytes that a header may announce; a damaged one asks for no absurd memory. EMNIST's largest file has 0.5 GB."""
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
@@ -38,10 +40,13 @@ def parse_idx(file: IO[bytes], path: Path, ndim: int) -> np.ndarray:
     if magic != expected:
         raise broken(path, f"its magic number is {magic:#010x}, not {expected:#010x}")
     size = math.prod(sizes)
+    announced = f"its header announces {' * '.join(map(str, sizes))} = {size} bytes"
+    if size > MAX_SIZE:
+        raise broken(path, f"{announced}, more than {MAX_SIZE}")
     content = file.read(size + 1)  # one byte more than announced shows a file that is too long
     if len(content) != size:
         found = f"only {len(content)} bytes follow" if len(content) < size else "more bytes follow"
-        raise broken(path, f"its header announces {' * '.join(map(str, sizes))} = {size} bytes, {found}")
+        raise broken(path, f"{announced}, {found}")
     return np.frombuffer(content, dtype=np.uint8).reshape(sizes)
 
 

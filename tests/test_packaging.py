@@ -1,0 +1,76 @@
+"""Pins, declared dependencies and the files of the distribution fit together."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import mtl_cli
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LINES = [
+    line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+]
+PINS = {canonicalize_name(Requirement(line).name): Requirement(line).specifier for line in LINES}
+INSTALLED_BY_TESTS = ("solvers", "sweeps", "dev")
+
+
+def declared():
+    lines = [
+        *PROJECT["dependencies"],
+        *[line for extra in INSTALLED_BY_TESTS for line in PROJECT["optional-dependencies"][extra]],
+    ]
+    return [Requirement(line) for line in lines if not line.startswith("mtl-cli")]
+
+
+def version_of(specifiers: SpecifierSet) -> Version:
+    [specifier] = specifiers
+    assert specifier.operator == "=="
+    return Version(specifier.version)
+
+
+def test_every_pin_is_one_public_version():
+    assert len(LINES) == len(PINS) > 30
+    for line in LINES:
+        assert re.fullmatch(r"[\w.-]+==[\w.]+", line), line
+    assert version_of(PINS["torch"]) == Version("2.13.0")
+    assert version_of(PINS["torch"]).local is None
+
+
+def test_no_cuda_package_is_pinned():
+    assert not [name for name in PINS if name.startswith(("nvidia", "cuda", "triton"))]
+
+
+@pytest.mark.parametrize("requirement", declared(), ids=lambda requirement: requirement.name)
+def test_every_declared_dependency_is_pinned_within_its_range(requirement):
+    assert requirement.specifier.contains(version_of(PINS[canonicalize_name(requirement.name)]), prereleases=True)
+
+
+def test_every_lower_bound_gives_its_reason():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    block = re.search(r"^dependencies = \[\n(.*?)^\]", text, flags=re.MULTILINE | re.DOTALL)
+    assert block is not None
+    lines = block.group(1).splitlines()
+    assert len(lines) == len(PROJECT["dependencies"])
+    for line in lines:
+        assert re.search(r'>=[\d.]+.*",\s+# \S', line), line
+
+
+def test_the_version_is_written_once():
+    assert "version" not in PROJECT
+    assert Version(mtl_cli.__version__)
+
+
+@pytest.mark.parametrize("name", ["scripts/quickstart", "scripts/test", "scripts/check_wheel", ".ci/run"])
+def test_scripts_can_be_executed_and_stop_at_the_first_error(name):
+    path = ROOT / name
+    assert path.stat().st_mode & 0o111
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env bash\n")
+    assert "\nset -eu\n" in text
