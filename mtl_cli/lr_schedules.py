@@ -17,20 +17,20 @@ class LRSchedule(ABC):
 
         During the first `warmup_steps` it rises linearly, (step + 1) / (warmup_steps + 1), to where the decay starts.
         """
+        num_steps = max(total_steps - self.warmup_steps, 1)
         if step < self.warmup_steps:
-            return self.decay(0.0, 0) * (step + 1) / (self.warmup_steps + 1)
-        rest = max(total_steps - self.warmup_steps, 1)
-        return self.decay(min((step - self.warmup_steps) / rest, 1.0), step - self.warmup_steps)
+            return self.decay(0, num_steps) * (step + 1) / (self.warmup_steps + 1)
+        return self.decay(step - self.warmup_steps, num_steps)
 
     @abstractmethod
-    def decay(self, progress: float, step: int) -> float:
-        """Return the factor after warm-up: `progress` in [0, 1] of the rest of the run, `step` steps into it."""
+    def decay(self, step: int, num_steps: int) -> float:
+        """Return the factor after warm-up: step `step` (from 0) of the `num_steps` that are left then."""
 
 
 class Constant(LRSchedule):
     """The learning rate as it is."""
 
-    def decay(self, progress: float, step: int) -> float:
+    def decay(self, step: int, num_steps: int) -> float:
         """Return 1."""
         return 1.0
 
@@ -42,9 +42,11 @@ class Step(LRSchedule):
         super().__init__(warmup_steps)
         if step_size < 1:
             raise ValueError(f"lr_schedule.step_size is {step_size}; it is a number of steps ≥ 1.")
+        if not 0.0 < gamma < math.inf:
+            raise ValueError(f"lr_schedule.gamma is {gamma}; it is a factor > 0. Try lr_schedule.gamma=0.5.")
         self.step_size, self.gamma = step_size, gamma
 
-    def decay(self, progress: float, step: int) -> float:
+    def decay(self, step: int, num_steps: int) -> float:
         """Return gamma to the number of whole periods."""
         return self.gamma ** (step // self.step_size)
 
@@ -61,9 +63,9 @@ class Cosine(LRSchedule):
             raise ValueError(f"lr_schedule.min_factor is {min_factor}; it lies in [0, 1].")
         self.min_factor = min_factor
 
-    def decay(self, progress: float, step: int) -> float:
+    def decay(self, step: int, num_steps: int) -> float:
         """Return the point on the cosine."""
-        return cosine(1.0, self.min_factor, progress)
+        return cosine(1.0, self.min_factor, step / num_steps)
 
 
 class OneCycle(LRSchedule):
@@ -77,20 +79,21 @@ class OneCycle(LRSchedule):
         super().__init__(warmup_steps)
         if not 0.0 < pct_start < 1.0:
             raise ValueError(f"lr_schedule.pct_start is {pct_start}; it lies in (0, 1).")
-        if min(div_factor, final_div_factor) < 1.0:
+        if not (1.0 <= div_factor < math.inf and 1.0 <= final_div_factor < math.inf):
             raise ValueError(
                 f"lr_schedule.div_factor is {div_factor}, final_div_factor {final_div_factor}; both are at least 1."
             )
         self.pct_start, self.div_factor, self.final_div_factor = pct_start, div_factor, final_div_factor
 
-    def decay(self, progress: float, step: int) -> float:
-        """Return the point on the cycle."""
+    def decay(self, step: int, num_steps: int) -> float:
+        """Return the point on the cycle; its last step has the lowest rate."""
         start = 1.0 / self.div_factor
-        if progress < self.pct_start:
-            return cosine(start, 1.0, progress / self.pct_start)
-        return cosine(1.0, start / self.final_div_factor, (progress - self.pct_start) / (1.0 - self.pct_start))
+        peak = self.pct_start * num_steps - 1  # torch's: the step of the highest rate, before 0 in a very short run
+        if step < peak:
+            return cosine(start, 1.0, step / peak)
+        return cosine(1.0, start / self.final_div_factor, (step - peak) / (num_steps - 1 - peak))
 
 
 def cosine(start: float, end: float, progress: float) -> float:
-    """Return the value at `progress` in [0, 1] of half a cosine from `start` to `end`."""
-    return end + (start - end) * (1.0 + math.cos(math.pi * progress)) / 2.0
+    """Return the value at `progress` of half a cosine from `start`, at 0, to `end`, at 1 and beyond."""
+    return end + (start - end) * (1.0 + math.cos(math.pi * min(progress, 1.0))) / 2.0
