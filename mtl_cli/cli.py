@@ -6,8 +6,7 @@ torch is not imported until a run really starts; Hydra not for help, version, re
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mtl_cli import __version__
 from mtl_cli.command_line import CommandLine, parse_arguments
 from mtl_cli.console import console
 from mtl_cli.errors import EXIT_CTRL_C, EXIT_DONE, EXIT_FAILURE, EXIT_USAGE, RunFailure, UserError, nearest
+from mtl_cli.import_path import add_to_path, own_path
 from mtl_cli.schema import CONSOLE, KNOWN_KEYS, RESUMABLE, knobs
 from mtl_cli.signals import Interrupted
 
@@ -71,26 +71,6 @@ def failed(line: CommandLine, error: BaseException, code: int, problems: Sequenc
     for problem in problems:
         print("error: " + problem.rstrip().replace("\n", "\n  "), file=sys.stderr)
     return code
-
-
-@contextmanager
-def own_path() -> Iterator[None]:
-    """Let the user's own modules be imported for a block: the working directory goes last on the import path.
-
-    In front, a stranger's `yaml.py` there would run.
-    """
-    before = list(sys.path)
-    add_to_path(Path.cwd())
-    try:
-        yield
-    finally:
-        sys.path[:] = before
-
-
-def add_to_path(folder: Path) -> None:
-    """Append a folder to the import path, once."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
 
 
 def run_train(line: CommandLine) -> int:

@@ -1,5 +1,6 @@
 """What Hydra is told about this program: joined tasks (`task=a+b`), the schema, a user's --config-dir."""
 
+import builtins
 import functools
 import re
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ class JoinedTasks(ConfigSource):
         """Return True."""
         return True
 
-    def list(self, config_path: str, results_filter: ObjectType | None) -> Sequence[str]:
+    def list(self, config_path: str, results_filter: ObjectType | None) -> builtins.list[str]:
         """Return nothing: combinations are not listed."""
         return []
 

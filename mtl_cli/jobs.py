@@ -31,7 +31,7 @@ class Job:
         Raises:
             UserError: it has no value, or holds a run already.
         """
-        path = Path(hydra_value(self.composed, "hydra.run.dir")).absolute()
+        path = Path(hydra_value(self.composed, "hydra.run.dir"))
         if (path / "status.json").exists():
             raise UserError(
                 f"{path} holds a run already. Give another hydra.run.dir, or continue that run by resume={path}."

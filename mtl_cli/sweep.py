@@ -1,0 +1,270 @@
+"""A sweep: every combination of the values given, one run each, found again by the same command."""
+
+import itertools
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mtl_cli.command_line import CommandLine
+from mtl_cli.compose import Session, hydra_session
+from mtl_cli.config import config_hash
+from mtl_cli.console import console
+from mtl_cli.errors import EXIT_DONE, EXIT_FAILURE, RunFailure, UserError
+from mtl_cli.files import read_json
+from mtl_cli.jobs import Job, compose_job, hydra_value
+from mtl_cli.overrides import parse
+from mtl_cli.schema import CONSOLE
+from mtl_cli.signals import Interrupted
+from mtl_cli.sweep_table import SweepRow, report, row
+
+logger = logging.getLogger("mtl_cli")
+MAX_JOBS = 10_000
+"""Jobs in a sweep; more of them are a typing error."""
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """One run of a sweep: the hash of its config is its name, and the last part of its directory."""
+
+    name: str
+    config: dict[str, Any]
+    directory: Path
+    overrides: tuple[str, ...]
+    swept: dict[str, str]
+
+    @property
+    def completed(self) -> bool:
+        """True where the run of this very config is complete."""
+        status = read_json(self.directory / "status.json")
+        return status.get("status") == "completed" and status.get("config_hash") == self.name
+
+    @property
+    def title(self) -> str:
+        """The values that set this job apart."""
+        return " ".join(f"{key}={value}" for key, value in self.swept.items()) or "the only job"
+
+    def row(self, failure: str = "") -> SweepRow:
+        """Return what the directory says about the job."""
+        return row(self.directory, self.swept, failure)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The jobs of one command, and where they run."""
+
+    directory: Path
+    jobs: tuple[SweepJob, ...]
+    launcher: str
+
+    def report(self, failures: Mapping[str, str]) -> list[SweepRow]:
+        """Write summary.csv, print the tables, and return the rows of all jobs, best first."""
+        return report(self.directory, [job.row(failures.get(job.name, "")) for job in self.jobs])
+
+
+def run_sweep(line: CommandLine) -> int:
+    """Run the sweep of a command line; return the exit code.
+
+    Raises:
+        UserError: the problems of all jobs, before the first one starts; nothing was made.
+        Interrupted, KeyboardInterrupt: the sweep was stopped; the same command continues it.
+    """
+    with hydra_session(line.config_dir, line.config_name) as session:
+        sweep = plan(session, line.overrides)
+    first = sweep.jobs[0].config
+    with console(first["verbose"], first["quiet"]):
+        check(sweep, line.folders)
+        failures: dict[str, str] = {}
+        try:
+            if sweep.launcher == "basic":
+                run_here(sweep, line, failures)
+            else:
+                from mtl_cli.sweep_launch import run_elsewhere
+
+                run_elsewhere(sweep, line, failures)
+        except (KeyboardInterrupt, Interrupted):
+            sweep.report(failures)
+            logger.warning("The sweep was stopped. The same command continues it.")
+            raise
+        rows = sweep.report(failures)
+    return EXIT_DONE if all(item.status == "completed" for item in rows) else EXIT_FAILURE
+
+
+def plan(session: Session, overrides: Sequence[str]) -> Sweep:
+    """Return the sweep that overrides describe, every job composed and checked.
+
+    Raises:
+        UserError: the problems of all jobs.
+    """
+    first = compose_job(session, combinations(session, overrides)[0][0])
+    given = {text.lstrip("+").partition("=")[0] for text in overrides}
+    params = first.composed.hydra.sweeper.get("params") or {}
+    overrides = [*(f"{key}={value}" for key, value in params.items() if str(key) not in given), *overrides]
+    if not str(first.composed.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
+        raise UserError("hydra/sweeper is changed; sweeps here run every combination. Use hydra/sweeper=basic.")
+    identity = config_hash({"sweep": sweep_words(overrides, str(first.composed.hydra.runtime.choices.get("task")))})
+    directory = Path(hydra_value(first.composed, "hydra.sweep.dir").replace("{sweep}", identity))
+    jobs = compose_jobs(session, combinations(session, overrides), directory)
+    return Sweep(directory, jobs, str(first.composed.hydra.runtime.choices["hydra/launcher"]))
+
+
+def sweep_words(overrides: Sequence[str], task: str) -> list[str]:
+    """Return what identifies a sweep: its overrides in any order, but for those of Hydra and the console."""
+    keys = [text.lstrip("+~").partition("=")[0] for text in overrides]
+    words = [
+        text
+        for text, key in zip(overrides, keys, strict=True)
+        if not key.startswith(("hydra.", "hydra/")) and key not in CONSOLE
+    ]
+    return sorted([*words, *([] if "task" in keys else [f"task={task}"])])
+
+
+def combinations(session: Session, overrides: Sequence[str]) -> list[tuple[list[str], dict[str, str]]]:
+    """Return the overrides of every job, with those that are swept by key.
+
+    An override whose syntax is wrong is kept as it is: composing reports it with all others.
+    """
+    choices: list[list[tuple[str, str, str]]] = []
+    for text in overrides:
+        try:
+            override = parse(text, session.loader)
+        except UserError:
+            choices.append([(text, "", "")])
+            continue
+        if override.is_sweep_override() and override.is_discrete_sweep():
+            key = override.get_key_element()
+            values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+            choices.append([(f"{key}={value}", key.lstrip("+"), value) for value in values])
+        elif override.is_sweep_override():
+            raise UserError(f"{text} is no list of values. Sweeps take a,b,c, choice(...), range(...) or glob(...).")
+        else:
+            choices.append([(text, "", "")])
+    number = 1
+    for options in choices:
+        number *= len(options)
+    if not 1 <= number <= MAX_JOBS:
+        raise UserError(f"The sweep has {number or 'no'} jobs; it can have 1 to {MAX_JOBS}. Give fewer values.")
+    return [
+        ([text for text, _, _ in job], {key: value for _, key, value in job if key})
+        for job in itertools.product(*choices)
+    ]
+
+
+def compose_jobs(
+    session: Session, jobs: Sequence[tuple[list[str], dict[str, str]]], directory: Path
+) -> tuple[SweepJob, ...]:
+    """Return the jobs with their configs checked.
+
+    Raises:
+        UserError: the problems of all jobs.
+    """
+    found: dict[str, SweepJob] = {}
+    problems: list[str] = []
+    for overrides, swept in jobs:
+        try:
+            job = compose_job(session, overrides)
+            name = config_hash(job.config)
+            if name in found:
+                raise UserError(f"Two jobs of the sweep are the same: {' '.join(overrides)}. Give each value once.")
+            found[name] = SweepJob(name, job.config, directory / subdirectory(job, name), tuple(overrides), swept)
+        except UserError as error:
+            problems += error.problems
+            if len(set(problems)) > 20:  # enough to mend at once
+                break
+    if problems:
+        raise UserError(list(dict.fromkeys(problems)))
+    return tuple(found.values())
+
+
+def subdirectory(job: Job, name: str) -> str:
+    """Return the directory of a job below that of its sweep.
+
+    Raises:
+        UserError: it is not named by the job's hash, so that it could be another job's, or no run at all.
+    """
+    text = hydra_value(job.composed, "hydra.sweep.subdir")
+    if Path(text).name != "{job}":
+        raise UserError(f"hydra.sweep.subdir is '{text}'; its last part must be {{job}}. Leave it out.")
+    return text.replace("{job}", name)
+
+
+def check(sweep: Sweep, folders: Sequence[Path]) -> None:
+    """Check all jobs against the signatures of their components, and their directories.
+
+    Raises:
+        UserError: the problems of all jobs.
+    """
+    from mtl_cli import run
+
+    problems: list[str] = []
+    for job in sweep.jobs:
+        status = read_json(job.directory / "status.json")
+        if status.get("status") == "completed" and not job.completed:
+            problems.append(f"{job.directory} holds a complete run of another config. Move it away.")
+        if job.completed:
+            continue
+        try:
+            run.check(job.config, folders)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(list(dict.fromkeys(problems)))
+
+
+def run_here(sweep: Sweep, line: CommandLine, failures: dict[str, str]) -> None:
+    """Run the jobs one after another in this process, noting failures by name; one that fails stops no other."""
+    for index, job in enumerate(sweep.jobs, start=1):
+        if job.completed:
+            logger.info("Job %d of %d, %s: complete already.", index, len(sweep.jobs), job.title)
+            continue
+        logger.info("\nJob %d of %d: %s", index, len(sweep.jobs), job.title)
+        failure = attempt(job, line.command, line.folders)
+        if failure:
+            failures[job.name] = failure
+            logger.warning("Job %d of %d, %s, failed: %s", index, len(sweep.jobs), job.title, failure)
+
+
+def attempt(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> str:
+    """Run or continue one job; return why it failed, or an empty string."""
+    try:
+        run_job(job, command, folders)
+    except (UserError, RunFailure) as error:
+        return str(error)
+    except Interrupted:
+        raise
+    except Exception as error:
+        logger.debug("Traceback of the job:", exc_info=True)
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def run_job(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> None:
+    """Continue a job from its last checkpoint, or start it afresh where it has none."""
+    from mtl_cli import run
+
+    if (job.directory / "checkpoints" / "last.json").is_file():
+        same = {key: job.config[key] for key in ("trust", "debug", "verbose", "quiet")}
+        run.resume(job.directory, same, command, folders)
+        return
+    if job.directory.exists():
+        remove(job.directory)
+    run.train(job.config, job.directory, command, folders)
+
+
+def remove(directory: Path) -> None:
+    """Remove the directory of a job that had not saved anything.
+
+    Raises:
+        UserError: another process works in it, or it cannot be removed.
+    """
+    try:
+        with FileLock(directory / ".lock", timeout=0):
+            shutil.rmtree(directory)
+    except Timeout as error:
+        raise UserError(f"Another process works in {directory}. Wait for it.") from error
+    except OSError as error:
+        raise UserError(f"Cannot remove {directory}: {error}. Remove it yourself.") from error
