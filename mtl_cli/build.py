@@ -25,6 +25,7 @@ from mtl_cli.step import Arithmetic, Learner
 from mtl_cli.targets import Component, Trust, bind
 from mtl_cli.tasks.base import Task
 from mtl_cli.trainer import Job, Plan
+from mtl_cli.transfer import freeze, warm_start
 from mtl_cli.weightings.base import Setting, Weighting
 
 _sources: dict[str, DataSource] = {}
@@ -266,8 +267,15 @@ def make_optimizer(component: Component, model: torch.nn.Module, weighting: Weig
     return optimizer
 
 
-def build(config: Mapping[str, Any], trust: Trust, states: Mapping[str, Any] | None = None) -> Built:
-    """Return everything that a run of a resolved config needs; `states` are datasets' states from a checkpoint.
+def build(
+    config: Mapping[str, Any],
+    trust: Trust,
+    states: Mapping[str, Any] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> Built:
+    """Return everything that a run of a resolved config needs.
+
+    `states` are datasets' states from a checkpoint, `start` the weights of the model that `init_from` names.
 
     Raises:
         UserError: every problem found, before the first step.
@@ -280,6 +288,9 @@ def build(config: Mapping[str, Any], trust: Trust, states: Mapping[str, Any] | N
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}
     model, factory = make_model(components, tasks, sources, of, examples, seed)
+    if start is not None:
+        warm_start(model, start, config["init_from"])
+    freeze(model, config["freeze"], factory.num_stages)
     parts = partition(model, examples, {name: of[name] for name in trained})
     with seeded(seed, "weighting"):
         weighting: Weighting = components.weighting.make(tasks=list(trained))

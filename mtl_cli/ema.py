@@ -16,7 +16,9 @@ class EMA:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
-        self._parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        self.names = list(trained)
+        self._parameters: list[Tensor] = list(trained.values())
         self.averages = [parameter.detach().clone() for parameter in self._parameters]
 
     @torch.no_grad()
@@ -40,15 +42,14 @@ class EMA:
             parameter.data, average.data = average.data, parameter.data
 
     def state_dict(self) -> dict[str, object]:
-        """Return the averages and the number of updates."""
-        return {"averages": list(self.averages), "updates": self.updates}
+        """Return the averages by the parameter's name, and the number of updates."""
+        return {"averages": dict(zip(self.names, self.averages, strict=True)), "updates": self.updates}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Take over averages and number of updates."""
         averages, updates = state["averages"], state["updates"]
-        assert isinstance(averages, list)
+        assert isinstance(averages, Mapping)
         assert isinstance(updates, int)
-        for own, value in zip(self.averages, averages, strict=True):
-            assert isinstance(value, Tensor)
-            own.copy_(value)
+        for name, own in zip(self.names, self.averages, strict=True):
+            own.copy_(averages[name])
         self.updates = updates

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Inputs
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
@@ -28,7 +29,22 @@ class MultiTaskModel(nn.Module):
     def __init__(self, sharing: Sharing, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.sharing = sharing
-        self.heads = nn.ModuleDict(heads)
+        self.heads = NamedModules(heads)
+        self._frozen: tuple[nn.Module, ...] = ()
+
+    def freeze(self, stages: Sequence[nn.Module]) -> None:
+        """Train these stages no more, and keep them in evaluation mode."""
+        self._frozen = tuple(stages)
+        for stage in self._frozen:
+            stage.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "MultiTaskModel":
+        """Set training mode, but for frozen stages."""
+        super().train(mode)
+        for stage in self._frozen:
+            stage.eval()
+        return self
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Outputs:
         """Return the outputs of `tasks`, which all belong to the dataset of `inputs`."""

@@ -57,7 +57,7 @@ def train(config: Config, directory: Path, command: Sequence[str], folders: Sequ
             f"{directory} holds a run already. Give another hydra.run.dir, or continue it with resume={directory}."
         )
     with torch_settings(resolved):
-        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)))
+        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
         out = RunDirectory.create(directory, config, config_hash(config))
         write_json(directory / "environment.json", environment(command, built))
         return execute(built, out, resolved)
@@ -146,6 +146,15 @@ def write_evaluation(
         raise UserError(f"Cannot write the evaluation to {out}: {error}.") from error
     logger.info("Written to %s", out)
     return record
+
+
+def start_weights(config: Config) -> dict[str, torch.Tensor] | None:
+    """Return the weights of the best checkpoint that `init_from` names, averaged where that run averaged them."""
+    if config["init_from"] is None:
+        return None
+    state = checkpoint.load(checkpoint.find(Path(config["init_from"]), "best"))
+    averages = state["ema"]["averages"] if state["ema"] else {}
+    return {**state["model"], **averages}
 
 
 def checked(config: Config) -> Config:

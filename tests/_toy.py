@@ -90,7 +90,7 @@ def task(field: str, weight: float = 1.0, **changes: Any) -> dict[str, Any]:
 
 
 def config(**changes: Any) -> dict[str, Any]:
-    """Return the config of a run of two epochs on two tasks of one toy dataset; `changes` are dotted keys, `.` as `__`."""
+    """Return the config of a run of two epochs on two tasks of one toy dataset; in `changes`, `__` stands for a dot."""
     base: dict[str, Any] = {
         "seed": 0, "deterministic": False, "debug": False, "verbose": False, "quiet": False, "resume": None,
         "init_from": None, "freeze": "none", "trust": ["tests"],

@@ -43,7 +43,8 @@ def assert_equal_weights(left, right):
 
 
 def test_one_task_equals_a_plain_pytorch_loop_bit_for_bit():
-    job = make(tasks={"quadrant": _toy.task("quadrant")}, lr_schedule={"_target_": "mtl_cli.lr_schedules.Constant", "warmup_steps": 0})  # fmt: skip
+    constant = {"_target_": "mtl_cli.lr_schedules.Constant", "warmup_steps": 0}
+    job = make(tasks={"quadrant": _toy.task("quadrant")}, lr_schedule=constant)
     source = _toy.Toy(1, 16, 0.0, False, -1, 48)
     model = copy.deepcopy(job.learner.model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.01, fused=True)

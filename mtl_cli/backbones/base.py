@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.errors import nearest
 from mtl_cli.features import Features, FeatureSpec, run_stage
 from mtl_cli.layers import initialise
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.seeding import derive, seeded
 
 
@@ -45,7 +47,7 @@ class Stems(nn.Module):
 
     def __init__(self, stems: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.stems = nn.ModuleDict(stems)
+        self.stems = NamedModules(stems)
 
     def forward(self, inputs: Inputs) -> Features | Tensor:
         """Return the common input, [B, ...], of the dataset that `inputs` names."""
@@ -83,7 +85,7 @@ class BackboneFactory:
     ) -> nn.Sequential:
         """Return stages `start` … `stop` (inclusive; the last by default) of the copy named `copy`.
 
-        Each stage is seeded by `backbone/<copy>/<stage>`, so that it is the same whichever stages are built with it.
+        Each has its number as `stage_index`. Each stage is seeded by `backbone/<copy>/<stage>`, so that it is the same whichever stages are built with it.
         `tasks` restricts the stem to the datasets of these tasks. Stage 0 is the stem.
         """
         stop = self.num_stages if stop is None else stop
@@ -111,6 +113,11 @@ class BackboneFactory:
         raise ValueError(f"The backbone has no stage '{stage}'.{hint} Its stages: {known}.")
 
     def _stage(self, copy: str, index: int, tasks: Sequence[str] | None) -> nn.Module:
+        stage: Any = self._fresh_stage(copy, index, tasks)
+        stage.stage_index = index
+        return stage
+
+    def _fresh_stage(self, copy: str, index: int, tasks: Sequence[str] | None) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(self._seed, f"backbone/{copy}/{self.names[index]}"))
             if index > 0:
@@ -123,6 +130,7 @@ class BackboneFactory:
                 torch.default_generator.manual_seed(derive(self._seed, f"backbone/{copy}/stem/{dataset}"))
                 if dataset in datasets:
                     stems[dataset] = self._backbone.stem(self._inputs[dataset], self._common)
+                    initialise(stems[dataset], self._backbone.init)
             return Stems(stems)
 
     def _dry_run(self, examples: Mapping[str, Inputs]) -> list[FeatureSpec]:

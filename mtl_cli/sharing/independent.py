@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import run_stages
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -15,7 +14,7 @@ class Independent(Sharing):
 
     def __init__(self, *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
         super().__init__()
-        self.trunks = nn.ModuleDict({task: backbone(task, tasks=[task]) for task in tasks})
+        self.trunks = NamedModules({task: backbone(task, tasks=[task]) for task in tasks})
         self.specs = {task: backbone.specs[-1] for task in tasks}
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
