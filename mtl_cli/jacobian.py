@@ -65,6 +65,11 @@ class Jacobian:
         """The rows [K, P] recorded last."""
         return self.buffer[: self.num_rows]
 
+    def average(self, other: "Jacobian") -> None:
+        """Take the mean with the rows of another Jacobian of the same parameters and tasks."""
+        self.rows.lerp_(other.rows, 0.5)
+        self.filled = [own | its for own, its in zip(self.filled, other.filled, strict=True)]
+
     def combine(self, weights: Tensor) -> None:
         """Write Σᵢ weights[i]·row i into `.grad` of the parameters; row 0 is overwritten."""
         weights = weights.to(self.buffer)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.jacobian import cosines
+from mtl_cli.jacobian import cosines, row_norms
 
 if TYPE_CHECKING:
     from torchjd.linalg import DualConeProjector
@@ -114,8 +114,8 @@ def project_onto_simplex(point: Tensor) -> Tensor:
     ordered = point.sort(descending=True).values
     ranks = torch.arange(1, len(point) + 1, dtype=point.dtype, device=point.device)
     excess = (ordered.cumsum(0) - 1) / ranks
-    last = (ordered > excess).sum() - 1
-    return (point - excess[last]).clamp(min=0)
+    last = (ordered > excess).sum(dim=0, keepdim=True) - 1
+    return (point - excess.gather(0, last)).clamp(min=0)
 
 
 def rank(gramian: Tensor) -> int:
@@ -129,3 +129,33 @@ def solve_cosines(gramian: Tensor, right: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(cosines(gramian))
     inverse = torch.where(values > RANK_TOLERANCE * len(gramian), 1 / values, 0)
     return vectors @ (inverse * (vectors.T @ right))
+
+
+def bargaining_weights(gramian: Tensor, fairness: float) -> Tensor:
+    """Return weights α > 0 [K] with (gramian α)ᵢ = αᵢ^(−1 / fairness), by Newton's method with backtracking.
+
+    They minimise ½αᵀ gramian α − Σ ψ(αᵢ) with ψ' = α^(−1 / fairness), which is convex. In x = norm · α it reads
+    cosines x = t x^−p. A ridge of 1e-9 bounds the solution where a convex combination of the rows is 0.
+    """
+    p = 1.0 / fairness
+    norms = row_norms(gramian).cpu().numpy()
+    q = cosines(gramian).cpu().numpy() + 1e-9 * np.eye(len(norms))
+    t = norms ** (p - 1)
+    x = t ** (1 / (1 + p))  # exact for orthogonal rows
+    value = _barrier(q, t, p, x)
+    for _ in range(200):
+        gradient = q @ x - t * x**-p
+        step = -np.linalg.solve(q + np.diag(p * t * x ** (-p - 1)), gradient)
+        slope = gradient @ step
+        if slope > -1e-20 * (1.0 + float(x @ q @ x)):
+            break
+        length = 0.95 / max(0.95, float(np.amax(-step / x)))  # stays positive
+        while (new := _barrier(q, t, p, x + length * step)) > value + 0.25 * length * slope and length > 1e-9:
+            length /= 2
+        x, value = x + length * step, new
+    return torch.from_numpy(x / norms)
+
+
+def _barrier(q: np.ndarray, t: np.ndarray, p: float, x: np.ndarray) -> float:
+    integral = np.log(x) if p == 1 else x ** (1 - p) / (1 - p)
+    return float(0.5 * x @ q @ x - t @ integral)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.jacobian import Jacobian, boundary_backward, boundary_rows, cosines, gramian, row_norms
-from mtl_cli.weightings.base import Partition, Pass, Setting, Step, Weighting, require
+from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
 
 STEADY = 1e-6
 """A head whose task weighs less than this part of the largest weight gets a backward of its own on reuse steps."""
@@ -33,7 +33,8 @@ class RowWeighting(Weighting):
         require(match_norm in ("none", "sum"), "match_norm", match_norm, "none or sum", "none")
         self.level = level
         self.match_norm = match_norm
-        self.jacobian: Jacobian | None = None
+        self.jacobians: dict[int, Jacobian] = {}
+        """Buffers, made at the first step."""
 
     @property
     def uses_boundary(self) -> bool:
@@ -59,11 +60,14 @@ class RowWeighting(Weighting):
         """Return factors [K] for the gradients of the tasks' own parameters; None, the default, leaves them plain."""
         return None
 
-    def _record(self, step: Step) -> tuple[Jacobian, Tensor]:
-        """Return the Jacobian of the step's losses, summed over its micro-batches, and the losses [K]."""
-        return self._record_draw(step, self._jacobian(step.partition), 0)
+    def observe(self, losses: Tensor, present: Tensor) -> None:
+        """Take note of the step's losses [K], once a step; nothing by default."""
 
-    def _record_draw(self, step: Step, jacobian: Jacobian, draw: int) -> tuple[Jacobian, Tensor]:
+    def _record(self, step: Step, draw: int = 0, slot: int = 0) -> tuple[Jacobian, Tensor]:
+        """Return the Jacobian of a draw's losses, summed over its micro-batches, in buffer `slot`, and the losses."""
+        jacobian = self.jacobians.get(slot)
+        if jacobian is None or not jacobian.serves(step.partition.shared, len(self.tasks)):
+            jacobian = self.jacobians[slot] = Jacobian(step.partition.shared, len(self.tasks))
         rows = {task: row for row, task in enumerate(step.tasks)}
         totals = torch.zeros(len(rows), device=jacobian.buffer.device)
         with jacobian.recording(len(rows)):
@@ -73,10 +77,16 @@ class RowWeighting(Weighting):
                 del each  # so that its graph is freed before the next forward
         return jacobian, totals
 
-    def _jacobian(self, partition: Partition) -> Jacobian:
-        if self.jacobian is None or not self.jacobian.serves(partition.shared, len(self.tasks)):
-            self.jacobian = Jacobian(partition.shared, len(self.tasks))
-        return self.jacobian
+    def _finish(self, step: Step, losses: Tensor, present: Tensor, factor: float = 1.0) -> None:
+        """Scale the heads' gradients where the method or `factor` asks for it, and let the method observe."""
+        scales = self.head_scales(losses, present)
+        if scales is not None or factor != 1.0:
+            factors = torch.full_like(losses, factor) if scales is None else scales.detach().to(losses) * factor
+            for task, scale in zip(step.tasks, factors, strict=True):
+                for parameter in step.partition.specific.get(task, []):
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(scale)
+        self.observe(losses, present)
 
     @staticmethod
     def _sum_losses(each: Pass, rows: Mapping[str, int], totals: Tensor) -> None:
@@ -90,15 +100,6 @@ class RowWeighting(Weighting):
         return {
             task: shared + [p for p in step.partition.specific.get(task, []) if id(p) in above] for task in step.tasks
         }
-
-    def _scale_heads(self, step: Step, losses: Tensor, present: Tensor) -> None:
-        scales = self.head_scales(losses, present)
-        if scales is None:
-            return
-        for task, scale in zip(step.tasks, scales, strict=True):
-            for parameter in step.partition.specific.get(task, []):
-                if parameter.grad is not None:
-                    parameter.grad.mul_(scale)
 
     def _matched(self, norm: Tensor, gram: Tensor) -> Tensor:
         """Return the factor that gives an update of this norm the norm of the sum of gradients."""
@@ -129,6 +130,8 @@ class GradientWeighting(RowWeighting):
 
     on_cpu: ClassVar[bool] = True
     """Whether `forward` runs on the CPU (solvers): the Gramian [K, K] crosses over, the one device sync of a step."""
+    scaled: ClassVar[bool] = True
+    """Whether `weigh` divides out the largest row norm; not where the state compares norms of different steps."""
 
     def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:
         super().__init__(level, match_norm, tasks=tasks)
@@ -166,8 +169,8 @@ class GradientWeighting(RowWeighting):
             weights[usable] = 1.0
         elif len(usable) > 1:
             rows = gramian[usable][:, usable]
-            scaled = rows / norms[usable].max().square()
-            weights[usable] = self._rescaled(rows, self(scaled, losses[usable], present[usable]))
+            scale = norms[usable].max().square() if self.scaled else 1.0
+            weights[usable] = self._rescaled(rows, self(rows / scale, losses[usable], present[usable]))
         weights[~finite] = torch.nan
         return weights
 
@@ -196,7 +199,7 @@ class GradientWeighting(RowWeighting):
         gram = gramian(jacobian.rows)
         weights = self.weigh(gram, losses, present)
         jacobian.combine(weights)
-        self._scale_heads(step, losses, present)
+        self._finish(step, losses, present)
         if step.logging:
             self._note(step, step.tasks, gram, _norm(gram, weights.to(gram)))
         return weights
@@ -216,7 +219,7 @@ class GradientWeighting(RowWeighting):
             total[here] += weights
             count[here] += 1
             del each
-        self._scale_heads(step, losses, self.present(step.tasks))
+        self._finish(step, losses, self.present(step.tasks))
         return total / count.clamp(min=1).to(total)
 
     def _boundary_pass(
@@ -245,13 +248,17 @@ class GradientWeighting(RowWeighting):
         reached = list(step.partition.shared)
         for task in step.tasks:
             reached += [] if task in faint else specific.get(task, [])
+        rows = {task: row for row, task in enumerate(step.tasks)}
+        losses = torch.zeros(len(rows), device=self._device(step))
         for each in step.passes():
             self._reuse_pass(each, by_task, reached if faint else None, {t: specific.get(t, []) for t in faint})
+            self._sum_losses(each, rows, losses)
             del each
         for task, weight in by_task.items():
             for parameter in [] if task in faint else specific.get(task, []):
                 if parameter.grad is not None:
                     parameter.grad.div_(weight)
+        self._finish(step, losses, self.present(step.tasks))
         return weights
 
     @staticmethod
@@ -300,7 +307,7 @@ def _norm(gram: Tensor, weights: Tensor) -> Tensor:
 class JacobianWeighting(RowWeighting):
     """A weighting that finds the update from the rows themselves; its state may be as large as they are."""
 
-    levels = ("parameters",)
+    levels: ClassVar[tuple[str, ...]] = ("parameters",)
     used: Tensor | None = None
     """Weights [K] behind the last update, where the method has any."""
 
@@ -317,7 +324,7 @@ class JacobianWeighting(RowWeighting):
         else:
             jacobian, losses = self._record(step)
             jacobian.write(self._update(step, step.tasks, jacobian.rows, losses))
-            self._scale_heads(step, losses, present)
+            self._finish(step, losses, present)
         return {} if self.used is None else dict(zip(step.tasks, self.used, strict=True))
 
     def _at_boundary(self, step: Step) -> None:
@@ -347,3 +354,44 @@ class JacobianWeighting(RowWeighting):
             if buffer is not None and saved is not None and saved.shape != buffer.shape:
                 self._buffers[name] = torch.empty_like(saved, device=buffer.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class CrossWeighting(RowWeighting):
+    """A weighting that finds weights from the products of rows of two independent draws.
+
+    With two draws the update is their mean; with three, the third alone. Heads get the mean over all draws.
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ("parameters",)
+
+    @abstractmethod
+    def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return weights [K]: gramian [K, K] holds J₁J₂ᵀ, divided by the square of the mean root of its diagonal."""
+
+    def backward(self, step: Step) -> dict[str, Tensor]:
+        """Write the weighted update into the shared parameters' `.grad`, and into the heads' the gradients' mean."""
+        self.at = (step.seed, step.index)
+        present = self.present(step.tasks)
+        one, losses = self._record(step, 0)
+        two, _ = self._record(step, 1, slot=1)
+        cross = gramian(one.rows, two.rows)
+        weights = self.weigh(cross, losses, present)
+        if self.num_draws == 3:
+            one, _ = self._record(step, 2)
+        else:
+            one.average(two)
+        if step.logging or self.match_norm != "none":
+            gram = gramian(one.rows)
+            norm = _norm(gram, weights)
+            factor = self._matched(norm, gram)
+            weights = weights * factor
+            if step.logging:
+                self._note(step, step.tasks, gram, norm * factor)
+        one.combine(weights)
+        self._finish(step, losses, present, 1 / self.num_draws)
+        return dict(zip(step.tasks, weights, strict=True))
+
+    def weigh(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return the weights [K]: `forward` behind its scaling, without a device sync."""
+        scale = gramian.diagonal().clamp(min=0).sqrt().mean().square()
+        return self(torch.where(scale > 0, gramian / scale, 0), losses.detach().double(), present)

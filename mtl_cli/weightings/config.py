@@ -1,0 +1,32 @@
+"""Conflict-free inverse gradients."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mtl_cli.jacobian import cosines, row_norms
+from mtl_cli.quadratic import solve_cosines
+from mtl_cli.weightings.gradient_base import GradientWeighting
+
+
+class ConFIG(GradientWeighting):
+    """The direction with the same cosine to every gradient, as long as the gradients' projections onto it together.
+
+    Source: Liu, Chu & Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks", ICLR 2025,
+    equation 2: the pseudo-inverse of the matrix of unit gradients times 1. Conflict-free where the gradients are
+    independent; not where 0 is a positive combination of them.
+    """
+
+    def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:
+        super().__init__(level, update_every, match_norm, tasks=tasks)
+
+    def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return weights [K]."""
+        units, norms = cosines(gramian), row_norms(gramian)
+        direction = solve_cosines(gramian, torch.ones_like(losses))
+        products = units @ direction
+        squared_norm = direction @ products
+        if squared_norm < 1e-12:
+            return torch.zeros_like(direction)
+        return direction / norms * (norms @ products) / squared_norm

@@ -1,0 +1,58 @@
+"""Dual balancing."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mtl_cli.weightings.base import require
+from mtl_cli.weightings.gradient_base import JacobianWeighting
+
+EPS = 1e-8
+
+
+class DBMTL(JacobianWeighting):
+    """Moving averages of the gradients of log Lᵢ, all brought to the largest norm among them, and summed.
+
+    Source: Lin, Jiang, Ye, Zhang, Chen, Chen, Liu, Tsang & Kwok, "Dual-Balancing for Multi-Task Learning",
+    arXiv 2308.12029, algorithm 1: the average decays by beta / k^beta_sigma in step k of a task. Heads get the gradient
+    of log Lᵢ. Keeps T·P numbers.
+    """
+
+    scale_invariant = True
+    averages: Tensor
+    counts: Tensor
+
+    def __init__(self, level: str, match_norm: str, beta: float, beta_sigma: float, *, tasks: Sequence[str]) -> None:
+        super().__init__(level, match_norm, tasks=tasks)
+        require(0 <= beta < 1, "beta", beta, "at least 0 and below 1", 0.9)
+        require(beta_sigma >= 0, "beta_sigma", beta_sigma, "at least 0", 0.0)
+        self.beta, self.beta_sigma = beta, beta_sigma
+        self.register_buffer("averages", torch.zeros(len(self.tasks), 0))  # [T, P] from the first step on
+        self.register_buffer("counts", torch.zeros(len(self.tasks)))
+
+    def forward(self, jacobian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return the update [P]."""
+        if not self.averages.numel():
+            self.averages = jacobian.new_zeros(len(self.tasks), jacobian.shape[1])
+        self.counts[present] += 1
+        decays = (self.beta / self.counts[present] ** self.beta_sigma).to(jacobian)
+        steps = (1 - decays) / (losses.to(jacobian) + EPS)
+        for row, task in enumerate(present.tolist()):
+            self.averages[task].mul_(decays[row]).addcmul_(jacobian[row], steps[row])
+        norms = torch.stack([torch.linalg.vector_norm(self.averages[task]) for task in present.tolist()])
+        alphas = norms.max() / norms.clamp(min=1e-30)
+        self.used = alphas / (losses.to(jacobian) + EPS)
+        return sum_rows(self.averages, alphas, present)
+
+    def head_scales(self, losses: Tensor, present: Tensor) -> Tensor:
+        """Return 1 / Lᵢ [K]: heads get the gradient of log Lᵢ."""
+        return 1 / (losses + EPS)
+
+
+def sum_rows(rows: Tensor, weights: Tensor, present: Tensor) -> Tensor:
+    """Return Σₖ weights[k] · rows[present[k]] without a copy of the rows."""
+    total = torch.zeros_like(rows[0])
+    for weight, task in zip(weights, present.tolist(), strict=True):
+        total.addcmul_(rows[task], weight)
+    return total
