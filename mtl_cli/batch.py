@@ -12,20 +12,37 @@ MISSING_CLASS = -100
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Kind and shape of one input, without the batch: "image" (C, H, W), "vector" (D,)."""
+    """Kind and shape of one input, without the batch.
+
+    "image": float32 (C, H, W). "vector": float32 (D,). "table": a mapping of `numeric` float32 [B, N] and `categorical`
+    int64 [B, M], shape (N + M,), with the number of categories of each categorical column, the unknown one included.
+    """
 
     kind: str
     shape: tuple[int, ...]
+    categories: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """What a label field holds: "class" (int64 [B], `num_classes` of them, named) or "real" (float32 [B, ...])."""
+    """What a label field holds, by kind.
+
+    "class" int64 [B], one of `num_classes`; "ordinal" the same, in order; "multilabel" float32 [B, num_classes];
+    "real" float32 [B] or [B, D], scaled by `mean` and `std` (in the target's own unit, one a column) where they are
+    given; "count" float32 [B]; "survival" float32 [B, 2], time and event (1) or censoring (0); "ranking" float32 [B, 2],
+    relevance and the number of the group.
+
+    `counts` are the training split's labels by class, `columns` the columns that the field was read from.
+    """
 
     kind: str
     num_classes: int = 0
     class_names: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
