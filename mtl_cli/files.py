@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -23,20 +24,28 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        sync_directory(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise RunFailure(f"Cannot write {path}: {error.strerror}. What was there before is untouched.") from error
+    sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
-    """Make renames in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Make renames in a directory durable, where its file system can.
+
+    Raises:
+        RunFailure: the disk failed.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync a directory
+            raise RunFailure(f"Cannot make the files in {path} durable: {error.strerror}.") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -53,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file, or an empty one where the file is missing or no JSON object."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
