@@ -1,7 +1,8 @@
 """The directory of a run: its records, status and checkpoints."""
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from mtl_cli import checkpoint
-from mtl_cli.errors import UserError
+from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import read_json, write_json, write_text
 from mtl_cli.records import JsonLines
 
@@ -17,20 +18,19 @@ logger = logging.getLogger("mtl_cli")
 
 
 class RunDirectory:
-    """An open run directory, locked against a second process."""
+    """An open run directory, locked against a second process; made by `create` or `reopen`."""
 
-    def __init__(self, path: Path, config: Mapping[str, Any], config_hash: str, metrics_length: int | None) -> None:
-        self.path, self.config_hash = path, config_hash
+    def __init__(
+        self, path: Path, lock: FileLock, config: Mapping[str, Any], config_hash: str, metrics_length: int | None
+    ) -> None:
+        self.path, self.config_hash, self._lock = path, config_hash, lock
         self.config_text = to_yaml(config)
-        self._lock = FileLock(path / ".lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(f"Another process works in {path}. Wait for it, or give another hydra.run.dir.") from error
         self.checkpoints = path / "checkpoints"
         self.checkpoints.mkdir(exist_ok=True)
+        for leftover in (*path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):  # of a killed process
+            leftover.unlink()
         self.metrics = JsonLines(path / "metrics.jsonl", metrics_length)
-        self.timing = JsonLines(path / "timing.jsonl", None if metrics_length else 0)
+        self.timing = JsonLines(path / "timing.jsonl", None)
         self._handler = logging.FileHandler(path / "train.log", encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(self._handler)
@@ -42,21 +42,24 @@ class RunDirectory:
         Raises:
             UserError: it holds a run already, or cannot be made.
         """
-        if (path / "status.json").exists():
-            raise UserError(f"{path} holds a run already. Give another hydra.run.dir, or continue with resume={path}.")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
+        with opening(path) as lock:
+            if (path / "status.json").exists():
+                raise UserError(
+                    f"{path} holds a run already. Give another hydra.run.dir, or continue with resume={path}."
+                )
             write_text(path / "config.yaml", to_yaml(config))
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"Cannot make the run directory {path}: {error}. Give one that can be written: hydra.run.dir=DIR."
-            ) from error
-        return cls(path, config, config_hash, 0)
+            (path / "timing.jsonl").unlink(missing_ok=True)
+            return cls(path, lock, config, config_hash, 0)
 
     @classmethod
     def reopen(cls, path: Path, config: Mapping[str, Any], config_hash: str, metrics_length: int) -> "RunDirectory":
-        """Open the directory of an earlier run, its metrics cut back to where the checkpoint was written."""
-        return cls(path, config, config_hash, metrics_length)
+        """Open the directory of an earlier run, its metrics cut back to where the checkpoint was written.
+
+        Raises:
+            UserError: another process works in it, or it cannot be written.
+        """
+        with opening(path) as lock:
+            return cls(path, lock, config, config_hash, metrics_length)
 
     def status(self, status: str, step: int, epoch: int, reason: str | None = None) -> None:
         """Write status.json: running, completed, interrupted or failed (with the reason)."""
@@ -84,6 +87,30 @@ class RunDirectory:
         logger.removeHandler(self._handler)
         self._handler.close()
         self._lock.release()  # the file stays: unlinking it would let two processes hold two locks
+
+
+@contextlib.contextmanager
+def opening(path: Path) -> Iterator[FileLock]:
+    """Make the directory `path` where it is missing and lock it, for good unless the block fails.
+
+    Raises:
+        UserError: another process works in it, or it cannot be made or written.
+    """
+    lock = FileLock(path / ".lock")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        yield lock
+    except Timeout as error:
+        raise UserError(f"Another process works in {path}. Wait for it, or give another hydra.run.dir.") from error
+    except (OSError, RunFailure) as error:
+        lock.release()
+        raise UserError(
+            f"Cannot make or write the run directory {path}: {error}. Give one that can be written: hydra.run.dir=DIR."
+        ) from error
+    except BaseException:
+        lock.release()
+        raise
 
 
 def to_yaml(config: Mapping[str, Any]) -> str:
