@@ -59,12 +59,12 @@ class CommandLine:
     @property
     def folders(self) -> list[Path]:
         """Where the user's own modules lie, which a config composed here may name."""
-        return [Path.cwd(), *self.trusted_folders]
+        return [Path.cwd(), *([self.config_dir] if self.config_dir else [])]
 
     @property
     def trusted_folders(self) -> list[Path]:
-        """The folder of the user's own modules that the command itself names: --config-dir."""
-        return [self.config_dir] if self.config_dir else []
+        """Where modules lie that a checkpoint's config may name: nowhere, unless the command speaks of own files."""
+        return self.folders if self.config_dir else []
 
     def word(self, key: str) -> str | None:
         """Return the value of `key=value`, raw, or None where it is not given.

@@ -11,7 +11,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_cli.compose import Session, plain_config
+from mtl_cli.compose import Session, plain_config, task_clashes
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.hydra_plugin import twice_message
 from mtl_cli.interpolation import get_key, leaves, split_key
@@ -115,6 +115,9 @@ class _Diagnosis:
         if not mended:
             self.skipped.append(group)
             return None
+        if group == "task" and (clashes := task_clashes("+".join(mended), [*self.session.folders, *self.folders])):
+            self.problems += [(index, problem) for problem in clashes]
+            mended = mended[:1]
         return text.partition("=")[0] + "=" + "+".join(dict.fromkeys(mended))
 
     def _composed(self, groups: Sequence[str]) -> DictConfig | None:
@@ -279,6 +282,8 @@ def hydra_message(error: Exception) -> str:
         return option_message(group, name, sorted(error.options), f"{group}={name}")
     if isinstance(error, UserError):
         return "\n".join(error.problems)
+    if isinstance(error, UserWarning) and (folder := re.search(r"path=(.*) is not available", str(error))):
+        return f"hydra.searchpath names {folder[1]}, which is no folder that can be read. Leave it out."
     texts = [str(error) or type(error).__name__]
     if isinstance(error, ConfigCompositionException) and error.__cause__:
         texts.append(str(error.__cause__))

@@ -2,55 +2,27 @@
 
 import itertools
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
 
 from mtl_cli.command_line import CommandLine
 from mtl_cli.compose import Session, hydra_session
 from mtl_cli.config import config_hash
 from mtl_cli.console import console
-from mtl_cli.errors import EXIT_DONE, EXIT_FAILURE, RunFailure, UserError
+from mtl_cli.errors import EXIT_DONE, EXIT_FAILURE, UserError
 from mtl_cli.files import read_json
 from mtl_cli.jobs import Job, compose_job, hydra_value
 from mtl_cli.overrides import parse
 from mtl_cli.schema import CONSOLE
 from mtl_cli.signals import Interrupted
-from mtl_cli.sweep_table import SweepRow, report, row
+from mtl_cli.sweep_job import SweepJob, attempt
+from mtl_cli.sweep_launch import run_elsewhere
+from mtl_cli.sweep_table import SweepRow, report
 
 logger = logging.getLogger("mtl_cli")
 MAX_JOBS = 10_000
 """Jobs in a sweep; more of them are a typing error."""
-
-
-@dataclass(frozen=True)
-class SweepJob:
-    """One run of a sweep: the hash of its config is its name, and the last part of its directory."""
-
-    name: str
-    config: dict[str, Any]
-    directory: Path
-    overrides: tuple[str, ...]
-    swept: dict[str, str]
-
-    @property
-    def completed(self) -> bool:
-        """True where the run of this very config is complete."""
-        status = read_json(self.directory / "status.json")
-        return status.get("status") == "completed" and status.get("config_hash") == self.name
-
-    @property
-    def title(self) -> str:
-        """The values that set this job apart."""
-        return " ".join(f"{key}={value}" for key, value in self.swept.items()) or "the only job"
-
-    def row(self, failure: str = "") -> SweepRow:
-        """Return what the directory says about the job."""
-        return row(self.directory, self.swept, failure)
 
 
 @dataclass(frozen=True)
@@ -83,9 +55,7 @@ def run_sweep(line: CommandLine) -> int:
             if sweep.launcher == "basic":
                 run_here(sweep, line, failures)
             else:
-                from mtl_cli.sweep_launch import run_elsewhere
-
-                run_elsewhere(sweep, line, failures)
+                run_elsewhere(sweep.directory, sweep.jobs, line, failures)
         except (KeyboardInterrupt, Interrupted):
             sweep.report(failures)
             logger.warning("The sweep was stopped. The same command continues it.")
@@ -100,7 +70,12 @@ def plan(session: Session, overrides: Sequence[str]) -> Sweep:
     Raises:
         UserError: the problems of all jobs.
     """
-    first = compose_job(session, combinations(session, overrides)[0][0])
+    wanted = combinations(session, overrides)
+    try:
+        first = compose_job(session, wanted[0][0])
+    except UserError:
+        compose_jobs(session, wanted, Path())  # raises with what is wrong with the others too
+        raise
     given = {text.lstrip("+").partition("=")[0] for text in overrides}
     params = first.composed.hydra.sweeper.get("params") or {}
     overrides = [*(f"{key}={value}" for key, value in params.items() if str(key) not in given), *overrides]
@@ -226,45 +201,3 @@ def run_here(sweep: Sweep, line: CommandLine, failures: dict[str, str]) -> None:
         if failure:
             failures[job.name] = failure
             logger.warning("Job %d of %d, %s, failed: %s", index, len(sweep.jobs), job.title, failure)
-
-
-def attempt(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> str:
-    """Run or continue one job; return why it failed, or an empty string."""
-    try:
-        run_job(job, command, folders)
-    except (UserError, RunFailure) as error:
-        return str(error)
-    except Interrupted:
-        raise
-    except Exception as error:
-        logger.debug("Traceback of the job:", exc_info=True)
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
-def run_job(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> None:
-    """Continue a job from its last checkpoint, or start it afresh where it has none."""
-    from mtl_cli import run
-
-    if (job.directory / "checkpoints" / "last.json").is_file():
-        same = {key: job.config[key] for key in ("trust", "debug", "verbose", "quiet")}
-        run.resume(job.directory, same, command, folders)
-        return
-    if job.directory.exists():
-        remove(job.directory)
-    run.train(job.config, job.directory, command, folders)
-
-
-def remove(directory: Path) -> None:
-    """Remove the directory of a job that had not saved anything.
-
-    Raises:
-        UserError: another process works in it, or it cannot be removed.
-    """
-    try:
-        with FileLock(directory / ".lock", timeout=0):
-            shutil.rmtree(directory)
-    except Timeout as error:
-        raise UserError(f"Another process works in {directory}. Wait for it.") from error
-    except OSError as error:
-        raise UserError(f"Cannot remove {directory}: {error}. Remove it yourself.") from error

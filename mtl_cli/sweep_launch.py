@@ -1,6 +1,6 @@
 """A sweep whose jobs run where a Hydra launcher puts them, such as in other processes (hydra/launcher=joblib)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mtl_cli.hydra_commands import call_hydra
 from mtl_cli.import_path import add_to_path
 from mtl_cli.overrides import quoted
 from mtl_cli.signals import Interrupted
-from mtl_cli.sweep import Sweep, SweepJob, attempt
+from mtl_cli.sweep_job import SweepJob, attempt
 
 INDEX = "sweep_job"
 """A key that is added to each job's config to tell its worker which job it is."""
@@ -43,21 +43,21 @@ class Worker:
             write_json(self.failures / f"{job.name}.json", {"failure": failure})
 
 
-def run_elsewhere(sweep: Sweep, line: CommandLine, failures: dict[str, str]) -> None:
+def run_elsewhere(directory: Path, every: Sequence[SweepJob], line: CommandLine, failures: dict[str, str]) -> None:
     """Run the incomplete jobs through Hydra's launcher, noting failures by name."""
-    folder = sweep.directory / ".failures"
-    jobs = tuple(job for job in sweep.jobs if not job.completed)
+    folder = directory / ".failures"
+    jobs = tuple(job for job in every if not job.completed)
     if not jobs:
         return
     worker = Worker(jobs, tuple(line.command), tuple(path.absolute() for path in line.folders), folder.absolute())
     numbers = ",".join(str(index) for index in range(len(jobs)))
-    own = [f"+{INDEX}={numbers}", quoted(f"hydra.sweep.dir={sweep.directory}"), "hydra.sweep.subdir=."]
+    own = [f"+{INDEX}={numbers}", quoted(f"hydra.sweep.dir={directory}"), "hydra.sweep.subdir=."]
     kept = [text for text in jobs[0].overrides if not text.startswith("hydra.sweep.")]
     try:
         call_hydra(line, ["--multirun", *kept, *own], worker)
     finally:
         failures.update(collect(folder))
-        (sweep.directory / "multirun.yaml").unlink(missing_ok=True)
+        (directory / "multirun.yaml").unlink(missing_ok=True)
 
 
 def collect(folder: Path) -> Mapping[str, str]:

@@ -74,7 +74,7 @@ def report(directory: Path, rows: Sequence[SweepRow]) -> list[SweepRow]:
         ) from error
     write_text(directory / "summary.csv", to_csv(rows))
     logger.warning("\n%s", job_table(rows))
-    if any(key in item.swept for item in rows for key in REPEATED):
+    if any(key in item.swept for item in rows for key in REPEATED if item.status == "completed"):
         logger.warning("\n%s", mean_table(rows))
     for item in rows:
         if item.reason:

@@ -11,7 +11,7 @@ from mtl_cli.interpolation import get_key, has_key, leaves, resolve
 from mtl_cli.schema import COMPONENTS, KNOWN_KEYS, knobs, sections, shown
 from mtl_cli.shipped import conf_dir, default_nodes, target_nodes
 
-_TASK_NAME = re.compile(r"[A-Za-z_][\w-]*")
+_TASK_NAME = re.compile(r"\w[\w-]*")
 
 
 def validate(config: Mapping[str, Any], folders: Sequence[Path] = ()) -> list[str]:
@@ -94,7 +94,7 @@ def _task_problems(tasks: object) -> Iterator[str]:
     weights = []
     for name, node in tasks.items():
         if not (isinstance(name, str) and _TASK_NAME.fullmatch(name)):
-            yield f"A task is named '{name}'; a name is letters, digits, _ and -, and starts with a letter. Rename it."
+            yield f"A task is named '{name}'; a name is letters, digits, _ and -. Rename it."
         if not isinstance(node, Mapping):
             yield f"tasks.{name} is {node!r}, which is no task. Choose it by task={name}."
         elif "weight" in node:

@@ -21,7 +21,7 @@ FAMILY_BASES = {"backbones.images", "weightings.gradient_base"}
 CONTRACTS = {("sharing", "backbones.base")}
 """Bases that the files of another folder take as an argument: a sharing mode copies a backbone's stages."""
 FILES = {
-    7: "cli sweep sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
+    7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
     "hydra_plugin overrides",
     6: "run build",
     5: "trainer",
