@@ -1,5 +1,6 @@
 """The records of a run: one JSON object a line, cut back to a known length when a run resumes."""
 
+import contextlib
 import json
 import math
 import os
@@ -14,12 +15,10 @@ class JsonLines:
     """An append-only file of JSON objects. Equal runs write equal bytes."""
 
     def __init__(self, path: Path, length: int | None = 0) -> None:
-        """Open `path`, cut to `length` bytes; None keeps what whole lines are there."""
+        """Open `path`, cut to the whole lines among its first `length` bytes; None keeps all whole lines."""
         self.path = path
-        self._file = path.open("ab")
-        if length is None:
-            length = whole_lines(path)
-        self._file.truncate(length)
+        self._file = path.open("ab", buffering=0)
+        self._file.truncate(whole_lines(path, length))
         self._file.seek(0, os.SEEK_END)
 
     @property
@@ -31,18 +30,28 @@ class JsonLines:
         """Append a record.
 
         Raises:
-            RunFailure: the disk is full or the file cannot be written.
+            RunFailure: the disk is full or the file cannot be written; no part of the record is left.
         """
-        line = json.dumps(finite(record), ensure_ascii=False, allow_nan=False) + "\n"
+        data = (json.dumps(finite(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        length = self.length
         try:
-            self._file.write(line.encode())
-            self._file.flush()
+            while data:
+                data = data[self._file.write(data) :]  # a disk that fills up takes a part first
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(length)
             raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
 
     def sync(self) -> int:
-        """Make what was written durable and return its length in bytes."""
-        os.fsync(self._file.fileno())
+        """Make what was written durable and return its length in bytes.
+
+        Raises:
+            RunFailure: the disk failed.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
         return self.length
 
     def close(self) -> None:
@@ -50,9 +59,9 @@ class JsonLines:
         self._file.close()
 
 
-def whole_lines(path: Path) -> int:
-    """Return the length in bytes of the whole lines of a file."""
-    return path.read_bytes().rfind(b"\n") + 1
+def whole_lines(path: Path, length: int | None = None) -> int:
+    """Return the length in bytes of the whole lines of a file, or of those within its first `length` bytes."""
+    return path.read_bytes()[:length].rfind(b"\n") + 1
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
