@@ -1,6 +1,8 @@
 """Pins, declared dependencies and the files of the distribution fit together."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -74,3 +76,35 @@ def test_scripts_can_be_executed_and_stop_at_the_first_error(name):
     text = path.read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "\nset -eu\n" in text
+
+
+def find_python(path_entries, **variables):
+    command = f". {ROOT / 'scripts' / 'environment.sh'}; find_python"
+    environment = {"PATH": ":".join([*map(str, path_entries), "/usr/bin", "/bin"]), **variables}
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+
+
+def fake_python(folder, name, code):
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{code}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_set_up_takes_the_newest_python_that_works(tmp_path):
+    for name in ("python3.13", "python3.12"):
+        fake_python(tmp_path, name, "exit 127")  # a version manager's shim of a version that is not active
+    for name in ("python3.11", "python3"):
+        fake_python(tmp_path, name, f'exec {sys.executable} "$@"')
+    assert find_python([tmp_path]).stdout.strip() == "python3.11"
+
+
+def test_set_up_takes_the_python_that_is_asked_for_or_says_why_not(tmp_path):
+    chosen = fake_python(tmp_path, "mine", f'exec {sys.executable} "$@"')
+    assert find_python([], MTL_PYTHON=str(chosen)).stdout.strip() == str(chosen)
+    old = fake_python(tmp_path, "old", "exit 1")
+    refused = find_python([], MTL_PYTHON=str(old))
+    assert refused.returncode == 2
+    assert f"MTL_PYTHON is '{old}', which is no Python >= 3.11" in refused.stderr
