@@ -1,9 +1,10 @@
 """Checkpoints: one file that holds everything, appears whole or not at all, and loads without running code."""
 
 import io
-import pickle
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,19 @@ from mtl_cli.files import read_json, sha256, write_bytes, write_json, write_text
 
 FORMAT = 1
 """Version of the layout of a checkpoint; a newer one is refused, older ones are read."""
-KEYS = {"format", "config", "config_hash", "versions", "model", "ema", "optimizer", "weighting", "datasets", "progress"}
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "config": str,
+    "config_hash": str,
+    "metrics_length": int,
+    "versions": dict,
+    "model": dict,
+    "ema": (dict, type(None)),
+    "optimizer": dict,
+    "weighting": dict,
+    "datasets": dict,
+    "progress": dict,
+}
+"""What a checkpoint holds beside its format version."""
 POINTERS = ("best", "last")
 
 
@@ -25,8 +38,12 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     data = buffer.getvalue()
-    write_text(digest_path(path), f"{sha256(data)}  {path.name}\n")
+    line = f"{sha256(data)}  {path.name}\n"
+    before = digest_path(path).read_text(encoding="utf-8") if path.exists() and digest_path(path).exists() else ""
+    write_text(digest_path(path), line + before)  # whichever of the two files is there, its checksum is listed
     write_bytes(path, data)
+    if before:
+        write_text(digest_path(path), line)
     return path
 
 
@@ -56,11 +73,14 @@ def find(path: Path, name: str) -> Path:
         raise UserError(f"No checkpoint at {path}. Give the directory of a run, or a .pt file in its checkpoints/.")
     folder = path if path.name == "checkpoints" else path / "checkpoints"
     pointers = [folder / f"{pointer}.json" for pointer in (name, *POINTERS)]
-    file = next((read_json(pointer).get("file") for pointer in pointers if pointer.is_file()), None)
-    if not isinstance(file, str) or not re.fullmatch(r"step_\d+\.pt", file):
+    pointer = next((pointer for pointer in pointers if pointer.is_file()), None)
+    if pointer is None:
         raise UserError(f"No checkpoint in {folder}: the run had not saved one. Start it again without `resume=`.")
+    file = read_json(pointer).get("file")
+    if not isinstance(file, str) or not re.fullmatch(r"step_\d+\.pt", file):
+        raise UserError(f"{pointer} names no checkpoint of its folder but {file!r}. Others: {others(folder)}.")
     if not (folder / file).is_file():
-        raise UserError(f"{folder}/{name}.json names {file}, which is not there. Others: {others(folder)}.")
+        raise UserError(f"{pointer} names {file}, which is not there. Others: {others(folder)}.")
     return folder / file
 
 
@@ -83,19 +103,28 @@ def load(path: Path) -> dict[str, Any]:
     check_zip(path, data)
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # a hostile pickle can raise nearly anything
         code = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it refers to code, {code[1]}" if code else "it does not unpickle as plain data"
-        raise UserError(f"{path} is no checkpoint of mtl-cli: {reason}; only tensors and plain data are read.") from error
-    if not isinstance(state, dict) or not isinstance(state.get("format"), int):
+        raise UserError(
+            f"{path} is no checkpoint of mtl-cli: {reason}; only tensors and plain data are read."
+        ) from error
+    if not isinstance(state, dict) or type(state.get("format")) is not int or state["format"] < 1:
         raise UserError(f"{path} is no checkpoint of mtl-cli: it holds no format version.")
     if state["format"] > FORMAT:
         raise UserError(
             f"{path} has format {state['format']}; this version of mtl-cli reads up to {FORMAT}. Install a newer one."
         )
-    missing = sorted(KEYS - set(state))
+    missing = [key for key in KINDS if key not in state]
     if missing:
         raise UserError(f"{path} is no checkpoint of mtl-cli: it lacks {', '.join(missing)}.")
+    wrong = [
+        f"{key} is of type {type(state[key]).__name__}"
+        for key, kind in KINDS.items()
+        if not isinstance(state[key], kind)
+    ]
+    if wrong:
+        raise UserError(f"{path} is no checkpoint of mtl-cli: {', '.join(wrong)}.")
     return state
 
 
@@ -106,10 +135,12 @@ def check_digest(path: Path, data: bytes) -> None:
         UserError: they differ.
     """
     try:
-        expected = digest_path(path).read_text(encoding="utf-8").split()[0]
-    except (OSError, IndexError, UnicodeDecodeError):
+        expected = [line.split(" ")[0] for line in digest_path(path).read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
         return
-    if sha256(data) != expected:
+    except (OSError, UnicodeDecodeError):
+        expected = []
+    if sha256(data) not in expected:
         raise UserError(
             f"{path} is damaged: {len(data)} bytes whose SHA-256 is not the one in {digest_path(path).name}. "
             f"Others: {others(path.parent)}."
@@ -117,19 +148,25 @@ def check_digest(path: Path, data: bytes) -> None:
 
 
 def check_zip(path: Path, data: bytes) -> None:
-    """Refuse anything but a plain zip of stored entries, which cannot unpack to more than its size.
+    """Refuse anything but a whole zip of plain stored entries, which cannot unpack to more than its size.
 
     Raises:
         UserError: the file is no such zip.
     """
     try:
-        entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        entries = archive.infolist()
+        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+        plain = stored and sum(entry.file_size for entry in entries) <= len(data)
+        damaged = archive.testzip() if plain else None  # checksums of the zip itself: a copied file has no other
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError, struct.error) as error:
         raise UserError(f"{path} is truncated or no checkpoint ({len(data)} bytes): {error}.") from error
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or (
-        sum(entry.file_size for entry in entries) > len(data)
-    ):
+    if not plain:
         raise UserError(f"{path} is no checkpoint of mtl-cli: it unpacks to more than its size.")
+    if damaged is not None:
+        raise UserError(
+            f"{path} is damaged: the checksum of its entry {damaged} is wrong. Others: {others(path.parent)}."
+        )
 
 
 def digest_path(path: Path) -> Path:
