@@ -35,9 +35,12 @@ class Trust:
         if not self.folders or top in ("mtl_cli", "torch"):
             return False
         spec = importlib.machinery.PathFinder.find_spec(top)
-        if spec is None or spec.origin is None:
+        if spec is None:
             return False
-        return any(Path(spec.origin).resolve().is_relative_to(folder.resolve()) for folder in self.folders)
+        files = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or ())
+        return bool(files) and all(
+            any(Path(file).resolve().is_relative_to(folder.resolve()) for folder in self.folders) for file in files
+        )
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Component:
         Raises:
             UserError: the class refuses its arguments.
         """
+        # torch's own checks raise TypeError and RuntimeError too; in other classes these are faults of the code
+        refusals = (ValueError, TypeError, RuntimeError) if self.cls.__module__.startswith("torch.") else (ValueError,)
         arguments = {
             name: value.make() if isinstance(value, Component) else value for name, value in self.arguments.items()
         }
@@ -61,8 +66,9 @@ class Component:
             return self.cls(**arguments, **runtime)
         except UserError:
             raise
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        except refusals as error:
+            own = self.cls.__module__.startswith("mtl_cli.")  # whose messages name the key
+            raise UserError(str(error) if own else f"{self.where}: {error}") from error
 
 
 def locate(target: object, kind: type, where: str, trust: Trust) -> type:
@@ -83,6 +89,11 @@ def locate(target: object, kind: type, where: str, trust: Trust) -> type:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise UserError(f"{where}._target_ is {target}: {error}. Correct it, or install what it needs.") from error
+    except Exception as error:  # the user's own code may raise anything
+        raise UserError(
+            f"{where}._target_ is {target}: importing {module_name} raised {type(error).__name__}: {error}. "
+            "Correct that file; debug=true shows the traceback."
+        ) from error
     found = vars(module).get(name)
     if not isinstance(found, type):
         known = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, kind)]
@@ -90,8 +101,11 @@ def locate(target: object, kind: type, where: str, trust: Trust) -> type:
         raise UserError(f"{where}._target_ is {target}, which {what}.{nearest(name, known)}")
     if not trust.allows(found.__module__):
         raise UserError(f"{where}._target_ is {target}, which comes from {found.__module__}; that is not trusted.")
-    if not issubclass(found, kind) or inspect.isabstract(found):
+    if not issubclass(found, kind):
         raise UserError(f"{where}._target_ is {target}, which is no {kind.__name__} (a subclass is expected there).")
+    if inspect.isabstract(found):
+        methods = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+        raise UserError(f"{where}._target_ is {target}, which is abstract: it lacks {methods}. Name a subclass of it.")
     return found
 
 
@@ -114,7 +128,7 @@ def bind(node: object, kind: type, where: str, trust: Trust, runtime: Collection
     parameters = {
         name: parameter
         for name, parameter in inspect.signature(cls).parameters.items()
-        if parameter.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     }
     hints = annotations(cls)
     problems: list[str] = []
@@ -135,7 +149,7 @@ def bind(node: object, kind: type, where: str, trust: Trust, runtime: Collection
 
 
 def argument(
-    name: str,
+    name: object,
     value: object,
     parameters: Mapping[str, inspect.Parameter],
     hints: Mapping[str, Any],
@@ -149,13 +163,14 @@ def argument(
         UserError: the argument is unknown, set by the program, or of a wrong type.
     """
     path = f"{where}.{name}"
-    if name.startswith("_") or name not in parameters:
-        raise UserError(f"{path} is unknown: {value!r}.{nearest(name, set(parameters) - set(runtime))} Drop it.")
+    if not isinstance(name, str) or name.startswith("_") or name not in parameters:
+        known = [each for each in parameters if each not in runtime]
+        raise UserError(f"{path} is unknown: {value!r}.{nearest(str(name), known)} Drop it.")
     if name in runtime:
         raise UserError(f"{path} is {value!r}; the program sets it. Drop it.")
     hint = hints.get(name)
     if isinstance(value, Mapping) and "_target_" in value:
-        if not isinstance(hint, type):
+        if not isinstance(hint, type) or hint.__module__ == "builtins":
             raise UserError(f"{path} is a component, {value['_target_']}; a plain value is expected there.")
         return bind(value, hint, path, trust)
     if hint is not None and not fits(value, hint):
@@ -166,29 +181,41 @@ def argument(
 def annotations(cls: type) -> dict[str, Any]:
     """Return the types of the constructor's arguments, as far as they can be found out."""
     try:
-        return typing.get_type_hints(vars(cls).get("__init__", object))
-    except (NameError, TypeError):
+        return typing.get_type_hints(cls.__init__)  # type: ignore[misc]  # of whichever base defines it
+    except (NameError, TypeError, AttributeError):
         return {}
 
 
 def fits(value: object, hint: Any) -> bool:  # noqa: ANN401  any annotation
-    """True where a YAML value may stand for an annotation; annotations other than plain ones fit anything plain."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    """True where a YAML value may stand for an annotation; what is neither a class nor a plain type fits anything."""
+    origin, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
     if hint is None or hint is type(None):
         return value is None
+    if hint is typing.Any:
+        return True
+    if origin is typing.Literal:
+        return any(value == each and type(value) is type(each) for each in inner)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, each) for each in inner)
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+    if not isinstance(origin, type):
+        return True
+    if issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(fits(each, inner[1]) for each in value.values() if len(inner) == 2)
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Sequence):
+    if origin is tuple and inner and inner[-1] is not Ellipsis:
+        return isinstance(value, list | tuple) and len(value) == len(inner) and all(map(fits, value, inner))
+    if issubclass(origin, Sequence) and origin is not str:
         return isinstance(value, list | tuple) and all(fits(each, inner[0]) for each in value if inner)
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint in (int, str):
-        return isinstance(value, hint) and not isinstance(value, bool)
-    return True if not isinstance(hint, type) else isinstance(value, hint) or not hint.__module__.startswith("mtl_cli")
+    return fits_class(value, origin)
+
+
+def fits_class(value: object, cls: type) -> bool:
+    """True where a YAML value is an instance of a class; a whole number may stand for a float, a bool for neither."""
+    if isinstance(value, bool) and cls in (int, float):
+        return False
+    try:
+        return isinstance(value, (int, float) if cls is float else cls)
+    except TypeError:  # a protocol
+        return True
 
 
 def describe(hint: Any) -> str:  # noqa: ANN401  any annotation
@@ -197,6 +224,10 @@ def describe(hint: Any) -> str:  # noqa: ANN401  any annotation
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe(each) for each in inner)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, inner))
+    if origin is tuple and inner and inner[-1] is not Ellipsis:
+        return f"a list of {len(inner)} values"
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
     if origin is not None:
