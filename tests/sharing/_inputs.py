@@ -1,0 +1,234 @@
+"""Sharing modes, backbones and batches over which every mode is checked; both groups are found in conf/."""
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from mtl_cli.backbones.base import Backbone, BackboneFactory
+from mtl_cli.batch import Inputs, InputSpec
+from mtl_cli.features import Features, pool
+from mtl_cli.seeding import seeded
+from mtl_cli.sharing.base import Shared, Sharing
+
+CONF = Path(__file__).parents[2] / "conf"
+MODES = sorted(path.stem for path in (CONF / "sharing").glob("*.yaml"))
+assert "hard" in MODES, "the modes are found in conf/sharing"
+assert len(MODES) > 10
+
+TINY = {"hidden": [16, 16, 16], "channels": [4, 8], "dense": [16], "dropout": 0.0}
+"""Replaces what a backbone's YAML says, where it has the argument."""
+VARIANTS = {
+    "cross_stitch": {"per_channel": {"units": "per_channel"}, "all": {"partners": "all"}},
+    "cross_attention": {"all": {"partners": "all"}},
+    "hierarchical": {"two_depths": {"attach": {"right": 1}}},
+    "dselect_k": {"static": {"gate": "static"}, "three": {"num_experts": 3, "entropy": 0.01}},
+    "mmoe": {"deep": {"expert_stages": 2}},
+    "cgc": {"many": {"num_shared_experts": 2, "num_task_experts": 2}},
+    "ple": {"many": {"num_shared_experts": 2, "num_task_experts": 2}},
+    "adapters": {"frozen": {"freeze_trunk": True}},
+}
+"""Settings, by mode, that are checked besides those of the YAML."""
+CASES = [(mode, "yaml") for mode in MODES] + [(mode, variant) for mode, of in VARIANTS.items() for variant in of]
+
+
+def target(config: Mapping[str, Any]) -> type:
+    """Return the class that a component's YAML names."""
+    module, name = config["_target_"].rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)
+
+
+def arguments(path: str) -> dict[str, Any]:
+    """Return what the YAML `conf/<path>.yaml` says."""
+    return yaml.safe_load((CONF / f"{path}.yaml").read_text())
+
+
+def sharing(mode: str, factory: BackboneFactory, variant: str = "yaml", **overrides: Any) -> Sharing:
+    """Return a mode built from its YAML, a variant of it and overrides."""
+    config = arguments(f"sharing/{mode}")
+    cls = target(config)
+    settings = config | VARIANTS.get(mode, {}).get(variant, {}) | overrides
+    attach = settings.get("attach")
+    if attach:
+        settings["attach"] = {task: stage for task, stage in attach.items() if task in factory.tasks}
+    del settings["_target_"]
+    return cls(**settings, backbone=factory, tasks=factory.tasks)
+
+
+class Tokens(Backbone):
+    """Padded sequences: embedding, packed GRU, attention under the mask; ids [B, L], 0 is padding."""
+
+    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        if any(spec.kind != "tokens" for spec in inputs.values()):
+            raise ValueError("tokens only")
+        return next(iter(inputs.values()))
+
+    def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
+        return Embed()
+
+    def stages(self, common: InputSpec) -> dict[str, Any]:
+        return {"gru": PackedGRU, "attend": Attend, "dense": lambda: nn.Sequential(nn.Linear(8, 8), nn.Tanh())}
+
+
+class Embed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(20, 6)
+
+    def forward(self, ids: Tensor) -> Features:
+        return Features(self.table(ids), ids != 0)
+
+
+class PackedGRU(nn.Module):
+    takes_mask = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(6, 4, batch_first=True, bidirectional=True)
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        packed = pack_padded_sequence(values, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        out, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=values.shape[1])
+        return out
+
+
+class Attend(nn.Module):
+    takes_mask = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
+        return values + self.attention(values, values, values, key_padding_mask=~mask, need_weights=False)[0]
+
+
+def images(size: int) -> Tensor:
+    """Return `size` images [B, 1, 12, 12]: a pattern for each of 3 classes in turn, plus noise."""
+    stream = torch.Generator().manual_seed(size)
+    return torch.randn(3, 1, 12, 12, generator=stream)[labels(size)] + torch.rand(size, 1, 12, 12, generator=stream)
+
+
+def labels(size: int) -> Tensor:
+    """Return the classes [B]: 0, 1, 2, 0, 1, …"""
+    return torch.arange(size) % 3
+
+
+def vectors(size: int) -> Tensor:
+    """Return `size` vectors of noise [B, 9]."""
+    return torch.randn(size, 9, generator=torch.Generator().manual_seed(size))
+
+
+def ids(size: int) -> Tensor:
+    """Return `size` sequences [B, 7] of 2 to 7 tokens, padded with 0."""
+    stream = torch.Generator().manual_seed(size)
+    lengths = torch.randint(2, 8, (size, 1), generator=stream)
+    return torch.randint(1, 20, (size, 7), generator=stream) * (torch.arange(7) < lengths)
+
+
+KINDS = {"image": ((1, 12, 12), images), "vector": ((9,), vectors), "tokens": ((7,), ids)}
+
+
+def backbone(name: str) -> Backbone:
+    """Return a tiny backbone of conf/backbone, or the sequences of this file, "tokens"."""
+    if name == "tokens":
+        return Tokens()
+    config = arguments(f"backbone/{name}")
+    cls = target(config)
+    accepted = inspect.signature(cls).parameters
+    return cls(**{key: TINY.get(key, value) for key, value in config.items() if key in accepted})
+
+
+def kind_of(name: str) -> str:
+    """Return the first kind of input that the backbone takes."""
+    for kind, (shape, _) in KINDS.items():
+        try:
+            backbone(name).common_input({"one": InputSpec(kind, shape)})
+        except ValueError:
+            continue
+        return kind
+    raise AssertionError(f"no input for backbone '{name}': add its kind to KINDS in {__file__}")
+
+
+BACKBONES = [*sorted(path.stem for path in (CONF / "backbone").glob("*.yaml")), "tokens"]
+assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
+ONE = {"left": "one", "right": "one"}
+TWO = {"left": "one", "right": "two"}
+DATASETS = {"one_dataset": ONE, "two_datasets": TWO}
+GRID = [
+    *[(mode, "yaml", name, datasets) for mode in MODES for name in BACKBONES for datasets in DATASETS],
+    *[
+        (*case, *on)
+        for case in CASES
+        if case[1] != "yaml"
+        for on in (("cnn", "one_dataset"), ("tokens", "two_datasets"))
+    ],
+]
+"""Every mode × every backbone × one dataset or two; the other variants on two of these."""
+
+
+def factory(name: str, dataset_of: Mapping[str, str], seed: int = 0) -> BackboneFactory:
+    """Return a factory of the tiny backbone `name` on examples of its kind."""
+    kind = kind_of(name)
+    shape, make = KINDS[kind]
+    datasets = list(dict.fromkeys(dataset_of.values()))
+    return BackboneFactory(
+        backbone(name),
+        {dataset: Inputs(make(2), dataset) for dataset in datasets},
+        {dataset: InputSpec(kind, shape) for dataset in datasets},
+        dataset_of,
+        seed,
+    )
+
+
+def inputs(name: str, dataset: str, dtype: torch.dtype = torch.float32) -> Inputs:
+    """Return a fixed batch for the backbone `name`, another one for each dataset."""
+    _, make = KINDS[kind_of(name)]
+    values = make(8 if dataset == "one" else 9)
+    return Inputs(values.to(dtype) if values.is_floating_point() else values, dataset)
+
+
+class Model(nn.Module):
+    """A sharing mode with a linear head [B, 3] a task, seeded by its name."""
+
+    def __init__(self, mode: Sharing) -> None:
+        super().__init__()
+        self.sharing = mode
+        self.heads = nn.ModuleDict()
+        for task, spec in mode.specs.items():
+            with seeded(1, task):
+                self.heads[task] = nn.Linear(spec.width, 3)
+
+    def forward(self, x: Inputs, tasks: Sequence[str], boundary: bool = False) -> tuple[dict[str, Tensor], Shared]:
+        shared = self.sharing(x, tasks, boundary)
+        assert list(shared.features) == list(tasks)
+        return {task: self.heads[task](pool(shared.features[task])) for task in tasks}, shared
+
+
+def losses(
+    model: Model, name: str, dataset_of: Mapping[str, str], tasks: Sequence[str], boundary: bool = False
+) -> tuple[dict[str, Tensor], list[Shared]]:
+    """Return the cross-entropy of `tasks` on the fixed batches of their datasets, and what the mode returned."""
+    found: dict[str, Tensor] = {}
+    shared = []
+    for dataset in dict.fromkeys(dataset_of[task] for task in tasks):
+        here = [task for task in tasks if dataset_of[task] == dataset]
+        x = inputs(name, dataset, model.heads["left"].weight.dtype)
+        outputs, out = model(x, here, boundary)
+        shared.append(out)
+        for task, output in outputs.items():
+            wanted = labels(len(output)) * (1 if task == "left" else 2) % 3
+            found[task] = nn.functional.cross_entropy(output, wanted)
+    return found, shared
+
+
+def extras(model: Model, shared: Sequence[Shared]) -> list[Tensor]:
+    """Return the regulariser and the penalties that exist."""
+    terms = [model.sharing.regularizer(), *[out.penalty for out in shared]]
+    return [term for term in terms if term is not None and term.requires_grad]
