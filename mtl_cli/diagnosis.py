@@ -1,20 +1,27 @@
 """Every problem of a list of overrides, where Hydra stops at the first."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_cli.compose import Session, plain_config, task_clashes
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.errors import UserError
 from mtl_cli.hydra_plugin import twice_message
-from mtl_cli.interpolation import get_key, leaves, split_key
+from mtl_cli.interpolation import get_key, split_key
+from mtl_cli.messages import (
+    hydra_message,
+    key_message,
+    nearest_name,
+    no_option_message,
+    option_message,
+    section_message,
+)
 from mtl_cli.overrides import parse, quoted
 from mtl_cli.schema import knobs
 from mtl_cli.validation import validate
@@ -30,9 +37,9 @@ def diagnose(session: Session, overrides: Sequence[str], error: Exception) -> li
     """Return every problem of overrides that Hydra refused with `error`: what, the value found, what mends it."""
     diagnosis = _Diagnosis(session)
     try:
-        return diagnosis.run(overrides) or [hydra_message(error)]
+        return diagnosis.run(overrides) or [hydra_message(error, session.folders)]
     except CONFIG_ERRORS as other:
-        return diagnosis.found() or [hydra_message(other)]
+        return diagnosis.found() or [hydra_message(other, session.folders)]
 
 
 class _Diagnosis:
@@ -132,7 +139,7 @@ class _Diagnosis:
                     config = self.session.compose([*good, *([text] if text else [])])
                     good += [text] if text else []
                 except CONFIG_ERRORS as error:
-                    self.problems.append((0, hydra_message(error)))
+                    self.problems.append((0, hydra_message(error, [*self.session.folders, *self.folders])))
                     if text is None:
                         return None
             return config
@@ -185,71 +192,6 @@ def apply(config: DictConfig, override: Override) -> None:
         OmegaConf.update(config, key, value, merge=True)
 
 
-def option_message(group: str, name: str, options: Sequence[str], text: str) -> str:
-    """Return the message for an option that a group does not have."""
-    kind = "task" if group == "task" else f"{group} option"
-    known = ", ".join(options) if options else "none"
-    guess = nearest_name(name, options)
-    mend = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if guess and name else ""
-    return f"Unknown {kind} '{name}' in {text}.{nearest(name, options)} Known: {known}." + (
-        f" Use {mend}." if mend else ""
-    )
-
-
-def no_option_message(group: str, text: str, options: Sequence[str]) -> str:
-    """Return the message for a value that is no option of a group: null, or a list."""
-    known = f"Choose one of {', '.join(options)}: {group}=OPTION."
-    return f"{text} chooses no {group}. {known}" + (" Join tasks by +: task=A+B." if group == "task" else "")
-
-
-def section_message(key: str, text: str, keys: Sequence[str]) -> str:
-    """Return the message for a value that is given to a whole section."""
-    mend = f"Choose tasks by task={text.partition('=')[2]}." if key == "tasks" else f"Use for example {key}.KEY=VALUE."
-    return f"{text} gives one value to a section, whose keys are {', '.join(map(str, keys))}. {mend}"
-
-
-def key_message(key: str, text: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
-    """Return the message for a key that the config does not have, at any depth."""
-    guess = nearest_key(key, config, groups)
-    lead = f"Unknown key '{key}' in {text}."
-    if not guess:
-        return f"{lead} mtl-train --cfg job shows all keys."
-    prefix = "~" if text.startswith("~") else ""
-    value = "" if prefix else "=" + text.partition("=")[2]
-    return f"{lead} Did you mean '{guess}'? Use {prefix}{guess}{value}."
-
-
-def nearest_key(key: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
-    """Return the key of a config that is nearest to an unknown one: part by part, or by its last part anywhere."""
-    names = [name for name, _ in leaves(config) if not name.startswith("hydra.") or key.startswith("hydra.")]
-    parts = split_key(key)
-    if len(parts) == 1:
-        same = [name for name in names if name.rpartition(".")[2] == key]
-        return same[0] if same else nearest_name(key, [*config, *groups]) or _by_last_part(key, names)
-    found: list[str] = []
-    node = config
-    for part in parts:
-        known = [str(name) for name in node] if isinstance(node, dict) else []
-        guess = part if part in known else nearest_name(part, known)
-        if not guess:
-            return _by_last_part(parts[-1], [name for name in names if not found or name.startswith(f"{found[0]}.")])
-        found.append(guess)
-        node = node[guess]
-    return ".".join(found)
-
-
-def _by_last_part(part: str, names: Sequence[str]) -> str:
-    ends = {name.rpartition(".")[2]: name for name in reversed(names)}
-    guess = part if part in ends else nearest_name(part, list(ends))
-    return ends[guess] if guess else ""
-
-
-def nearest_name(name: str, known: Sequence[str]) -> str:
-    """Return the nearest of the known names, or an empty string where none is near."""
-    hint = re.fullmatch(r" Did you mean '(.*)'\?", nearest(name, known))
-    return hint[1] if hint else ""
-
-
 def reachable(raw: Any, key: str) -> bool:  # noqa: ANN401  a plain config
     """True where a key leads to a value, or into an interpolation."""
     parts = split_key(key)
@@ -266,6 +208,20 @@ def _has(node: Any, part: str) -> bool:  # noqa: ANN401  a plain config
     return isinstance(node, dict) and part in node
 
 
+def broken_files(folders: Sequence[Path]) -> list[str]:
+    """Return a message for each conf file that is no valid YAML."""
+    found = []
+    for path in sorted(path for folder in folders for path in folder.glob("**/*.yaml")):
+        try:
+            read_yaml(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, ValueError, OSError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            reason = getattr(error, "problem", None) or str(error)
+            found.append(f"{path} is no valid YAML{line}: {reason}. Mend the file.")
+    return found
+
+
 def is_scalar(value: object) -> bool:
     """True for a value that cannot stand for a section: no mapping, no interpolation."""
     return not isinstance(value, dict) and not _is_text_with(value, "${")
@@ -275,8 +231,19 @@ def _is_text_with(value: object, part: str) -> bool:
     return isinstance(value, str) and part in value
 
 
-def hydra_message(error: Exception) -> str:
-    """Return what an exception of Hydra or OmegaConf says, in a line or two."""
+def is_scalar(value: object) -> bool:
+    """True for a value that cannot stand for a section: no mapping, no interpolation."""
+    return not isinstance(value, dict) and not _is_text_with(value, "${")
+
+
+def _is_text_with(value: object, part: str) -> bool:
+    return isinstance(value, str) and part in value
+
+
+def hydra_message(error: Exception, folders: Sequence[Path] = ()) -> str:
+    """Return what an exception of Hydra or OmegaConf says, in a line or two; `folders` may hold the file it is about."""
+    if isinstance(error, yaml.YAMLError) and (broken := broken_files(folders)):
+        return "\n".join(broken)
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return option_message(group, name, sorted(error.options), f"{group}={name}")

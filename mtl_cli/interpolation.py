@@ -25,7 +25,7 @@ def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
     resolver = _Resolver(config)
     resolved = {key: resolver.value(value, (key,), ()) for key, value in config.items()}
     if resolver.problems:
-        raise UserError(list(dict.fromkeys(resolver.problems)))
+        raise UserError(list(resolver.problems.values()))
     return resolved
 
 
@@ -33,7 +33,8 @@ class _Resolver:
     """The problems and the size of one config while it is resolved."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config, self.problems, self.unknown, self.nodes = config, list[str](), set[str](), 0
+        self.config, self.nodes = config, 0
+        self.problems: dict[str, str] = {}  # by what cannot be resolved: what refers to it is not reported again
 
     def value(self, value: Any, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
         """Return `value`, found at the key `at`, resolved; `seen` are the interpolations that led to it."""
@@ -51,24 +52,23 @@ class _Resolver:
         if whole and whole[1] is not None:
             return self._named(whole[1], at, seen)
         if "${" in _INTERPOLATION.sub("", text):
-            self.problems.append(f"{'.'.join(at)} is '{text}', an interpolation that is nested or not closed.")
+            self.problems.setdefault(text, f"{'.'.join(at)} is '{text}', an interpolation nested or not closed.")
             return text
         return _INTERPOLATION.sub(lambda m: "${" if m[1] is None else str(self._named(m[1], at, seen)), text)
 
     def _named(self, inner: str, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
-        key, where = inner.strip(), f"{'.'.join(at)} is '${{{inner}}}'"
+        key = inner.strip()
         if ":" in key:
-            self.problems.append(f"{where}, a resolver call; only keys of this config are allowed here.")
+            wrong = "a resolver call; only keys of this config are allowed here."
         elif not _PATH.fullmatch(key):
-            self.problems.append(f"{where}, which names no key of this config by its full path.")
+            wrong = "which names no key of this config by its full path."
         elif key in seen:
-            self.problems.append(f"{where}, which refers back to itself: {' -> '.join([*seen, key])}.")
+            wrong = f"which refers back to itself: {' -> '.join([*seen, key])}."
         elif not has_key(self.config, key):
-            if key not in self.unknown:  # reported where it stands first, not again by what refers to that
-                self.problems.append(f"{where}, but the config has no key '{key}'.")
-            self.unknown.add(key)
+            wrong = f"but the config has no key '{key}'."
         else:
             return self.value(get_key(self.config, key), at, (*seen, key))
+        self.problems.setdefault(key, f"{'.'.join(at)} is '${{{inner}}}', {wrong}")
         return None
 
 

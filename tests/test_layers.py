@@ -22,7 +22,7 @@ CONTRACTS = {("sharing", "backbones.base")}
 """Bases that the files of another folder take as an argument: a sharing mode copies a backbone's stages."""
 FILES = {
     7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
-    "hydra_plugin overrides",
+    "hydra_plugin messages overrides",
     6: "run build",
     5: "trainer",
     4: "evaluate checkpoint rundir transfer",

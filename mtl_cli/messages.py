@@ -1,0 +1,78 @@
+"""What is said about overrides and conf files that Hydra refuses."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.errors import ConfigCompositionException, MissingConfigException
+
+from mtl_cli.errors import UserError, nearest
+from mtl_cli.interpolation import leaves, split_key
+from mtl_cli.shipped import read_yaml
+
+
+def option_message(group: str, name: str, options: Sequence[str], text: str) -> str:
+    """Return the message for an option that a group does not have."""
+    kind = "task" if group == "task" else f"{group} option"
+    known = ", ".join(options) if options else "none"
+    guess = nearest_name(name, options)
+    mend = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if guess and name else ""
+    return f"Unknown {kind} '{name}' in {text}.{nearest(name, options)} Known: {known}." + (
+        f" Use {mend}." if mend else ""
+    )
+
+
+def no_option_message(group: str, text: str, options: Sequence[str]) -> str:
+    """Return the message for a value that is no option of a group: null, or a list."""
+    known = f"Choose one of {', '.join(options)}: {group}=OPTION."
+    return f"{text} chooses no {group}. {known}" + (" Join tasks by +: task=A+B." if group == "task" else "")
+
+
+def section_message(key: str, text: str, keys: Sequence[str]) -> str:
+    """Return the message for a value that is given to a whole section."""
+    mend = f"Choose tasks by task={text.partition('=')[2]}." if key == "tasks" else f"Use for example {key}.KEY=VALUE."
+    return f"{text} gives one value to a section, whose keys are {', '.join(map(str, keys))}. {mend}"
+
+
+def key_message(key: str, text: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
+    """Return the message for a key that the config does not have, at any depth."""
+    guess = nearest_key(key, config, groups)
+    lead = f"Unknown key '{key}' in {text}."
+    if not guess:
+        return f"{lead} mtl-train --cfg job shows all keys."
+    prefix = "~" if text.startswith("~") else ""
+    value = "" if prefix else "=" + text.partition("=")[2]
+    return f"{lead} Did you mean '{guess}'? Use {prefix}{guess}{value}."
+
+
+def nearest_key(key: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
+    """Return the key of a config that is nearest to an unknown one: part by part, or by its last part anywhere."""
+    names = [name for name, _ in leaves(config) if not name.startswith("hydra.") or key.startswith("hydra.")]
+    parts = split_key(key)
+    if len(parts) == 1:
+        same = [name for name in names if name.rpartition(".")[2] == key]
+        return same[0] if same else nearest_name(key, [*config, *groups]) or _by_last_part(key, names)
+    found: list[str] = []
+    node = config
+    for part in parts:
+        known = [str(name) for name in node] if isinstance(node, dict) else []
+        guess = part if part in known else nearest_name(part, known)
+        if not guess:
+            return _by_last_part(parts[-1], [name for name in names if not found or name.startswith(f"{found[0]}.")])
+        found.append(guess)
+        node = node[guess]
+    return ".".join(found)
+
+
+def _by_last_part(part: str, names: Sequence[str]) -> str:
+    ends = {name.rpartition(".")[2]: name for name in reversed(names)}
+    guess = part if part in ends else nearest_name(part, list(ends))
+    return ends[guess] if guess else ""
+
+
+def nearest_name(name: str, known: Sequence[str]) -> str:
+    """Return the nearest of the known names, or an empty string where none is near."""
+    hint = re.fullmatch(r" Did you mean '(.*)'\?", nearest(name, known))
+    return hint[1] if hint else ""

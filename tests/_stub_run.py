@@ -1,0 +1,78 @@
+"""A stand-in for mtl_cli.run: notes its calls, and leaves in a run directory what a real run leaves."""
+
+import json
+import sys
+import types
+
+import mtl_cli
+from mtl_cli.config import config_hash
+from mtl_cli.errors import UserError
+
+
+class StubRun(types.ModuleType):
+    """`score(config)` gives a run's selection score; `on_train(config, directory)` may raise in its place."""
+
+    def __init__(self):
+        super().__init__("mtl_cli.run")
+        self.trained, self.resumed, self.evaluated, self.checked = [], [], [], []
+        self.commands, self.folders = [], []
+        self.score = lambda config: 0.5
+        self.on_train = lambda config, directory: None
+        self.on_check = lambda config: None
+
+    def check(self, config, folders=()):
+        self.checked.append(config)
+        self.on_check(config)
+
+    def train(self, config, directory, command, folders=()):
+        self.trained.append((config, directory))
+        self.commands.append(command)
+        self.folders.append(folders)
+        if (directory / "status.json").exists():
+            raise UserError(f"{directory} holds a run already.")
+        self.on_train(config, directory)
+        return self.finish(config, directory)
+
+    def resume(self, directory, overrides, command, folders=()):
+        self.resumed.append((directory, overrides))
+        self.folders.append(folders)
+        if (directory / "config.json").exists():
+            return self.finish(json.loads((directory / "config.json").read_text()), directory)
+        return {}
+
+    def evaluate(self, checkpoint, overrides, command, folders=()):
+        self.evaluated.append((checkpoint, overrides))
+        self.folders.append(folders)
+        return {}
+
+    def start(self, config, directory, status="running", checkpoint=False):
+        """Leave what a run leaves that has begun."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "config.json").write_text(json.dumps(config))
+        values = {"status": status, "reason": None, "config_hash": config_hash(config), "step": 1, "epoch": 0}
+        (directory / "status.json").write_text(json.dumps(values))
+        if checkpoint:
+            (directory / "checkpoints").mkdir(exist_ok=True)
+            (directory / "checkpoints" / "last.json").write_text("{}")
+
+    def finish(self, config, directory):
+        self.start(config, directory, "completed")
+        score = self.score(config)
+        metrics = {"letters/loss": 1.0, "letters/accuracy": score / 2}
+        summary = {
+            "status": "completed",
+            "selection": {"metric": "skill", "best": score, "best_step": 1},
+            "best_val": metrics,
+            "test": {**metrics, "letters/accuracy": score / 4},
+            "seconds": 1.5,
+        }
+        (directory / "summary.json").write_text(json.dumps(summary))
+        return summary
+
+
+def install(monkeypatch):
+    """Put a stub in the place of mtl_cli.run for one test, and return it."""
+    stub = StubRun()
+    monkeypatch.setitem(sys.modules, "mtl_cli.run", stub)
+    monkeypatch.setattr(mtl_cli, "run", stub, raising=False)
+    return stub
