@@ -208,20 +208,6 @@ def _has(node: Any, part: str) -> bool:  # noqa: ANN401  a plain config
     return isinstance(node, dict) and part in node
 
 
-def broken_files(folders: Sequence[Path]) -> list[str]:
-    """Return a message for each conf file that is no valid YAML."""
-    found = []
-    for path in sorted(path for folder in folders for path in folder.glob("**/*.yaml")):
-        try:
-            read_yaml(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, ValueError, OSError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            reason = getattr(error, "problem", None) or str(error)
-            found.append(f"{path} is no valid YAML{line}: {reason}. Mend the file.")
-    return found
-
-
 def is_scalar(value: object) -> bool:
     """True for a value that cannot stand for a section: no mapping, no interpolation."""
     return not isinstance(value, dict) and not _is_text_with(value, "${")
@@ -229,31 +215,3 @@ def is_scalar(value: object) -> bool:
 
 def _is_text_with(value: object, part: str) -> bool:
     return isinstance(value, str) and part in value
-
-
-def is_scalar(value: object) -> bool:
-    """True for a value that cannot stand for a section: no mapping, no interpolation."""
-    return not isinstance(value, dict) and not _is_text_with(value, "${")
-
-
-def _is_text_with(value: object, part: str) -> bool:
-    return isinstance(value, str) and part in value
-
-
-def hydra_message(error: Exception, folders: Sequence[Path] = ()) -> str:
-    """Return what an exception of Hydra or OmegaConf says, in a line or two; `folders` may hold the file it is about."""
-    if isinstance(error, yaml.YAMLError) and (broken := broken_files(folders)):
-        return "\n".join(broken)
-    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return option_message(group, name, sorted(error.options), f"{group}={name}")
-    if isinstance(error, UserError):
-        return "\n".join(error.problems)
-    if isinstance(error, UserWarning) and (folder := re.search(r"path=(.*) is not available", str(error))):
-        return f"hydra.searchpath names {folder[1]}, which is no folder that can be read. Leave it out."
-    texts = [str(error) or type(error).__name__]
-    if isinstance(error, ConfigCompositionException) and error.__cause__:
-        texts.append(str(error.__cause__))
-    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "See https")
-    lines = [line.strip() for text in texts for line in text.splitlines()]
-    return ". ".join(line.rstrip(".") for line in dict.fromkeys(lines) if line and not line.startswith(noise)) + "."
