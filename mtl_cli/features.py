@@ -164,7 +164,8 @@ def stitch(weights: Tensor, columns: Tensor) -> Tensor:
     """Return Σₛ weights[t, s]·columns[s] for each t: weights [T, S] or, by channel, [T, S, D]; columns [S, B, ...]."""
     if weights.ndim == 2:
         return torch.einsum("ts,s...->t...", weights, columns)
-    return torch.einsum("tsc,sbc...->tbc..." if columns.ndim == 5 else "tsc,sb...c->tb...c", weights, columns)
+    mixed = torch.einsum("tsc,sbc...->tbc..." if columns.ndim == 5 else "tsc,sb...c->tb...c", weights, columns)
+    return mixed.contiguous()  # einsum permutes the strides, under which a convolution rounds differently
 
 
 def local(spec: FeatureSpec, out: int) -> nn.Module:

@@ -5,6 +5,10 @@ import re
 
 import pytest
 import torch
+from torch import Tensor, nn
+
+from mtl_cli.batch import Inputs
+from mtl_cli.features import Features, FeatureSpec, pool
 from tests.sharing._inputs import (
     CASES,
     DATASETS,
@@ -21,10 +25,6 @@ from tests.sharing._inputs import (
     sharing,
     target,
 )
-from torch import Tensor, nn
-
-from mtl_cli.batch import Inputs
-from mtl_cli.features import Features, FeatureSpec, pool
 
 FEEDS_OTHERS = {
     ("cross_stitch", "yaml"): r"columns\.right\.",
@@ -97,7 +97,7 @@ def test_whatever_runs_reaches_a_task_of_the_batch(mode, variant, name, datasets
     for tasks in (["left"], ["right"]):
         ran: dict[str, nn.Module] = {}
         hooks = [
-            module.register_forward_hook(lambda module, _, __, key=key: ran.update({key: module}))
+            module.register_forward_hook(lambda module, _, __, key=key, ran=ran: ran.update({key: module}))
             for key, module in model.named_modules()
         ]
         model.zero_grad(set_to_none=True)
