@@ -142,8 +142,11 @@ def gramian(rows: Tensor, others: Tensor | None = None) -> Tensor:
     whole = rows.shape[1] // BLOCK * BLOCK
     left = rows[:, :whole].unflatten(1, (-1, BLOCK)).transpose(0, 1)  # [P / BLOCK, K, BLOCK]
     right = others[:, :whole].unflatten(1, (-1, BLOCK)).permute(1, 2, 0)
-    total = torch.bmm(left, right).sum(0, dtype=torch.float64)
-    return total + rows[:, whole:].double() @ others[:, whole:].double().T
+    products = torch.bmm(left, right)
+    rest = rows[:, whole:] @ others[:, whole:].T
+    if rows.device.type == "mps":  # has no float64
+        products, rest = products.cpu(), rest.cpu()
+    return products.sum(0, dtype=torch.float64) + rest
 
 
 def row_norms(gram: Tensor) -> Tensor:

@@ -150,6 +150,13 @@ class GradientWeighting(RowWeighting):
         is 1, so that a common scale of the losses does not change the weights.
         """
 
+    def random_orders(self, present: Tensor) -> list[list[int]]:
+        """Return, for each of the K present tasks, the rows 0..K−1 of the others in an order drawn for this step."""
+        size = len(self.tasks)
+        draws = self.by_name(self.by_name(torch.rand(size, size, generator=self.stream())).T).T  # [T, T]
+        orders = draws[present][:, present].argsort(dim=1).tolist()
+        return [[other for other in order if other != row] for row, order in enumerate(orders)]
+
     def weigh(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weights [K]: `forward` behind its guards, with the norm matched.
 

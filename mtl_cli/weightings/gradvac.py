@@ -26,16 +26,13 @@ class GradVac(GradientWeighting):
         super().__init__(level, update_every, match_norm, tasks=tasks)
         require(0 <= beta <= 1, "beta", beta, "between 0 and 1", 0.01)
         self.beta = beta
-        self.register_buffer("targets", torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64))
+        self.register_buffer("targets", torch.zeros(len(self.tasks), len(self.tasks)))
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""
-        size = len(self.tasks)
-        draws = self.by_name(self.by_name(torch.rand(size, size, generator=self.stream())).T).T  # [T, T]
-        order = draws[present][:, present].argsort(dim=1).tolist()
-        targets = self.targets.cpu()[present][:, present]
+        targets = self.targets.cpu().double()[present][:, present]
         total = torch.zeros_like(losses)
-        for task, others in enumerate(order):
+        for task, others in enumerate(self.random_orders(present)):
             total += self._turned(gramian, task, others, targets)
         self.targets[present[:, None], present] = targets.to(self.targets)
         return total
@@ -47,8 +44,6 @@ class GradVac(GradientWeighting):
         vector, aims = weights.numpy(), targets.numpy()  # the same memory
         vector[task] = 1.0
         for other in others:
-            if other == task:
-                continue
             norm = max(vector @ products @ vector, 0.0) ** 0.5
             other_norm = products[other, other] ** 0.5
             cosine = min(max(products[other] @ vector / max(norm * other_norm, 1e-300), -1.0), 1.0)

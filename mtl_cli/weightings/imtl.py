@@ -33,9 +33,10 @@ class IMTL(GradientWeighting):
         scales = torch.ones_like(losses)
         if self.log_scales is not None:
             scales = self.log_scales.detach()[present].exp().to(gramian)
-        projected = solve_cosines(gramian, torch.ones_like(losses)) / (row_norms(gramian) * scales)
+        inverse = 1 / (row_norms(gramian) * scales)
+        projected = solve_cosines(gramian, torch.ones_like(losses)) * inverse
         total = projected.sum()
-        if total.abs() < 1e-12 * projected.abs().sum():
+        if total.abs() <= 1e-12 * inverse.sum():
             return torch.zeros_like(projected)
         return projected / total * scales
 

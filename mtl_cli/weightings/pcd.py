@@ -45,7 +45,7 @@ class PCD(GradientWeighting):
         self.primary = 0 if primary is None else self.tasks.index(primary)
         self.tau, self.beta, self.eps = tau, beta, eps
         for name in ("squares", "counts"):
-            self.register_buffer(name, torch.zeros(len(self.tasks), dtype=torch.float64))
+            self.register_buffer(name, torch.zeros(len(self.tasks)))
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""

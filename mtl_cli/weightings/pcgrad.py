@@ -20,17 +20,14 @@ class PCGrad(GradientWeighting):
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""
-        size = len(self.tasks)
-        draws = self.by_name(self.by_name(torch.rand(size, size, generator=self.stream())).T).T  # [T, T]
-        order = draws[present][:, present].argsort(dim=1).tolist()
         products = gramian.numpy()
         total = torch.zeros(len(gramian), dtype=torch.float64)
-        for task, others in enumerate(order):
+        for task, others in enumerate(self.random_orders(present)):
             weights = torch.zeros_like(total)
             weights[task] = 1.0
             surgery = weights.numpy()  # the same memory
             for other in others:
-                if other != task and (product := products[other] @ surgery) < 0:
+                if (product := products[other] @ surgery) < 0:
                     surgery[other] -= product / products[other, other]
             total += weights
         return total

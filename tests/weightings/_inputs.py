@@ -10,7 +10,7 @@ import yaml
 from torch import Tensor, nn
 
 from mtl_cli.weightings.base import Partition, Pass, Weighting
-from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.gradient_base import GradientWeighting, RowWeighting
 
 CONF = Path(__file__).parents[2] / "conf" / "weighting"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -38,6 +38,10 @@ def task_names(num_tasks: int) -> tuple[str, ...]:
 
 
 GRADIENT_METHODS = [method for method in METHODS if issubclass(load_class(method), GradientWeighting)]
+ROW_METHODS = [method for method in METHODS if issubclass(load_class(method), RowWeighting)]
+LOSS_METHODS = [method for method in METHODS if method not in ROW_METHODS]
+assert len(LOSS_METHODS) >= 11
+assert len(ROW_METHODS) >= 19
 
 
 def jacobian(num_tasks: int, seed: int = 0, width: int = 30, spread: float = 1.0) -> Tensor:

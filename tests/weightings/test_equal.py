@@ -1,0 +1,12 @@
+import torch
+
+from tests.weightings._inputs import TinyStep, gradients, make, net, task_names
+
+
+def test_equals_the_gradient_of_the_sum():
+    plain, model, tasks = net(3), net(3), task_names(3)
+    weights = make("equal", 3).backward(TinyStep(model, tasks))
+    sum(next(TinyStep(plain, tasks).passes()).losses.values()).backward()
+    wanted, got = gradients(plain), gradients(model)
+    assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+    assert [float(weight) for weight in weights.values()] == [1.0, 1.0, 1.0]
