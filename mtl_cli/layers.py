@@ -1,6 +1,6 @@
 """Activations, normalisations and initialisations by the names that YAML uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch import Tensor, nn
 
@@ -25,16 +25,38 @@ INITIALISATIONS: dict[str, Callable[[Tensor], object] | None] = {
 }
 
 
+NORMS = ("batch", "group", "none")
+
+
+def check_names(activation: str = "relu", init: str = "default", norm: str = "none") -> None:
+    """Check the names that YAML gives, before anything is built.
+
+    Raises:
+        ValueError: there is none of such a name.
+    """
+    check_name("activation", activation, ACTIVATIONS)
+    check_name("initialisation", init, INITIALISATIONS)
+    check_name("normalisation", norm, NORMS)
+
+
+def check_name(what: str, name: str, known: Iterable[str]) -> None:
+    """Check one name.
+
+    Raises:
+        ValueError: it is not among the known ones.
+    """
+    names = list(known)
+    if name not in names:
+        raise ValueError(f"There is no {what} '{name}'.{nearest(name, names)} Known: {', '.join(names)}.")
+
+
 def activation(name: str) -> nn.Module:
     """Return a fresh activation module.
 
     Raises:
         ValueError: there is no activation of that name.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(
-            f"There is no activation '{name}'.{nearest(name, ACTIVATIONS)} Known: {', '.join(ACTIVATIONS)}."
-        )
+    check_name("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]()
 
 
@@ -44,9 +66,7 @@ def initialise(module: nn.Module, name: str) -> None:
     Raises:
         ValueError: there is no initialisation of that name.
     """
-    if name not in INITIALISATIONS:
-        known = ", ".join(INITIALISATIONS)
-        raise ValueError(f"There is no initialisation '{name}'.{nearest(name, INITIALISATIONS)} Known: {known}.")
+    check_name("initialisation", name, INITIALISATIONS)
     scheme = INITIALISATIONS[name]
     if scheme is None:
         return
@@ -63,13 +83,12 @@ def norm2d(name: str, channels: int) -> nn.Module:
     Raises:
         ValueError: there is no normalisation of that name.
     """
-    if name == "none":
-        return nn.Identity()
+    check_name("normalisation", name, NORMS)
     if name == "batch":
         return nn.BatchNorm2d(channels)
     if name == "group":
         return nn.GroupNorm(8 if channels % 8 == 0 else 1, channels)
-    raise ValueError(f"There is no normalisation '{name}'. Known: batch, group, none.")
+    return nn.Identity()
 
 
 def checked_dropout(dropout: float) -> float:

@@ -6,7 +6,7 @@ from torch import nn
 
 from mtl_cli.backbones.images import ImageBackbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import activation, checked_dropout, norm2d
+from mtl_cli.layers import activation, check_names, checked_dropout, norm2d
 
 
 class CNN(ImageBackbone):
@@ -26,17 +26,18 @@ class CNN(ImageBackbone):
     ) -> None:
         if not channels or min([*channels, *dense]) < 1:
             raise ValueError(f"backbone.channels is {list(channels)}, backbone.dense {list(dense)}; give widths ≥ 1.")
+        check_names(activation, init, norm)
         self.channels, self.dense, self.dropout = list(channels), list(dense), checked_dropout(dropout)
         self.activation, self.norm, self.init = activation, norm, init
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
-        """Return the stages; maps [B, channels[i], H/2ⁱ, W/2ⁱ], then vectors [B, dense[j]]."""
+        """Return the stages; maps [B, channels[i], H/2ⁱ⁺¹, W/2ⁱ⁺¹], then vectors [B, dense[j]]."""
         channels, height, width = common.shape
         shrink = 2 ** len(self.channels)
         if min(height, width) < shrink:
             raise ValueError(
-                f"backbone.channels asks for {len(self.channels)} poolings, images are {height}×{width}. "
-                f"Use backbone.channels={self.channels[:1]}."
+                f"backbone.channels asks for {len(self.channels)} poolings by 2, which images of {height}×{width} are "
+                f"too small for. Use at most {min(height, width).bit_length() - 1} channels, or backbone=mlp."
             )
         stages: dict[str, Callable[[], nn.Module]] = {}
         for index, out in enumerate(self.channels):

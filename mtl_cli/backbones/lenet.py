@@ -6,7 +6,7 @@ from torch import nn
 
 from mtl_cli.backbones.images import ImageBackbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import activation, checked_dropout
+from mtl_cli.layers import activation, check_names, checked_dropout
 
 
 class LeNet(ImageBackbone):
@@ -17,13 +17,16 @@ class LeNet(ImageBackbone):
     """
 
     def __init__(self, activation: str, dropout: float, init: str) -> None:
+        check_names(activation, init)
         self.activation, self.dropout, self.init = activation, checked_dropout(dropout), init
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
         """Return stages conv1, conv2 (maps), dense1, dense2 (vectors)."""
         channels, height, width = common.shape
         if min(height, width) < 12:
-            raise ValueError(f"backbone=lenet needs images of at least 12×12, these are {height}×{width}.")
+            raise ValueError(
+                f"backbone=lenet needs images of at least 12×12, these are {height}×{width}. Use backbone=mlp."
+            )
         size = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
 
         def conv(fan_in: int, out: int, padding: int) -> Callable[[], nn.Module]:

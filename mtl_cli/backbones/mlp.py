@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import activation, checked_dropout
+from mtl_cli.layers import activation, check_names, checked_dropout
 
 
 class MLP(Backbone):
@@ -19,6 +19,7 @@ class MLP(Backbone):
     def __init__(self, hidden: Sequence[int], dropout: float, activation: str, init: str) -> None:
         if not hidden or min(hidden) < 1:
             raise ValueError(f"backbone.hidden is {list(hidden)}; give at least one width ≥ 1.")
+        check_names(activation, init)
         self.hidden, self.dropout = list(hidden), checked_dropout(dropout)
         self.activation, self.init = activation, init
 

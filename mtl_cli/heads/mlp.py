@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mtl_cli.features import Features, FeatureSpec, pool
 from mtl_cli.heads.base import Head
-from mtl_cli.layers import activation, checked_dropout, initialise
+from mtl_cli.layers import activation, check_names, checked_dropout, initialise
 
 
 class MLPHead(Head):
@@ -17,6 +17,7 @@ class MLPHead(Head):
     ) -> None:
         if any(width < 1 for width in hidden):
             raise ValueError(f"head.hidden is {list(hidden)}; every width is at least 1.")
+        check_names(activation, init)
         self.hidden, self.dropout, self.activation, self.init = (
             tuple(hidden),
             checked_dropout(dropout),
