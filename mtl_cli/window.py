@@ -71,9 +71,12 @@ class Window:
 
 def first_bad(losses: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> str | None:
     """Return what is not finite among losses and gradients, in words, or None; one device sync."""
-    if not all(math.isfinite(value) for value in torch.stack(list(losses.values())).tolist()):
-        return "the loss of task " + ", ".join(f"'{task}'" for task, loss in losses.items() if not loss.isfinite())
-    norms = list(torch._foreach_norm(list(gradients))) if gradients else []
-    if norms and not bool(torch.stack(norms).isfinite().all()):
-        return "a gradient"
-    return None
+    largest = list(torch._foreach_norm(list(gradients), math.inf)) if gradients else []  # cannot overflow
+    parts = [loss.detach().float() for loss in losses.values()] + [norm.float() for norm in largest]
+    if not parts:
+        return None
+    finite = torch.stack(parts).isfinite().tolist()
+    bad = [f"'{task}'" for task, good in zip(losses, finite, strict=False) if not good]
+    if bad:
+        return "the loss of task " + ", ".join(bad)
+    return None if all(finite) else "a gradient"
