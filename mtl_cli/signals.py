@@ -27,10 +27,11 @@ class StopRequest:
         self.name = ""
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note the signal; a second Ctrl-C stops at once, without saving."""
-        if self.code is not None and number == signal.SIGINT:
+        """Note the first signal; a Ctrl-C after it stops at once, without saving."""
+        if self.code is None:
+            self.code, self.name = CODES[signal.Signals(number)], signal.Signals(number).name
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.code, self.name = CODES[signal.Signals(number)], signal.Signals(number).name
 
 
 @contextmanager
