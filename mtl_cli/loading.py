@@ -63,7 +63,7 @@ class Stream:
     @property
     def fully_labelled(self) -> bool:
         """Whether every row has a label of every task."""
-        return all(isinstance(count, int) and count > 0 for count in self._labels.values())
+        return all(count > 0 if isinstance(count, int) else bool((count > 0).all()) for count in self._labels.values())
 
     def batches(self, draw: int, parts: int = 1) -> list[Batch]:
         """Return draw number `draw`, split into `parts` batches of nearly equal size."""
@@ -72,10 +72,7 @@ class Stream:
         if parts == 1:
             return [self._batch(sample, rows)]
         bounds = [len(rows) * part // parts for part in range(parts + 1)]
-        return [
-            self._batch(cut(sample, start, stop), rows[start:stop])
-            for start, stop in zip(bounds, bounds[1:], strict=False)
-        ]
+        return [self._batch(cut(sample, start, stop), rows[start:stop]) for start, stop in itertools.pairwise(bounds)]
 
     def sweep(self) -> Iterator[Batch]:
         """Yield every row once, in order, four training batches at a time: there is room without gradients."""
