@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mtl_cli.backbones.base import Backbone, BackboneFactory
+from mtl_cli.backbones.mlp import MLP
 from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.features import Features, pool
 from mtl_cli.seeding import seeded
@@ -185,6 +186,13 @@ def factory(name: str, dataset_of: Mapping[str, str], seed: int = 0) -> Backbone
         dataset_of,
         seed,
     )
+
+
+def two_sizes() -> BackboneFactory:
+    """Return a factory on two datasets, vectors [B, 9] and [B, 5], each with a linear stem of its own."""
+    specs = {"one": InputSpec("vector", (9,)), "two": InputSpec("vector", (5,))}
+    examples = {name: Inputs(torch.zeros(2, *spec.shape), name) for name, spec in specs.items()}
+    return BackboneFactory(MLP([8, 8, 8], 0.0, "relu", "default"), examples, specs, TWO, seed=0)
 
 
 def inputs(name: str, dataset: str, dtype: torch.dtype = torch.float32) -> Inputs:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.sharing._inputs import ONE, TWO, Backbone, Embed, Model, factory, inputs, losses, sharing
+from tests.sharing._inputs import ONE, TWO, Backbone, Embed, Model, factory, inputs, losses, sharing, two_sizes
 from tests.sharing._reference import NETS, TASKS, assert_equals
 
 
@@ -60,16 +60,6 @@ def test_a_frozen_trunk_shares_nothing_that_is_trained():
 def test_a_task_adapts_only_the_stem_of_its_own_dataset():
     names = sharing("adapters", two_sizes()).adapters["left"].names
     assert [name for name in names if name.startswith("0.")] == ["0.stems.one.1.weight"]
-
-
-def two_sizes():
-    from mtl_cli.backbones.base import BackboneFactory
-    from mtl_cli.backbones.mlp import MLP
-    from mtl_cli.batch import Inputs, InputSpec
-
-    specs = {"one": InputSpec("vector", (9,)), "two": InputSpec("vector", (5,))}
-    examples = {name: Inputs(torch.zeros(2, *spec.shape), name) for name, spec in specs.items()}
-    return BackboneFactory(MLP([8, 8], 0.0, "relu", "default"), examples, specs, TWO, seed=0)
 
 
 class NothingToAdapt(Backbone):

@@ -1,5 +1,6 @@
 """Properties that every sharing mode of conf/sharing has, on every backbone, with one dataset and with two."""
 
+import copy
 import inspect
 import re
 
@@ -24,6 +25,7 @@ from tests.sharing._inputs import (
     losses,
     sharing,
     target,
+    two_sizes,
 )
 
 FEEDS_OTHERS = {
@@ -226,3 +228,42 @@ def test_evaluation_has_no_effect_on_parameters_or_random_state(mode, variant):
         model(inputs("mlp", "one"), ["left", "right"])
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+@every_case
+def test_datasets_of_different_inputs_come_in_through_stems_of_their_own(mode, variant):
+    mode = sharing(mode, two_sizes(), variant)
+    for dataset, size in (("one", 9), ("two", 5)):
+        task = "left" if dataset == "one" else "right"
+        mode(Inputs(torch.randn(4, size), dataset), [task]).features[task].values.sum().backward()
+    untouched = [key for key, p in mode.named_parameters() if p.requires_grad and p.grad is None]
+    assert untouched == []
+
+
+@pytest.mark.parametrize("name", ["cnn", "tokens"])
+@every_case
+def test_bf16_autocast_gives_nearly_the_same(mode, variant, name):
+    mode = sharing(mode, factory(name, ONE), variant)
+    x = inputs(name, "one")
+    exact = mode(x, ["left", "right"]).features
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = mode(x, ["left", "right"]).features
+    for task, features in exact.items():
+        values = rough[task].values.float()
+        assert (pool(Features(values, features.mask)) - pool(features)).abs().max() < 0.03 * features.values.abs().max()
+    torch.stack([features.values.float().square().sum() for features in rough.values()]).sum().backward()
+    assert all(p.grad.isfinite().all() for p in mode.parameters() if p.grad is not None)
+
+
+@every_case
+def test_a_deep_copy_is_a_model_of_its_own(mode, variant):
+    mode = sharing(mode, factory("lenet", ONE), variant)
+    other = copy.deepcopy(mode)
+    x = inputs("lenet", "one")
+    before = mode(x, ["left"]).features["left"].values
+    assert torch.equal(other(x, ["left"]).features["left"].values, before)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.1)
+    assert torch.equal(mode(x, ["left"]).features["left"].values, before)
+    assert not torch.equal(other(x, ["left"]).features["left"].values, before)
