@@ -144,14 +144,16 @@ def bargaining_weights(gramian: Tensor, fairness: float) -> Tensor:
     x = t ** (1 / (1 + p))  # exact for orthogonal rows
     value = _barrier(q, t, p, x)
     for _ in range(200):
-        gradient = q @ x - t * x**-p
-        step = -np.linalg.solve(q + np.diag(p * t * x ** (-p - 1)), gradient)
-        slope = gradient @ step
-        if slope > -1e-20 * (1.0 + float(x @ q @ x)):
+        wanted = t * x**-p
+        gradient = q @ x - wanted
+        if np.abs(gradient / wanted).max() < 1e-11:
             break
+        step = -np.linalg.solve(q + np.diag(p * wanted / x), gradient)
         length = 0.95 / max(0.95, float(np.amax(-step / x)))  # stays positive
-        while (new := _barrier(q, t, p, x + length * step)) > value + 0.25 * length * slope and length > 1e-9:
-            length /= 2
+        slope, new = gradient @ step, _barrier(q, t, p, x + length * step)
+        while -slope > 1e-12 * (1 + abs(value)) and new > value + 0.25 * length * slope and length > 1e-9:
+            length /= 2  # not near the solution, where the values are all rounding
+            new = _barrier(q, t, p, x + length * step)
         x, value = x + length * step, new
     return torch.from_numpy(x / norms)
 

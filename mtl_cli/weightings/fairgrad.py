@@ -20,7 +20,7 @@ class FairGrad(GradientWeighting):
 
     def __init__(self, level: str, update_every: int, match_norm: str, alpha: float, *, tasks: Sequence[str]) -> None:
         super().__init__(level, update_every, match_norm, tasks=tasks)
-        require(0.1 <= alpha <= 100, "alpha", alpha, "between 0.1 and 100", 1.0)
+        require(0.5 <= alpha <= 100, "alpha", alpha, "between 0.5 and 100", 1.0)
         self.alpha = alpha
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
