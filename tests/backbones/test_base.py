@@ -1,0 +1,131 @@
+import pytest
+import torch
+
+from mtl_cli.batch import Inputs, InputSpec
+from mtl_cli.features import Features, FeatureSpec, run_stage, run_stages
+from tests.backbones._inputs import BACKBONES, COLOUR, GREY, cnn, examples, factory, mlp
+
+TWO = {"a": GREY, "b": COLOUR}
+
+
+def equal(left, right):
+    left, right = left.state_dict(), right.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(value, right[name]) for name, value in left.items())
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("specs", [{"a": GREY}, TWO, {"b": COLOUR, "a": GREY}], ids=["one", "two", "turned"])
+def test_specs_are_the_real_shapes_after_each_stage_for_every_dataset(name, specs):
+    made = factory(BACKBONES[name](), specs)
+    assert len(made.specs) == len(made.names) == made.num_stages + 1
+    assert made.names[0] == "stem"
+    stages = made().eval()
+    for inputs in examples(specs, rows=5).values():
+        x = inputs
+        for stage, spec in zip(stages, made.specs, strict=True):
+            x = run_stage(stage, x)
+            assert FeatureSpec.of(x) == spec
+            assert len(x.values) == 5
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_copies_of_one_name_are_equal_bit_for_bit_and_share_nothing(name):
+    made = factory(BACKBONES[name](), TWO)
+    torch.rand(7)
+    first, second, other = made("0"), made("0"), made("1")
+    assert equal(first, second)
+    assert not {p.data_ptr() for p in first.parameters()} & {p.data_ptr() for p in second.parameters()}
+    assert len(list(first.parameters())) > 2
+    for left, right in zip(first.parameters(), other.parameters(), strict=True):
+        assert not torch.equal(left, right)
+
+
+def test_the_seed_changes_every_copy_and_the_default_random_stream_changes_none():
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    made = factory(cnn())
+    first = made()
+    assert torch.equal(torch.rand(3), expected)
+    assert equal(first, factory(cnn())())
+    assert not equal(first, factory(cnn(), seed=1)())
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_part_equals_the_part_of_the_whole(name):
+    made = factory(BACKBONES[name](), TWO)
+    whole = made("x")
+    for start in range(made.num_stages + 1):
+        for stop in range(start, made.num_stages + 1):
+            part = made("x", start, stop)
+            assert len(part) == stop - start + 1
+            for own, of_whole in zip(part, whole[start : stop + 1], strict=True):
+                assert equal(own, of_whole)
+    assert len(made("x", made.num_stages + 1)) == 0
+
+
+def test_the_parts_of_a_split_run_like_the_whole():
+    made = factory(cnn(), TWO)
+    inputs = examples(TWO)["b"]
+    whole, lower, upper = made().eval(), made(stop=1).eval(), made(start=2).eval()
+    assert torch.equal(run_stages(upper, run_stages(lower, inputs)).values, run_stages(whole, inputs).values)
+
+
+def test_each_dataset_has_a_stem_of_its_own_that_does_not_depend_on_the_others():
+    specs = {"a": GREY, "b": COLOUR, "c": InputSpec("vector", (5,))}
+    of = {"t1": "a", "t2": "b", "t3": "b", "t4": "c"}
+    made = factory(mlp(), specs, of)
+    whole = made().state_dict()
+    stems = {name: {key for key in whole if f"stems.{name}." in key} for name in specs}
+    assert all(len(keys) == 2 for keys in stems.values())
+    for task, dataset in of.items():
+        own = made(tasks=[task]).state_dict()
+        assert {key for key in own if "stems" in key} == stems[dataset]
+        assert all(torch.equal(value, whole[key]) for key, value in own.items())
+    without_b = factory(mlp(), {"a": GREY, "c": specs["c"]}, {"t1": "a", "t4": "c"})().state_dict()
+    assert all(torch.equal(value, whole[key]) for key, value in without_b.items())
+
+
+def test_the_initialisation_reaches_stages_and_stems():
+    made = factory(mlp(init="orthogonal", hidden=[6, 6]), TWO)
+    stages = made()
+    layers = [layer for layer in stages.modules() if isinstance(layer, torch.nn.Linear)]
+    assert len(layers) == 4
+    for layer in layers:
+        torch.testing.assert_close(layer.weight @ layer.weight.T, torch.eye(6), atol=1e-5, rtol=0)
+
+
+def test_stages_are_found_by_number_and_by_name():
+    made = factory(cnn())
+    assert made.names == ["stem", "conv1", "conv2", "dense1"]
+    assert [made.stage_index(name) for name in ("conv1", "conv2", "dense1")] == [1, 2, 3]
+    assert [made.stage_index(number) for number in (1, 2, 3)] == [1, 2, 3]
+    for unknown, hint in (("conv3", "Did you mean 'conv"), (0, ""), (4, ""), (-1, ""), ("stem", "")):
+        with pytest.raises(ValueError, match=f"no stage '{unknown}'") as caught:
+            made.stage_index(unknown)
+        assert "1=conv1, 2=conv2, 3=dense1" in str(caught.value)
+        assert hint in str(caught.value)
+
+
+def test_modules_of_a_sharing_mode_are_seeded_by_name():
+    made = factory(cnn())
+    draws = []
+    for name in ("gates/a", "gates/b", "gates/a"):
+        with made.seeded(name):
+            draws.append(torch.rand(3))
+    assert torch.equal(draws[0], draws[2])
+    assert not torch.equal(draws[0], draws[1])
+
+
+def test_a_stage_that_cannot_take_its_input_is_named():
+    wrong = {"a": Inputs(torch.randn(2, 5, 16, 16), "a")}  # five channels where the spec says one
+    made = factory(cnn())
+    with pytest.raises(ValueError, match=r"Stage 'conv1' of the backbone cannot take features \(2, 5, 16, 16\)"):
+        type(made)(cnn(), wrong, {"a": GREY}, {"a": "a"}, 0)
+
+
+def test_the_stem_takes_inputs_by_the_name_of_their_dataset():
+    stages = factory(cnn(), TWO)()
+    assert isinstance(run_stage(stages[0], examples(TWO)["b"]), Features)
+    with pytest.raises(KeyError):
+        run_stage(stages[0], Inputs(torch.zeros(1, 1, 16, 16), "c"))
