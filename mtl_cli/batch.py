@@ -1,7 +1,7 @@
 """What a dataset hands to the model: specs, samples and batches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,8 +29,8 @@ class FieldSpec:
 
     "class" int64 [B], one of `num_classes`; "ordinal" the same, in order; "multilabel" float32 [B, num_classes];
     "real" float32 [B] or [B, D], scaled by `mean` and `std` (in the target's own unit, one a column) where they are
-    given; "count" float32 [B]; "survival" float32 [B, 2], time and event (1) or censoring (0); "ranking" float32 [B, 2],
-    relevance and the number of the group.
+    given; "count" float32 [B], its rate relative to `mean`; "survival" float32 [B, 2], time and event (1) or censoring
+    (0); "ranking" float32 [B, 2], relevance and the number of the group.
 
     `counts` are the training split's labels by class, `columns` the columns that the field was read from.
     """
@@ -98,3 +98,16 @@ def move(values: Tensor | Mapping[str, Tensor], device: torch.device) -> Tensor 
 def labelled(target: Tensor) -> Tensor:
     """True where a label entry is present, in the shape of `target`."""
     return ~torch.isnan(target) if target.is_floating_point() else target != MISSING_CLASS
+
+
+def with_statistics(field: FieldSpec, labels: Tensor) -> FieldSpec:
+    """Return the spec with what its dataset left open: `counts` of the training `labels` [N, ...], a count's `mean`."""
+    if field.kind in ("class", "ordinal") and not field.counts:
+        numbers = torch.bincount(labels[labelled(labels)], minlength=field.num_classes)
+        return replace(field, counts=tuple(numbers.tolist()))
+    if field.kind == "multilabel" and not field.counts:
+        return replace(field, counts=tuple(labels.nansum(dim=0).long().tolist()))
+    if field.kind == "count" and not field.mean:
+        mean = float(labels.double().nanmean())
+        return replace(field, mean=(mean,)) if mean > 0 else field
+    return field

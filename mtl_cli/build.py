@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mtl_cli.backbones.base import Backbone, BackboneFactory
-from mtl_cli.batch import Inputs
+from mtl_cli.batch import Inputs, with_statistics
 from mtl_cli.costs import Costs, costs
 from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.ema import EMA
@@ -156,12 +156,36 @@ def make_tasks(components: Components, sources: Mapping[str, DataSource], of: Ma
                 f"Fields: {known}."
             )
             continue
-        tasks[name] = collect(problems, partial(component.make, name=name, field=fields[target]))
+        field = with_statistics(fields[target], sources[of[name]].split("train").labels(target))
+        tasks[name] = collect(problems, partial(component.make, name=name, field=field))
     if problems:
         raise UserError(problems)
     if not any(task.weight > 0 for task in tasks.values()):
         raise UserError("Every task has weight 0, so nothing would be trained. Set tasks.<name>.weight=1.")
     return tasks
+
+
+def check_labels(tasks: Mapping[str, Task], sources: Mapping[str, DataSource], of: Mapping[str, str]) -> None:
+    """Look for labels that a kind of task cannot use, in every split, and for sampling that no field can balance.
+
+    Raises:
+        UserError: every task and split that has such labels, every dataset that cannot be balanced.
+    """
+    problems = []
+    for dataset, source in sources.items():
+        fields = {key: spec for key, spec in source.field_specs.items() if spec.kind in ("class", "ordinal")}
+        if source.balance is not None and source.balance not in fields:
+            problems.append(
+                f"The dataset of tasks.{dataset} is to be balanced by '{source.balance}', which is no field of classes."
+                f"{nearest(source.balance, fields)} Fields of classes: {', '.join(fields) or 'none'}."
+            )
+    for name, task in tasks.items():
+        for split in SPLITS:
+            problem = task.label_problem(sources[of[name]].split(split).labels(task.target))
+            if problem is not None:
+                problems.append(f"tasks.{name}: the field '{task.target}' of the {split} split {problem}.")
+    if problems:
+        raise UserError(problems)
 
 
 def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
@@ -250,8 +274,11 @@ def make_streams(
         targets = {name: task.target for name, task in tasks.items() if of[name] == dataset}
         if targets:
             rows = source.split(split)
-            order = Order(len(rows), source.batch_size, dataset, seed)
-            streams[dataset] = Stream(rows, dataset, targets, order, device, workers)
+            by = source.balance if split == "train" else None
+            classes = None if by is None else rows.labels(by)
+            order = Order(len(rows), source.batch_size, dataset, seed, classes)
+            marks = {name: tasks[name].label_marks for name in targets}
+            streams[dataset] = Stream(rows, dataset, targets, order, device, workers, marks)
     return streams
 
 
@@ -285,6 +312,7 @@ def build(
     of = group_datasets(config)
     sources = open_datasets(config, components, states)
     tasks = make_tasks(components, sources, of)
+    check_labels(tasks, sources, of)
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}
     model, factory = make_model(components, tasks, sources, of, examples, seed)

@@ -1,5 +1,6 @@
 """Evaluation of a model on a split: losses and metrics of every task."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,9 +48,9 @@ class Meter:
         if count < target.numel():
             keep = self.task.labelled_rows(target)
             outputs, target = outputs[keep], target[keep]
-        predictions = self.task.predictions(outputs)
+        predictions, references = self.task.predictions(outputs), self.task.references(target)
         for metric in self.metrics.values():
-            metric.update(predictions, target)
+            metric.update(predictions, references)
 
     def result(self) -> Result:
         """Return the totals; NaN where the split has no label."""
@@ -107,11 +108,14 @@ def trivial(tasks: Mapping[str, Task], streams: Mapping[str, Stream], train: Map
 
 
 def skill(tasks: Mapping[str, Task], results: Mapping[str, Result], baseline: Mapping[str, Result]) -> float:
-    """Return the mean over tasks of the primary metric's gain over the trivial predictor (`MetricInfo.skill`)."""
+    """Return the mean over tasks of the primary metric's gain over the trivial predictor (`MetricInfo.skill`).
+
+    A task whose metric has no value on the split (no label, or the AUC of a single class) is left out.
+    """
     gains = []
     for name, task in tasks.items():
         value, reference = results[name].metrics[task.primary], baseline[name].metrics[task.primary]
-        if results[name].count:
+        if not math.isnan(reference):
             gains.append(task.metric_info[task.primary].skill(value, reference))
     return sum(gains) / len(gains) if gains else float("nan")
 

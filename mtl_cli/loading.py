@@ -1,15 +1,18 @@
 """From datasets to batches: which rows a draw holds, and the tasks' targets in them."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from mtl_cli.batch import Batch, Inputs, Sample, labelled, move
+from mtl_cli.batch import MISSING_CLASS, Batch, Inputs, Sample, labelled, move
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.seeding import generator
+
+Marks = Callable[[Tensor], Tensor]
+"""From a target [B, ...] to where it has labels, one mark a label."""
 
 
 class Order:
@@ -17,11 +20,19 @@ class Order:
 
     A pass over the N rows is a seeded permutation cut into ⌈N / batch_size⌉ batches whose sizes differ by one at most,
     so that no batch is tiny.
+
+    Args:
+        size: N.
+        batch_size: rows of the largest batch.
+        name: the dataset's name.
+        seed: the run's seed.
+        classes: the class [N] of each row, by which passes are balanced; None takes every row once a pass.
     """
 
-    def __init__(self, size: int, batch_size: int, name: str, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, name: str, seed: int, classes: Tensor | None = None) -> None:
         self.size, self.batch_size, self.name, self.seed = size, batch_size, name, seed
         self.batches = max(1, -(-size // batch_size))
+        self._classes = classes
         self._pass, self._permutation = -1, torch.empty(0, dtype=torch.int64)
 
     def rows(self, draw: int) -> Tensor:
@@ -29,8 +40,34 @@ class Order:
         number, k = divmod(draw, self.batches)
         if number != self._pass:
             stream = generator(self.seed, "order", self.name, number)
-            self._pass, self._permutation = number, torch.randperm(self.size, generator=stream)
+            chosen = None if self._classes is None else balanced(self._classes, number, self.seed, self.name)
+            permutation = torch.randperm(self.size, generator=stream)
+            self._pass, self._permutation = number, permutation if chosen is None else chosen[permutation]
         return self._permutation[self.size * k // self.batches : self.size * (k + 1) // self.batches]
+
+
+def balanced(classes: Tensor, number: int, seed: int, name: str) -> Tensor:
+    """Return the rows [N] of a pass in which every class [N] occurs equally often, to within one row.
+
+    Each class is gone through in seeded permutations, one after another, from pass to pass: no row comes twice before
+    every row of its class has come once. Rows without a class (−100) come once a pass.
+    """
+    missing = (classes == MISSING_CLASS).nonzero()[:, 0]
+    present = torch.unique(classes[classes != MISSING_CLASS])
+    total = len(classes) - len(missing)
+    parts = [missing]
+    for k, each in enumerate(present.tolist()):
+        rows = (classes == each).nonzero()[:, 0]
+        share = total * (k + 1) // len(present) - total * k // len(present)
+        if share == 0:
+            continue
+        start, stop = number * share, (number + 1) * share
+        rounds = range(start // len(rows), -(-stop // len(rows)))
+        streams = [generator(seed, "balanced", name, each, round_) for round_ in rounds]
+        drawn = torch.cat([rows[torch.randperm(len(rows), generator=stream)] for stream in streams])
+        offset = start - rounds.start * len(rows)
+        parts.append(drawn[offset : offset + share])
+    return torch.cat(parts)
 
 
 class Stream:
@@ -43,6 +80,7 @@ class Stream:
         order: the rows of each draw.
         device: where batches go.
         workers: processes that read ahead; 0 reads in this one.
+        marks: where a target has labels, by task; `labelled` says so where a task is not named.
     """
 
     def __init__(
@@ -53,10 +91,13 @@ class Stream:
         order: Order,
         device: torch.device,
         workers: int = 0,
+        marks: Mapping[str, Marks] | None = None,
     ) -> None:
         self.dataset = dataset.to(device) if workers == 0 and hasattr(dataset, "to") else dataset
         self.name, self.targets, self.order, self.device, self.workers = name, dict(targets), order, device, workers
-        self._labels = {field: label_counts(dataset.labels(field)) for field in set(targets.values())}
+        labels = {field: dataset.labels(field) for field in set(targets.values())}
+        known = marks or {}
+        self._labels = {task: label_counts(labels[field], known.get(task, labelled)) for task, field in targets.items()}
         self._ahead: Iterator[Sample] | None = None
         self._next = -1
 
@@ -94,7 +135,7 @@ class Stream:
         return next(self._ahead)
 
     def _batch(self, sample: Sample, rows: Tensor) -> Batch:
-        counts = {task: self._count(field, rows) for task, field in self.targets.items()}
+        counts = {task: self._count(task, rows) for task in self.targets}
         targets = {
             task: sample.fields[field].to(self.device, non_blocking=True)
             for task, field in self.targets.items()
@@ -103,14 +144,14 @@ class Stream:
         inputs = Inputs(move(sample.inputs, self.device), self.name)
         return Batch(inputs, targets, {task: counts[task] for task in targets})
 
-    def _count(self, field: str, rows: Tensor) -> int:
-        per_row = self._labels[field]
+    def _count(self, task: str, rows: Tensor) -> int:
+        per_row = self._labels[task]
         return len(rows) * per_row if isinstance(per_row, int) else int(per_row[rows].sum())
 
 
-def label_counts(labels: Tensor) -> Tensor | int:
-    """Return the labelled entries of each row [N] of labels [N, ...], or one number where all rows have the same."""
-    marks = labelled(labels)
+def label_counts(labels: Tensor, marks_of: Marks = labelled) -> Tensor | int:
+    """Return the number of labels of each row [N] of labels [N, ...], or one number where all rows have the same."""
+    marks = marks_of(labels)
     per_row = marks.int() if marks.ndim == 1 else marks.flatten(1).sum(dim=1, dtype=torch.int32)
     same = len(per_row) > 0 and bool((per_row == per_row[0]).all())
     return int(per_row[0]) if same else per_row

@@ -1,6 +1,7 @@
 """Training: one explicit loop."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -279,7 +280,7 @@ def assess(job: Job, out: RunDirectory) -> None:
     results = evaluate_split(job, job.val)
     values = flat(results)
     score = selection_score(job, results)
-    better = progress.best_score is None or score > progress.best_score
+    better = is_better(score, progress.best_score)
     progress.last_val = values
     if better:
         progress.best_score, progress.best_step, progress.best_val = score, progress.step, values
@@ -314,11 +315,16 @@ def signed(job: Job, name: str, value: float) -> float:
     return -value if metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better else value
 
 
+def is_better(value: float, best: float | None) -> bool:
+    """True where a value, higher is better, is the best so far; NaN, a metric that is not defined, is the worst."""
+    return best is None or value > best or (math.isnan(best) and not math.isnan(value))
+
+
 def count_patience(job: Job, values: Mapping[str, float], score: float) -> None:
     """Count evaluations without improvement of the early-stopping metric."""
     progress, name = job.progress, job.plan.stop_metric
     value = score if name is None else signed(job, name, values[name])
-    if progress.stop_best is None or value > progress.stop_best:
+    if is_better(value, progress.stop_best):
         progress.stop_best, progress.stale = value, 0
     else:
         progress.stale += 1

@@ -37,6 +37,8 @@ class DataSource(ABC):
     input_spec: InputSpec
     field_specs: Mapping[str, FieldSpec]
     batch_size: int
+    balance: str | None = None
+    """Class field whose classes are drawn equally often in training; None draws every row once a pass."""
 
     @abstractmethod
     def split(self, name: str) -> Dataset:

@@ -2,10 +2,12 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import FieldSpec, labelled
@@ -14,6 +16,9 @@ from mtl_cli.heads.base import Head
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+Columns = dict[str, "np.ndarray[Any, Any]"]
+"""Columns of a table by name, each [B]."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,41 @@ class Task(ABC):
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss over the labelled entries of `target`; outputs float32 [B, num_outputs]."""
 
+    def label_marks(self, target: Tensor) -> Tensor:
+        """True where a label is present in `target` [B, ...]: one mark a label, [B] or [B, ...]."""
+        return labelled(target)
+
     def labelled_entries(self, target: Tensor) -> int:
         """Return how many labels `target` [B, ...] holds."""
-        return int(labelled(target).sum())
+        return int(self.label_marks(target).sum())
 
     def labelled_rows(self, target: Tensor) -> Tensor:
         """Return which rows [B] of `target` [B, ...] have a label, for the metrics to see."""
-        marks = labelled(target)
+        marks = self.label_marks(target)
         return marks if marks.ndim == 1 else marks.flatten(1).any(dim=1)
+
+    def label_problem(self, labels: Tensor) -> str | None:
+        """Return what is wrong with labels [N, ...] of a split for this kind of task, in words, or None."""
+        return None
 
     @abstractmethod
     def metrics(self) -> "dict[str, Metric]":
-        """Return fresh metrics by name, each updated with what `predictions` returns and the target."""
+        """Return fresh metrics by name, each updated with what `predictions` and `references` return."""
 
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return what metrics compare with the target, such as probabilities [B, C]."""
+
+    def references(self, target: Tensor) -> Tensor:
+        """Return the target of labelled rows as the metrics take it."""
+        return target
+
+    @abstractmethod
+    def decode(self, outputs: Tensor) -> Columns:
+        """Return predictions and probabilities in the target's own terms, for mtl-predict; outputs [B, num_outputs].
+
+        The names of the columns begin with the task's.
+        """
 
     @property
     @abstractmethod
@@ -85,3 +109,36 @@ class Task(ABC):
     @abstractmethod
     def trivial_outputs(self, train_targets: Tensor) -> Tensor:
         """Return the outputs [num_outputs] of the best constant predictor for the training targets [N, ...]."""
+
+
+def masked_mean(losses: Tensor, marks: Tensor) -> Tensor:
+    """Return the mean of `losses` where `marks`, of the same shape, are True; 0 where none is."""
+    return torch.where(marks, losses, 0.0).sum() / marks.sum().clamp(min=1)
+
+
+def class_labels(field: FieldSpec, num_classes: int) -> list[str]:
+    """Return the names of the classes, their numbers where they have none."""
+    return list(field.class_names) or [str(number) for number in range(num_classes)]
+
+
+def named_classes(field: FieldSpec, numbers: Tensor) -> "np.ndarray[Any, Any]":
+    """Return the names of classes [B], the numbers themselves where they have no names."""
+    values = numbers.cpu().numpy()
+    return np.asarray(field.class_names, dtype=object)[values] if field.class_names else values
+
+
+def probability_columns(name: str, labels: Sequence[str], probabilities: Tensor) -> Columns:
+    """Return probabilities [B, C] as columns "<name>_probability_<label>"."""
+    values = probabilities.cpu().numpy()
+    return {f"{name}_probability_{label}": values[:, index] for index, label in enumerate(labels)}
+
+
+def needs_kind(name: str, target: str, field: FieldSpec, *kinds: str) -> None:
+    """Refuse a field of another kind than these.
+
+    Raises:
+        ValueError: the field is of another kind.
+    """
+    if field.kind not in kinds:
+        wanted = " or ".join(kinds)
+        raise ValueError(f"tasks.{name}.target is '{target}', a field of kind {field.kind}; kind {wanted} is needed.")

@@ -1,6 +1,6 @@
 """Classification into one of several classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +9,17 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import MetricInfo, Task
+from mtl_cli.imbalance import checked_gamma, checked_smoothing, focal_factor, weights_by_class
+from mtl_cli.tasks.base import (
+    Columns,
+    MetricInfo,
+    Task,
+    class_labels,
+    masked_mean,
+    named_classes,
+    needs_kind,
+    probability_columns,
+)
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -18,6 +28,11 @@ if TYPE_CHECKING:
 class Classification(Task):
     """One of C classes: cross-entropy, accuracy, macro-F1 and a confusion matrix; targets int64 [B].
 
+    The loss of a row is w_y·(1 − p_y)^γ·CE: `class_weights` w are null (all 1), balanced or a number a class,
+    `focal_gamma` is γ (see `mtl_cli.imbalance`), CE the cross-entropy with `label_smoothing` (Szegedy et al.,
+    "Rethinking the Inception architecture", CVPR 2016). The mean is over rows. Differs from torch's weighted mean,
+    which divides by the weights of the batch: so parts of a batch add up to the whole.
+
     Macro-F1 averages over the classes that occur among targets or predictions, as torchmetrics defines it.
     """
 
@@ -25,14 +40,22 @@ class Classification(Task):
     metric_info: Mapping[str, MetricInfo] = {"accuracy": MetricInfo(), "f1": MetricInfo()}
 
     def __init__(
-        self, target: str, weight: float, label_smoothing: float, head: Head, *, name: str, field: FieldSpec
+        self,
+        target: str,
+        weight: float,
+        label_smoothing: float,
+        head: Head,
+        class_weights: str | Sequence[float] | None = None,
+        focal_gamma: float = 0.0,
+        *,
+        name: str,
+        field: FieldSpec,
     ) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        if not 0.0 <= label_smoothing < 1.0:
-            raise ValueError(f"tasks.{name}.label_smoothing is {label_smoothing}; it lies in [0, 1).")
-        if field.kind != "class":
-            raise ValueError(f"tasks.{name}.target is '{target}', a field of kind {field.kind}; classes are needed.")
-        self.label_smoothing = label_smoothing
+        needs_kind(name, target, field, "class")
+        self.label_smoothing = checked_smoothing(label_smoothing, f"tasks.{name}")
+        self.focal_gamma = checked_gamma(focal_gamma, f"tasks.{name}")
+        self.class_weights = weights_by_class(class_weights, field, f"tasks.{name}")
 
     @property
     def num_outputs(self) -> int:
@@ -40,8 +63,19 @@ class Classification(Task):
         return self.field.num_classes
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the mean cross-entropy; outputs (logits) [B, C], target [B]."""
-        return F.cross_entropy(outputs, target, ignore_index=MISSING_CLASS, label_smoothing=self.label_smoothing)
+        """Return the mean loss of a row; outputs (logits) [B, C], target [B]."""
+        if self.class_weights is None and self.focal_gamma == 0:
+            return F.cross_entropy(outputs, target, ignore_index=MISSING_CLASS, label_smoothing=self.label_smoothing)
+        smooth = self.label_smoothing
+        losses = F.cross_entropy(
+            outputs, target, ignore_index=MISSING_CLASS, label_smoothing=smooth, reduction="none"
+        )  # [B]
+        if self.focal_gamma:
+            plain = F.cross_entropy(outputs, target, ignore_index=MISSING_CLASS, reduction="none") if smooth else losses
+            losses = losses * focal_factor(plain, self.focal_gamma)
+        if self.class_weights is not None:
+            losses = losses * self.class_weights.to(outputs.device)[target.clamp(min=0)]
+        return masked_mean(losses, labelled(target))
 
     def metrics(self) -> "dict[str, Metric]":
         """Return accuracy, macro-F1 ("f1") and the confusion matrix ("confusion")."""
@@ -57,6 +91,12 @@ class Classification(Task):
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the most likely class [B]."""
         return outputs.argmax(dim=-1)
+
+    def decode(self, outputs: Tensor) -> Columns:
+        """Return the most likely class and the probability of each."""
+        columns: Columns = {f"{self.name}_prediction": named_classes(self.field, self.predictions(outputs))}
+        labels = class_labels(self.field, self.num_outputs)
+        return {**columns, **probability_columns(self.name, labels, outputs.softmax(dim=-1))}
 
     def trivial_outputs(self, train_targets: Tensor) -> Tensor:
         """Return the log frequencies of the classes [C]: always the most frequent class."""

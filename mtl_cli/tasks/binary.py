@@ -1,0 +1,106 @@
+"""Yes or no."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtl_cli.batch import FieldSpec, labelled
+from mtl_cli.heads.base import Head
+from mtl_cli.imbalance import checked_gamma, checked_smoothing, focal_factor, weights_by_class
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, class_labels, masked_mean, named_classes, needs_kind
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+
+class Binary(Task):
+    """One of two classes by one logit: AUC, F1 of class 1, accuracy, log loss, confusion matrix; targets int64 [B].
+
+    The loss of a row is w_y·(1 − p_y)^γ·BCE with the options of `Classification`; smoothing moves a label y to
+    y·(1 − ε) + ε/2. `predictions` are of class 1 where its probability is above one half.
+    """
+
+    primary = "auc"
+    metric_info: Mapping[str, MetricInfo] = {
+        "auc": MetricInfo(),
+        "f1": MetricInfo(),
+        "accuracy": MetricInfo(),
+        "log_loss": MetricInfo(lower_is_better=True),
+    }
+
+    def __init__(
+        self,
+        target: str,
+        weight: float,
+        label_smoothing: float,
+        class_weights: str | Sequence[float] | None,
+        focal_gamma: float,
+        head: Head,
+        *,
+        name: str,
+        field: FieldSpec,
+    ) -> None:
+        super().__init__(target, weight, head, name=name, field=field)
+        needs_kind(name, target, field, "class")
+        if field.num_classes != 2:
+            raise ValueError(
+                f"tasks.{name}.target is '{target}', a field of {field.num_classes} classes; a binary task has 2. "
+                f"Use tasks.{name}._target_=mtl_cli.tasks.classification.Classification."
+            )
+        self.label_smoothing = checked_smoothing(label_smoothing, f"tasks.{name}")
+        self.focal_gamma = checked_gamma(focal_gamma, f"tasks.{name}")
+        self.class_weights = weights_by_class(class_weights, field, f"tasks.{name}")
+
+    @property
+    def num_outputs(self) -> int:
+        """One logit."""
+        return 1
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a row; outputs (logits) [B, 1], target [B]."""
+        marks, truth, logits = labelled(target), target.clamp(min=0), outputs[:, 0]
+        y = truth.to(logits.dtype)
+        smooth = y * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")  # [B]
+        if self.focal_gamma:
+            plain = F.binary_cross_entropy_with_logits(logits, y, reduction="none")
+            losses = losses * focal_factor(plain, self.focal_gamma)
+        if self.class_weights is not None:
+            losses = losses * self.class_weights.to(logits.device)[truth]
+        return masked_mean(losses, marks)
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return AUC, F1 of class 1, accuracy, log loss and the confusion matrix ("confusion")."""
+        from torchmetrics.classification import BinaryAccuracy, BinaryConfusionMatrix, BinaryF1Score
+
+        from mtl_cli.metrics.auc import AUC
+        from mtl_cli.metrics.log_loss import LogLoss
+
+        return {
+            "auc": AUC(),
+            "f1": BinaryF1Score(validate_args=False),
+            "accuracy": BinaryAccuracy(validate_args=False),
+            "log_loss": LogLoss(),
+            "confusion": BinaryConfusionMatrix(validate_args=False),
+        }
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the probability of class 1 [B]."""
+        return outputs[:, 0].sigmoid()
+
+    def decode(self, outputs: Tensor) -> Columns:
+        """Return the more likely class and the probability of class 1."""
+        probability = self.predictions(outputs)
+        positive = class_labels(self.field, 2)[1]
+        return {
+            f"{self.name}_prediction": named_classes(self.field, (probability > 0.5).long()),
+            f"{self.name}_probability_{positive}": probability.cpu().numpy(),
+        }
+
+    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+        """Return the log odds of class 1 among the training labels [1]."""
+        share = train_targets[labelled(train_targets)].float().mean().nan_to_num(0.5)
+        return torch.logit(share, eps=1e-6).reshape(1)

@@ -1,0 +1,72 @@
+"""Counts, by Poisson regression."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import FieldSpec, labelled
+from mtl_cli.heads.base import Head
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+LIMIT = 20.0
+"""Outputs beyond ± LIMIT stand for rates e^±LIMIT of the mean; there the loss is linear, its gradient finite."""
+
+
+class Count(Task):
+    """A count y ≥ 0 by its rate μ = m·exp(output): mean Poisson deviance and MAE; targets float32 [B].
+
+    The loss is the negative log-likelihood of Poisson regression (Nelder & Wedderburn, "Generalized linear models",
+    JRSS A 1972) but for a constant, divided by m, the mean count of the training split: (μ − y·output)/m. So a count
+    of thousands weighs no more beside other tasks than one of a few.
+    """
+
+    primary = "deviance"
+    metric_info: Mapping[str, MetricInfo] = {
+        "deviance": MetricInfo(lower_is_better=True),
+        "mae": MetricInfo(lower_is_better=True),
+    }
+
+    def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
+        super().__init__(target, weight, head, name=name, field=field)
+        needs_kind(name, target, field, "count")
+        self.mean = field.mean[0] if field.mean and field.mean[0] > 0 else 1.0
+
+    @property
+    def num_outputs(self) -> int:
+        """One, the logarithm of the rate over the mean."""
+        return 1
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a row; outputs [B, 1], target [B]."""
+        log_rate = outputs[:, 0]
+        capped = log_rate.clamp(max=LIMIT)
+        rate = capped.exp() * (1.0 + (log_rate - capped))
+        return masked_mean(rate - target.nan_to_num() / self.mean * log_rate, labelled(target))
+
+    def label_problem(self, labels: Tensor) -> str | None:
+        """Return that a label is negative or infinite."""
+        wrong = labels[labelled(labels) & ((labels < 0) | labels.isinf())]
+        return f"holds {wrong[0]:g}; a count is 0 or more" if len(wrong) else None
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return the mean Poisson deviance and the mean absolute error, in counts."""
+        from torchmetrics.regression import MeanAbsoluteError, TweedieDevianceScore
+
+        return {"deviance": TweedieDevianceScore(power=1.0), "mae": MeanAbsoluteError()}
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the rates [B]."""
+        return outputs[:, 0].clamp(-LIMIT, LIMIT).exp() * self.mean
+
+    def decode(self, outputs: Tensor) -> Columns:
+        """Return the expected count."""
+        return {f"{self.name}_prediction": self.predictions(outputs).cpu().numpy()}
+
+    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+        """Return the logarithm of the mean of the training labels over `mean` [1]."""
+        return torch.log(train_targets.nanmean().nan_to_num(self.mean) / self.mean).clamp(-LIMIT, LIMIT).reshape(1)

@@ -1,0 +1,77 @@
+"""Any number of several labels."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtl_cli.batch import FieldSpec, labelled
+from mtl_cli.heads.base import Head
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, class_labels, masked_mean, needs_kind, probability_columns
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+
+class Multilabel(Task):
+    """C labels, each there (1), not there (0) or unknown (NaN): mean average precision, macro- and micro-F1.
+
+    Targets float32 [B, C]. The loss is the mean binary cross-entropy of the entries that are known.
+    """
+
+    primary = "map"
+    metric_info: Mapping[str, MetricInfo] = {"map": MetricInfo(), "f1": MetricInfo(), "f1_micro": MetricInfo()}
+
+    def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
+        super().__init__(target, weight, head, name=name, field=field)
+        needs_kind(name, target, field, "multilabel")
+
+    @property
+    def num_outputs(self) -> int:
+        """C, the number of labels."""
+        return self.field.num_classes
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a known entry; outputs (logits) and target [B, C]."""
+        losses = F.binary_cross_entropy_with_logits(outputs, target.nan_to_num(), reduction="none")
+        return masked_mean(losses, labelled(target))
+
+    def label_problem(self, labels: Tensor) -> str | None:
+        """Return that an entry is neither 0 nor 1."""
+        wrong = labels[labelled(labels) & (labels != 0) & (labels != 1)]
+        return f"holds {wrong[0]:g}; entries of a multilabel target are 0, 1 or missing" if len(wrong) else None
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return mean average precision ("map"), macro-F1 ("f1") and micro-F1, of the entries that are known."""
+        from torchmetrics.classification import MultilabelF1Score
+
+        from mtl_cli.metrics.mean_average_precision import IGNORED, MeanAveragePrecision
+
+        size = self.num_outputs
+        return {
+            "map": MeanAveragePrecision(size),
+            "f1": MultilabelF1Score(size, average="macro", ignore_index=IGNORED, validate_args=False),
+            "f1_micro": MultilabelF1Score(size, average="micro", ignore_index=IGNORED, validate_args=False),
+        }
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each label [B, C]."""
+        return outputs.sigmoid()
+
+    def references(self, target: Tensor) -> Tensor:
+        """Return the labels as int64 [B, C], −1 (`IGNORED`) where one is missing."""
+        return target.nan_to_num(nan=-1.0).long()
+
+    def decode(self, outputs: Tensor) -> Columns:
+        """Return for each label 1 or 0, and its probability."""
+        probabilities = self.predictions(outputs)
+        labels = class_labels(self.field, self.num_outputs)
+        values = (probabilities > 0.5).long().cpu().numpy()
+        columns: Columns = {f"{self.name}_prediction_{label}": values[:, i] for i, label in enumerate(labels)}
+        return {**columns, **probability_columns(self.name, labels, probabilities)}
+
+    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+        """Return the log odds of each label among the training labels [C]."""
+        return torch.logit(train_targets.nanmean(dim=0).nan_to_num(0.5), eps=1e-6)

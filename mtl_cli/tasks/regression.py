@@ -1,0 +1,126 @@
+"""Real targets: squared, absolute or Huber error."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtl_cli.batch import FieldSpec, labelled
+from mtl_cli.heads.base import Head
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+
+class Regression(Task):
+    """A number, or a vector of D, by squared error: MAE, RMSE and R²; targets float32 [B] or [B, D].
+
+    Outputs and loss are on the scale (y − mean)/std of the field, `mean` and `std` being the training split's; metrics
+    and predictions are in the target's own unit. The loss is the mean over labelled entries, metrics the mean over
+    columns of each column's own.
+    """
+
+    primary = "rmse"
+    metric_info: Mapping[str, MetricInfo] = {
+        "mae": MetricInfo(lower_is_better=True),
+        "rmse": MetricInfo(lower_is_better=True),
+        "r2": MetricInfo(),
+    }
+
+    def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
+        super().__init__(target, weight, head, name=name, field=field)
+        needs_kind(name, target, field, "real")
+        size = self.num_outputs
+        self.mean = torch.tensor(field.mean or [0.0] * size)
+        self.std = torch.tensor([std if std > 0 else 1.0 for std in field.std] or [1.0] * size)
+
+    @property
+    def num_outputs(self) -> int:
+        """D, the number of columns."""
+        return math.prod(self.field.shape)
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a labelled entry; outputs [B, D], target [B] or [B, D]."""
+        marks = labelled(target).reshape(outputs.shape)
+        return masked_mean(self.errors(outputs, self.scaled(target.nan_to_num())), marks)
+
+    def errors(self, outputs: Tensor, scaled: Tensor) -> Tensor:
+        """Return the loss of each entry [B, D], squared; `scaled` is the target on the scale of outputs."""
+        return (outputs - scaled).square()
+
+    def scaled(self, target: Tensor) -> Tensor:
+        """Return the target as (y − mean)/std [B, D]."""
+        columns = target.reshape(len(target), self.num_outputs)
+        return (columns - self.mean.to(target.device)) / self.std.to(target.device)
+
+    def label_problem(self, labels: Tensor) -> str | None:
+        """Return that a label is infinite."""
+        return "holds an infinite value" if bool(labels.isinf().any()) else None
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return MAE, RMSE and R²."""
+        from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
+
+        from mtl_cli.metrics.columns import R2, ColumnMean
+
+        size = self.num_outputs
+        return {
+            "mae": ColumnMean(MeanAbsoluteError(), size),
+            "rmse": ColumnMean(MeanSquaredError(squared=False), size),
+            "r2": R2(),
+        }
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the predictions in the target's own unit [B, D]."""
+        return outputs * self.std.to(outputs.device) + self.mean.to(outputs.device)
+
+    def references(self, target: Tensor) -> Tensor:
+        """Return the target [B, D]."""
+        return target.reshape(len(target), self.num_outputs)
+
+    def decode(self, outputs: Tensor) -> Columns:
+        """Return the predictions in the target's own unit, a column each."""
+        values = self.predictions(outputs).cpu().numpy()
+        if not self.field.shape:
+            return {f"{self.name}_prediction": values[:, 0]}
+        names = self.field.columns if len(self.field.columns) == self.num_outputs else range(self.num_outputs)
+        return {f"{self.name}_prediction_{column}": values[:, i] for i, column in enumerate(names)}
+
+    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+        """Return the mean of each column of the training labels [D], scaled."""
+        return self.scaled(self.references(train_targets).nanmean(dim=0, keepdim=True))[0].nan_to_num()
+
+
+class L1Regression(Regression):
+    """Regression by absolute error, whose optimum is the median; selected by MAE."""
+
+    primary = "mae"
+
+    def errors(self, outputs: Tensor, scaled: Tensor) -> Tensor:
+        """Return the loss of each entry [B, D], absolute."""
+        return (outputs - scaled).abs()
+
+    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+        """Return the median of each column of the training labels [D], scaled."""
+        return self.scaled(self.references(train_targets).nanmedian(dim=0, keepdim=True).values)[0].nan_to_num()
+
+
+class HuberRegression(L1Regression):
+    """Regression by the Huber loss: squared, e²/2, up to `delta` standard deviations, from there on linear.
+
+    Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 1964. Selected by MAE.
+    """
+
+    def __init__(self, target: str, weight: float, delta: float, head: Head, *, name: str, field: FieldSpec) -> None:
+        super().__init__(target, weight, head, name=name, field=field)
+        if not 0.0 < delta < math.inf:
+            raise ValueError(f"tasks.{name}.delta is {delta}; it is above 0, in standard deviations of the target.")
+        self.delta = delta
+
+    def errors(self, outputs: Tensor, scaled: Tensor) -> Tensor:
+        """Return the loss of each entry [B, D]."""
+        return F.huber_loss(outputs, scaled, reduction="none", delta=self.delta)
