@@ -15,7 +15,7 @@ from mtl_cli.command_line import CommandLine, parse_arguments
 from mtl_cli.console import console
 from mtl_cli.errors import EXIT_CTRL_C, EXIT_DONE, EXIT_FAILURE, EXIT_USAGE, RunFailure, UserError, nearest
 from mtl_cli.import_path import add_to_path, own_path
-from mtl_cli.schema import CONSOLE, KNOWN_KEYS, RESUMABLE, knobs
+from mtl_cli.schema import CONSOLE, KNOWN_KEYS, RESUMABLE, knobs, sections
 from mtl_cli.signals import Interrupted
 
 SPLITS = ("train", "val", "test")
@@ -190,6 +190,14 @@ def eval_problems(overrides: dict[str, Any]) -> list[str]:
 
 
 def value_problems(overrides: dict[str, Any]) -> list[str]:
-    """Return what is wrong with the values of plain knobs."""
-    known = knobs()
-    return [problem for key, value in overrides.items() if key in known and (problem := known[key].problem(value))]
+    """Return what is wrong with plain knobs: their values, and keys that their section does not have."""
+    problems = []
+    for key, value in overrides.items():
+        section, _, name = key.partition(".")
+        if key in knobs():
+            problem = knobs()[key].problem(value)
+            problems += [problem] if problem else []
+        elif section in sections():
+            hint = nearest(name, sections()[section])
+            problems.append(f"{section} has no key '{name}'.{hint} Its keys: {', '.join(sections()[section])}.")
+    return problems

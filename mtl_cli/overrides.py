@@ -19,7 +19,7 @@ def parse(text: str, loader: ConfigLoader | None = None, hint: Callable[[str], s
         UserError: its syntax is wrong.
     """
     try:
-        override = OverridesParser.create(config_loader=loader).parse_override(text)
+        [override] = OverridesParser.create(config_loader=loader).parse_overrides([text])
         if not override.key_or_group:
             raise ValueError("no key")
         return override

@@ -34,11 +34,15 @@ class Data:
     source: str = knob("packaged", choices=("packaged", "torchvision"))
     """The data shipped with this program (packaged), or the official files through torchvision."""
     root: str | None = None
-    """Folder of the official files, for data.source=torchvision."""
+    """Folder of the data files: official ones with data.source=torchvision, and your own tables."""
     batch_size: int = knob(128, low=1)
     """Examples of each dataset in an optimizer step."""
     workers: int = knob(0, low=0)
     """Processes that read ahead; 0 reads in the training process."""
+    folds: int | None = knob(None, low=2)
+    """Folds of a cross-validation, for datasets that are divided when they are read; null = none."""
+    fold: int = knob(0, low=0)
+    """The fold that is the test split, 0 to data.folds - 1; -m data.fold=0,1,2 gives mean and deviation."""
 
 
 @dataclass

@@ -59,8 +59,12 @@ def target_nodes(tree: object) -> Iterator[Mapping[str, Any]]:
             yield from target_nodes(value)
 
 
+@functools.lru_cache(maxsize=256)
 def read_yaml(text: str) -> Any:  # noqa: ANN401  any YAML value
-    """Return what a conf file holds, numbers read as Hydra reads them: 1e-3 is one, a date is text."""
+    """Return what a conf file holds, numbers read as Hydra reads them: 1e-3 is one, a date is text.
+
+    It is kept for the next caller, so nobody may change it.
+    """
     return yaml.load(text, Loader=_loader())
 
 

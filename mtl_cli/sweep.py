@@ -3,8 +3,10 @@
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from omegaconf import DictConfig
 
 from mtl_cli.command_line import CommandLine
 from mtl_cli.compose import Session, hydra_session
@@ -23,6 +25,8 @@ from mtl_cli.sweep_table import SweepRow, report
 logger = logging.getLogger("mtl_cli")
 MAX_JOBS = 10_000
 """Jobs in a sweep; more of them are a typing error."""
+MANY_PROBLEMS = 20
+"""Problems after which no further job is looked at."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +74,18 @@ def plan(session: Session, overrides: Sequence[str]) -> Sweep:
     Raises:
         UserError: the problems of all jobs.
     """
-    wanted = combinations(session, overrides)
-    try:
-        first = compose_job(session, wanted[0][0])
-    except UserError:
-        compose_jobs(session, wanted, Path())  # raises with what is wrong with the others too
-        raise
+    jobs, first = compose_jobs(session, combinations(session, overrides))
     given = {text.lstrip("+").partition("=")[0] for text in overrides}
-    params = first.composed.hydra.sweeper.get("params") or {}
-    overrides = [*(f"{key}={value}" for key, value in params.items() if str(key) not in given), *overrides]
-    if not str(first.composed.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
+    params = first.hydra.sweeper.get("params") or {}
+    if added := [f"{key}={value}" for key, value in params.items() if str(key) not in given]:
+        overrides = [*added, *overrides]
+        jobs, first = compose_jobs(session, combinations(session, overrides))
+    if not str(first.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
         raise UserError("hydra/sweeper is changed; sweeps here run every combination. Use hydra/sweeper=basic.")
-    identity = config_hash({"sweep": sweep_words(overrides, str(first.composed.hydra.runtime.choices.get("task")))})
-    directory = Path(hydra_value(first.composed, "hydra.sweep.dir").replace("{sweep}", identity))
-    jobs = compose_jobs(session, combinations(session, overrides), directory)
-    return Sweep(directory, jobs, str(first.composed.hydra.runtime.choices["hydra/launcher"]))
+    identity = config_hash({"sweep": sweep_words(overrides, str(first.hydra.runtime.choices.get("task")))})
+    directory = Path(hydra_value(first, "hydra.sweep.dir").replace("{sweep}", identity))
+    placed = tuple(replace(job, directory=directory / job.directory) for job in jobs)
+    return Sweep(directory, placed, str(first.hydra.runtime.choices["hydra/launcher"]))
 
 
 def sweep_words(overrides: Sequence[str], task: str) -> list[str]:
@@ -130,29 +131,32 @@ def combinations(session: Session, overrides: Sequence[str]) -> list[tuple[list[
 
 
 def compose_jobs(
-    session: Session, jobs: Sequence[tuple[list[str], dict[str, str]]], directory: Path
-) -> tuple[SweepJob, ...]:
-    """Return the jobs with their configs checked.
+    session: Session, wanted: Sequence[tuple[list[str], dict[str, str]]]
+) -> tuple[list[SweepJob], DictConfig]:
+    """Return the jobs, checked, with directories relative to the sweep's; and the first one's composed config.
 
     Raises:
         UserError: the problems of all jobs.
     """
     found: dict[str, SweepJob] = {}
     problems: list[str] = []
-    for overrides, swept in jobs:
+    first = None
+    for overrides, swept in wanted:
         try:
             job = compose_job(session, overrides)
             name = config_hash(job.config)
             if name in found:
                 raise UserError(f"Two jobs of the sweep are the same: {' '.join(overrides)}. Give each value once.")
-            found[name] = SweepJob(name, job.config, directory / subdirectory(job, name), tuple(overrides), swept)
+            found[name] = SweepJob(name, job.config, Path(subdirectory(job, name)), tuple(overrides), swept)
+            first = first or job.composed
         except UserError as error:
             problems += error.problems
-            if len(set(problems)) > 20:  # enough to mend at once
+            if len(set(problems)) > MANY_PROBLEMS:
                 break
     if problems:
         raise UserError(list(dict.fromkeys(problems)))
-    return tuple(found.values())
+    assert first is not None
+    return list(found.values()), first
 
 
 def subdirectory(job: Job, name: str) -> str:

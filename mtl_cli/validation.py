@@ -66,6 +66,7 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
     trainer = config.get("trainer")
     if isinstance(trainer, Mapping) and trainer.get("max_epochs", 0) is trainer.get("max_steps", 0) is None:
         yield "trainer.max_epochs and trainer.max_steps are both null, so the run has no end. Use trainer.max_epochs=6."
+    yield from _fold_problems(config.get("data"), config.get("tasks"))
     if config.get("verbose") is True and config.get("quiet") is True:
         yield "verbose and quiet are both true. Use one of them."
     tasks = config.get("tasks")
@@ -74,6 +75,19 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
         metric = get_key(config, key) if has_key(config, key) else None
         if isinstance(metric, str) and names:
             yield from _metric_problem(key, metric, names)
+
+
+def _fold_problems(data: object, tasks: object) -> Iterator[str]:
+    if not isinstance(data, Mapping) or not isinstance(tasks, Mapping):
+        return
+    folds, fold = data.get("folds"), data.get("fold", 0)
+    if folds is None and fold:
+        yield f"data.fold is {fold}, but data.folds is null, so it would be ignored. Use for example data.folds=5."
+    elif isinstance(folds, int) and isinstance(fold, int) and fold >= folds:
+        yield f"data.fold is {fold} of data.folds={folds}; folds are counted from 0. Use data.fold={folds - 1}."
+    datasets = [node.get("dataset") for node in tasks.values() if isinstance(node, Mapping)]
+    if folds is not None and not any(isinstance(node, Mapping) and node.get("folds") for node in datasets):
+        yield f"data.folds is {folds}, but no dataset here is divided into folds. Use data.folds=null."
 
 
 def _metric_problem(key: str, metric: str, tasks: Sequence[str]) -> Iterator[str]:

@@ -76,7 +76,7 @@ class NothingToAdapt(Backbone):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"alpha": 0.0}, r"sharing.alpha is 0.0; .* Use sharing.alpha=4"),
+        ({"alpha": 0.0}, r"sharing.alpha is 0.0; .* Use sharing.alpha=4.0"),
         ({"rank": -1}, r"sharing.rank is -1; at least 1"),
     ],
 )

@@ -256,6 +256,14 @@ def test_bf16_autocast_gives_nearly_the_same(mode, variant, name):
 
 
 @every_case
+def test_tasks_and_datasets_may_be_named_as_attributes_of_modules_are(mode, variant):
+    named = {"values": "pop", "type": "pop", "half": "keys"}
+    mode = sharing(mode, factory("mlp", named), variant)
+    assert list(mode(inputs("mlp", "pop"), ["values", "type"]).features) == ["values", "type"]
+    assert list(mode(inputs("mlp", "keys"), ["half"]).features) == ["half"]
+
+
+@every_case
 def test_a_deep_copy_is_a_model_of_its_own(mode, variant):
     mode = sharing(mode, factory("lenet", ONE), variant)
     other = copy.deepcopy(mode)

@@ -49,6 +49,12 @@ def test_one_expert_is_hard_sharing_bit_for_bit(dataset_of, name):
         assert torch.equal(one, other)
 
 
+def test_all_problems_are_reported_together():
+    with pytest.raises(ValueError, match=r"sharing\.num_experts is 0") as error:
+        sharing("mmoe", factory("cnn", ONE), num_experts=0, expert_stages=9)
+    assert "sharing.expert_stages is 9" in str(error.value)
+
+
 @pytest.mark.parametrize("mode", ["mmoe", "dselect_k", "cgc", "ple"])
 @pytest.mark.parametrize(("name", "most"), [("cnn", 2), ("mlp", 3), ("lenet", 3)])
 def test_expert_stages_out_of_range_are_refused_with_those_that_are_not(mode, name, most):
