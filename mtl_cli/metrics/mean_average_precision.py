@@ -2,6 +2,7 @@
 
 import warnings
 
+import torch
 from torch import Tensor
 from torchmetrics.classification import MultilabelAveragePrecision
 
@@ -20,6 +21,7 @@ class MeanAveragePrecision(MultilabelAveragePrecision):
 
     def compute(self) -> Tensor:  # type: ignore[override]  # as torchmetrics' own subclasses do
         """Return the mean."""
+        has_positive = (torch.cat(list(self.target)) == 1).any(dim=0)  # [C]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torchmetrics warns of labels without a positive
-            return super().compute().nanmean()
+            warnings.simplefilter("ignore")  # torchmetrics warns of labels without a positive, and gives them 0
+            return super().compute()[has_positive].mean()

@@ -1,0 +1,51 @@
+import math
+
+import pytest
+import torch
+from sklearn.metrics import r2_score
+from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
+
+from mtl_cli.metrics.columns import R2, ColumnMean
+
+
+def measured(metric, predictions, target, size=3):
+    for part, truth in zip(predictions.split(size), target.split(size), strict=True):
+        metric.update(part, truth)
+    return float(metric.compute())
+
+
+def test_columns_are_averaged_over_their_own_labels():
+    """Column 0: errors 1, 1, 2 of 3 labels, MAE 4/3; column 1: error 4 of 1 label; mean 8/3."""
+    predictions = torch.tensor([[1.0, 5.0], [2.0, 0.0], [3.0, 4.0]])
+    target = torch.tensor([[0.0, torch.nan], [1.0, torch.nan], [5.0, 0.0]])
+    assert measured(ColumnMean(MeanAbsoluteError(), 2), predictions, target) == pytest.approx(8 / 3)
+    rmse = measured(ColumnMean(MeanSquaredError(squared=False), 2), predictions, target, size=1)
+    assert rmse == pytest.approx((math.sqrt(6 / 3) + 4) / 2)
+
+
+def test_a_column_without_labels_is_left_out_and_none_at_all_gives_nan():
+    predictions, target = torch.ones(4, 2), torch.full((4, 2), torch.nan)
+    assert math.isnan(measured(ColumnMean(MeanAbsoluteError(), 2), predictions, target))
+    assert math.isnan(measured(R2(), predictions, target))
+    target[:, 0] = 3.0
+    assert measured(ColumnMean(MeanAbsoluteError(), 2), predictions, target) == 2.0
+
+
+def test_r2_equals_scikit_learn_and_leaves_out_missing_entries():
+    target, predictions = torch.randn(40, 2), torch.randn(40, 2)
+    assert measured(R2(), predictions, target) == pytest.approx(r2_score(target, predictions), abs=1e-6)
+    holes = target.clone()
+    holes[::3, 1] = torch.nan
+    kept = ~torch.isnan(holes[:, 1])
+    parts = [r2_score(target[:, 0], predictions[:, 0]), r2_score(target[kept, 1], predictions[kept, 1])]
+    assert measured(R2(), predictions, holes) == pytest.approx(sum(parts) / 2, abs=1e-6)
+
+
+def test_r2_of_a_large_mean_is_not_lost_to_cancellation():
+    years = 2000.0 + torch.randn(5000, 1)
+    assert measured(R2(), years + 0.5 * torch.randn(5000, 1), years, 100) == pytest.approx(0.75, abs=0.03)
+
+
+def test_r2_of_equal_labels_is_not_defined_and_what_is_not_a_number_stays_seen():
+    assert math.isnan(measured(R2(), torch.randn(4, 1), torch.ones(4, 1)))
+    assert math.isnan(measured(R2(), torch.full((4, 1), torch.nan), torch.randn(4, 1)))

@@ -1,0 +1,170 @@
+"""What holds for every kind of task."""
+
+import math
+import pkgutil
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+
+from mtl_cli import tasks
+from mtl_cli.batch import FieldSpec
+from mtl_cli.evaluate import Meter
+from mtl_cli.loading import label_counts
+from mtl_cli.tasks.base import Task
+from tests.tasks._inputs import CLASSES, FIELDS, KINDS, make, targets, with_missing
+
+
+def classes_of_the_package():
+    found = set()
+    for module in pkgutil.iter_modules(tasks.__path__):
+        members = vars(import_module(f"mtl_cli.tasks.{module.name}")).values()
+        found |= {cls for cls in members if isinstance(cls, type) and issubclass(cls, Task) and cls is not Task}
+    return found
+
+
+def test_every_kind_of_the_package_is_tried_here():
+    assert classes_of_the_package() == {cls for cls, _ in CLASSES.values()}
+
+
+def outputs_for(kind, rows=40):
+    return torch.randn(rows, make(kind).num_outputs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scale", [0.0, 1.0, 50.0, 1e4])
+def test_loss_and_gradient_are_finite_for_extreme_outputs_and_missing_labels(kind, scale):
+    outputs = (outputs_for(kind) * scale).requires_grad_()
+    for target in (targets(kind), with_missing(targets(kind))):
+        outputs.grad = None
+        loss = make(kind).loss(outputs, target)
+        loss.backward()
+        assert loss.isfinite()
+        assert outputs.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_without_a_label_change_nothing(kind):
+    task, target, outputs = make(kind), with_missing(targets(kind)), outputs_for(kind)
+    kept = task.labelled_rows(target)
+    assert 35 <= int(kept.sum()) <= 37
+    loss = task.loss(outputs, target)
+    assert task.loss(outputs[kept], target[kept]).item() == pytest.approx(loss.item(), rel=1e-6)
+    other = torch.where(kept[:, None], outputs, 1e3)
+    assert task.loss(other, target).item() == pytest.approx(loss.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_label_at_all_has_loss_zero_and_no_gradient(kind):
+    target = targets(kind, 6)
+    target[:] = torch.nan if target.is_floating_point() else -100
+    outputs = outputs_for(kind, 6).requires_grad_()
+    if kind == "classification":
+        pytest.skip("torch's cross-entropy has no mean of nothing; such a batch is left out before")
+    loss = make(kind).loss(outputs, target)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert not outputs.grad.any()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "survival"])
+def test_parts_of_a_batch_add_up_to_the_whole_by_their_labels(kind):
+    task, target, outputs = make(kind), with_missing(targets(kind)), outputs_for(kind)
+    counts = label_counts(target, task.label_marks)
+    total = int(counts.sum())
+    assert total == task.labelled_entries(target)
+    parts = [slice(0, 7), slice(7, 25), slice(25, 40)]
+    summed = sum(task.loss(outputs[part], target[part]) * int(counts[part].sum()) / total for part in parts)
+    assert summed.item() == pytest.approx(task.loss(outputs, target).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_trivial_predictor_is_the_best_constant_for_the_loss(kind):
+    task, target = make(kind), with_missing(targets(kind, 300))
+    best = task.trivial_outputs(target)
+    assert best.shape == (task.num_outputs,)
+    loss = task.loss(best.expand(300, -1), target)
+    for _ in range(20):
+        other = best + 0.2 * torch.randn(task.num_outputs)
+        assert task.loss(other.expand(300, -1), target) > loss - (0.01 if kind == "huber_regression" else 1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_trivial_predictor_of_no_labels_is_finite(kind):
+    target = targets(kind, 4)
+    target[:] = torch.nan if target.is_floating_point() else -100
+    assert make(kind).trivial_outputs(target).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metrics_come_out_as_they_are_described_whatever_the_batches(kind):
+    task, target, outputs = make(kind), with_missing(targets(kind, 120)), outputs_for(kind, 120)
+    values = []
+    for size in (120, 17):
+        meter = Meter(task, torch.device("cpu"))
+        for part, truth in zip(outputs.split(size), target.split(size), strict=True):
+            meter.update(part, truth, task.labelled_entries(truth))
+        values.append(meter.result())
+    assert set(values[0].metrics) == set(task.metric_info)
+    assert task.primary in task.metric_info
+    assert values[0].metrics == pytest.approx(values[1].metrics, rel=1e-5)
+    assert all(math.isfinite(value) for value in values[0].metrics.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_split_of_one_row_gives_values_or_nan_without_a_warning(kind):
+    task, target = make(kind), targets(kind, 1)
+    meter = Meter(task, torch.device("cpu"))
+    meter.update(outputs_for(kind, 1), target, task.labelled_entries(target))
+    assert set(meter.result().metrics) == set(task.metric_info)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_decoded_columns_are_arrays_named_after_the_task(kind):
+    columns = make(kind).decode(outputs_for(kind, 7))
+    assert columns
+    for name, values in columns.items():
+        assert name.startswith("t_")
+        assert isinstance(values, np.ndarray)
+        assert values.shape == (7,)
+    probabilities = [values for name, values in columns.items() if "_probability" in name]
+    for values in probabilities:
+        assert ((values >= 0) & (values <= 1)).all()
+    if kind in ("classification", "ordinal"):
+        assert np.allclose(np.sum(probabilities, axis=0), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_field_of_another_kind_is_refused_by_name(kind):
+    wrong = FieldSpec("count") if kind != "count" else FieldSpec("class", 2)
+    with pytest.raises(ValueError, match=r"tasks\.t\.target is 'y', a field of kind"):
+        make(kind, field=wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "message"),
+    [
+        ("multilabel", [0.0, 2.0, torch.nan], "holds 2;"),
+        ("regression", [1.0, torch.inf], "infinite"),
+        ("count", -1.0, "holds -1;"),
+        ("count", torch.inf, "holds inf;"),
+        ("survival", [-2.0, 1.0], "time -2"),
+        ("survival", [2.0, 3.0], "event 3"),
+        ("ranking", [4.0, 1.0], "relevance 4"),
+        ("ranking", [1.0, torch.nan], "no group"),
+    ],
+)
+def test_labels_that_a_kind_cannot_use_are_told(kind, row, message):
+    task, good = make(kind), targets(kind)
+    assert task.label_problem(with_missing(good)) is None
+    bad = good.clone()
+    bad[2] = torch.tensor(row)
+    assert message in task.label_problem(bad)
+
+
+def test_fields_without_statistics_still_work():
+    for kind, spec in FIELDS.items():
+        bare = FieldSpec(spec.kind, spec.num_classes, shape=spec.shape)
+        task = make(kind, field=bare)
+        assert task.loss(torch.zeros(40, task.num_outputs), targets(kind)).isfinite()
