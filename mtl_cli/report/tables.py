@@ -20,7 +20,7 @@ def number(value: float | None) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells (the first is the head) in aligned columns: the first to the left, the others to the right."""
+    """Return rows of cells, the first being the head, in aligned columns: the first left, the others right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -44,15 +44,15 @@ def evaluation_table(
 
 def count(value: float) -> str:
     """Return a large number with a unit: 421642 as "421.6 k"."""
-    for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
+    for factor, unit, digits in ((1e12, "T", 4), (1e9, "G", 4), (1e6, "M", 4), (1e3, "k", 3)):
+        if round(value / factor, digits) >= 1:  # 999,960 rounds up to the next unit
             return f"{value / factor:.1f} {unit}"
     return f"{value:.0f}"
 
 
 def duration(seconds: float) -> str:
     """Return seconds as "1 h 02 min", "2 min 05 s" or "8.1 s"."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
