@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from mtl_cli import run
+from mtl_cli.batch import Inputs
 from mtl_cli.build import build
 from mtl_cli.config import resolve
 from mtl_cli.errors import RunFailure
@@ -54,8 +55,8 @@ def test_one_task_equals_a_plain_pytorch_loop_bit_for_bit():
     for index in range(7):
         rows = order.rows(index)
         torch.manual_seed(derive(0, "step", index, "quadrant", 0, 0))
-        hidden = images[rows]
-        for stage in list(trunk)[1:]:
+        hidden = Inputs(images[rows], "quadrant")
+        for stage in trunk:
             hidden = stage(hidden)
         loss = F.cross_entropy(head(hidden), labels[rows])
         optimizer.zero_grad()

@@ -10,7 +10,7 @@ from mtl_cli.layers import activation, check_names, checked_dropout, norm2d
 
 
 class CNN(ImageBackbone):
-    """Stages conv1 … convN, each 3×3 convolution – norm – activation – 2×2 max pooling, then dense1 … denseM.
+    """Stages conv1 … convN, each 3×3 convolution – norm – 2×2 max pooling – activation, then dense1 … denseM.
 
     The last convolution is followed by dropout / 2, each dense layer by dropout.
     """
@@ -55,8 +55,8 @@ class CNN(ImageBackbone):
             layers = [
                 nn.Conv2d(channels, out, kernel_size=3, padding=1),
                 norm2d(self.norm, out),
-                activation(self.activation),
                 nn.MaxPool2d(2),
+                activation(self.activation),  # after pooling it sees a quarter of the values
                 nn.Dropout(dropout),
             ]
             return nn.Sequential(*[layer for layer in layers if not is_idle(layer)])

@@ -31,7 +31,7 @@ class LeNet(ImageBackbone):
 
         def conv(fan_in: int, out: int, padding: int) -> Callable[[], nn.Module]:
             return lambda: nn.Sequential(
-                nn.Conv2d(fan_in, out, kernel_size=5, padding=padding), activation(self.activation), nn.MaxPool2d(2)
+                nn.Conv2d(fan_in, out, kernel_size=5, padding=padding), nn.MaxPool2d(2), activation(self.activation)
             )
 
         def dense(fan_in: int, out: int, *before: nn.Module) -> Callable[[], nn.Module]:

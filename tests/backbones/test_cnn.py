@@ -33,10 +33,10 @@ def test_dropout_follows_the_last_convolution_by_half_and_each_dense_layer():
 
 
 @pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("group", nn.GroupNorm)])
-def test_a_norm_stands_between_convolution_and_activation(norm, kind):
+def test_a_norm_stands_between_convolution_and_pooling(norm, kind):
     stages = factory(cnn(channels=[8, 16], norm=norm))()
     for stage in stages[1:3]:
-        assert [type(layer) for layer in list(stage)[:3]] == [nn.Conv2d, kind, nn.ReLU]
+        assert [type(layer) for layer in list(stage)[:3]] == [nn.Conv2d, kind, nn.MaxPool2d]
 
 
 def test_without_dense_layers_it_gives_maps():

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from mtl_cli.backbones.images import ImageStem
-from mtl_cli.batch import InputSpec
+from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.features import run_stages
 from tests.backbones._inputs import cnn, examples, factory
 
@@ -31,9 +31,21 @@ def test_images_are_resized_bilinearly_and_channels_repeated(name):
 def test_images_of_the_common_size_pass_unchanged():
     stages = factory(cnn(), SPECS)()
     images = torch.randn(2, 3, 12, 20)
-    assert ImageStem(InputSpec("image", (3, 12, 20)))(images) is images
-    assert isinstance(factory(cnn(), {"grey": SPECS["grey"]})()[0].stems["grey"], torch.nn.Identity)
+    assert torch.equal(ImageStem(InputSpec("image", (3, 12, 20)))(images), images)
+    grey = torch.randn(2, 1, 8, 8)
+    assert torch.equal(ImageStem(InputSpec("image", (1, 8, 8)))(grey), grey)
     assert not list(stages[0].parameters())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_are_last_in_memory_after_the_stem_and_stay_so(channels):
+    made = factory(cnn(), {"a": InputSpec("image", (channels, 16, 16))})
+    stages = made().eval()
+    out = stages[0](Inputs(torch.randn(2, channels, 16, 16), "a"))
+    assert out.stride()[1] == 1
+    out = stages[1](out)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert not out.is_contiguous()
 
 
 def test_datasets_of_different_images_share_one_trunk():
