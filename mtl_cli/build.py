@@ -126,17 +126,33 @@ def open_datasets(
     keys: dict[str, DataSource] = {}
     for dataset in dict.fromkeys(group_datasets(config).values()):
         key = json.dumps(config["tasks"][dataset]["dataset"], sort_keys=True)
-        source = _sources.get(key) or collect(problems, components.datasets[dataset].make)
+        state = (states or {}).get(dataset) or {}
+        source = None if state else _sources.get(key)
+        if source is None:
+            source = collect(problems, partial(open_dataset, components.datasets[dataset], state))
         if source is None:
             continue
-        sources[dataset] = keys[key] = source
-        if states is not None:
-            source.load_state_dict(states.get(dataset, {}))
+        sources[dataset] = source
+        if not state:  # one that holds an earlier run's state is that run's alone
+            keys[key] = source
     if problems:
         raise UserError(problems)
     _sources.clear()
     _sources.update(keys)
     return sources
+
+
+def open_dataset(component: Component, state: Mapping[str, Any]) -> DataSource:
+    """Return a new data source, opened; with a state it fits nothing.
+
+    Raises:
+        UserError: its arguments do not fit, or its files cannot be read.
+    """
+    source: DataSource = component.make()
+    if state:
+        source.load_state_dict(state)
+    source.open()
+    return source
 
 
 def make_tasks(components: Components, sources: Mapping[str, DataSource], of: Mapping[str, str]) -> dict[str, Task]:

@@ -15,7 +15,7 @@ PACKAGE = Path(mtl_cli.__file__).parent
 COMPONENTS = 2
 FOLDERS = {
     "tasks": 2, "backbones": 2, "sharing": 2, "weightings": 2, "schedules": 2, "datasets": 2, "heads": 1, "metrics": 1,
-    "report": 4,
+    "report": 4, "tables": 1,
 }  # fmt: skip
 FAMILY_BASES = {"backbones.images", "weightings.gradient_base"}
 """Bases of a part of a folder, which the files of that folder may import beside base.py."""
@@ -31,7 +31,7 @@ FILES = {
     2: "lr_schedules",
     1: "batch columns config data_options digits ema errors experts features files idx imbalance import_path "
     "interpolation jacobian layers memory_dataset named_modules official_files packaged plain_pickle quadratic records "
-    "schema seeding shipped signals splits targets torchvision_guard validation window __init__",
+    "schema seeding shipped signals splits table_layers targets torchvision_guard validation window __init__",
 }
 LAYER = {name: layer for layer, names in FILES.items() for name in names.split()}
 

@@ -20,7 +20,7 @@ LINES = [
     line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
 ]
 PINS = {canonicalize_name(Requirement(line).name): Requirement(line).specifier for line in LINES}
-INSTALLED_BY_TESTS = ("solvers", "sweeps", "dev")
+INSTALLED_BY_TESTS = ("solvers", "sweeps", "tables", "dev")
 
 
 def declared():

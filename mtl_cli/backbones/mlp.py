@@ -1,4 +1,4 @@
-"""A multi-layer perceptron on vectors or flattened images."""
+"""A multi-layer perceptron on vectors, flattened images or tables."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
 from mtl_cli.layers import activation, check_names, checked_dropout
+from mtl_cli.table_layers import SummedTable
 
 
 class MLP(Backbone):
     """Stages dense1 … denseN: linear – activation – dropout.
 
-    Datasets of different input sizes share it through a linear stem a dataset, to the first hidden width.
+    Datasets of different input sizes share it through a linear stem a dataset, to the first hidden width; so do tables,
+    whose categories count as one-hot.
     """
 
     def __init__(self, hidden: Sequence[int], dropout: float, activation: str, init: str) -> None:
@@ -27,16 +29,20 @@ class MLP(Backbone):
         """Return the flattened input where all datasets agree, else a vector of the first hidden width.
 
         Raises:
-            ValueError: a dataset's inputs are neither vectors nor images.
+            ValueError: a dataset's inputs are neither vectors, images nor tables.
         """
         for dataset, spec in inputs.items():
-            if spec.kind not in ("vector", "image"):
-                raise ValueError(f"backbone=mlp takes vectors or images; dataset '{dataset}' has {spec.kind} inputs.")
-        sizes = {math.prod(spec.shape) for spec in inputs.values()}
+            if spec.kind not in ("vector", "image", "table"):
+                raise ValueError(
+                    f"backbone=mlp takes vectors, images or tables; dataset '{dataset}' has {spec.kind} inputs."
+                )
+        sizes = {self.hidden[0] if spec.kind == "table" else math.prod(spec.shape) for spec in inputs.values()}
         return InputSpec("vector", (sizes.pop() if len(sizes) == 1 else self.hidden[0],))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
-        """Return a flattening stem, with a linear layer where the sizes differ."""
+        """Return a flattening stem, with a linear layer where the sizes differ; always with one for a table."""
+        if inputs.kind == "table":
+            return SummedTable(inputs, common.shape[0])
         size = math.prod(inputs.shape)
         return Flat() if (size,) == common.shape else nn.Sequential(Flat(), nn.Linear(size, common.shape[0]))
 

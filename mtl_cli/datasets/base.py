@@ -31,7 +31,10 @@ class Dataset(Protocol):
 class DataSource(ABC):
     """A dataset, built with the arguments of its YAML.
 
-    What it reads from disk it reads once, when it is built; bad files end in a `UserError`.
+    It is built, given the state of a checkpoint where there is one (`load_state_dict`), and then opened: `open` reads
+    the files once and fits what there is to fit, unless a state was loaded. Bad files end in a `UserError`, from
+    either. A source without anything to fit may read its files when it is built. `input_spec` and `field_specs` are
+    there after `open`, and after `load_state_dict` with a state that is not empty.
     """
 
     input_spec: InputSpec
@@ -40,12 +43,15 @@ class DataSource(ABC):
     balance: str | None = None
     """Class field whose classes are drawn equally often in training; None draws every row once a pass."""
 
+    def open(self) -> None:  # noqa: B027  most sources read their files when they are built
+        """Read the files, and fit on training rows what no state told. Called once, before any split is asked for."""
+
     @abstractmethod
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""
 
     def example(self) -> Sample:
-        """Return two real training samples, for the dry run that finds the shapes of features."""
+        """Return two training samples, real ones where shapes depend on them, for the dry run that finds shapes."""
         train = self.split("train")
         return train.__getitems__(torch.arange(min(2, len(train))))
 
@@ -54,5 +60,5 @@ class DataSource(ABC):
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what an earlier run fitted."""
+        """Take over what an earlier run fitted, in place of fitting; called before `open`."""
         assert not state, f"{type(self).__name__} keeps no state"

@@ -1,0 +1,1 @@
+"""Tables: reading them, what their columns hold, splits, scaling, categories and labels."""

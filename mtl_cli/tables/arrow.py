@@ -1,0 +1,17 @@
+"""pyarrow, or the command that installs it: the only place that imports it.
+
+Raises:
+    UserError: it is not installed.
+"""
+
+from mtl_cli.errors import UserError
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv as arrow_csv
+    import pyarrow.parquet as pq
+except ImportError as error:
+    raise UserError(f"Tables are read by pyarrow ({error}). Install it: pip install 'mtl-cli[tables]'.") from error
+
+__all__ = ["arrow_csv", "pa", "pc", "pq"]

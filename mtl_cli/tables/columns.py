@@ -1,0 +1,107 @@
+"""Which columns of a table are inputs, and how each is read."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.inputs import require_columns
+from mtl_cli.tables.labels import Target
+from mtl_cli.tables.profile import Profile
+from mtl_cli.tables.reading import TableFile
+
+logger = logging.getLogger("mtl_cli")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a config says about columns.
+
+    With both `numeric` and `categorical`, these are all inputs. With None for one of them, every other column that is
+    not dropped, no target and no split or group is an input too, of the kind that its cells show.
+    """
+
+    numeric: tuple[str, ...] | None
+    categorical: tuple[str, ...] | None
+    drop: tuple[str, ...]
+    reserved: tuple[str, ...]
+    """Columns of splits and groups."""
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Input columns whose kind is declared."""
+        return (*(self.numeric or ()), *(self.categorical or ()))
+
+    def check(self, targets: Mapping[str, Target]) -> None:
+        """Compare what is declared with itself and with the targets.
+
+        Raises:
+            UserError: a column is an input twice, an input and dropped, or an input and a target.
+        """
+        problems = []
+        answers = {column: target.name for target in targets.values() for column in target.labels}
+        for column in dict.fromkeys(self.listed):
+            if self.listed.count(column) > 1:
+                problems.append(f"Column '{column}' is declared numeric and categorical, or twice. Declare it once.")
+            if column in self.drop:
+                problems.append(f"Column '{column}' is declared an input and in drop. Leave it out of one of them.")
+            if column in answers:
+                problems.append(
+                    f"Column '{column}' is an input and the target '{answers[column]}': the answer would leak into the "
+                    "question. Leave it out of numeric and categorical."
+                )
+        if problems:
+            raise UserError(problems)
+
+    def undeclared(self, columns: Sequence[str], targets: Mapping[str, Target]) -> list[str]:
+        """Return the columns of a file whose kind must be found out."""
+        if self.numeric is not None and self.categorical is not None:
+            return []
+        taken = {*self.listed, *self.drop, *self.reserved}
+        taken |= {column for target in targets.values() for column in target.columns}
+        return [column for column in columns if column not in taken]
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """Input columns that are numbers, dates and categories."""
+
+    numbers: tuple[str, ...]
+    dates: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+def choose_inputs(declared: Declared, targets: Mapping[str, Target], file: TableFile, profile: Profile) -> InputColumns:
+    """Return the input columns of a file.
+
+    Raises:
+        UserError: a column is missing, holds numbers and text, or is of a type that is no input; there is no input.
+    """
+    asked = [*declared.listed, *declared.drop, *declared.reserved]
+    require_columns(
+        [*asked, *(column for target in targets.values() for column in target.columns)], file.columns, file.path
+    )
+    numbers, texts = list(declared.numeric or ()), list(declared.categorical or ())
+    dates: list[str] = []
+    problems: list[str] = []
+    for name in declared.undeclared(file.columns, targets):
+        column = profile.columns[name]
+        if column.kind == "mixed":
+            problems += column.mixed_error().problems
+        elif column.kind in ("number", "date", "empty"):
+            (dates if column.kind == "date" else numbers).append(name)
+            if column.kind == "empty":
+                logger.warning(
+                    "%s, column '%s' has no value in any row; it is read as missing numbers.", file.path, name
+                )
+        elif column.kind == "text":
+            texts.append(name)
+        else:
+            problems.append(f"{file.path}, column '{name}' holds {column.kind}, which is no input: drop=[{name}].")
+    if not numbers and not dates and not texts and not problems:
+        problems.append(
+            f"{file.path} has no input column: all are targets, dropped or reserved. Declare some: numeric=[…]."
+        )
+    if problems:
+        raise UserError(problems)
+    return InputColumns(tuple(numbers), tuple(dates), tuple(texts))

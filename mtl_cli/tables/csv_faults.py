@@ -1,0 +1,86 @@
+"""What is wrong with a CSV file that pyarrow refused: the row, the line and the column."""
+
+import csv
+import io
+from pathlib import Path
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.arrow import pa
+
+MARK = "\N{REPLACEMENT CHARACTER}"
+MAX_CELL = 1 << 24
+
+
+def csv_fault(
+    path: Path, encoding: str, delimiter: str, num_columns: int, has_header: bool, error: Exception
+) -> UserError:
+    """Return the error for a file: the first row with bytes that are no text, or with another number of cells.
+
+    Args:
+        num_columns: cells of every row; 0 where the header itself could not be read.
+        error: what the reader said, for faults that are none of these.
+    """
+    csv.field_size_limit(MAX_CELL)
+    try:
+        with io.TextIOWrapper(pa.input_stream(str(path)), encoding=encoding, errors="replace", newline="") as text:
+            reader = csv.reader(text, delimiter=delimiter)
+            names: list[str] = []
+            row = 0
+            for cells in reader:
+                if has_header and not names:
+                    names = cells
+                    if not any(MARK in cell for cell in cells):
+                        continue
+                elif not cells:
+                    continue
+                else:
+                    row += 1
+                where = f"{path}, row {row} (line {reader.line_num})"
+                bad = next((index for index, cell in enumerate(cells) if MARK in cell), None)
+                if bad is not None:
+                    return _bytes_fault(
+                        where, names[bad] if bad < len(names) else f"number {bad + 1}", cells[bad], encoding
+                    )
+                if num_columns and len(cells) != num_columns:
+                    return _ragged_fault(where, names, cells, num_columns)
+    except (csv.Error, UnicodeError, OSError, pa.ArrowException, LookupError) as other:
+        error = other
+    return UserError(f"{path} cannot be read as CSV with delimiter '{delimiter}' and encoding {encoding}: {error}.")
+
+
+def _bytes_fault(where: str, column: str, cell: str, encoding: str) -> UserError:
+    return UserError(
+        f"{where}, column '{column}': '{cell[:60]}' holds bytes that are no {encoding}. "
+        "Set the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
+    )
+
+
+def _ragged_fault(where: str, names: list[str], cells: list[str], num_columns: int) -> UserError:
+    if len(cells) < num_columns:
+        at = f"no cell for column '{names[len(cells)]}'" if names else f"no cell number {len(cells) + 1}"
+    else:
+        at = f"a cell '{cells[num_columns][:60]}' after the last column"
+    return UserError(
+        f"{where} has {len(cells)} cells, the header {num_columns}: {at}. "
+        "Quote cells that hold the delimiter, or mend the row."
+    )
+
+
+def open_quote(path: Path, encoding: str, delimiter: str) -> UserError | None:
+    """Return the error for a quoted cell that goes on to the end of the file, or None."""
+    csv.field_size_limit(MAX_CELL)
+    line = 1
+    row = 0
+    with io.TextIOWrapper(pa.input_stream(str(path)), encoding=encoding, errors="replace", newline="") as text:
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        try:
+            for cells in reader:
+                line = reader.line_num + 1
+                row += bool(cells)
+        except csv.Error as error:
+            if "end of data" in str(error) or "field larger" in str(error):
+                return UserError(
+                    f"{path}, row {row} (line {line}): a cell starts with a quote that is never closed, so that the "
+                    "rows after it would be lost. Close it, or double the quote inside a quoted cell."
+                )
+    return None

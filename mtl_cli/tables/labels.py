@@ -1,0 +1,356 @@
+"""Label fields: what the targets of a config say, fitted on training rows, and turned into tensors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import MISSING_CLASS, FieldSpec
+from mtl_cli.errors import UserError, nearest
+from mtl_cli.tables.place import Place, canonical
+
+TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
+"""What truth values are written as, in any case."""
+COLUMNS = {
+    "class": 1, "binary": 1, "ordinal": 1, "count": 1, "real": None, "multilabel": None, "survival": 2, "ranking": 2,
+}  # fmt: skip
+"""Columns that a kind of target is read from; None: one or more."""
+ROLES = {"survival": "[time, event]", "ranking": "[relevance, group]"}
+NAMED = ("class", "binary", "ordinal")
+KEYS = ("kind", "column", "columns", "classes", "missing")
+EXACT = 2**24
+"""Whole numbers up to here are exact in float32."""
+
+
+class Columns(Protocol):
+    """Rows whose columns can be had as numbers or as categories."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def number(self, name: str) -> np.ndarray:
+        """Return a column float64 [N], NaN where a cell is missing."""
+        ...
+
+    def text(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """Return a column as codes int64 [N], -1 where a cell is missing, and the values that they number."""
+        ...
+
+    def place(self, name: str) -> Place:
+        """Return where a column stands, for messages."""
+        ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """A label field as the config declares it; `missing` are values, besides empty cells, that stand for no label."""
+
+    name: str
+    kind: str
+    columns: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Columns that are read as text."""
+        if self.kind in NAMED or self.kind == "multilabel":
+            return self.columns
+        return self.columns[1:] if self.kind in ("survival", "ranking") else ()
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns that are read as numbers."""
+        return tuple(column for column in self.columns if column not in self.texts)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Columns that give the answer away: all but the group of a ranking."""
+        return self.columns[:1] if self.kind == "ranking" else self.columns
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """A target with what its training rows say: classes, mean and standard deviation, labels by class."""
+
+    target: Target
+    classes: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+
+    @property
+    def field_spec(self) -> FieldSpec:
+        """What a task sees of the field; "binary" is a class of two, the second one positive."""
+        kind = "class" if self.target.kind == "binary" else self.target.kind
+        wide = kind == "multilabel" or (kind == "real" and len(self.target.columns) > 1)
+        return FieldSpec(
+            kind,
+            num_classes=len(self.classes),
+            class_names=self.classes,
+            shape=(len(self.target.columns),) if wide else (2,) if kind in ROLES else (),
+            mean=self.mean,
+            std=self.std,
+            counts=self.counts,
+            columns=self.target.columns,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return plain data for a checkpoint."""
+        target = {**vars(self.target), "columns": list(self.target.columns)}
+        target |= {"classes": list(self.target.classes), "missing": list(self.target.missing)}
+        fitted = {name: list(getattr(self, name)) for name in ("classes", "mean", "std", "counts")}
+        return {"target": target, **fitted}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "FittedTarget":
+        """Return the target of a checkpoint."""
+        told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state["target"].items()}
+        return cls(Target(**told), **{name: tuple(state[name]) for name in ("classes", "mean", "std", "counts")})
+
+
+def parse_targets(targets: Mapping[str, Any]) -> dict[str, Target]:
+    """Return the targets that a config declares.
+
+    Raises:
+        UserError: everything wrong with them.
+    """
+    problems: list[str] = []
+    found = {}
+    for name, node in targets.items():
+        try:
+            found[str(name)] = parse_target(str(name), node)
+        except UserError as error:
+            problems += error.problems
+    if not targets:
+        problems.append("The dataset has no targets. Give some: targets={income: {kind: class, column: income}}.")
+    if problems:
+        raise UserError(problems)
+    return found
+
+
+def parse_target(name: str, node: Any) -> Target:  # noqa: ANN401  any YAML value
+    """Return one target.
+
+    Raises:
+        UserError: what is wrong with it.
+    """
+    where = f"targets.{name}"
+    if not isinstance(node, Mapping):
+        raise UserError(f"{where} is {node!r}. Use for example {where}={{kind: class, column: {name}}}.")
+    if unknown := [key for key in node if key not in KEYS]:
+        raise UserError(f"{where}.{unknown[0]} is unknown.{nearest(str(unknown[0]), KEYS)} Known: {', '.join(KEYS)}.")
+    kind = node.get("kind")
+    if kind not in COLUMNS:
+        hint = nearest(str(kind), COLUMNS)
+        raise UserError(f"{where}.kind is {kind!r}; it is one of {', '.join(COLUMNS)}.{hint}")
+    if ("column" in node) == ("columns" in node):
+        raise UserError(f"{where} names its columns by column=NAME or by columns=[A,B], one of the two.")
+    columns = [node["column"]] if "column" in node else node["columns"]
+    if not isinstance(columns, list) or not columns or not all(isinstance(column, str) for column in columns):
+        raise UserError(f"{where}.columns is {columns!r}; it is a list of names of columns, such as [{name}].")
+    if (count := COLUMNS[kind]) is not None and len(columns) != count:
+        roles = ROLES.get(kind, "one column")
+        raise UserError(f"{where}.columns is {columns}; a {kind} target is read from {roles}.")
+    if len(set(columns)) < len(columns):
+        raise UserError(f"{where}.columns is {columns}, which names a column twice.")
+    classes = _words(node.get("classes"), f"{where}.classes")
+    if classes and (kind not in NAMED or len(set(classes)) < max(2, len(classes))):
+        raise UserError(
+            f"{where}.classes is {list(classes)}; it names two classes or more, each once, of a {NAMED} target."
+        )
+    if kind == "binary" and classes and len(classes) != 2:
+        raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
+    return Target(name, kind, tuple(columns), classes, _words(node.get("missing"), f"{where}.missing"))
+
+
+def _words(value: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401  any YAML value
+    """Return one value or a list of them as categories are compared."""
+    values = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(each, str | int | float) for each in values):
+        raise UserError(f"{where} is {value!r}; it is a value or a list of values.")
+    return tuple(canonical(str(each)) for each in values)
+
+
+def fit_target(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
+    """Return a target fitted on the training `rows` of a table.
+
+    Raises:
+        UserError: no training row has a label, all have the same one, or a label is none of its kind.
+    """
+    if target.kind in NAMED:
+        return _fit_classes(target, table, rows)
+    values = raw_values(target, table)[rows]  # [N, columns]
+    present = ~np.isnan(values)
+    _check_varied(target, table, values, present)
+    if target.kind == "multilabel":
+        counts = tuple(int(count) for count in np.nansum(values, axis=0))
+        return FittedTarget(target, classes=target.columns, counts=counts)
+    if target.kind not in ("real", "count"):
+        return FittedTarget(target)
+    mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    return FittedTarget(target, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+
+def encode_target(fitted: FittedTarget, table: Columns) -> Tensor:
+    """Return the field of every row of a table: its kind's dtype and shape, as `FieldSpec` says, in its own unit.
+
+    Raises:
+        UserError: a label is outside the classes, or none of its kind; file, row and column are named.
+    """
+    target = fitted.target
+    if target.kind in NAMED:
+        codes, values = table.text(target.columns[0])
+        number = {value: index for index, value in enumerate(fitted.classes)}
+        absent = dict.fromkeys(target.missing, MISSING_CLASS)
+        lookup = np.array([*((number | absent).get(value, -1) for value in values), MISSING_CLASS], dtype=np.int64)
+        labels = lookup[codes]
+        if (bad := np.flatnonzero(labels == -1)).size:
+            raise _outside(fitted, table, int(bad[0]), values[codes[bad[0]]])
+        return torch.from_numpy(labels)
+    found = raw_values(target, table)
+    wide = fitted.field_spec.shape
+    return torch.from_numpy(np.ascontiguousarray(found if wide else found[:, 0], dtype=np.float32))
+
+
+def missing_target(fitted: FittedTarget, rows: int) -> Tensor:
+    """Return the field of `rows` rows without a label."""
+    if fitted.target.kind in NAMED:
+        return torch.full((rows,), MISSING_CLASS)
+    return torch.full((rows, *fitted.field_spec.shape), float("nan"))
+
+
+def raw_values(target: Target, table: Columns) -> np.ndarray:
+    """Return the labels of a target without classes in their own unit, float64 [N, columns], NaN where missing.
+
+    Raises:
+        UserError: a label is none of its kind.
+    """
+    columns = [_numbers(target, table, name) for name in target.numbers]
+    if target.kind == "ranking":
+        codes, values = table.text(target.texts[0])
+        if len(values) > EXACT:
+            raise UserError(f"targets.{target.name} has {len(values)} groups; float32 can number {EXACT}.")
+        columns.append(np.where(codes < 0, np.nan, codes))
+    else:
+        columns += [_truths(target, table, name) for name in target.texts]
+    found = np.stack(columns, axis=1)
+    if target.kind in ROLES:
+        found[np.isnan(found).any(axis=1)] = np.nan
+    rule = {"count": "a whole number ≥ 0", "survival": "a time > 0"}.get(target.kind)
+    if rule:
+        first = found[:, 0]
+        wrong = (first < 0) | (first % 1 != 0) if target.kind == "count" else first <= 0
+        if (bad := np.flatnonzero(wrong & ~np.isnan(first))).size:
+            place = table.place(target.columns[0])
+            raise place.error(int(bad[0]), f"{first[bad[0]]:g} is not {rule}", f"{_absent(target)}.")
+    return found
+
+
+def _numbers(target: Target, table: Columns, name: str) -> np.ndarray:
+    values = np.array(table.number(name))
+    for sentinel in target.missing:
+        try:
+            values[values == float(sentinel)] = np.nan
+        except ValueError:
+            continue
+    return values
+
+
+def _truths(target: Target, table: Columns, name: str) -> np.ndarray:
+    codes, values = table.text(name)
+    truth = {**dict.fromkeys(values, -1.0), **TRUTH, **dict.fromkeys(target.missing, np.nan)}
+    lookup = np.array([*(truth[value if value in target.missing else _folded(value)] for value in values), np.nan])
+    found = lookup[codes]
+    if (bad := np.flatnonzero(found == -1.0)).size:
+        value = values[codes[bad[0]]]
+        raise table.place(name).error(int(bad[0]), f"'{value}' is neither 0 nor 1", f"{_absent(target)}.")
+    return found
+
+
+def _folded(value: str) -> str:
+    return value.lower() if value.lower() in TRUTH else value
+
+
+def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
+    codes, values = table.text(target.columns[0])
+    codes = codes[rows]
+    seen = np.bincount(codes[codes >= 0], minlength=len(values))
+    counts = {value: int(count) for value, count in zip(values, seen, strict=True) if count}
+    counts = {value: count for value, count in counts.items() if value not in target.missing}
+    place = table.place(target.columns[0])
+    if not counts:
+        raise UserError(_nothing(target, place, "no training row has a label"))
+    if len(counts) == 1:
+        raise UserError(_nothing(target, place, f"every label of the training rows is '{next(iter(counts))}'"))
+    classes = target.classes
+    if not classes:
+        if target.kind == "binary" and len(counts) > 2:
+            raise UserError(
+                f"{place.path}, column '{place.column}': targets.{target.name} is binary, but there are "
+                f"{len(counts)} labels: {', '.join(sorted(counts)[:5])}. Use targets.{target.name}.kind=class."
+            )
+        if target.kind == "ordinal" and not all(_is_number(value) for value in counts):
+            raise UserError(
+                f"{place.path}, column '{place.column}': the labels {', '.join(sorted(counts)[:5])} are no numbers, so "
+                f"their order is not known. Give it: targets.{target.name}.classes=[lowest,…,highest]."
+            )
+        classes = in_order(counts)
+    return FittedTarget(target, classes=classes, counts=tuple(counts.get(name, 0) for name in classes))
+
+
+def in_order(values: Sequence[str] | Mapping[str, Any]) -> tuple[str, ...]:
+    """Return classes in order: as numbers where all are, else alphabetical."""
+    return tuple(sorted(values, key=float) if all(_is_number(value) for value in values) else sorted(values))
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return np.isfinite(float(value)).item()
+    except ValueError:
+        return False
+
+
+def _check_varied(target: Target, table: Columns, values: np.ndarray, present: np.ndarray) -> None:
+    """Refuse columns that are empty or constant on the training rows; in a ranking, of the relevance only.
+
+    Raises:
+        UserError: there is one.
+    """
+    watched = target.columns if target.kind in ("real", "count", "multilabel") else target.columns[:1]
+    for index, name in enumerate(watched):
+        labels = values[present[:, index], index]
+        if not labels.size:
+            raise UserError(_nothing(target, table.place(name), "no training row has a label"))
+        if labels.min() == labels.max():
+            raise UserError(_nothing(target, table.place(name), f"every label of the training rows is {labels[0]:g}"))
+    if target.kind == "survival" and not (values[present[:, 1], 1] == 1).any():
+        raise UserError(
+            _nothing(target, table.place(target.columns[1]), "no training row has an event, all are censored")
+        )
+
+
+def _nothing(target: Target, place: Place, why: str) -> str:
+    return (
+        f"{place.path}, column '{place.column}': {why}, so there is nothing to learn for targets.{target.name}. "
+        f"Leave it out: ~tasks.NAME.dataset.targets.{target.name}."
+    )
+
+
+def _absent(target: Target) -> str:
+    return f"If it stands for a missing label, say so: targets.{target.name}.missing=[VALUE]"
+
+
+def _outside(fitted: FittedTarget, table: Columns, row: int, value: str) -> UserError:
+    target = fitted.target
+    known = ", ".join(fitted.classes[:8]) + (", …" if len(fitted.classes) > 8 else "")
+    whose = "the declared classes" if target.classes else "the classes of the training rows"
+    return table.place(target.columns[0]).error(
+        row,
+        f"the label '{value}' is none of {whose} ({known}){nearest(value, fitted.classes)}",
+        f"Declare them all by targets.{target.name}.classes=[…], or {_absent(target)[0].lower()}{_absent(target)[1:]}.",
+    )

@@ -1,0 +1,59 @@
+"""Tables that are open: each file is read once in a process, however many jobs and folds use it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.tables.profile import Profile, profile
+from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.store import Layout, Table, cached_table, default_cache, read_table
+
+MEGABYTE = 1 << 20
+MAX_OPEN = 8
+_profiles: dict[Any, Profile] = {}
+_tables: dict[Any, Table] = {}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Tables beyond `megabytes` are memory-mapped from `folder`; None is the user's cache folder."""
+
+    megabytes: float
+    folder: str | None
+
+    def holds(self, layout: Layout, rows: int) -> bool:
+        """True for a table that is read into memory."""
+        width = 8 * (len(layout.numbers) + len(layout.dates)) + 4 * len(layout.texts)
+        return rows * width <= self.megabytes * MEGABYTE
+
+    @property
+    def path(self) -> Path:
+        """The folder of memory-mapped tables."""
+        return Path(self.folder).expanduser() if self.folder else default_cache()
+
+
+def open_profile(file: TableFile, columns: Sequence[str]) -> Profile:
+    """Return what columns of a file hold."""
+    return _once(_profiles, (_identity(file), tuple(columns)), lambda: profile(file, columns))
+
+
+def open_table(file: TableFile, layout: Layout, rows: int, memory: Memory) -> Table:
+    """Return the rows of a file."""
+    key = (_identity(file), layout.numbers, layout.dates, layout.texts, tuple(layout.missing.items()), memory)
+    if memory.holds(layout, rows):
+        return _once(_tables, key, lambda: read_table(file, layout, rows))
+    return _once(_tables, key, lambda: cached_table(file, layout, rows, memory.path))
+
+
+def _identity(file: TableFile) -> tuple[Any, ...]:
+    stat = file.path.stat()
+    return str(file.path.resolve()), stat.st_mtime_ns, stat.st_size, file.options
+
+
+def _once(known: dict[Any, Any], key: object, make: Any) -> Any:  # noqa: ANN401  what `make` returns
+    if key not in known:
+        while len(known) >= MAX_OPEN:
+            known.pop(next(iter(known)))
+        known[key] = make()
+    return known[key]

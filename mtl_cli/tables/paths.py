@@ -1,0 +1,35 @@
+"""Paths of data files, which may not leave data.root."""
+
+import os
+from pathlib import Path
+
+from mtl_cli.errors import UserError, nearest
+
+
+def data_path(path: str, root: str | None, key: str) -> Path:
+    """Return where a data file lies: below `root` where that is set, else below the working directory.
+
+    Args:
+        path: the file, as the config says it.
+        root: data.root.
+        key: the option that `path` is, for messages.
+
+    Raises:
+        UserError: there is no such file or folder, or it lies outside `root`, also through a link.
+    """
+    override = f"tasks.NAME.dataset.{key}"
+    if not path:
+        raise UserError(f"{override} is empty. Give a file: {override}=FILE.")
+    found = Path(path).expanduser()
+    if root:
+        folder = Path(root).expanduser()
+        found = folder / found
+        if not found.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{override} is '{path}', which leaves data.root={root}: it is {found.resolve()}. "
+                f"Give a path inside it, or drop data.root (tasks.NAME.dataset.root=null)."
+            )
+    if not found.exists():
+        near = nearest(found.name, sorted(os.listdir(found.parent))) if found.parent.is_dir() else ""
+        raise UserError(f"No file at {found}.{near} Give an existing one: {override}=FILE.")
+    return found

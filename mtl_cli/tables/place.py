@@ -1,0 +1,32 @@
+"""Where a cell stands, for messages, and how the text in it is compared."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl_cli.errors import UserError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cells stand: file, column and the number of the first row, from 0. Messages count rows from 1."""
+
+    path: Path
+    column: str
+    first_row: int = 0
+
+    def error(self, index: int, found: str, mend: str) -> UserError:
+        """Return the error for the cell at `index`."""
+        return UserError(f"{self.path}, row {self.first_row + index + 1}, column '{self.column}': {found}. {mend}")
+
+
+def canonical(text: str) -> str:
+    """Return a category as it is compared: without space around it, 1.0 as 1 and True as true.
+
+    The same value is one category whether a file holds it as text, number or truth value, and whether or not missing
+    cells made whole numbers decimal ones.
+    """
+    text = text.strip()
+    if re.fullmatch(r"-?\d+\.0+", text):
+        return text.partition(".")[0]
+    return text.lower() if text in ("True", "False", "TRUE", "FALSE") else text

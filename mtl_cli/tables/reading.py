@@ -1,0 +1,195 @@
+"""Files of tables, read in batches of rows: CSV and TSV as text, Parquet with the types that it declares."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.arrow import arrow_csv, pa, pq
+from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
+
+DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".pq": "parquet"}
+COMPRESSED = (".gz", ".bz2", ".zst")
+FORMATS = ("auto", "csv", "tsv", "parquet")
+BLOCK_BYTES = 4 << 20
+BATCH_ROWS = 1 << 15
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read: `missing_values` are cells without a value, `column_names` for a file without a header."""
+
+    format: str = "auto"
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+    missing_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+    column_names: tuple[str, ...] | None = None
+
+
+class TableFile:
+    """A file of a table: its columns at once, its rows in batches.
+
+    Raises:
+        UserError: the file is missing or damaged, of an unknown format, has no header, or names a column twice.
+    """
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        self.path, self.options = path, options
+        self.format = table_format(path, options.format)
+        self.delimiter = options.delimiter or ("\t" if self.format == "tsv" else ",")
+        if len(self.delimiter) != 1:
+            raise UserError(f"delimiter is '{self.delimiter}'; it is one character. Use for example delimiter=';'.")
+        if not path.is_file():
+            raise UserError(f"{path} is no file. Give the file of a table.")
+        names = self._parquet().schema_arrow.names if self.format == "parquet" else self._header()
+        self.columns = [name if name else f"unnamed_{index}" for index, name in enumerate(names, start=1)]
+        self._check_columns()
+
+    @property
+    def is_text(self) -> bool:
+        """True where every cell is text: CSV and TSV."""
+        return self.format != "parquet"
+
+    @property
+    def types(self) -> "dict[str, pa.DataType]":
+        """The type of each column; text in CSV."""
+        if self.is_text:
+            return dict.fromkeys(self.columns, pa.string())
+        return dict(zip(self.columns, self._parquet().schema_arrow.types, strict=True))
+
+    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
+        """Yield the number of the first row (from 0) and a batch, of some columns or all, in the file's order.
+
+        Cells that are missing are null, in CSV; those of Parquet are as they are.
+
+        Raises:
+            UserError: a row has more or fewer cells than the header, or bytes that are no text, naming row and column.
+        """
+        wanted = list(self.columns if columns is None else columns)
+        row = 0
+        for batch in self._csv_batches(wanted) if self.is_text else self._parquet_batches(wanted):
+            yield row, batch
+            row += batch.num_rows
+
+    def _csv_batches(self, wanted: list[str]) -> "Iterator[pa.RecordBatch]":
+        options = self.options
+        try:
+            reader = arrow_csv.open_csv(
+                str(self.path),
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=BLOCK_BYTES,
+                    column_names=self.columns,
+                    skip_rows_after_names=0 if options.column_names else 1,
+                    encoding=options.encoding,
+                ),
+                parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(self.columns, pa.string()),
+                    include_columns=wanted,
+                    null_values=list(options.missing_values),
+                    strings_can_be_null=True,
+                ),
+            )
+            yield from reader
+        except (pa.ArrowException, UnicodeError, OSError) as error:
+            raise csv_fault(
+                self.path, options.encoding, self.delimiter, len(self.columns), options.column_names is None, error
+            ) from error
+
+    def _parquet_batches(self, wanted: list[str]) -> "Iterator[pa.RecordBatch]":
+        file = self._parquet()
+        stored = dict(zip(self.columns, file.schema_arrow.names, strict=True))
+        try:
+            for batch in file.iter_batches(BATCH_ROWS, columns=[stored[name] for name in wanted]):
+                yield pa.RecordBatch.from_arrays([batch.column(stored[name]) for name in wanted], names=wanted)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{self.path} is damaged: {error}. Write it again.") from error
+
+    def _parquet(self) -> "pq.ParquetFile":
+        try:
+            return pq.ParquetFile(self.path, memory_map=True)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{self.path} is no Parquet file, or damaged: {error}. Or set format=csv.") from error
+
+    @property
+    def num_rows(self) -> int | None:
+        """The number of rows where the file says it: Parquet."""
+        return None if self.is_text else self._parquet().metadata.num_rows
+
+    def _header(self) -> list[str]:
+        if self.options.column_names:
+            return list(self.options.column_names)
+        encoding = "utf-8-sig" if self.options.encoding.lower() in ("utf-8", "utf8") else self.options.encoding
+        try:
+            stream = pa.input_stream(str(self.path))
+            with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as text:
+                names = next(csv.reader(text, delimiter=self.delimiter), [])
+        except LookupError as error:
+            raise UserError(
+                f"encoding is '{self.options.encoding}': {error}. Use for example encoding=latin-1."
+            ) from error
+        except (UnicodeError, csv.Error, OSError, pa.ArrowException) as error:
+            raise UserError(f"Cannot read {self.path}: {error}.") from error
+        if not names:
+            raise UserError(
+                f"{self.path} has no header: its first line is empty. Name its columns: column_names=[a,b]."
+            )
+        if any(MARK in name for name in names):
+            raise csv_fault(self.path, self.options.encoding, self.delimiter, 0, True, ValueError(names))
+        return [name.strip() for name in names]
+
+    def check_quotes(self) -> None:
+        """Refuse a quoted cell that never ends, which would swallow the rows after it; reads the whole file.
+
+        Raises:
+            UserError: there is one, in the row named.
+        """
+        if not self.is_text:
+            return
+        quotes = 0
+        with pa.input_stream(str(self.path)) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                quotes += block.count(b'"')
+        if quotes % 2 and (fault := open_quote(self.path, self.options.encoding, self.delimiter)):
+            raise fault
+
+    def _check_columns(self) -> None:
+        twice = [name for name in dict.fromkeys(self.columns) if self.columns.count(name) > 1]
+        if twice:
+            places = [str(index) for index, name in enumerate(self.columns, start=1) if name == twice[0]]
+            raise UserError(
+                f"{self.path} has the column '{twice[0]}' {len(places)} times (columns {', '.join(places)}). "
+                "Rename one in the file."
+            )
+        if len(self.columns) > 1 or not self.is_text:
+            return
+        others = [other for other in DELIMITERS if other != self.delimiter and other in self.columns[0]]
+        if others:
+            shown = {"\t": "\\t"}.get(others[0], others[0])
+            found = DELIMITERS.get(self.delimiter, repr(self.delimiter))
+            raise UserError(
+                f"{self.path} has one column, '{self.columns[0]}', when {found} "
+                f"separates cells. Its delimiter looks like {DELIMITERS[others[0]]}: set delimiter='{shown}'."
+            )
+
+
+def table_format(path: Path, format: str) -> str:
+    """Return csv, tsv or parquet; "auto" goes by the name's ending, also before .gz, .bz2 or .zst.
+
+    Raises:
+        UserError: it cannot be told.
+    """
+    if format not in FORMATS:
+        raise UserError(f"format is '{format}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+    if format != "auto":
+        return format
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED]
+    if not suffixes or suffixes[-1] not in SUFFIXES:
+        raise UserError(
+            f"The name of {path} does not tell its format ({', '.join(SUFFIXES)}). Set format=csv, tsv or parquet."
+        )
+    return SUFFIXES[suffixes[-1]]

@@ -1,0 +1,67 @@
+"""One split of a table: inputs and label fields, fetched by whole batches."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import Sample
+from mtl_cli.tables.inputs import InputRows
+
+
+class StoredRows:
+    """Rows that stay where the table is, on disk: each batch is read and encoded when it is fetched.
+
+    Args:
+        inputs: the inputs of any row of the table.
+        rows: the rows of this split [N].
+        fields: labels of this split by field, each [N, ...].
+    """
+
+    def __init__(self, inputs: InputRows, rows: np.ndarray, fields: Mapping[str, Tensor]) -> None:
+        self._inputs, self._rows, self._fields = inputs, rows, dict(fields)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._rows)
+
+    def __getitems__(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B], in that order."""
+        fields = {name: field.index_select(0, indices) for name, field in self._fields.items()}
+        return Sample(self._inputs(self._rows[indices.numpy()]), fields)
+
+    def labels(self, field: str) -> Tensor:
+        """Return all labels of a field [N, ...]."""
+        return self._fields[field]
+
+
+class EncodedRows:
+    """Rows that are held as tensors: inputs by name or one tensor, and label fields, each [N, ...]."""
+
+    def __init__(self, inputs: Mapping[str, Tensor] | Tensor, fields: Mapping[str, Tensor]) -> None:
+        self._inputs, self._fields = inputs, dict(fields)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._inputs if isinstance(self._inputs, Tensor) else next(iter(self._inputs.values())))
+
+    def __getitems__(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B], in that order."""
+        if isinstance(self._inputs, Tensor):
+            indices = indices.to(self._inputs.device)
+            inputs: Tensor | dict[str, Tensor] = self._inputs.index_select(0, indices)
+        else:
+            indices = indices.to(next(iter(self._inputs.values())).device)
+            inputs = {name: value.index_select(0, indices) for name, value in self._inputs.items()}
+        return Sample(inputs, {name: field.index_select(0, indices) for name, field in self._fields.items()})
+
+    def labels(self, field: str) -> Tensor:
+        """Return all labels of a field [N, ...], on the host."""
+        return self._fields[field].cpu()
+
+    def to(self, device: torch.device) -> "EncodedRows":
+        """Return the same rows with all tensors on `device`."""
+        inputs = self._inputs
+        moved = inputs.to(device) if isinstance(inputs, Tensor) else {k: v.to(device) for k, v in inputs.items()}
+        return EncodedRows(moved, {name: field.to(device) for name, field in self._fields.items()})

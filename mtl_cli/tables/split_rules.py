@@ -1,0 +1,168 @@
+"""The options that divide a dataset, checked, and applied to a table."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.labels import NAMED, Columns, Target
+from mtl_cli.tables.splitting import NAMES, TEST, TRAIN, VAL, Fractions, by_column, by_fraction, by_group
+
+SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class SplitRules:
+    """Where validation and test rows come from: own files, a column, or a share or fold of the one file.
+
+    A share is taken where neither a file nor the column nor a fold names the split. `stratify` is a column or target
+    whose values every part has in equal shares; "auto" is the first target with classes, None no column.
+    """
+
+    val_path: str | None
+    test_path: str | None
+    column: str | None
+    group: str | None
+    val_fraction: float
+    test_fraction: float
+    seed: int
+    stratify: str | None
+    folds: int | None
+    fold: int
+
+    def check(self) -> None:
+        """Compare the options with each other.
+
+        Raises:
+            UserError: every one that does not fit.
+        """
+        problems = []
+        for name in ("val_fraction", "test_fraction"):
+            value = getattr(self, name)
+            if not 0.0 <= value < 1.0:
+                problems.append(f"{name} is {value}; it is a share of the rows in [0, 1). Use for example {name}=0.15.")
+        if not problems and self.val_fraction + self.test_fraction >= 1.0:
+            total = self.val_fraction + self.test_fraction
+            problems.append(f"val_fraction and test_fraction are {total:g} together, which leaves no training rows.")
+        if self.folds is not None and (self.folds < 2 or not 0 <= self.fold < self.folds):
+            problems.append(
+                f"data.fold is {self.fold} of data.folds={self.folds}; folds are 2 or more, counted from 0. "
+                "Use for example data.folds=5 data.fold=0."
+            )
+        if self.folds is not None and self.test_path:
+            problems.append(f"data.folds={self.folds} makes a fold the test split, and so does test_path. Drop one.")
+        if self.column and (self.folds is not None or self.val_path or self.test_path or self.group):
+            problems.append(
+                f"split_column={self.column} names every row's split; drop data.folds, val_path, test_path and "
+                "group_column, or split_column."
+            )
+        if self.group and self.stratify not in (AUTO, None):
+            problems.append("Groups cannot be stratified: drop stratify or group_column.")
+        if self.seed < 0 or self.seed >= 2**32:
+            problems.append(f"split_seed is {self.seed}; it is a whole number in [0, 2^32). Use split_seed=0.")
+        if problems:
+            raise UserError(problems)
+
+    def strata(self, targets: Mapping[str, Target]) -> str | None:
+        """Return the column that the parts are stratified by, or None."""
+        if self.group or self.column or self.stratify is None:
+            return None
+        if self.stratify == AUTO:
+            return next((each.columns[0] for each in targets.values() if each.kind in (*NAMED, "multilabel")), None)
+        target = targets.get(self.stratify)
+        return self.stratify if target is None else target.columns[0]
+
+    def columns(self, targets: Mapping[str, Target]) -> list[str]:
+        """Return the columns that are read as text to divide the rows."""
+        return [name for name in (self.column, self.group, self.strata(targets)) if name]
+
+    def assign(self, table: Columns, targets: Mapping[str, Target]) -> np.ndarray:
+        """Return the split of each row of the main file, int8 [N].
+
+        Raises:
+            UserError: a row names no split or group, or a split is empty.
+        """
+        test = 0.0 if self.test_path else self.test_fraction
+        parts = Fractions(0.0 if self.val_path else self.val_fraction, test, self.seed, self.folds, self.fold)
+        if self.column:
+            split = self._by_column(table, parts)
+        elif self.group:
+            split = by_group(group_codes(table, self.group), parts)
+        else:
+            strata = self.strata(targets)
+            split = by_fraction(len(table), parts, table.text(strata)[0] if strata else None)
+        self._check_filled(table, split)
+        return split
+
+    def _by_column(self, table: Columns, parts: Fractions) -> np.ndarray:
+        assert self.column is not None
+        codes, values = table.text(self.column)
+        split, bad = by_column(values, codes)
+        if bad is not None:
+            found = f"'{values[codes[bad]]}'" if codes[bad] >= 0 else "no value"
+            raise table.place(self.column).error(bad, f"{found} names no split", f"Known: {', '.join(NAMES)}.")
+        if not (split == VAL).any():  # many files have training and test rows only
+            train = np.flatnonzero(split == TRAIN)
+            split[train[by_fraction(len(train), dataclasses.replace(parts, test=0.0), None) == VAL]] = VAL
+        return split
+
+    def _check_filled(self, table: Columns, split: np.ndarray) -> None:
+        own_file = {"val": self.val_path, "test": self.test_path}
+        path = table.place("").path
+        problems = []
+        for name, number in SPLITS.items():
+            if own_file.get(name) or (split == number).any():
+                continue
+            rows = "1 row" if len(split) == 1 else f"{len(split)} rows"
+            how = (
+                f"split_column={self.column}"
+                if self.column
+                else f"{name}_fraction={getattr(self, f'{name}_fraction', '')}"
+            )
+            if self.group:
+                how += f" by group_column={self.group}"
+            if name == "test" and self.folds is not None:
+                how = f"data.folds={self.folds} data.fold={self.fold}"
+            if name == "train":
+                how = f"val_fraction={self.val_fraction} and test_fraction={self.test_fraction}"
+            mend = (
+                f"give it a file ({name}_path=FILE) or a share ({name}_fraction=0.2)"
+                if name != "train"
+                else "use smaller shares"
+            )
+            problems.append(f"{path}: the {name} split is empty with {how} of {rows}. Use more rows, {mend}.")
+        if problems:
+            raise UserError(problems)
+
+
+def group_codes(table: Columns, name: str) -> np.ndarray:
+    """Return the number of each row's group, int64 [N].
+
+    Raises:
+        UserError: a row has none.
+    """
+    codes, _ = table.text(name)
+    if (bad := np.flatnonzero(codes < 0)).size:
+        raise table.place(name).error(int(bad[0]), "the row has no group", "Fill it in, or drop group_column.")
+    return codes
+
+
+def check_groups_apart(tables: Sequence[Columns], name: str) -> None:
+    """Refuse files that have a group in common.
+
+    Raises:
+        UserError: the first group that two files have.
+    """
+    seen: dict[str, Columns] = {}
+    for table in tables:
+        group_codes(table, name)
+        for group in table.text(name)[1]:
+            if group in seen:
+                raise UserError(
+                    f"The group '{group}' of column '{name}' is in {seen[group].place(name).path} and in "
+                    f"{table.place(name).path}, so it would be in two splits. Keep it in one of them."
+                )
+        seen |= dict.fromkeys(table.text(name)[1], table)

@@ -1,0 +1,98 @@
+"""Which rows are for training, validation and test: by fraction, fold, group or column; always the same for a seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+TRAIN, VAL, TEST = 0, 1, 2
+NAMES = {
+    "train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST,
+}  # fmt: skip
+"""What a column of splits may say, in any case."""
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Shares of the rows that validation and test get; with `folds`, test is the fold `fold` instead."""
+
+    val: float
+    test: float
+    seed: int
+    folds: int | None = None
+    fold: int = 0
+
+
+def by_fraction(num_rows: int, parts: Fractions, strata: np.ndarray | None) -> np.ndarray:
+    """Return the split of each row, int8 [N].
+
+    Rows are ordered by stratum [N] and within it by a seeded permutation (NumPy's legacy one, whose stream is frozen);
+    every part takes evenly spaced places of that order, so that it has the share of each stratum, give or take a row,
+    and exactly its number of rows.
+    """
+    order = np.random.RandomState(parts.seed).permutation(num_rows)
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
+    split = np.full(num_rows, TRAIN, dtype=np.int8)
+    if parts.folds is None:
+        held = evenly(num_rows, share(num_rows, parts.test))
+    else:
+        held = np.arange(num_rows) % parts.folds == parts.fold
+    split[order[held]] = TEST
+    rest = order[~held]
+    split[rest[evenly(len(rest), min(share(num_rows, parts.val), len(rest)))]] = VAL
+    return split
+
+
+def by_group(groups: np.ndarray, parts: Fractions) -> np.ndarray:
+    """Return the split of each row, int8 [N], so that all rows of a group [N] are in one split.
+
+    Fractions take groups in seeded order until the split is as near to its share as it gets; folds take each group, the
+    largest first, to the fold that is smallest so far.
+    """
+    sizes = np.bincount(groups)
+    order = np.random.RandomState(parts.seed).permutation(len(sizes))
+    of_group = np.full(len(sizes), TRAIN, dtype=np.int8)
+    if parts.folds is None:
+        order = take_groups(of_group, order, sizes, share(len(groups), parts.test), TEST)
+    else:
+        load = np.zeros(parts.folds, dtype=np.int64)
+        fold_of = np.zeros(len(sizes), dtype=np.int64)
+        for group in order[np.argsort(-sizes[order], kind="stable")]:
+            fold_of[group] = load.argmin()
+            load[fold_of[group]] += sizes[group]
+        of_group[fold_of == parts.fold] = TEST
+        order = order[fold_of[order] != parts.fold]
+    take_groups(of_group, order, sizes, share(len(groups), parts.val), VAL)
+    return of_group[groups]
+
+
+def take_groups(of_group: np.ndarray, order: np.ndarray, sizes: np.ndarray, rows: int, split: int) -> np.ndarray:
+    """Give groups to a split, in place, until it has about `rows` rows; return the groups that are left."""
+    if rows == 0 or not len(order):
+        return order
+    filled = np.cumsum(sizes[order])
+    count = int(np.abs(filled - rows).argmin()) + 1
+    of_group[order[:count]] = split
+    return order[count:]
+
+
+def by_column(values: Sequence[str], codes: np.ndarray) -> tuple[np.ndarray, int | None]:
+    """Return the split of each row, int8 [N], by what a column says, and the first row that says no split, or None."""
+    lookup = np.array([*(NAMES.get(value.lower(), -1) for value in values), -1], dtype=np.int8)
+    split = lookup[codes]
+    bad = np.flatnonzero(split < 0)
+    return split, int(bad[0]) if bad.size else None
+
+
+def evenly(length: int, count: int) -> np.ndarray:
+    """Return a mask [length] with `count` evenly spaced places."""
+    mask = np.zeros(length, dtype=bool)
+    if count:
+        mask[((np.arange(count) + 0.5) * length / count).astype(np.int64)] = True
+    return mask
+
+
+def share(rows: int, fraction: float) -> int:
+    """Return how many of `rows` a fraction is: the nearest number, at least 1 unless the fraction is 0."""
+    return max(1, round(rows * fraction)) if fraction else 0

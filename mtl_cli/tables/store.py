@@ -1,0 +1,182 @@
+"""A table that has been read: numbers and category codes in two matrices, in memory or memory-mapped from a cache."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.cells import categories, dates, numbers
+from mtl_cli.tables.place import Place
+from mtl_cli.tables.reading import TableFile
+
+CACHE_FORMAT = 1
+HASH_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns are read as numbers, as dates (days since 1970) and as text; text may be one of the others too.
+
+    `missing` are, by column, values that stand for a missing cell besides those of all columns.
+    """
+
+    numbers: tuple[str, ...]
+    dates: tuple[str, ...]
+    texts: tuple[str, ...]
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column, once."""
+        return list(dict.fromkeys((*self.numbers, *self.dates, *self.texts)))
+
+
+class Table:
+    """Rows of a file: `numbers` float64 [N, columns] (NaN: missing), `codes` int32 [N, columns] (-1: missing).
+
+    `values` are, for each column of text, the distinct values that its codes number, as an Arrow array.
+    """
+
+    def __init__(
+        self, path: Path, layout: Layout, numbers: np.ndarray, codes: np.ndarray, values: "Sequence[pa.Array]"
+    ) -> None:
+        self.path, self.layout, self.numbers, self.codes, self.values = path, layout, numbers, codes, list(values)
+        self._number_at = {name: index for index, name in enumerate((*layout.numbers, *layout.dates))}
+        self._text_at = {name: index for index, name in enumerate(layout.texts)}
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.numbers)
+
+    def number_places(self, names: Sequence[str]) -> np.ndarray:
+        """Return where columns stand in `numbers`."""
+        return np.array([self._number_at[name] for name in names], dtype=np.int64)
+
+    def text_places(self, names: Sequence[str]) -> np.ndarray:
+        """Return where columns stand in `codes`."""
+        return np.array([self._text_at[name] for name in names], dtype=np.int64)
+
+    def has(self, name: str) -> bool:
+        """True for a column that was read."""
+        return name in self._number_at or name in self._text_at
+
+    def number(self, name: str) -> np.ndarray:
+        """Return the numbers of a column, float64 [N]."""
+        return np.asarray(self.numbers[:, self._number_at[name]])
+
+    def text(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """Return the codes of a column, int64 [N], and the values that they number."""
+        at = self._text_at[name]
+        return self.codes[:, at].astype(np.int64), self.values[at].to_pylist()
+
+    def place(self, name: str) -> Place:
+        """Return where a column stands, for messages."""
+        return Place(self.path, name)
+
+
+def read_table(file: TableFile, layout: Layout, rows: int) -> Table:
+    """Return a table in memory.
+
+    Raises:
+        UserError: a cell is not what its column holds.
+    """
+    matrix = np.empty((rows, len(layout.numbers) + len(layout.dates)))
+    codes = np.empty((rows, len(layout.texts)), dtype=np.int32)
+    return Table(file.path, layout, matrix, codes, fill(file, layout, matrix, codes))
+
+
+def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray) -> "list[pa.Array]":
+    """Write the rows of a file into two matrices, and return the values that codes number, by column of text."""
+    known: list[dict[str, int]] = [{} for _ in layout.texts]
+    missing = {name: (*file.options.missing_values, *layout.missing.get(name, ())) for name in layout.columns}
+    for first, batch in file.batches(layout.columns):
+        stop = first + batch.num_rows
+        block = np.empty((batch.num_rows, matrix.shape[1]))
+        for index, name in enumerate((*layout.numbers, *layout.dates)):
+            read = numbers if index < len(layout.numbers) else dates
+            block[:, index] = read(batch.column(name), missing[name], Place(file.path, name, first))
+        matrix[first:stop] = block
+        for index, name in enumerate(layout.texts):
+            local, values = categories(batch.column(name), missing[name], Place(file.path, name, first))
+            index_of = known[index]
+            lookup = np.array([*(index_of.setdefault(value, len(index_of)) for value in values), -1], dtype=np.int32)
+            codes[first:stop, index] = lookup[local]
+    return [pa.array(list(index_of), pa.string()) for index_of in known]
+
+
+def cached_table(file: TableFile, layout: Layout, rows: int, folder: Path) -> Table:
+    """Return a table whose matrices are memory-mapped from `folder`, into which it is read when it is not there.
+
+    The entry is named by the file's content, how it is read, and the layout.
+
+    Raises:
+        UserError: a cell is not what its column holds, or the folder cannot be written.
+    """
+    entry = folder / entry_name(file, layout)
+    if not (entry / "complete").exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=".reading-", dir=folder))
+            try:
+                write_entry(file, layout, rows, made)
+                made.rename(entry)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+        except OSError as error:
+            if not (entry / "complete").exists():  # else another process was faster
+                raise UserError(
+                    f"Cannot keep the table {file.path} in {folder}: {error.strerror}. Give another folder by "
+                    "tasks.NAME.dataset.cache_dir=DIR, or read it into memory: tasks.NAME.dataset.memory_mb=100000."
+                ) from error
+    values = []
+    for index in range(len(layout.texts)):
+        with pa.memory_map(str(entry / f"values_{index}.arrow")) as source:
+            column = pa.ipc.open_file(source).read_all().column(0)
+        values.append(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
+    return Table(file.path, layout, load(entry / "numbers.npy"), load(entry / "codes.npy"), values)
+
+
+def write_entry(file: TableFile, layout: Layout, rows: int, folder: Path) -> None:
+    """Read a file into the files of a cache entry."""
+    width = len(layout.numbers) + len(layout.dates)
+    matrix = np.lib.format.open_memmap(folder / "numbers.npy", "w+", np.float64, (rows, width))
+    codes = np.lib.format.open_memmap(folder / "codes.npy", "w+", np.int32, (rows, len(layout.texts)))
+    for index, values in enumerate(fill(file, layout, matrix, codes)):
+        with pa.OSFile(str(folder / f"values_{index}.arrow"), "wb") as sink:
+            table = pa.table({"value": values})
+            with pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+    matrix.flush()
+    codes.flush()
+    (folder / "complete").touch()
+
+
+def load(path: Path) -> np.ndarray:
+    """Return a matrix memory-mapped, or an empty one, which cannot be."""
+    matrix = np.load(path, mmap_mode=None if os.path.getsize(path) < 4096 else "r")
+    assert isinstance(matrix, np.ndarray)
+    return matrix
+
+
+def entry_name(file: TableFile, layout: Layout | None = None) -> str:
+    """Return the name of what was read from a file: a hash of its content, of how it is read, and of the layout."""
+    digest = hashlib.sha256()
+    with file.path.open("rb") as stream:
+        while block := stream.read(HASH_BLOCK):
+            digest.update(block)
+    how = {"format": CACHE_FORMAT, "layout": asdict(layout) if layout else None, **asdict(file.options)}
+    digest.update(json.dumps(how, sort_keys=True).encode())
+    return digest.hexdigest()[:32]
+
+
+def default_cache() -> Path:
+    """Return the folder of tables that were read: $XDG_CACHE_HOME/mtl_cli, or ~/.cache/mtl_cli."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mtl_cli"
