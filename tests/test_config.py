@@ -24,7 +24,7 @@ def default_config():
         node = read_yaml((conf_dir() / "task" / f"{name}.yaml").read_text())["tasks"][name]
         dataset = read_yaml((conf_dir() / "dataset" / f"{name}.yaml").read_text())
         config["tasks"][name] = {"dataset": dataset, **node}
-    return config
+    return copy.deepcopy(config)  # conf files are read once and shared
 
 
 def changed(key, value):
