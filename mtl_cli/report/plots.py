@@ -1,5 +1,8 @@
 """Figures, drawn from a run's records."""
 
+import io
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,79 +12,124 @@ import numpy as np
 
 mpl.use("Agg", force=False)
 
-from matplotlib.figure import Figure  # noqa: E402  after the backend is chosen
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+
+from mtl_cli.files import write_bytes
 
 SURFACE, INK, MUTED, GRID = "#ffffff", "#1f2328", "#656d76", "#e6e8eb"
 COLOURS = ("#2a78d6", "#e8710a", "#1b998b", "#c2255c", "#7048e8", "#a07d00", "#495057", "#0b7285")
-MAX_NUMBERS = 12
+STYLES = ("-", "--", ":", "-.")
+"""Line styles of the first eight tasks, the next eight and so on."""
+MAX_NUMBERS = 30
 """Classes up to which a confusion matrix shows its numbers."""
+MAX_NAMES = 60
+"""Classes up to which a confusion matrix names each."""
+MAX_LETTERS = 18
+"""Letters of a class's name that are shown."""
+MAX_PAIRS = 8
+"""Pairs of tasks whose cosines are shown: those with the lowest mean."""
 
-
-def new_figure(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Any]]:
-    """Return a figure, sizes in inches, with panels side by side."""
-    figure = Figure(figsize=(width, height), dpi=120, facecolor=SURFACE, layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    for axis in axes:
-        axis.tick_params(colors=MUTED, labelsize=8)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axis.spines[side].set_color(GRID)
-    return figure, list(axes)
+Line = tuple[list[float], list[float]]
+"""Steps and values."""
 
 
 def confusion(path: Path, task: str, split: str, counts: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Draw a confusion matrix [C, C] of counts, rows being the truth; colour is the share of the row."""
-    matrix = np.asarray(counts, dtype=float)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    classes = len(matrix)
-    size = min(max(3.6, 0.34 * classes + 1.6), 20.0)
-    figure, (axis,) = new_figure(size + 0.8, size)
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(classes) if classes <= 60 else range(0, classes, classes // 30)
-    axis.set_xticks(list(ticks), [names[i] for i in ticks], rotation=90 if max(map(len, names)) > 2 else 0)
-    axis.set_yticks(list(ticks), [names[i] for i in ticks])
-    axis.set_xlabel("predicted", color=MUTED, fontsize=9)
-    axis.set_ylabel("true", color=MUTED, fontsize=9)
-    accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    axis.set_title(f"{task}, {split}: {accuracy:.4f} of {int(matrix.sum())} right", color=INK, fontsize=10, loc="left")
-    if classes <= MAX_NUMBERS:
-        for row in range(classes):
-            for column in range(classes):
-                if matrix[row, column]:
-                    colour = SURFACE if shares[row, column] > 0.5 else INK
-                    text = f"{int(matrix[row, column])}"
-                    axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
-    bar = figure.colorbar(image, ax=axis, shrink=0.8)
-    bar.set_label("share of the true class", color=MUTED, fontsize=8)
-    bar.ax.tick_params(colors=MUTED, labelsize=7)
-    figure.savefig(path)
+    """Write the figure of a confusion matrix [C, C] of counts, rows being the truth.
+
+    Raises:
+        RunFailure: the file cannot be written.
+    """
+    write(confusion_figure(task, split, counts, names), path)
 
 
 def curves(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """Draw losses, weights, and what else a run's metrics.jsonl holds over steps; return the files."""
-    train = [record for record in records if record["kind"] == "train"]
-    evals = [record for record in records if record["kind"] == "eval" and record["split"] == "val"]
+    """Write figures of losses, weights, and what else a run's metrics.jsonl holds over steps; return the files.
+
+    Raises:
+        RunFailure: a file cannot be written.
+    """
     paths = []
-    if train:
-        paths.append(draw_losses(folder / "losses.png", train, evals))
-    weights = series(train, "weights")
-    if any(len(set(values)) > 1 for _, values in weights.values()):
-        paths.append(draw_series(folder / "weights.png", weights, "weight of the task's loss"))
-    notes = series(train, "notes")
-    cosines = {name: line for name, line in notes.items() if name.startswith("cosine/")}
-    if cosines:
-        paths.append(draw_series(folder / "cosines.png", shortened(cosines), "cosine of the tasks' gradients"))
-    for name in ("conflicts", "update_norm"):
-        if name in notes:
-            label = {"conflicts": "share of conflicting pairs of tasks", "update_norm": "norm of the update"}[name]
-            paths.append(draw_series(folder / f"{name}.png", {name: notes[name]}, label))
-    if evals:
-        paths.append(draw_metrics(folder / "metrics.png", evals))
+    for name, figure in curve_figures(records).items():
+        paths.append(folder / f"{name}.png")
+        write(figure, paths[-1])
     return paths
 
 
-Line = tuple[list[float], list[float]]
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        RunFailure: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a script that the font lacks is drawn as boxes
+        figure.savefig(buffer, format="png")
+    write_bytes(path, buffer.getvalue())
+
+
+def confusion_figure(task: str, split: str, counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
+    """Return the figure of a confusion matrix; colour is the share of the row, its root to show rare mistakes."""
+    matrix = np.asarray(counts, dtype=float)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    classes = len(matrix)
+    every = 1 if classes <= MAX_NAMES else -(-classes // (MAX_NAMES // 2))
+    ticks = list(range(0, classes, every))
+    shown = [plain(shortened(names[index])) for index in ticks]
+    letters = max(map(len, shown))
+    title = (
+        f"{plain(task)}, {split}: accuracy {np.trace(matrix) / max(matrix.sum(), 1):.4f}, {int(matrix.sum())} labels"
+    )
+
+    side = max(2.2, classes * (0.42 if classes <= 12 else 0.32 if classes <= MAX_NUMBERS else 0.16))  # inches
+    margin = 0.08 * letters
+    width = max(side + margin + 1.6, 0.085 * len(title) + 0.3)
+    figure, (axis,) = new_figure(width, side + (margin if letters > 2 else 0.1) + 1.0)
+    norm = PowerNorm(0.5, vmin=0, vmax=1)
+    image = axis.imshow(shares, cmap="Blues", norm=norm)
+    axis.set_xticks(ticks, shown, rotation=90 if letters > 2 else 0)
+    axis.set_yticks(ticks, shown)
+    axis.set_xlabel("predicted", color=MUTED, fontsize=9)
+    axis.set_ylabel("true", color=MUTED, fontsize=9)
+    figure.suptitle(title, x=0.02, ha="left", color=INK, fontsize=10)
+    if classes <= MAX_NUMBERS:
+        for row, column in zip(*np.nonzero(matrix), strict=True):
+            colour = SURFACE if norm(shares[row, column]) > 0.6 else INK
+            text, size = f"{int(matrix[row, column])}", 7 if classes <= 12 else 6
+            axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=size, in_layout=False)
+    bar = figure.colorbar(image, ax=axis, shrink=0.8, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1])
+    bar.set_label("share of the true class", color=MUTED, fontsize=8)
+    bar.ax.tick_params(colors=MUTED, labelsize=7)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def curve_figures(records: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+    """Return the figures over steps by name, of what the records hold."""
+    train = [record for record in records if record["kind"] == "train"]
+    evals = [record for record in records if record["kind"] == "eval" and record["split"] == "val"]
+    metrics = series(evals, "metrics")
+    figures = {}
+    losses = series(train, "losses")
+    if losses:
+        figures["losses"] = losses_figure(losses, by_metric(metrics).get("loss", {}))
+    weights = series(train, "weights")
+    if any(len(set(values)) > 1 for _, values in weights.values()):
+        figures["weights"] = lines_figure(weights, "weight of the task's loss")
+    notes = series(train, "notes")
+    cosines = lowest({name: line for name, line in notes.items() if name.startswith("cosine/")})
+    if cosines:
+        figures["cosines"] = lines_figure(cosines, "cosine of the tasks' gradients")
+    for name, label in (("conflicts", "share of conflicting pairs of tasks"), ("update_norm", "norm of the update")):
+        if name in notes:
+            figures[name] = lines_figure({name: notes[name]}, label)
+    scores = {metric: lines for metric, lines in by_metric(metrics).items() if metric != "loss"}
+    if scores:
+        figures["metrics"] = metrics_figure(scores)
+    return figures
 
 
 def series(records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Line]:
@@ -96,51 +144,119 @@ def series(records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Line]:
     return lines
 
 
-def shortened(lines: Mapping[str, Line], most: int = 8) -> dict[str, Line]:
-    """Return at most `most` lines, those with the lowest mean, named without what they have in common."""
+def by_metric(lines: Mapping[str, Line]) -> dict[str, dict[str, Line]]:
+    """Return lines named "<task>/<metric>" by metric, then by task."""
+    grouped: dict[str, dict[str, Line]] = {}
+    for name, line in lines.items():
+        task, _, metric = name.partition("/")
+        grouped.setdefault(metric, {})[task] = line
+    return grouped
+
+
+def lowest(lines: Mapping[str, Line]) -> dict[str, Line]:
+    """Return the lines with the lowest means, named without what they have in common."""
     ordered = sorted(lines.items(), key=lambda item: sum(item[1][1]) / len(item[1][1]))
-    return {name.removeprefix("cosine/").replace("/", " · "): line for name, line in ordered[:most]}
+    return {name.removeprefix("cosine/").replace("/", " · "): line for name, line in ordered[:MAX_PAIRS]}
 
 
-def draw_losses(path: Path, train: Sequence[Mapping[str, Any]], evals: Sequence[Mapping[str, Any]]) -> Path:
-    """Draw training losses (lines) and validation losses (dots) by task."""
-    lines = series(train, "losses")
-    dots = {
-        name.removesuffix("/loss"): line for name, line in series(evals, "metrics").items() if name.endswith("/loss")
-    }
-    figure, (axis,) = new_figure(7, 3.6)
-    for index, (task, (steps, values)) in enumerate(lines.items()):
-        colour = COLOURS[index % len(COLOURS)]
-        axis.plot(steps, values, color=colour, linewidth=1.6, label=f"{task}, training")
-        if task in dots:
-            axis.plot(*dots[task], "o", color=colour, markersize=5, label=f"{task}, validation")
-    finish(figure, axis, path, "loss", log=all(value > 0 for _, values in lines.values() for value in values))
-    return path
+def losses_figure(train: Mapping[str, Line], validation: Mapping[str, Line]) -> Figure:
+    """Return training losses (lines) and validation losses (dots) by task."""
+    figure, (axis,) = new_figure(7.5, panel_height(len(train) + 2))
+    handles = plot(axis, train)
+    for index, task in enumerate(train):
+        if task in validation:
+            axis.plot(*validation[task], "o", color=COLOURS[index % len(COLOURS)], markersize=5)
+    if validation:
+        handles["training"] = Line2D([], [], color=MUTED, linewidth=1.6)
+        handles["validation"] = Line2D([], [], color=MUTED, marker="o", markersize=5, linestyle="none")
+    values = [value for lines in (train, validation) for _, line in lines.values() for value in line]
+    dress(axis, "loss", log=min(values) > 0)
+    legend(figure, handles)
+    return figure
 
 
-def draw_metrics(path: Path, evals: Sequence[Mapping[str, Any]]) -> Path:
-    """Draw each task's metrics on validation data."""
-    lines = {name: line for name, line in series(evals, "metrics").items() if not name.endswith("/loss")}
-    return draw_series(path, dict(list(lines.items())[: len(COLOURS)]), "validation metric", marker="o")
+def lines_figure(lines: Mapping[str, Line], label: str) -> Figure:
+    """Return lines over steps in one panel."""
+    figure, (axis,) = new_figure(7.5, panel_height(len(lines)))
+    handles = plot(axis, lines)
+    dress(axis, label)
+    if len(lines) > 1 or label.startswith("cosine"):
+        legend(figure, handles)
+    return figure
 
 
-def draw_series(path: Path, lines: Mapping[str, Line], label: str, marker: str = "") -> Path:
-    """Draw lines over steps in one panel."""
-    figure, (axis,) = new_figure(7, 3.4)
-    for index, (name, (steps, values)) in enumerate(lines.items()):
-        colour = COLOURS[index % len(COLOURS)]
-        axis.plot(steps, values, color=colour, linewidth=1.6, marker=marker, markersize=4, label=name)
-    finish(figure, axis, path, label)
-    return path
+def metrics_figure(scores: Mapping[str, Mapping[str, Line]]) -> Figure:
+    """Return a panel a metric, in each a line a task."""
+    tasks = list(dict.fromkeys(task for lines in scores.values() for task in lines))
+    columns = min(len(scores), 3)
+    rows = math.ceil(len(scores) / columns)
+    figure, axes = new_figure(3.2 * columns + 1.5, max(2.8 * rows, panel_height(len(tasks))), rows, columns)
+    handles: dict[str, Line2D] = {}
+    for (metric, lines), axis in zip(scores.items(), axes, strict=False):
+        handles |= plot(axis, lines, tasks, marker="o")
+        dress(axis, f"validation {plain(metric)}")
+    for axis in axes[len(scores) :]:
+        axis.set_visible(False)
+    legend(figure, {task: handles[task] for task in tasks})
+    return figure
 
 
-def finish(figure: Figure, axis: Any, path: Path, label: str, log: bool = False) -> None:  # noqa: ANN401  untyped
-    """Label a panel, add its legend and save the figure."""
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Any]]:
+    """Return a figure, sizes in inches, and its panels row by row."""
+    figure = Figure(figsize=(width, height), dpi=120, facecolor=SURFACE, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis in axes:
+        axis.tick_params(which="both", colors=MUTED, labelsize=8)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            axis.spines[side].set_color(GRID)
+    return figure, list(axes)
+
+
+def panel_height(entries: int) -> float:
+    """Return the height in inches of a panel whose legend has so many entries."""
+    return max(3.4, 0.19 * entries + 0.6)
+
+
+def plot(axis: Any, lines: Mapping[str, Line], order: Sequence[str] = (), marker: str = "") -> dict[str, Line2D]:  # noqa: ANN401  untyped
+    """Draw lines, coloured by their place in `order`; return them by name. A line of one or two points gets dots."""
+    places = {name: place for place, name in enumerate(order or lines)}
+    drawn = {}
+    for name, (steps, values) in lines.items():
+        style, place = STYLES[places[name] // len(COLOURS) % len(STYLES)], places[name] % len(COLOURS)
+        dots = marker or ("o" if len(steps) < 3 else "")
+        (drawn[name],) = axis.plot(
+            steps, values, color=COLOURS[place], linestyle=style, linewidth=1.6, marker=dots, markersize=4
+        )
+    return drawn
+
+
+def dress(axis: Any, label: str, log: bool = False) -> None:  # noqa: ANN401  untyped
+    """Label a panel over optimizer steps."""
     axis.set_xlabel("optimizer step", color=MUTED, fontsize=9)
     axis.set_ylabel(label, color=MUTED, fontsize=9)
     axis.grid(color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     if log:
         axis.set_yscale("log")
-    axis.legend(fontsize=8, frameon=False, labelcolor=INK)
-    figure.savefig(path)
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if high < 10 * low else NullFormatter())
+
+
+def legend(figure: Figure, handles: Mapping[str, Line2D]) -> None:
+    """Put a legend to the right of the panels."""
+    names = [f" {plain(name)}" for name in handles]  # matplotlib leaves out names that begin with an underscore
+    figure.legend(handles.values(), names, loc="outside right upper", fontsize=8, frameon=False, labelcolor=INK)
+
+
+def shortened(name: str) -> str:
+    """Return a name with at most MAX_LETTERS letters."""
+    return name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…"
+
+
+def plain(name: str) -> str:
+    r"""Return a name in which matplotlib sees no formula: "$5 to $9" as "\$5 to \$9"."""
+    return name.replace("$", r"\$")
