@@ -64,6 +64,16 @@ class Sample:
     inputs: Tensor | Mapping[str, Tensor]
     fields: Mapping[str, Tensor]
 
+    def pin_memory(self) -> "Sample":
+        """Return the same rows in page-locked memory, for quick copies to a GPU; torch's DataLoader calls this."""
+        inputs = self.inputs
+        pinned = (
+            inputs.pin_memory()
+            if isinstance(inputs, Tensor)
+            else {name: value.pin_memory() for name, value in inputs.items()}
+        )
+        return Sample(pinned, {name: field.pin_memory() for name, field in self.fields.items()})
+
 
 @dataclass(frozen=True)
 class Batch:

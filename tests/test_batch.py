@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from mtl_cli.batch import MISSING_CLASS, Batch, Inputs, labelled, move
+from mtl_cli.batch import MISSING_CLASS, Batch, Inputs, Sample, labelled, move
 
 
 def test_missing_is_the_class_that_torch_ignores_and_nan():
@@ -17,6 +17,17 @@ def test_a_batch_names_its_tasks_and_counts_its_rows():
     assert Batch(Inputs(torch.zeros(3, 2), "d"), targets, {"b": 1, "a": 3}).tasks == ("b", "a")
     assert Batch(Inputs(torch.zeros(3, 2), "d"), {}, {}).rows == 3
     assert Batch(Inputs({"x": torch.zeros(5, 2), "y": torch.zeros(5)}, "d"), {}, {}).rows == 5
+
+
+def test_a_sample_is_pinned_with_every_tensor_in_it(monkeypatch):
+    """As torch's DataLoader does it, on machines without a GPU too."""
+    from torch.utils.data._utils.pin_memory import pin_memory
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor, *device: tensor + 100)
+    pinned = pin_memory(Sample(torch.zeros(2), {"label": torch.ones(2)}))
+    assert pinned.inputs.tolist() == [100, 100]
+    assert pinned.fields["label"].tolist() == [101, 101]
+    assert pin_memory(Sample({"x": torch.zeros(1)}, {})).inputs["x"].tolist() == [100]
 
 
 def test_inputs_move_whole_or_by_name():
