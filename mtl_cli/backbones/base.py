@@ -85,7 +85,8 @@ class BackboneFactory:
     ) -> nn.Sequential:
         """Return stages `start` … `stop` (inclusive; the last by default) of the copy named `copy`.
 
-        Each has its number as `stage_index`. Each stage is seeded by `backbone/<copy>/<stage>`, so that it is the same whichever stages are built with it.
+        Each has its number as `stage_index` and is seeded by `backbone/<copy>/<stage>`, so that it is the same
+        whichever stages are built with it.
         `tasks` restricts the stem to the datasets of these tasks. Stage 0 is the stem.
         """
         stop = self.num_stages if stop is None else stop
