@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from torch import nn
-
 PARTNERS = ("dataset", "all")
 
 
@@ -23,13 +21,3 @@ def partner_groups(partners: str, tasks: Sequence[str], dataset_of: Mapping[str,
     return {
         dataset: [task for task in tasks if partners == "all" or dataset_of[task] == dataset] for dataset in datasets
     }
-
-
-class Columns(nn.ModuleDict):
-    """A backbone a task, by name."""
-
-    def stages(self, task: str) -> nn.Sequential:
-        """Return the stages of a task's backbone."""
-        column = self[task]
-        assert isinstance(column, nn.Sequential)
-        return column

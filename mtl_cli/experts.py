@@ -7,43 +7,51 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mtl_cli.errors import UserError
 from mtl_cli.features import Features, FeatureSpec, alias, mixture, pool, run_stages
+from mtl_cli.named_modules import NamedModules
 
 
-def checked_count(name: str, value: int) -> int:
-    """Return the number given as `sharing.<name>`.
-
-    Raises:
-        ValueError: it is below 1.
-    """
-    if value < 1:
-        raise ValueError(f"sharing.{name} is {value}; at least 1 is needed. Use sharing.{name}=1.")
-    return value
+def count_problems(**counts: int) -> list[str]:
+    """Return what is wrong with the numbers given as `sharing.<name>`: each is at least 1."""
+    return [
+        f"sharing.{name} is {value}; at least 1 is needed. Use sharing.{name}=1."
+        for name, value in counts.items()
+        if value < 1
+    ]
 
 
-def split_point(specs: Sequence[FeatureSpec], expert_stages: int) -> int:
+def split_point(specs: Sequence[FeatureSpec], expert_stages: int, problems: Sequence[str]) -> int:
     """Return the last stage of the trunk when experts are copies of the last `expert_stages` stages.
 
     `specs` are those of the backbone's features, stem included. Experts that are whole backbones are for vector inputs,
-    since the gate reads the pooled features at the split.
+    since the gate reads the pooled features at the split. `problems` are what is known to be wrong with other settings.
 
     Raises:
-        ValueError: the backbone has too few stages for that.
+        UserError: the backbone has too few stages for that, or there are other problems.
     """
     stages = len(specs) - 1
     most = stages if specs[0].kind == "vector" else stages - 1
+    found = [*problems, *split_problems(stages, most, expert_stages, specs[0].kind)]
+    if found:
+        raise UserError(found)
+    return stages - expert_stages
+
+
+def split_problems(stages: int, most: int, expert_stages: int, kind: str) -> list[str]:
+    """Return what is wrong with splitting off `expert_stages` of `stages` stages, where at most `most` can be."""
     if 1 <= expert_stages <= most:
-        return stages - expert_stages
+        return []
     if most < 1:
-        raise ValueError(
+        return [
             f"sharing.expert_stages is {expert_stages}, but the backbone has {stages} stage after its stem, which "
-            f"gives a {specs[0].kind}: no stage is left for the trunk, whose features the gates read. "
+            f"gives a {kind}: no stage is left for the trunk, whose features the gates read. "
             "Use a deeper backbone or sharing=hard."
-        )
+        ]
     valid = "1" if most == 1 else f"1 to {most}"
-    raise ValueError(
+    return [
         f"sharing.expert_stages is {expert_stages}; this backbone allows {valid}. Use sharing.expert_stages={most}."
-    )
+    ]
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class SharedGate(nn.Module):
 
     def __init__(self, blocks: Mapping[str, nn.Linear], shared: nn.Linear) -> None:
         super().__init__()
-        self.blocks, self.shared = nn.ModuleDict(blocks), shared
+        self.blocks, self.shared = NamedModules(blocks), shared
 
     def forward(self, x: Tensor) -> Tensor:
         """Return gates [B, ΣE] for pooled features [B, D]: the tasks' experts in order, then the shared ones."""
@@ -121,8 +129,8 @@ class ExtractionLevel(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.shared = nn.ModuleList(build(str(e)) for e in range(num_shared))
-        self.own = nn.ModuleDict({t: nn.ModuleList(build(f"{t}/{e}") for e in range(num_own)) for t in tasks})
-        self.gates = nn.ModuleDict()
+        self.own = NamedModules({t: nn.ModuleList(build(f"{t}/{e}") for e in range(num_own)) for t in tasks})
+        self.gates = NamedModules()
         for task in tasks:
             with seeded(f"gates/{name}/{task}"):
                 self.gates[task] = Gate(width, num_own + num_shared)

@@ -9,8 +9,10 @@ from torch.func import functional_call
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import checked_count
+from mtl_cli.errors import UserError
+from mtl_cli.experts import count_problems
 from mtl_cli.features import Features, run_stages
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -39,16 +41,18 @@ class Adapters(Sharing):
         self, rank: int, alpha: float, freeze_trunk: bool, *, backbone: BackboneFactory, tasks: Sequence[str]
     ) -> None:
         super().__init__()
-        checked_count("rank", rank)
+        problems = count_problems(rank=rank)
         if not (math.isfinite(alpha) and alpha > 0):
-            raise ValueError(f"sharing.alpha is {alpha}; a scale is a finite number > 0. Use sharing.alpha={rank}.")
+            problems.append(f"sharing.alpha is {alpha}; a scale is a finite number > 0. Use sharing.alpha=4.0.")
+        if problems:
+            raise UserError(problems)
         self.trunk = Trunk(*backbone())
         self.trunk.requires_grad_(not freeze_trunk)
         self.scale = alpha / rank
         adapted = {task: adaptable(backbone(tasks=[task])) for task in tasks}
         if not all(adapted.values()):
             raise ValueError("The backbone has no Linear or Conv2d layer to adapt. Use sharing=hard.")
-        self.adapters = nn.ModuleDict()
+        self.adapters = NamedModules()
         for task, names in adapted.items():
             with backbone.seeded(f"adapters/{task}"):
                 shifts = [LowRank(self.trunk.get_parameter(name).shape, rank) for name in names]

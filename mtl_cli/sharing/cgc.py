@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import ExtractionLevel, checked_count, split_point
+from mtl_cli.experts import ExtractionLevel, count_problems, split_point
 from mtl_cli.features import run_stages
 from mtl_cli.sharing.base import Shared, Sharing
 
@@ -39,7 +39,8 @@ class CGC(Sharing):
         tasks: Sequence[str],
     ) -> None:
         super().__init__()
-        split = split_point(backbone.specs, expert_stages)
+        problems = count_problems(num_shared_experts=num_shared_experts, num_task_experts=num_task_experts)
+        split = split_point(backbone.specs, expert_stages, problems)
         self.trunk = backbone(stop=split)
         self.level = ExtractionLevel(
             build=lambda copy: backbone(copy, start=split + 1),
@@ -47,8 +48,8 @@ class CGC(Sharing):
             name=backbone.names[split + 1],
             width=backbone.specs[split].width,
             tasks=tasks,
-            num_shared=checked_count("num_shared_experts", num_shared_experts),
-            num_own=checked_count("num_task_experts", num_task_experts),
+            num_shared=num_shared_experts,
+            num_own=num_task_experts,
             is_last=True,
         )
         self.specs = dict.fromkeys(tasks, backbone.specs[-1])

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.columns import Columns, partner_groups
+from mtl_cli.columns import partner_groups
 from mtl_cli.features import Features, alias, run_stages, tokens, untokens
 from mtl_cli.layers import checked_dropout
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -49,8 +50,8 @@ class CrossAttention(Sharing):
         checked_dropout(dropout)
         self.groups = partner_groups(partners, tasks, backbone.dataset_of)
         mates = {task: tasks if partners == "all" else [task] for task in tasks}
-        self.columns = Columns({task: backbone(task, tasks=mates[task]) for task in tasks})
-        self.attention = nn.ModuleDict()
+        self.columns = NamedModules({task: backbone(task, tasks=mates[task]) for task in tasks})
+        self.attention = NamedModules()
         for task in tasks:
             if any(task in group and len(group) > 1 for group in self.groups.values()):
                 with backbone.seeded(f"attention/{task}"):
@@ -60,7 +61,7 @@ class CrossAttention(Sharing):
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return the features of `tasks` after attention; the boundary is every partner's features before it."""
         group = self.groups[inputs.dataset]
-        features = {task: run_stages(self.columns.stages(task), inputs) for task in group}
+        features = {task: run_stages(self.columns[task], inputs) for task in group}
         cut: list[Tensor] = []
         if boundary:
             features = {task: x.replace(alias(x.values)) for task, x in features.items()}

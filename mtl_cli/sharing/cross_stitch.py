@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.columns import Columns, partner_groups
+from mtl_cli.columns import partner_groups
 from mtl_cli.features import Features, alias, run_stage, stitch
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 UNITS = ("per_task", "per_channel")
@@ -47,9 +48,9 @@ class CrossStitch(Sharing):
             raise ValueError(f"sharing.self_weight is {self_weight}; give a finite number, such as 0.9.")
         self.groups = partner_groups(partners, tasks, backbone.dataset_of)
         mates = {task: tasks if partners == "all" else [task] for task in tasks}
-        self.columns = Columns({task: backbone(task, tasks=mates[task]) for task in tasks})
+        self.columns = NamedModules({task: backbone(task, tasks=mates[task]) for task in tasks})
         named = {"all": list(tasks)} if partners == "all" else self.groups
-        self.stitches = nn.ModuleDict()
+        self.stitches = NamedModules()
         for name, group in named.items():
             if len(group) > 1:
                 widths = [spec.width if units == "per_channel" else None for spec in backbone.specs[1:]]
@@ -60,7 +61,7 @@ class CrossStitch(Sharing):
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return the features of `tasks` after the last stitch; the boundary is the columns before it."""
         group = self.groups[inputs.dataset]
-        columns = {task: self.columns.stages(task) for task in group}
+        columns = {task: list(self.columns[task].children()) for task in group}
         stitches = self._stitches(inputs.dataset)
         features = {task: run_stage(column[0], inputs) for task, column in columns.items()}
         last = len(columns[group[0]]) - 1

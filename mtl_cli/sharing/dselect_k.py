@@ -11,10 +11,13 @@ from torch.nn import functional as F
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import Stack, checked_count, run_experts, split_point
+from mtl_cli.errors import nearest
+from mtl_cli.experts import Stack, count_problems, run_experts, split_point
 from mtl_cli.features import Features, alias, pool, run_stages
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
+GATES = ("per_example", "static")
 EPSILON = 1e-6  # inside the logarithm and the reciprocal, as in the authors' code
 
 
@@ -61,12 +64,12 @@ class DSelectK(Sharing):
         tasks: Sequence[str],
     ) -> None:
         super().__init__()
-        check(num_experts, num_selected, gate, gamma, entropy)
-        split = split_point(backbone.specs, expert_stages)
+        problems = setting_problems(num_experts, num_selected, gate, gamma, entropy)
+        split = split_point(backbone.specs, expert_stages, problems)
         self.entropy = entropy
         self.trunk = backbone(stop=split)
         self.experts = nn.ModuleList(backbone(str(e), start=split + 1) for e in range(num_experts))
-        self.gates = nn.ModuleDict()
+        self.gates = NamedModules()
         for task in tasks:
             with backbone.seeded(f"gates/{task}"):
                 if gate == "static":
@@ -203,22 +206,20 @@ def total(terms: Sequence[Tensor | None]) -> Tensor | None:
     return torch.stack(present).sum() if present else None
 
 
-def check(num_experts: int, num_selected: int, gate: str, gamma: float, entropy: float) -> None:
-    """Check the arguments of `DSelectK`.
-
-    Raises:
-        ValueError: one is out of its range.
-    """
-    checked_count("num_experts", num_experts)
-    checked_count("num_selected", num_selected)
-    if num_selected > num_experts:
-        raise ValueError(
+def setting_problems(num_experts: int, num_selected: int, gate: str, gamma: float, entropy: float) -> list[str]:
+    """Return what is wrong with the arguments of `DSelectK`."""
+    problems = count_problems(num_experts=num_experts, num_selected=num_selected)
+    if num_selected > num_experts > 0:
+        problems.append(
             f"sharing.num_selected is {num_selected}, but there are {num_experts} experts. "
             f"Use sharing.num_selected={num_experts} or sharing.num_experts={num_selected}."
         )
-    if gate not in ("per_example", "static"):
-        raise ValueError(f"sharing.gate is '{gate}'; it is one of per_example, static.")
+    if gate not in GATES:
+        problems.append(f"sharing.gate is '{gate}'; it is one of {', '.join(GATES)}.{nearest(gate, GATES)}")
     if not (math.isfinite(gamma) and gamma > 0):
-        raise ValueError(f"sharing.gamma is {gamma}; a width is a finite number > 0. Use sharing.gamma=1.0.")
+        problems.append(f"sharing.gamma is {gamma}; a width is a finite number > 0. Use sharing.gamma=1.0.")
     if not (math.isfinite(entropy) and entropy >= 0):
-        raise ValueError(f"sharing.entropy is {entropy}; a strength is a finite number ≥ 0. Use sharing.entropy=1e-6.")
+        problems.append(
+            f"sharing.entropy is {entropy}; a strength is a finite number ≥ 0. Use sharing.entropy=1e-6, or 0 for none."
+        )
+    return problems

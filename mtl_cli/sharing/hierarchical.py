@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.errors import nearest
+from mtl_cli.errors import UserError, nearest
 from mtl_cli.features import Features, alias, run_stage
 from mtl_cli.sharing.base import Shared, Sharing
 
@@ -17,7 +17,8 @@ class Hierarchical(Sharing):
     label embeddings upwards.
 
     Args:
-        attach: stage of a task, by number (1 = after the first) or name; a task left out has the last stage.
+        attach: stage of a task, by number (1 = after the first) or name; a task left out has the last stage;
+            None attaches all there.
         backbone: makes the trunk.
         tasks: names of all tasks.
 
@@ -27,9 +28,11 @@ class Hierarchical(Sharing):
 
     has_boundary = True
 
-    def __init__(self, attach: Mapping[str, int | str], *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
+    def __init__(
+        self, attach: Mapping[str, int | str] | None, *, backbone: BackboneFactory, tasks: Sequence[str]
+    ) -> None:
         super().__init__()
-        self.attach = dict.fromkeys(tasks, backbone.num_stages) | attached(attach, backbone, tasks)
+        self.attach = dict.fromkeys(tasks, backbone.num_stages) | attached(attach or {}, backbone, tasks)
         self.lowest = min(self.attach.values())
         self.trunk = backbone(stop=max(self.attach.values()))
         self.specs = {task: backbone.specs[stage] for task, stage in self.attach.items()}
@@ -67,5 +70,5 @@ def attached(attach: Mapping[str, int | str], backbone: BackboneFactory, tasks: 
         except ValueError as error:
             problems.append(f"sharing.attach.{task} is {stage!r}. {error}")
     if problems:
-        raise ValueError("\n".join(problems))
+        raise UserError(problems)
     return stages

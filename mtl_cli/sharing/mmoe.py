@@ -6,8 +6,9 @@ from torch import nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import Gate, checked_count, run_experts, split_point
+from mtl_cli.experts import Gate, count_problems, run_experts, split_point
 from mtl_cli.features import alias, pool, run_stages
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -34,11 +35,10 @@ class MMoE(Sharing):
         self, num_experts: int, expert_stages: int, *, backbone: BackboneFactory, tasks: Sequence[str]
     ) -> None:
         super().__init__()
-        checked_count("num_experts", num_experts)
-        split = split_point(backbone.specs, expert_stages)
+        split = split_point(backbone.specs, expert_stages, count_problems(num_experts=num_experts))
         self.trunk = backbone(stop=split)
         self.experts = nn.ModuleList(backbone(str(e), start=split + 1) for e in range(num_experts))
-        self.gates = nn.ModuleDict()
+        self.gates = NamedModules()
         for task in tasks:
             with backbone.seeded(f"gates/{task}"):
                 self.gates[task] = Gate(backbone.specs[split].width, num_experts)

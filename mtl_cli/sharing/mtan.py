@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import Features, FeatureSpec, alias, align, join, local, pointwise, run_stage
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -33,7 +34,7 @@ class MTAN(Sharing):
         for name, before, after in zip(backbone.names[2:], specs, specs[1:], strict=False):
             with backbone.seeded(f"extractors/{name}"):
                 self.extractors.append(nn.Sequential(local(before, after.width), nn.ReLU()))
-        self.attention = nn.ModuleDict()
+        self.attention = NamedModules()
         for task in tasks:
             masks = nn.ModuleList()
             for index, spec in enumerate(specs):

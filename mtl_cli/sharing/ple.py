@@ -6,7 +6,7 @@ from torch import nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import ExtractionLevel, checked_count, split_point
+from mtl_cli.experts import ExtractionLevel, count_problems, split_point
 from mtl_cli.features import run_stages
 from mtl_cli.sharing.base import Shared, Sharing
 
@@ -42,9 +42,8 @@ class PLE(Sharing):
         tasks: Sequence[str],
     ) -> None:
         super().__init__()
-        split = split_point(backbone.specs, expert_stages)
-        num_shared = checked_count("num_shared_experts", num_shared_experts)
-        num_own = checked_count("num_task_experts", num_task_experts)
+        problems = count_problems(num_shared_experts=num_shared_experts, num_task_experts=num_task_experts)
+        split = split_point(backbone.specs, expert_stages, problems)
 
         def level(stage: int) -> ExtractionLevel:
             return ExtractionLevel(
@@ -53,8 +52,8 @@ class PLE(Sharing):
                 name=backbone.names[stage],
                 width=backbone.specs[stage - 1].width,
                 tasks=tasks,
-                num_shared=num_shared,
-                num_own=num_own,
+                num_shared=num_shared_experts,
+                num_own=num_task_experts,
                 is_last=stage == backbone.num_stages,
             )
 

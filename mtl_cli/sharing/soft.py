@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import run_stages
+from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -31,7 +32,7 @@ class Soft(Sharing):
                 "Use sharing.strength=0.001, or sharing=independent for none."
             )
         self.strength = strength
-        self.trunks = nn.ModuleDict({task: backbone(task, tasks=[task]) for task in tasks})
+        self.trunks = NamedModules({task: backbone(task, tasks=[task]) for task in tasks})
         self.specs = dict.fromkeys(tasks, backbone.specs[-1])
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
