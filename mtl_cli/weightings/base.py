@@ -116,6 +116,7 @@ class Weighting(nn.Module, ABC):
     def __init__(self, *, tasks: Sequence[str]) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
+        self._present: dict[tuple[str, ...], Tensor] = {}
         self.at: tuple[int, ...] = (0, 0)
         """Seed and number of the present step: with the class's name they seed `stream`."""
 
@@ -163,7 +164,10 @@ class Weighting(nn.Module, ABC):
 
     def present(self, tasks: Sequence[str]) -> Tensor:
         """Return the indices [K] of `tasks` in the fixed order of all tasks [T]."""
-        return torch.tensor([self.tasks.index(task) for task in tasks])
+        key = tuple(tasks)
+        if key not in self._present:  # a new tensor a step costs 5 µs
+            self._present[key] = torch.tensor([self.tasks.index(task) for task in key])
+        return self._present[key]
 
     @abstractmethod
     def backward(self, step: Step) -> dict[str, Tensor]:
