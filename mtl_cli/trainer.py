@@ -178,7 +178,8 @@ def only(batch: Batch, tasks: Sequence[str]) -> Batch:
     """Return the batch with the targets of the given tasks."""
     if all(task in tasks for task in batch.targets):
         return batch
-    return replace(batch, targets={task: target for task, target in batch.targets.items() if task in tasks})
+    targets = {task: target for task, target in batch.targets.items() if task in tasks}
+    return replace(batch, targets=targets, counts={task: batch.counts[task] for task in targets})
 
 
 @dataclass(frozen=True)
