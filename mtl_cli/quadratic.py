@@ -114,7 +114,7 @@ def project_onto_simplex(point: Tensor) -> Tensor:
     ordered = point.sort(descending=True).values
     ranks = torch.arange(1, len(point) + 1, dtype=point.dtype, device=point.device)
     excess = (ordered.cumsum(0) - 1) / ranks
-    last = (ordered > excess).sum(dim=0, keepdim=True) - 1
+    last = (ordered > excess).sum(dim=0, keepdim=True).clamp(min=1) - 1  # NaN is greater than nothing
     return (point - excess.gather(0, last)).clamp(min=0)
 
 

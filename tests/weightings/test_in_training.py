@@ -1,0 +1,118 @@
+"""Every weighting in the real trainer: data, schedules, precision, accumulation, sharing modes and resuming."""
+
+import pytest
+import torch
+import yaml
+
+from mtl_cli.build import build
+from mtl_cli.config import resolve
+from mtl_cli.errors import UserError
+from mtl_cli.shipped import conf_dir
+from mtl_cli.targets import Trust
+from mtl_cli.trainer import next_step, train_step
+from tests import _toy
+from tests.weightings._inputs import METHODS, ROW_METHODS, config, load_class
+
+
+def node(group, option):
+    return yaml.safe_load((conf_dir() / group / f"{option}.yaml").read_text(encoding="utf-8"))
+
+
+def make(method, sharing="hard", overrides=None, **changes):
+    weighting = {**config(method), **(overrides or {})}
+    settings = {"trainer__log_every": 2, "trainer__clip_norm": 1.0, "ema__decay": 0.9, **changes}
+    return build(
+        resolve(_toy.config(weighting=weighting, sharing=node("sharing", sharing), **settings)), Trust(("tests",))
+    ).job
+
+
+def take(job, number):
+    """Take steps; return the gradients' finiteness and the notes of the last."""
+    for _ in range(number):
+        step = next_step(job)
+        train_step(job, step)
+        job.progress.step += 1
+        if job.progress.step % job.schedule.steps_per_epoch == 0:
+            job.weighting.after_epoch()
+    return step
+
+
+def state(job):
+    return {name: value.clone() for name, value in job.learner.model.state_dict().items()}
+
+
+TWO_DATASETS = {"quadrant": _toy.task("quadrant"), "sign": _toy.task("sign", seed=2)}
+MISSING = {"quadrant": _toy.task("quadrant", missing=0.7), "sign": _toy.task("sign", missing=0.7)}
+VARIANTS = {
+    "one dataset": {},
+    "two datasets": {"tasks": TWO_DATASETS},
+    "missing labels": {"tasks": MISSING},
+    "accumulation": {"trainer__accumulate": 2},
+    "bf16": {"trainer__precision": "bf16"},
+    "round robin": {"schedule": node("schedule", "round_robin"), "tasks": TWO_DATASETS},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_learns_finite_weights_and_resumes_bit_for_bit(method, variant):
+    changes = VARIANTS[variant]
+    whole = make(method, **changes)
+    before = state(whole)
+    last = take(whole, 5)
+    after = state(whole)
+    assert all(value.isfinite().all() for value in after.values())
+    assert any(not torch.equal(after[name], before[name]) for name in after)
+    assert all(torch.as_tensor(value).isfinite().all() for value in last.notes.values())
+    first = make(method, **changes)
+    take(first, 3)
+    saved = first.state()
+    second = make(method, **changes)
+    second.load(saved)
+    take(second, 2)
+    assert all(torch.equal(value, after[name]) for name, value in state(second).items())
+
+
+DEEP = {"backbone__channels": [4, 4]}  # stages enough for two levels of experts
+MODES = [path.stem for path in sorted((conf_dir() / "sharing").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("sharing", MODES)
+@pytest.mark.parametrize("level", ["parameters", "features"])
+def test_weights_of_one_equal_the_plain_sum_in_every_sharing_mode(sharing, level, monkeypatch):
+    pcgrad = load_class("pcgrad")
+    monkeypatch.setattr(pcgrad, "forward", lambda self, gramian, losses, present: torch.ones_like(losses))
+    plain = make("fixed", sharing, **DEEP)
+    offered = plain.learner.model.sharing.has_boundary if level == "features" else True
+    if not offered or not plain.learner.partition.shared:
+        with pytest.raises(UserError, match=r"Use weighting[.=]"):
+            make("pcgrad", sharing, {"level": level}, **DEEP)
+        return
+    ours = make("pcgrad", sharing, {"level": level}, **DEEP)
+    for job in (ours, plain):
+        job.weighting.backward(next_step(job))
+    for one, other in zip(ours.learner.model.parameters(), plain.learner.model.parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        if one.grad is not None:
+            assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ROW_METHODS)
+def test_a_single_task_is_refused_before_training(method):
+    with pytest.raises(UserError, match=r"weighting=fixed"):
+        make(method, tasks={"quadrant": _toy.task("quadrant")})
+
+
+def test_tasks_of_two_datasets_are_refused_at_the_features():
+    with pytest.raises(UserError, match=r"weighting\.level=parameters"):
+        make("pcgrad", overrides={"level": "features"}, tasks=TWO_DATASETS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bad_gradient_skips_the_step_and_leaves_no_trace_in_the_state(method):
+    tasks = {"quadrant": _toy.task("quadrant", poison=5), "sign": _toy.task("sign", poison=5)}
+    job = make(method, tasks=tasks, trainer__on_nonfinite="skip")
+    take(job, 6)
+    assert job.progress.skipped >= 1
+    assert all(value.isfinite().all() for value in state(job).values())
+    assert all(value.isfinite().all() or name == "first" for name, value in job.weighting.named_buffers())
