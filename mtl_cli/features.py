@@ -160,12 +160,22 @@ def join(parts: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parts), dim=1 if parts[0].ndim == 4 else -1)
 
 
-def stitch(weights: Tensor, columns: Tensor) -> Tensor:
-    """Return Σₛ weights[t, s]·columns[s] for each t: weights [T, S] or, by channel, [T, S, D]; columns [S, B, ...]."""
-    if weights.ndim == 2:
-        return torch.einsum("ts,s...->t...", weights, columns)
-    mixed = torch.einsum("tsc,sbc...->tbc..." if columns.ndim == 5 else "tsc,sb...c->tb...c", weights, columns)
-    return mixed.contiguous()  # einsum permutes the strides, under which a convolution rounds differently
+def stitch(weights: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:
+    """Return Σₛ weights[t, s]·columns[s] for each t: weights [T, S] or, by channel, [T, S, D]; columns [B, ...].
+
+    Written out, since an einsum gives up the columns' memory layout, under which a convolution rounds otherwise.
+    """
+    if weights.ndim == 3 and columns[0].ndim == 4:
+        weights = weights[..., None, None]  # [T, S, D, 1, 1]
+    return [sum_products(row, columns) for row in weights.unbind()]
+
+
+def sum_products(weights: Tensor, columns: Sequence[Tensor]) -> Tensor:
+    """Return Σₛ weights[s]·columns[s]."""
+    total = weights[0] * columns[0]
+    for weight, column in zip(weights[1:].unbind(), columns[1:], strict=True):
+        total = total + weight * column
+    return total
 
 
 def local(spec: FeatureSpec, out: int) -> nn.Module:

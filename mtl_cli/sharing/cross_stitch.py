@@ -93,8 +93,8 @@ class Stitch(nn.Module):
 
     def forward(self, features: dict[str, Features], rows: Sequence[str]) -> dict[str, Features]:
         """Return the stitched features of the tasks in `rows`."""
-        columns = torch.stack([features[task].values for task in self.tasks])  # [T, B, ...]
+        columns = [features[task].values for task in self.tasks]  # T of [B, ...]
         wanted = [self.tasks.index(task) for task in rows]
         weight: Tensor = self.weight if wanted == list(range(len(self.tasks))) else self.weight[wanted]
         mixed = stitch(weight, columns)
-        return {task: features[task].replace(values) for task, values in zip(rows, mixed.unbind(), strict=True)}
+        return {task: features[task].replace(values) for task, values in zip(rows, mixed, strict=True)}

@@ -24,7 +24,7 @@ COSTS = {
         STAGES[0] + 3 * STAGES[1] + 2 * GATES["shared"] + 2 * STAGES[2] + 4 * GATES["level"],
         STAGES[0] + 3 * STAGES[1] + 2 * GATES["shared"] + 3 * STAGES[2] + 8 * GATES["level"],
     ),
-    "cross_stitch": (2 * TRUNK + 2 * 4 * 16 + 2 * 16, 2 * TRUNK + 3 * 4 * 16),
+    "cross_stitch": (2 * TRUNK, 2 * TRUNK),
 }
 """Multiply-adds a sample of one task alone and of both together, by mode."""
 
