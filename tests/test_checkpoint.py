@@ -240,6 +240,14 @@ def test_a_compressed_bomb_is_refused_without_unpacking_it(file, monkeypatch):
         checkpoint.load(file)
 
 
+def test_one_compressed_entry_is_refused_however_small(file):
+    alone(file)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/99", b"small")
+    with pytest.raises(UserError, match="unpacks to more than its size"):
+        checkpoint.load(file)
+
+
 def test_entries_that_lie_about_their_size_are_refused(file):
     """An entry that claims 4 GB, and overlapping entries that together hold more than the file."""
     data = bytearray(alone(file).read_bytes())

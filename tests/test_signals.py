@@ -52,7 +52,6 @@ def test_the_first_signal_decides_the_exit_code():
     with stop_requests() as request:
         send(signal.SIGTERM)
         send(signal.SIGUSR1)
-        send(signal.SIGTERM)
         assert (request.code, request.name) == (143, "SIGTERM")
 
 
