@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mtl_cli.backbones.base import Backbone, BackboneFactory
-from mtl_cli.batch import Inputs, with_statistics
+from mtl_cli.batch import FieldSpec, Inputs, with_statistics
 from mtl_cli.costs import Costs, costs
 from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.ema import EMA
@@ -155,8 +155,21 @@ def open_dataset(component: Component, state: Mapping[str, Any]) -> DataSource:
     return source
 
 
-def make_tasks(components: Components, sources: Mapping[str, DataSource], of: Mapping[str, str]) -> dict[str, Task]:
-    """Return the tasks, each with the spec of its label field.
+def fields_of(sources: Mapping[str, DataSource]) -> dict[str, dict[str, FieldSpec]]:
+    """Return the label fields of each opened dataset, with the statistics of its training labels."""
+    return {
+        name: {
+            field: with_statistics(spec, source.split("train").labels(field))
+            for field, spec in source.field_specs.items()
+        }
+        for name, source in sources.items()
+    }
+
+
+def make_tasks(
+    components: Components, fields_of: Mapping[str, Mapping[str, FieldSpec]], of: Mapping[str, str]
+) -> dict[str, Task]:
+    """Return the tasks, each with the spec of its label field, which `fields_of` has by dataset and name.
 
     Raises:
         UserError: every task whose field its dataset lacks, or that refuses its arguments.
@@ -164,7 +177,7 @@ def make_tasks(components: Components, sources: Mapping[str, DataSource], of: Ma
     problems: list[str] = []
     tasks: dict[str, Task] = {}
     for name, component in components.tasks.items():
-        fields, target = sources[of[name]].field_specs, str(component.arguments.get("target"))
+        fields, target = fields_of[of[name]], str(component.arguments.get("target"))
         if target not in fields:
             known = ", ".join(fields)
             problems.append(
@@ -172,8 +185,7 @@ def make_tasks(components: Components, sources: Mapping[str, DataSource], of: Ma
                 f"Fields: {known}."
             )
             continue
-        field = with_statistics(fields[target], sources[of[name]].split("train").labels(target))
-        tasks[name] = collect(problems, partial(component.make, name=name, field=field))
+        tasks[name] = collect(problems, partial(component.make, name=name, field=fields[target]))
     if problems:
         raise UserError(problems)
     if not any(task.weight > 0 for task in tasks.values()):
@@ -327,7 +339,7 @@ def build(
     arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
     of = group_datasets(config)
     sources = open_datasets(config, components, states)
-    tasks = make_tasks(components, sources, of)
+    tasks = make_tasks(components, fields_of(sources), of)
     check_labels(tasks, sources, of)
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}

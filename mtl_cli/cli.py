@@ -1,4 +1,4 @@
-"""The commands mtl-train and mtl-eval: what was typed, to what is run, to an exit code.
+"""The commands mtl-train, mtl-eval and mtl-predict: what was typed, to what is run, to an exit code.
 
 torch is not imported until a run really starts; Hydra not for help, version, resume= and a missing checkpoint.
 """
@@ -31,6 +31,11 @@ def evaluate() -> int:
     return main_eval(sys.argv[1:])
 
 
+def predict() -> int:
+    """Run mtl-predict with the arguments of this process; return its exit code."""
+    return main_predict(sys.argv[1:])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run mtl-train in this process; return its exit code."""
     return guarded("mtl-train", arguments, run_train)
@@ -39,6 +44,11 @@ def main(arguments: Sequence[str]) -> int:
 def main_eval(arguments: Sequence[str]) -> int:
     """Run mtl-eval in this process; return its exit code."""
     return guarded("mtl-eval", arguments, run_evaluate)
+
+
+def main_predict(arguments: Sequence[str]) -> int:
+    """Run mtl-predict in this process; return its exit code."""
+    return guarded("mtl-predict", arguments, run_predict)
 
 
 def guarded(program: str, arguments: Sequence[str], body: Callable[[CommandLine], int]) -> int:
@@ -91,7 +101,7 @@ def run_train(line: CommandLine) -> int:
         from mtl_cli.hydra_commands import run_hydra_command
 
         return run_hydra_command(line)
-    if "--multirun" in line.flags:
+    if line.multirun:
         from mtl_cli.sweep import run_sweep
 
         return run_sweep(line)
@@ -172,20 +182,60 @@ def run_evaluate(line: CommandLine) -> int:
     return EXIT_DONE
 
 
+def run_predict(line: CommandLine) -> int:
+    """Run what the command line of mtl-predict asks for."""
+    if "--help" in line.flags:
+        from mtl_cli.help import PREDICT_HELP
+
+        print(PREDICT_HELP)
+        return EXIT_DONE
+    if "--version" in line.flags:
+        print(f"mtl-predict {__version__}")
+        return EXIT_DONE
+    if others := [flag for flag in line.flags if flag != "--config-dir"]:
+        raise UserError(f"mtl-predict has no option {', '.join(others)}. mtl-predict --help shows what it takes.")
+    words = {key: line.word(key) for key in ("checkpoint", "input", "output")}
+    if absent := [key for key, value in words.items() if value is None]:
+        raise UserError(
+            f"mtl-predict needs {', '.join(f'{key}=' for key in absent)}. "
+            "Use mtl-predict checkpoint=RUN_DIR input=FILE output=FILE."
+        )
+    paths = {key: Path(str(value)) for key, value in words.items()}
+    problems = [
+        f"No {key} at {paths[key]}. Give {key}=PATH." for key in ("checkpoint", "input") if not paths[key].exists()
+    ]
+    if line.config_dir:
+        add_to_path(line.config_dir)
+    from mtl_cli.overrides import parse_values
+
+    overrides = parse_values(line.others(*words), "mtl-predict")
+    if problems := problems + key_problems(overrides, ("batch_size", "tasks"), "mtl-predict"):
+        raise UserError(problems)
+    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+        from mtl_cli import predict
+
+        predict.predict(paths["checkpoint"], paths["input"], paths["output"], overrides, line.trusted_folders)
+    return EXIT_DONE
+
+
 def eval_problems(overrides: dict[str, Any]) -> list[str]:
     """Return what is wrong with the overrides of mtl-eval, as far as that shows without the checkpoint."""
     problems = []
+    split = overrides.get("split", "test")
+    if split not in SPLITS:
+        hint = nearest(str(split), SPLITS)
+        problems.append(f"split is '{split}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test.")
+    rest = {key: value for key, value in overrides.items() if key != "split"}
+    return problems + key_problems(rest, ("split", "checkpoint"), "mtl-eval")
+
+
+def key_problems(overrides: dict[str, Any], own: Sequence[str], program: str) -> list[str]:
+    """Return what is wrong with overrides of a run's config; `own` are further keys, which the program itself takes."""
+    problems = []
     for key, value in overrides.items():
-        top = key.partition(".")[0]
-        if key == "split":
-            if value not in SPLITS:
-                hint = nearest(str(value), SPLITS)
-                problems.append(
-                    f"split is '{value}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test."
-                )
-        elif top not in KNOWN_KEYS:
-            hint = nearest(key, ["split", "checkpoint", *KNOWN_KEYS])
-            problems.append(f"Unknown key '{key}' in {key}={value}.{hint} mtl-eval --help shows what it takes.")
+        if key not in own and key.partition(".")[0] not in KNOWN_KEYS:
+            hint = nearest(key, [*own, *KNOWN_KEYS])
+            problems.append(f"Unknown key '{key}' in {key}={value}.{hint} {program} --help shows what it takes.")
     return problems + value_problems(overrides)
 
 

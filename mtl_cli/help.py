@@ -45,6 +45,28 @@ Examples:
   mtl-eval checkpoint=RUN_DIR split=val trainer.device=cpu
   mtl-eval checkpoint=RUN_DIR data.source=torchvision data.root=DIR
 """
+PREDICT_HELP = """\
+Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE output=FILE [key=value ...]
+
+Writes the rows of a table, in their order and format (CSV, TSV or Parquet), with the predictions and probabilities of
+every task in further columns, named after the tasks. The statistics and categories are those of the training run.
+
+  checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
+  input=FILE          needs the model's input columns; others, labels among them, are copied and not looked at
+  output=FILE         appears whole or not at all; another file of that name is replaced, the input never
+  batch_size=4096     rows at a time
+  tasks=[A,B]         predict these tasks only; default: all on tables
+  key=value           any key of the run's config, such as trainer.device=cpu
+
+A category that training never saw counts as unknown; a missing number is imputed as in training. A missing input
+column, or a cell that is no number where one is needed, is an error.
+
+  --config-dir DIR    folder of your own modules that the run's config names, and that you trust
+  --version, --help
+
+Examples:
+  mtl-predict checkpoint=RUN_DIR input=new.csv output=predicted.csv
+"""
 
 
 def train_help(config_dir: Path | None = None) -> str:

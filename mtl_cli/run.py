@@ -152,9 +152,12 @@ def start_weights(config: Config) -> dict[str, torch.Tensor] | None:
     """Return the weights of the best checkpoint that `init_from` names, averaged where that run averaged them."""
     if config["init_from"] is None:
         return None
-    state = checkpoint.load(checkpoint.find(Path(config["init_from"]), "best"))
-    averages = state["ema"]["averages"] if state["ema"] else {}
-    return {**state["model"], **averages}
+    return weights_of(checkpoint.load(checkpoint.find(Path(config["init_from"]), "best")))
+
+
+def weights_of(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Return the model's weights in a checkpoint, averaged where that run averaged them."""
+    return {**state["model"], **(state["ema"]["averages"] if state["ema"] else {})}
 
 
 def checked(config: Config) -> Config:

@@ -24,7 +24,7 @@ CONTRACTS = {("sharing", "backbones.base")}
 FILES = {
     7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
     "hydra_plugin messages overrides",
-    6: "run build",
+    6: "run build predict",
     5: "trainer",
     4: "evaluate checkpoint rundir transfer",
     3: "model step loading costs",
