@@ -147,12 +147,16 @@ def loop_step(num_tasks: int) -> Callable[[], None]:
 
 
 def time_window(take: Callable[[], None], seconds: float) -> float:
-    """Return the seconds a step takes, over a window of that length or three steps."""
-    steps, start = 0, time.perf_counter()
-    while steps < 3 or time.perf_counter() - start < seconds:
+    """Return the seconds a step takes, over a window of that length or three steps.
+
+    With one thread these are the process's own seconds on the CPU, which other processes disturb least.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    steps, start = 0, clock()
+    while steps < 3 or clock() - start < seconds:
         take()
         steps += 1
-    return (time.perf_counter() - start) / steps
+    return (clock() - start) / steps
 
 
 def compare(ours: Callable[[], None], base: Callable[[], None], windows: int, seconds: float) -> list[float]:

@@ -1,5 +1,6 @@
 """What a weighting is: how one optimizer step turns the tasks' losses into gradients."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,9 +89,9 @@ def require(holds: bool, name: str, value: object, rule: str, example: object) -
     """Check one hyper-parameter of a weighting.
 
     Raises:
-        ValueError: `holds` is false.
+        ValueError: `holds` is false, or the value is infinite or not a number.
     """
-    if not holds:
+    if not holds or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"weighting.{name} must be {rule}, not {value!r}. Try weighting.{name}={example}.")
 
 

@@ -10,7 +10,7 @@ class GLS(LossWeighting):
     """The geometric mean of the losses, (Πᵢ Lᵢ)^(1/K).
 
     Source: Chennupati, Sistu, Yogamani & Rawashdeh, "MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss
-    Strategy for Multi-Task Learning", CVPR Workshops 2019, equation 3. A loss of exactly 0 counts as 1e-20; a negative
+    Strategy for Multi-Task Learning", CVPR Workshops 2019. A loss of exactly 0 counts as 1e-20; a negative
     one gives NaN and so stops the run.
     """
 

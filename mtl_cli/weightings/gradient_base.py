@@ -144,10 +144,10 @@ class GradientWeighting(RowWeighting):
 
     @abstractmethod
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-        """Return weights [K] of the tasks `present` [K] from their Gramian [K, K] and losses [K], all float64.
+        """Return weights [K] of the tasks `present` [K] from their Gramian [K, K] and losses [K].
 
-        Where `on_cpu`, `weigh` sees to it that no row is zero or not finite, that K ≥ 2, and that the largest row norm
-        is 1, so that a common scale of the losses does not change the weights.
+        Where `on_cpu`, both are float64, no row is zero or not finite, K ≥ 2, and the largest row norm is 1 (see
+        `weigh`), so that a common scale of the losses does not change the weights.
         """
 
     def random_orders(self, present: Tensor) -> list[list[int]]:
@@ -164,10 +164,10 @@ class GradientWeighting(RowWeighting):
         as if absent, so that it reaches no state, and weighs NaN, so that the step is seen to have failed.
         A single row weighs 1.
         """
-        losses = losses.detach().double()
+        losses = losses.detach()
         if not self.on_cpu:
-            return self._rescaled(gramian, self(gramian, losses, present))
-        gramian, losses, present = gramian.cpu(), losses.cpu(), present.cpu()
+            return self._rescaled(gramian, self(gramian, losses, present).to(gramian))
+        gramian, losses, present = gramian.cpu(), losses.cpu().double(), present.cpu()
         norms = gramian.diagonal().clamp(min=0).sqrt()
         finite = norms.isfinite() & losses.isfinite()
         usable = torch.nonzero(finite & (norms > 0)).flatten()
@@ -401,4 +401,4 @@ class CrossWeighting(RowWeighting):
     def weigh(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weights [K]: `forward` behind its scaling, without a device sync."""
         scale = gramian.diagonal().clamp(min=0).sqrt().mean().square()
-        return self(torch.where(scale > 0, gramian / scale, 0), losses.detach().double(), present)
+        return self(torch.where(scale > 0, gramian / scale, 0), losses.detach().to(gramian), present)

@@ -37,21 +37,18 @@ class GradNorm(GradientWeighting):
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K] and add to the gradient of the logits."""
-        device = self.logits.device
-        norms, losses = row_norms(gramian).to(device), losses.to(device)
+        norms, losses = row_norms(gramian).to(self.logits), losses.to(self.logits)
         usable = norms.isfinite() & losses.isfinite()
-        self.first[present] = torch.where(
-            usable & self.first[present].isnan(), losses.to(self.first), self.first[present]
-        )
+        self.first[present] = torch.where(usable & self.first[present].isnan(), losses, self.first[present])
         with torch.enable_grad():
             weights = self._weights(present)
-            own = torch.where(usable, norms, 0) * weights.double()
+            own = torch.where(usable, norms, 0) * weights
             mean = own.detach().sum() / usable.sum().clamp(min=1)
             ratios = torch.where(usable, losses / self.first[present].clamp(min=1e-20), 0)
             rates = ratios / (ratios.sum() / usable.sum().clamp(min=1)).clamp(min=1e-20)
             excess = torch.where(usable, (own - mean * rates**self.alpha).abs(), 0).sum() / mean.clamp(min=1e-38)
             excess.backward()
-        return weights.detach().to(gramian)
+        return weights.detach()
 
     def head_scales(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weights [K], which the heads have too."""

@@ -14,8 +14,8 @@ from mtl_cli.weightings.gradient_base import GradientWeighting
 class IMTL(GradientWeighting):
     """The combination, with weights that sum to 1, whose projections onto all gradients are equal.
 
-    Source: Liu, Li, Kuang, Xue, Chen, Yang, Liao & Zhang, "Towards Impartial Multi-task Learning", ICLR 2021,
-    equation 5 (IMTL-G); `balance=both` first scales the losses by learnt exp(sᵢ), as IMTL-L does (equation 7), which
+    Source: Liu, Li, Kuang, Xue, Chen, Yang, Liao & Zhang, "Towards Impartial Multi-task Learning", ICLR 2021
+    (IMTL-G, by its closed form); `balance=both` first scales the losses by learnt exp(sᵢ), as its IMTL-L does, which
     then also scales the heads' gradients. Dependent gradients count once (Quinton & Rey, arXiv 2406.16232).
     """
 

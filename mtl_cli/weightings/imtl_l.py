@@ -11,8 +11,8 @@ from mtl_cli.weightings.base import LossWeighting, require
 class IMTLL(LossWeighting):
     """Σᵢ exp(sᵢ)Lᵢ − sᵢ with learnt scales sᵢ, 0 at first, under which all scaled losses tend to 1.
 
-    Source: Liu, Li, Kuang, Xue, Chen, Yang, Liao & Zhang, "Towards Impartial Multi-task Learning", ICLR 2021,
-    equation 7 (IMTL-L).
+    Source: Liu, Li, Kuang, Xue, Chen, Yang, Liao & Zhang, "Towards Impartial Multi-task Learning", ICLR 2021
+    (IMTL-L).
     """
 
     def __init__(self, lr: float, *, tasks: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ class RLW(LossWeighting):
     """Σᵢ λᵢLᵢ with λ = softmax of standard normal draws, new in every step.
 
     Source: Lin, Ye, Zhang & Tsang, "Reasonable Effectiveness of Random Weighting: A Litmus Test for Multi-Task
-    Learning", TMLR 2022, algorithm 1 with p(λ) from normal draws. The draws come from the step's own stream.
+    Learning", TMLR 2022, with normal draws. The draws come from the step's own stream.
     """
 
     linear = True

@@ -13,7 +13,7 @@ class STCH(LossWeighting):
     """Kμ log Σᵢ exp(log(Lᵢ / zᵢ) / μ) after a warm-up with Σᵢ log Lᵢ, whose last epoch's mean losses are z.
 
     Source: Lin, Zhang, Yang, Liu, Wang & Zhang, "Smooth Tchebycheff Scalarization for Multi-Objective Optimization",
-    ICML 2024, equation 6; warm-up, logarithm and nadir as in the authors' code for multi-task learning. A task that was
+    ICML 2024; warm-up, logarithm and nadir as in the authors' code for multi-task learning. A task that was
     absent from that epoch has its present loss for z. A loss of exactly 0 counts as 1e-20.
     """
 

@@ -1,5 +1,6 @@
 """Sums with products of pairs of losses."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -23,7 +24,9 @@ class TaskRelation(LossWeighting):
     ) -> None:
         super().__init__(tasks=tasks)
         size = len(self.tasks)
-        square = relations is None or (len(relations) == size and all(len(row) == size for row in relations))
+        square = relations is None or (
+            len(relations) == size and all(len(row) == size and all(map(math.isfinite, row)) for row in relations)
+        )
         require(square, "relations", relations, f"null or {size} rows of {size} numbers", "null")
         require(strength >= 0, "strength", strength, "at least 0", 1.0)
         require(lr > 0, "lr", lr, "positive", 0.025)

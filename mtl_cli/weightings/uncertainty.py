@@ -12,7 +12,7 @@ class Uncertainty(LossWeighting):
     """Σᵢ ½ exp(−sᵢ)Lᵢ + ½ sᵢ with learnt log-variances sᵢ = log σᵢ², 0 at first.
 
     Source: Kendall, Gal & Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
-    Semantics", CVPR 2018, equation 7 in the form of section 3.2's last paragraph (s := log σ²).
+    Semantics", CVPR 2018, section 3, with s := log σ².
     """
 
     def __init__(self, lr: float, *, tasks: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from mtl_cli.weightings.gradient_base import GradientWeighting
 class UPGrad(GradientWeighting):
     """The mean of the gradients, each projected onto the dual cone of all of them: no task's loss goes up.
 
-    Source: Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", arXiv 2406.16232, equation 5.
+    Source: Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", arXiv 2406.16232 (A_UPGrad).
     Differs from torchjd's default projector, which regularises the Gramian and so conflicts when gradients are small or
     of different scales: each projection is exact, in normalised rows.
     """
