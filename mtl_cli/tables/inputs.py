@@ -122,4 +122,6 @@ def require_columns(wanted: Sequence[str], present: Sequence[str], path: Path) -
     if absent := [name for name in wanted if name not in present]:
         listed = ", ".join(f"'{name}'" for name in absent[:10]) + (", …" if len(absent) > 10 else "")
         some = ", ".join(present[:10]) + (", …" if len(present) > 10 else "")
-        raise UserError(f"{path} has no column {listed}.{nearest(absent[0], present)} Its columns: {some}.")
+        alike = [name for name in present if name.lower() == absent[0].lower()]
+        hint = f" Did you mean '{alike[0]}'?" if alike else nearest(absent[0], present)
+        raise UserError(f"{path} has no column {listed}.{hint} Its columns: {some}.")

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,15 +43,28 @@ class Layout:
 class Table:
     """Rows of a file: `numbers` float64 [N, columns] (NaN: missing), `codes` int32 [N, columns] (-1: missing).
 
-    `values` are, for each column of text, the distinct values that its codes number, as an Arrow array.
+    `values` are, for each column of text, the distinct values that its codes number, as an Arrow array. `entry` is the
+    folder that the matrices are memory-mapped from; a pickled table is opened from there again.
     """
 
     def __init__(
-        self, path: Path, layout: Layout, numbers: np.ndarray, codes: np.ndarray, values: "Sequence[pa.Array]"
+        self,
+        path: Path,
+        layout: Layout,
+        numbers: np.ndarray,
+        codes: np.ndarray,
+        values: "Sequence[pa.Array]",
+        entry: Path | None = None,
     ) -> None:
+        self._entry = entry
         self.path, self.layout, self.numbers, self.codes, self.values = path, layout, numbers, codes, list(values)
         self._number_at = {name: index for index, name in enumerate((*layout.numbers, *layout.dates))}
         self._text_at = {name: index for index, name in enumerate(layout.texts)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._entry is not None:
+            return open_entry, (self.path, self.layout, self._entry)
+        return Table, (self.path, self.layout, self.numbers, self.codes, self.values)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -136,12 +150,17 @@ def cached_table(file: TableFile, layout: Layout, rows: int, folder: Path) -> Ta
                     f"Cannot keep the table {file.path} in {folder}: {error.strerror}. Give another folder by "
                     "tasks.NAME.dataset.cache_dir=DIR, or read it into memory: tasks.NAME.dataset.memory_mb=100000."
                 ) from error
+    return open_entry(file.path, layout, entry)
+
+
+def open_entry(path: Path, layout: Layout, entry: Path) -> Table:
+    """Return the table of a cache entry."""
     values = []
     for index in range(len(layout.texts)):
         with pa.memory_map(str(entry / f"values_{index}.arrow")) as source:
             column = pa.ipc.open_file(source).read_all().column(0)
-        values.append(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
-    return Table(file.path, layout, load(entry / "numbers.npy"), load(entry / "codes.npy"), values)
+        values.append(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
+    return Table(path, layout, load(entry / "numbers.npy"), load(entry / "codes.npy"), values, entry)
 
 
 def write_entry(file: TableFile, layout: Layout, rows: int, folder: Path) -> None:

@@ -1,0 +1,131 @@
+"""Rows of one array as model inputs: vectors or images, scaled by statistics of the training rows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import InputSpec, Sample
+from mtl_cli.errors import UserError
+from mtl_cli.tables.place import Place
+
+BLOCK_VALUES = 1 << 22
+
+
+@dataclass(frozen=True)
+class ArrayInputs:
+    """Shape of a row, and mean and standard deviation of each feature of a vector or channel of an image, float64."""
+
+    shape: tuple[int, ...]
+    mean: np.ndarray
+    std: np.ndarray
+
+    @property
+    def spec(self) -> InputSpec:
+        """A vector (D,), or an image (C, H, W)."""
+        return InputSpec("vector" if len(self.shape) == 1 else "image", self.shape)
+
+    def __call__(self, values: np.ndarray) -> Tensor:
+        """Return inputs float32 [B, *shape] of rows [B, ...]; a missing number (NaN) becomes the mean."""
+        rows = values.reshape(len(values), *self.shape).astype(np.float64)
+        wide = (-1, *[1] * (len(self.shape) - 1))
+        scaled = (rows - self.mean.reshape(wide)) / self.std.reshape(wide)
+        return torch.from_numpy(np.nan_to_num(scaled, copy=False, nan=0.0).astype(np.float32))
+
+    def state(self) -> dict[str, Any]:
+        """Return tensors and plain data for a checkpoint."""
+        return {"shape": list(self.shape), "mean": torch.from_numpy(self.mean), "std": torch.from_numpy(self.std)}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "ArrayInputs":
+        """Return the inputs of a checkpoint."""
+        return cls(tuple(state["shape"]), state["mean"].numpy(), state["std"].numpy())
+
+
+class ArrayRows:
+    """Rows that stay where the array is, such as on disk: each batch is read and scaled when it is fetched."""
+
+    def __init__(self, array: np.ndarray, inputs: ArrayInputs, rows: np.ndarray, fields: Mapping[str, Tensor]) -> None:
+        self._array, self._inputs, self._rows, self._fields = array, inputs, rows, dict(fields)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._rows)
+
+    def __getitems__(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B], in that order."""
+        fields = {name: field.index_select(0, indices) for name, field in self._fields.items()}
+        return Sample(self._inputs(self._array[self._rows[indices.numpy()]]), fields)
+
+    def labels(self, field: str) -> Tensor:
+        """Return all labels of a field [N, ...]."""
+        return self._fields[field]
+
+
+def row_shape(array: np.ndarray, place: Place) -> tuple[int, ...]:
+    """Return the shape of a row as a model input: [N] and [N, D] are vectors, [N, H, W] and [N, C, H, W] images.
+
+    Raises:
+        UserError: the array is of another shape, or holds no numbers.
+    """
+    if array.dtype.kind not in "iufb":
+        raise UserError(f"{place.path}, array '{place.column}' is of type {array.dtype}; inputs are numbers.")
+    if array.ndim not in (1, 2, 3, 4) or 0 in array.shape[1:]:
+        raise UserError(
+            f"{place.path}, array '{place.column}' has shape {array.shape}; "
+            "inputs are [N, D], [N, H, W] or [N, C, H, W]."
+        )
+    return {1: (1,), 3: (1, *array.shape[1:])}.get(array.ndim, tuple(array.shape[1:]))
+
+
+def check_finite(array: np.ndarray, place: Place) -> None:
+    """Refuse infinite inputs; reads the array block by block.
+
+    Raises:
+        UserError: the first row that has one.
+    """
+    if array.dtype.kind != "f":
+        return
+    for start, block in row_blocks(array, np.arange(len(array))):
+        if (bad := np.isinf(block).reshape(len(block), -1).any(axis=1)).any():
+            raise place.error(start + int(bad.argmax()), "a value is infinite", "Mend it, or make it NaN: missing.")
+
+
+def fit_array(array: np.ndarray, shape: tuple[int, ...], rows: np.ndarray, scale: str) -> ArrayInputs:
+    """Return the inputs of an array, fitted on some of its rows; NaN are left out, a constant has deviation 1."""
+    if scale == "none":
+        return ArrayInputs(shape, np.zeros(shape[0]), np.ones(shape[0]))
+    axes = (0, *range(2, len(shape) + 1))
+    count, total, square = (np.zeros(shape[0]) for _ in range(3))
+    for _, block in row_blocks(array, rows):
+        values = block.reshape(len(block), *shape).astype(np.float64)
+        count += (~np.isnan(values)).sum(axis=axes)
+        total += np.nansum(values, axis=axes)
+    mean = np.divide(total, count, out=np.zeros(shape[0]), where=count > 0)
+    wide = (-1, *[1] * (len(shape) - 1))
+    for _, block in row_blocks(array, rows):
+        values = block.reshape(len(block), *shape).astype(np.float64)
+        square += np.nansum((values - mean.reshape(wide)) ** 2, axis=axes)
+    std = np.sqrt(np.divide(square, count, out=np.zeros(shape[0]), where=count > 0))
+    return ArrayInputs(shape, mean, np.where(std > 1e-12 * np.maximum(np.abs(mean), 1e-300), std, 1.0))
+
+
+def row_blocks(array: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the place of the first row and some rows of an array, a few million values at a time."""
+    size = max(1, BLOCK_VALUES // max(1, int(np.prod(array.shape[1:]))))
+    for start in range(0, len(rows), size):
+        yield start, array[rows[start : start + size]]
+
+
+def expected_shape(inputs: ArrayInputs, shape: tuple[int, ...], path: Path) -> None:
+    """Refuse rows of another shape than the training rows had.
+
+    Raises:
+        UserError: the shapes differ.
+    """
+    if shape != inputs.shape:
+        raise UserError(f"{path} has rows of shape {shape}; those of the training file have {inputs.shape}.")
