@@ -26,8 +26,8 @@ assert len(MODES) > 10
 TINY = {"hidden": [16, 16, 16], "channels": [4, 8], "dense": [16], "dropout": 0.0}
 """Replaces what a backbone's YAML says, where it has the argument."""
 VARIANTS = {
-    "cross_stitch": {"per_channel": {"units": "per_channel"}, "all": {"partners": "all"}},
-    "cross_attention": {"all": {"partners": "all"}},
+    "cross_stitch": {"per_channel": {"units": "per_channel"}, "dataset": {"partners": "dataset"}},
+    "cross_attention": {"dataset": {"partners": "dataset"}},
     "hierarchical": {"two_depths": {"attach": {"right": 1}}},
     "dselect_k": {"static": {"gate": "static"}, "three": {"num_experts": 3, "entropy": 0.01}},
     "mmoe": {"deep": {"expert_stages": 2}},

@@ -48,7 +48,7 @@ def test_equals_attention_over_the_features_of_all_tasks(net):
 
 def test_a_task_with_a_dataset_to_itself_is_independent_bit_for_bit():
     x = inputs("cnn", "two")
-    alone = sharing("cross_attention", factory("cnn", TWO))
+    alone = sharing("cross_attention", factory("cnn", TWO), partners="dataset")
     assert len(alone.attention) == 0
     features = alone(x, ["right"]).features["right"].values
     assert torch.equal(features, sharing("independent", factory("cnn", TWO))(x, ["right"]).features["right"].values)

@@ -14,7 +14,7 @@ def test_equals_columns_that_are_mixed_after_each_stage(net, units):
         columns = {t: net.stem(w, f"columns.{t}.0", x) for t in TASKS}
         for index in (1, 2, 3):
             columns = {t: net.stage(w, f"columns.{t}.{index}", of) for t, of in columns.items()}
-            alpha = w[f"stitches.one.{index - 1}.weight"]
+            alpha = w[f"stitches.all.{index - 1}.weight"]
             mixed = {}
             for row, task in enumerate(TASKS):
                 total = 0
@@ -50,14 +50,14 @@ def test_unit_frozen_alpha_is_independent_bit_for_bit(dataset_of, units):
 
 
 def test_rows_of_the_initial_alpha_sum_to_1():
-    mode = sharing("cross_stitch", factory("mlp", ONE | {"third": "one", "other": "two"}), self_weight=0.8)
+    mode = sharing("cross_stitch", factory("mlp", ONE | {"third": "one", "other": "two"}), self_weight=0.8, partners="dataset")
     assert list(mode.stitches) == ["one"]
     for unit in mode.stitches["one"]:
         torch.testing.assert_close(unit.weight.detach(), torch.full((3, 3), 0.1) + 0.7 * torch.eye(3))
 
 
-def test_partners_all_runs_every_column_on_every_dataset():
-    mode = sharing("cross_stitch", factory("mlp", TWO), partners="all")
+def test_every_column_runs_on_every_dataset_by_default():
+    mode = sharing("cross_stitch", factory("mlp", TWO))
     mode(inputs("mlp", "two"), ["right"]).features["right"].values.sum().backward()
     assert all(parameter.grad is not None for parameter in mode.parameters())
 
