@@ -38,6 +38,11 @@ class CommandLine:
         return any(re.fullmatch(r"\+{0,2}debug=(true|1|yes|on)", text, re.IGNORECASE) for text in self.arguments)
 
     @property
+    def multirun(self) -> bool:
+        """True where a sweep is asked for, by -m or as Hydra has it."""
+        return "--multirun" in self.flags or "hydra.mode=MULTIRUN" in self.overrides
+
+    @property
     def config_dir(self) -> Path | None:
         """The user's conf folder.
 

@@ -18,6 +18,13 @@ from mtl_cli.validation import validate
 _LIST_CHOICE = re.compile(rf"\+*({'|'.join(sorted(GROUPS))})=\[(.*)\]")
 
 
+HONOURED = (
+    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.searchpath", "hydra.mode"),
+    *("hydra.launcher", "hydra.sweeper"),
+)
+"""Settings of Hydra that do something here; a run's directory, its log and the sweep are this program's own."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A checked config and the composed one that it comes from."""
@@ -50,9 +57,15 @@ def compose(session: Session, overrides: Sequence[str]) -> DictConfig:
     if lists:
         raise UserError([_list_message(match[0], match[1], match[2]) for match in lists])
     try:
-        return session.compose(overrides)
+        composed = session.compose(overrides)
     except CONFIG_ERRORS as error:
         raise UserError(diagnose(session, overrides, error)) from error
+    if idle := [text for text in overrides if text.lstrip("+~").startswith("hydra.") and not _has_effect(text)]:
+        used = ", ".join(HONOURED)
+        raise UserError(
+            [f"{text} has no effect; of Hydra's settings these have: {used}. Leave it out." for text in idle]
+        )
+    return composed
 
 
 def compose_job(session: Session, overrides: Sequence[str]) -> Job:
@@ -86,6 +99,11 @@ def hydra_value(composed: DictConfig, key: str) -> str:
     if not value:
         raise UserError(f"{key} is empty. Set {key}=DIR.")
     return str(value)
+
+
+def _has_effect(text: str) -> bool:
+    key = text.lstrip("+~").partition("=")[0]
+    return any(key == name or key.startswith(f"{name}.") for name in HONOURED)
 
 
 def _list_message(text: str, group: str, names: str) -> str:

@@ -57,6 +57,20 @@ def test_combinations_vary_the_last_value_fastest(run):
     assert list(rows()[0]) == ["seed", "task", "sharing", *list(rows()[0])[3:]]
 
 
+def test_hydras_own_word_for_a_sweep_is_known(run):
+    assert cli.main(["hydra.mode=MULTIRUN", "seed=0,1"]) == 0
+    assert [config["seed"] for config, _ in run.trained] == [0, 1]
+
+
+def test_values_to_sweep_over_may_stand_in_an_experiment(run, tmp_path):
+    (tmp_path / "my_conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "my_conf" / "experiment" / "grid.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {seed: '0,1', tasks.letters.weight: '0.1,0.3'}}}\n"
+    )
+    assert cli.main(["-m", "--config-dir", "my_conf", "experiment=grid", "tasks.letters.weight=3"]) == 0
+    assert [(c["seed"], c["tasks"]["letters"]["weight"]) for c, _ in run.trained] == [(0, 3), (1, 3)]
+
+
 def test_a_glob_sweeps_over_the_options_of_a_group(run):
     assert cli.main(["-m", "optimizer=glob(adam*)"]) == 0
     assert [config["optimizer"]["_target_"] for config, _ in run.trained] == ["torch.optim.Adam", "torch.optim.AdamW"]
