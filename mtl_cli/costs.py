@@ -67,9 +67,10 @@ def costs(
     model.train(training)
     alone_parameters, alone_flops = {}, {}
     for name, task in tasks.items():
-        stages = factory(name, tasks=[name]).eval()
+        own = factory.alone(name)
+        stages = own(name).eval()
         with torch.random.fork_rng(devices=[]):
-            head = task.build_head(factory.specs[-1]).eval()
+            head = task.build_head(own.specs[-1]).eval()
         alone_parameters[name] = size(stages) + size(head)
         alone = partial(forward_alone, stages, head)
         alone_flops[name] = count_flops(alone, examples[factory.dataset_of[name]])

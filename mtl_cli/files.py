@@ -31,6 +31,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there.
+
+    Raises:
+        RunFailure: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFailure(f"Cannot make the folder {path}: {error.strerror}.") from error
+
+
 def sync_directory(path: Path) -> None:
     """Make renames in a directory durable, where its file system can.
 

@@ -17,7 +17,8 @@ class NamedModules(nn.ModuleDict):
             self[name] = module
 
     def __setitem__(self, name: str, module: nn.Module) -> None:
-        assert safe(name) not in self._modules or name in self, f"'{name}' and '{safe(name)}' are both taken"
+        if name.endswith("_") and is_taken(name[:-1]):
+            raise ValueError(f"'{name}' cannot be told from '{name[:-1]}' here. Give the task another name.")
         super().__setitem__(safe(name), module)
 
     def __getitem__(self, name: str) -> nn.Module:

@@ -1,5 +1,6 @@
 """One run from a config to its summary: train, resume, evaluate."""
 
+import contextlib
 import logging
 import math
 import platform
@@ -17,7 +18,7 @@ from mtl_cli.build import Built, bind_all, build, group_datasets, make_streams
 from mtl_cli.config import config_hash, load_run_config, resolve, validate
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.evaluate import Result, flat
-from mtl_cli.files import write_json
+from mtl_cli.files import make_folder, write_json
 from mtl_cli.records import read_records
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.report.tables import count, duration, evaluation_table
@@ -232,12 +233,25 @@ def execute(built: Built, out: RunDirectory, config: Config) -> dict[str, Any]:
         raise
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        out.status(status, job.progress.step, job.epoch, str(error) or type(error).__name__)
+        with contextlib.suppress(RunFailure):  # a full disk must not hide what went wrong first
+            out.status(status, job.progress.step, job.epoch, str(error) or type(error).__name__)
+        if is_out_of_memory(error):
+            raise RunFailure(
+                f"Out of memory on {job.learner.arithmetic.device} at step {job.progress.step}. Use a smaller "
+                "data.batch_size with trainer.accumulate=2 or more (the same step in parts), or trainer.precision=bf16."
+            ) from error
         raise
     finally:
         for stream in (*job.train.values(), *job.val.values(), *job.test.values()):
             stream.close()
         out.close()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for the errors by which Python, torch and its CPU allocator say so."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
@@ -278,7 +292,7 @@ def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:
     from mtl_cli.report.plots import curves
 
     folder = out.path / "plots"
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     curves(folder, read_records(out.metrics.path))
     draw_confusions(folder, "test", job, results)
 

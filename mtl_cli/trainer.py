@@ -344,7 +344,7 @@ def save(job: Job, out: RunDirectory, best: bool) -> None:
     """
     job.window.check()
     weights = [parameter.detach() for parameter in job.learner.model.parameters()]
-    if not bool(torch.stack(list(torch._foreach_norm(weights))).isfinite().all()):
+    if not bool(torch.stack(list(torch._foreach_norm(weights, math.inf))).isfinite().all()):
         raise RunFailure(
             f"A weight is not finite after step {job.progress.step}. The last good checkpoint is kept. "
             "Try a lower optimizer.lr, trainer.clip_norm=1, or trainer.on_nonfinite=skip."

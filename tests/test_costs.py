@@ -11,7 +11,11 @@ TRUNK = (3 * 3 * 9 + 3) + (3 * 4 * 6 * 5 + 5)
 HEAD = 5 * 3 + 3
 TRUNK_FLOPS = 2 * (8 * 12 * 3 * 3 * 9) + 2 * (72 * 5)
 HEAD_FLOPS = 2 * 5 * 3
-# Alone, with the stem of the run: the same trunk for every task.
+# Alone, tasks a and b have a trunk for 1×8×8 images, conv 1→3 and dense 48→5; c has one for its 3×8×12.
+SMALL = (3 * 9 + 3) + (3 * 4 * 4 * 5 + 5)
+SMALL_FLOPS = 2 * (8 * 8 * 3 * 9) + 2 * (48 * 5)
+ALONE = {"a": SMALL + HEAD, "b": SMALL + HEAD, "c": TRUNK + HEAD}
+ALONE_FLOPS = {"a": SMALL_FLOPS + HEAD_FLOPS, "b": SMALL_FLOPS + HEAD_FLOPS, "c": TRUNK_FLOPS + HEAD_FLOPS}
 
 
 def counted(sharing, freeze=False):
@@ -28,14 +32,14 @@ def test_hard_sharing_costs_one_trunk_and_a_head_a_task():
     assert found.shared == TRUNK
     assert found.specific == {"a": HEAD, "b": HEAD, "c": HEAD}
     assert found.flops == {"digits": TRUNK_FLOPS + 2 * HEAD_FLOPS, "signs": TRUNK_FLOPS + HEAD_FLOPS}
-    assert found.independent_parameters == dict.fromkeys("abc", TRUNK + HEAD)
-    assert found.independent_flops == dict.fromkeys("abc", TRUNK_FLOPS + HEAD_FLOPS)
+    assert found.independent_parameters == ALONE
+    assert found.independent_flops == ALONE_FLOPS
 
 
 def test_independent_networks_cost_what_is_said_beside_hard_sharing():
     found, _ = counted("independent")
     assert found.shared == 0
-    assert found.specific == {"a": TRUNK + HEAD, "b": TRUNK + HEAD, "c": TRUNK + HEAD}
+    assert found.specific == ALONE
     assert found.total == sum(found.independent_parameters.values())
     assert sum(found.flops.values()) == sum(found.independent_flops.values())
 
@@ -50,9 +54,9 @@ def test_frozen_parameters_count_in_the_total_only():
 def test_the_record_sums_up():
     found, _ = counted("hard")
     record = found.record()
-    assert record["parameters"]["independent"] == 3 * (TRUNK + HEAD)
+    assert record["parameters"]["independent"] == sum(ALONE.values())
     assert record["flops"]["total"] == 2 * TRUNK_FLOPS + 3 * HEAD_FLOPS
-    assert record["flops"]["independent"] == 3 * (TRUNK_FLOPS + HEAD_FLOPS)
+    assert record["flops"]["independent"] == sum(ALONE_FLOPS.values())
     assert record["parameters"]["total"] == found.total
 
 

@@ -22,3 +22,8 @@ def test_state_goes_from_one_to_another():
     other.load_state_dict(one.state_dict())
     assert all((one[name].weight == other[name].weight).all() for name in one)
     assert set(one.state_dict()) == {"type_.weight", "type_.bias", "letters.weight", "letters.bias"}
+
+
+def test_a_name_that_would_be_mistaken_for_another_is_refused():
+    with pytest.raises(ValueError, match="'type_' cannot be told from 'type'"):
+        NamedModules({"type_": nn.Linear(1, 1)})

@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from mtl_cli import run, trainer
-from mtl_cli.errors import UserError
+from mtl_cli.build import build
+from mtl_cli.config import resolve
+from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.targets import Trust
 from tests import _toy
 
 
@@ -198,3 +201,29 @@ def test_the_summary_counts_parameters_and_what_independent_models_would_have(tm
         "specific": heads,
         "independent": 2 * trunk + sum(heads.values()),
     }
+
+
+def test_out_of_memory_suggests_the_overrides_that_help(tmp_path, monkeypatch):
+    def train_step(job, step):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
+    with pytest.raises(RunFailure, match=r"data\.batch_size.*trainer\.accumulate=2"):
+        run.train(_toy.config(), tmp_path / "run", [])
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
+
+
+def test_independent_networks_of_different_images_are_what_each_task_alone_would_be(tmp_path):
+    tasks = {"quadrant": _toy.task("quadrant"), "letters": node("letters")}
+    mode = {"_target_": "mtl_cli.sharing.independent.Independent"}
+    both = build(resolve(_toy.config(tasks=tasks, sharing=mode)), Trust(("tests",))).job.learner.model
+    alone = build(resolve(_toy.config(tasks={"quadrant": tasks["quadrant"]}, sharing=mode)), Trust(("tests",)))
+    own = dict(both.named_parameters())
+    for name, value in alone.job.learner.model.named_parameters():
+        assert torch.equal(own[name], value), name
+
+
+def node(task):
+    """Return the config node of a shipped image task."""
+    dataset = {"_target_": f"mtl_cli.datasets.{task}.Letters", "source": "packaged", "root": None, "batch_size": 128}
+    return {**_toy.task("label"), "dataset": dataset}

@@ -63,7 +63,7 @@ class BackboneFactory:
 
     def __init__(self, backbone: Backbone, examples: Mapping[str, Inputs], inputs: Mapping[str, InputSpec],
                  dataset_of: Mapping[str, str], seed: int) -> None:  # fmt: skip
-        self._backbone, self._inputs, self._seed = backbone, dict(inputs), seed
+        self._backbone, self._examples, self._inputs, self._seed = backbone, dict(examples), dict(inputs), seed
         self.dataset_of = dict(dataset_of)
         self._common = backbone.common_input(inputs)
         self._builders = backbone.stages(self._common)
@@ -91,6 +91,12 @@ class BackboneFactory:
         """
         stop = self.num_stages if stop is None else stop
         return nn.Sequential(*[self._stage(copy, index, tasks) for index in range(start, stop + 1)])
+
+    def alone(self, task: str) -> "BackboneFactory":
+        """Return a factory that knows one task only, as if there were no other: its inputs need no common spec."""
+        dataset = self.dataset_of[task]
+        examples, inputs = {dataset: self._examples[dataset]}, {dataset: self._inputs[dataset]}
+        return BackboneFactory(self._backbone, examples, inputs, {task: dataset}, self._seed)
 
     def seeded(self, name: str) -> AbstractContextManager[None]:
         """Return a context in which a sharing mode builds modules of its own, seeded by the run's seed and `name`.

@@ -14,8 +14,9 @@ class Independent(Sharing):
 
     def __init__(self, *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
         super().__init__()
-        self.trunks = NamedModules({task: backbone(task, tasks=[task]) for task in tasks})
-        self.specs = {task: backbone.specs[-1] for task in tasks}
+        alone = {task: backbone.alone(task) for task in tasks}
+        self.trunks = NamedModules({task: factory(task) for task, factory in alone.items()})
+        self.specs = {task: factory.specs[-1] for task, factory in alone.items()}
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return each task's features from its own backbone."""

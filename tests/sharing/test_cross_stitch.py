@@ -50,7 +50,8 @@ def test_unit_frozen_alpha_is_independent_bit_for_bit(dataset_of, units):
 
 
 def test_rows_of_the_initial_alpha_sum_to_1():
-    mode = sharing("cross_stitch", factory("mlp", ONE | {"third": "one", "other": "two"}), self_weight=0.8, partners="dataset")
+    tasks = ONE | {"third": "one", "other": "two"}
+    mode = sharing("cross_stitch", factory("mlp", tasks), self_weight=0.8, partners="dataset")
     assert list(mode.stitches) == ["one"]
     for unit in mode.stitches["one"]:
         torch.testing.assert_close(unit.weight.detach(), torch.full((3, 3), 0.1) + 0.7 * torch.eye(3))
