@@ -1,5 +1,6 @@
 """From overrides to a plain config: Hydra composes, resolver calls become values, node interpolations stay."""
 
+import functools
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mtl_cli import hydra_plugin
 from mtl_cli.errors import UserError
-from mtl_cli.schema import COMPONENTS
-from mtl_cli.shipped import conf_dir, read_yaml
+from mtl_cli.schema import COMPONENTS, KNOWN_KEYS
+from mtl_cli.shipped import conf_dir, group_options, read_yaml
 
 GROUPS = frozenset({"task", "experiment", *COMPONENTS} - {"tasks"})
 """The groups that the primary config chooses from; there may be no file in them yet."""
@@ -48,19 +49,16 @@ class Session:
         """The conf folders of the command line."""
         return [conf_dir(), *([self.config_dir] if self.config_dir else [])]
 
+    @functools.cached_property
     def groups(self) -> list[str]:
-        """Return every group, Hydra's own left out."""
-        found: list[str] = []
-        todo = [name for name in self.loader.list_groups("") if name != "hydra"]
-        while todo:
-            found.append(todo.pop(0))
-            todo += [f"{found[-1]}/{name}" for name in self.loader.list_groups(found[-1])]
-        return found
+        """Every group in the folders of the command line, and those of the primary config."""
+        return sorted({*group_options(self.folders), *GROUPS})
 
     def is_group(self, name: str) -> bool:
         """Return whether a key of the command line chooses an option of a group."""
-        known = name in GROUPS or bool(name and self.options(name)) or bool(name and self.loader.list_groups(name))
-        return known and "." not in name
+        if "." in name or not name or name in KNOWN_KEYS - GROUPS:
+            return False
+        return name in self.groups or bool(self.options(name)) or bool(self.loader.list_groups(name))
 
     def options(self, group: str) -> list[str]:
         """Return the options of a group."""

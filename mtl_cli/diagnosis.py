@@ -24,6 +24,7 @@ from mtl_cli.messages import (
 )
 from mtl_cli.overrides import parse, quoted
 from mtl_cli.schema import knobs
+from mtl_cli.shipped import group_options
 from mtl_cli.validation import validate
 
 CONFIG_ERRORS = (
@@ -95,7 +96,8 @@ class _Diagnosis:
 
     def _hint(self, text: str) -> str:
         """Return how a lone word may be meant: as an option of a group."""
-        groups = [group for group in self.session.groups() if text in self.session.options(group)]
+        listed = group_options([*self.session.folders, *self.folders])
+        groups = [group for group, options in listed.items() if text in options]
         groups.sort(key=lambda group: group != "task")
         return f" Did you mean {groups[0]}={text}?" if groups else ""
 
@@ -152,7 +154,7 @@ class _Diagnosis:
         raw = OmegaConf.to_container(config, resolve=False)
         exists, value = reachable(raw, key), override.value()
         if not exists and not (override.is_add() or override.is_force_add()):
-            self.problems.append((index, key_message(key, text, raw, self.session.groups())))
+            self.problems.append((index, key_message(key, text, raw, self.session.groups)))
             return
         if exists and override.is_add():
             self.problems.append((index, f"{text} adds a key that the config has. Leave out the +: {text[1:]}."))
