@@ -36,6 +36,11 @@ def predict() -> int:
     return main_predict(sys.argv[1:])
 
 
+def init() -> int:
+    """Run mtl-init with the arguments of this process; return its exit code."""
+    return main_init(sys.argv[1:])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run mtl-train in this process; return its exit code."""
     return guarded("mtl-train", arguments, run_train)
@@ -49,6 +54,11 @@ def main_eval(arguments: Sequence[str]) -> int:
 def main_predict(arguments: Sequence[str]) -> int:
     """Run mtl-predict in this process; return its exit code."""
     return guarded("mtl-predict", arguments, run_predict)
+
+
+def main_init(arguments: Sequence[str]) -> int:
+    """Run mtl-init in this process; return its exit code."""
+    return guarded("mtl-init", arguments, run_init)
 
 
 def guarded(program: str, arguments: Sequence[str], body: Callable[[CommandLine], int]) -> int:
@@ -215,6 +225,33 @@ def run_predict(line: CommandLine) -> int:
         from mtl_cli import predict
 
         predict.predict(paths["checkpoint"], paths["input"], paths["output"], overrides, line.trusted_folders)
+    return EXIT_DONE
+
+
+def run_init(line: CommandLine) -> int:
+    """Run what the command line of mtl-init asks for."""
+    if "--help" in line.flags:
+        from mtl_cli.help import INIT_HELP
+
+        print(INIT_HELP)
+        return EXIT_DONE
+    if "--version" in line.flags:
+        print(f"mtl-init {__version__}")
+        return EXIT_DONE
+    if line.flags:
+        raise UserError(f"mtl-init has no option {', '.join(line.flags)}. mtl-init --help shows what it takes.")
+    words = {key: line.word(key) for key in ("input", "output")}
+    if absent := [key for key, value in words.items() if value is None]:
+        raise UserError(
+            f"mtl-init needs {', '.join(f'{key}=' for key in absent)}. "
+            "Use mtl-init input=data.csv 'target=[income,married]' output=my_conf."
+        )
+    if not Path(str(words["input"])).expanduser().exists():
+        raise UserError(f"No input at {words['input']}. Give the file of a table: input=FILE.")
+    from mtl_cli.init_config import init_config
+    from mtl_cli.overrides import parse_values
+
+    init_config(str(words["input"]), Path(str(words["output"])), parse_values(line.others(*words), "mtl-init"))
     return EXIT_DONE
 
 

@@ -67,6 +67,28 @@ column, or a cell that is no number where one is needed, is an error.
 Examples:
   mtl-predict checkpoint=RUN_DIR input=new.csv output=predicted.csv
 """
+INIT_HELP = """\
+Usage: mtl-init input=FILE 'target=[A,B]' output=DIR [key=value ...]
+
+Looks at a table (CSV, TSV or Parquet), prints what it takes its columns for and why, and writes a dataset and a task
+for each target into a conf folder, to train with at once or to edit first.
+
+  input=FILE          the table; its path is written into the dataset as it is given here
+  target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
+                      clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector)
+  output=DIR          conf folder; files that are there already are not overwritten
+  group=COLUMN        column whose groups are kept in one split, such as patients
+  delimiter=';'       what separates cells; found by looking
+  encoding=latin-1    found by looking: utf-8, utf-16 or latin-1
+  format=csv          csv, tsv or parquet, where the name does not tell
+  overwrite=true      overwrite files
+
+  --version, --help
+
+Example:
+  mtl-init input=data.csv 'target=[income,married]' output=my_conf
+  mtl-train --config-dir my_conf task=income+married backbone=tabular
+"""
 
 
 def train_help(config_dir: Path | None = None) -> str:

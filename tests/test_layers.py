@@ -24,12 +24,12 @@ CONTRACTS = {("sharing", "backbones.base")}
 FILES = {
     7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
     "hydra_plugin messages overrides",
-    6: "run build predict",
+    6: "run build init_config predict",
     5: "trainer",
     4: "evaluate checkpoint rundir transfer",
     3: "model step loading costs",
     2: "lr_schedules",
-    1: "batch columns config data_options digits ema errors experts features files idx imbalance import_path "
+    1: "batch columns config data_options digits ema errors experts features files idx imbalance import_path init_yaml "
     "interpolation jacobian layers memory_dataset named_modules official_files packaged plain_pickle quadratic records "
     "schema seeding shipped signals splits table_layers targets torchvision_guard validation window __init__",
 }

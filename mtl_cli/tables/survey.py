@@ -1,0 +1,201 @@
+"""A first look at a file: its columns, targets as they are likely meant, and inputs to drop."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.cells import NUMBER, categories, dates, numbers
+from mtl_cli.tables.guess import (
+    Guess,
+    InputSample,
+    LabelColumn,
+    guess_drop,
+    guess_target,
+    says_the_same,
+)
+from mtl_cli.tables.inputs import require_columns
+from mtl_cli.tables.place import Place, canonical
+from mtl_cli.tables.profile import ColumnProfile, profile
+from mtl_cli.tables.reading import ReadOptions, TableFile, table_format
+from mtl_cli.tables.sniff import sniff_delimiter, sniff_encoding
+from mtl_cli.tables.store import Layout, Table, read_table
+
+SAMPLE_ROWS = 100_000
+CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found: how the file is written, its rows, targets, and inputs by what becomes of them.
+
+    `drop` gives the reason by column, `categorical` are mixed columns to declare, `missing` are values to add to the
+    missing ones, `target_missing` the same by target.
+    """
+
+    file: TableFile
+    rows: int
+    columns: Mapping[str, ColumnProfile]
+    targets: tuple[Guess, ...]
+    drop: Mapping[str, str]
+    categorical: tuple[str, ...]
+    missing: tuple[str, ...]
+    target_missing: Mapping[str, tuple[str, ...]]
+
+
+def open_unknown(
+    path: Path, format: str = "auto", delimiter: str | None = None, encoding: str | None = None
+) -> TableFile:
+    """Return a file whose encoding and delimiter are found by looking, where they are not told.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if table_format(path, format) == "parquet":
+        return TableFile(path, ReadOptions(format))
+    encoding = encoding or sniff_encoding(path)
+    return TableFile(path, ReadOptions(format, delimiter or sniff_delimiter(path, encoding), encoding))
+
+
+def survey(file: TableFile, targets: Mapping[str, Sequence[str]], reserved: Sequence[str] = ()) -> Survey:
+    """Return a first look at a file, given the columns of each target; `reserved` are columns of groups or splits.
+
+    Raises:
+        UserError: a column is missing, or cells cannot be read; a target is neither.
+    """
+    answers = list(dict.fromkeys(column for columns in targets.values() for column in columns))
+    require_columns([*answers, *reserved], file.columns, file.path)
+    found = profile(file, file.columns)
+    if found.rows < 2:
+        raise UserError(f"{file.path} has {found.rows} row{'s' * (found.rows != 1)}; training needs 2 or more.")
+    labels, target_missing = read_labels(file, found.columns, answers, found.rows)
+    guesses = tuple(guess_target(name, [labels[column] for column in columns]) for name, columns in targets.items())
+    check_guesses(file, guesses)
+    guesses = tuple(with_texts(file, guess, found.rows, target_missing) for guess in guesses)
+    inputs = [name for name in file.columns if name not in answers and name not in reserved]
+    samples = sample_inputs(file, found.columns, inputs)
+    whole = found.rows <= SAMPLE_ROWS
+    drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in inputs}
+    drop = {name: reason for name, reason in drop.items() if reason}
+    for name in inputs:
+        for column in labels.values():
+            head = column.codes[: len(samples[name].codes)]
+            if name not in drop and says_the_same(samples[name].codes, head):
+                drop[name] = f"it says the same as the target {column.name}, so the answer would leak into the question"
+    mixed = [name for name in inputs if found.columns[name].kind == "mixed" and name not in drop]
+    strays = {name: stray_values(samples[name]) for name in mixed}
+    alone = tuple(dict.fromkeys(values[0] for values in strays.values() if whole and len(values) == 1))
+    categorical = tuple(name for name in mixed if not (whole and len(strays[name]) == 1))
+    return Survey(file, found.rows, found.columns, guesses, drop, categorical, alone, target_missing)
+
+
+def read_labels(
+    file: TableFile, columns: Mapping[str, ColumnProfile], names: Sequence[str], rows: int
+) -> tuple[dict[str, LabelColumn], dict[str, tuple[str, ...]]]:
+    """Return the columns of targets, and for those of numbers with one other text, that text: a missing label."""
+    texts = [name for name in names if columns[name].kind != "number"]
+    table = read_table(file, Layout(tuple(name for name in names if name not in texts), (), tuple(texts)), rows)
+    found: dict[str, LabelColumn] = {}
+    missing: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        if name not in texts:
+            found[name] = of_numbers(name, table.number(name))
+            continue
+        codes, values = table.text(name)
+        found[name] = LabelColumn(name, None, codes, tuple(values))
+        strays = [value for value in values if not re.match(NUMBER, value)]
+        if columns[name].kind == "mixed" and len(strays) == 1:
+            missing[name] = (strays[0],)
+            lookup = np.array([np.nan if value in strays else float(value) for value in values] + [np.nan])
+            found[name] = of_numbers(name, lookup[codes])
+    return found, missing
+
+
+def of_numbers(name: str, values: np.ndarray) -> LabelColumn:
+    """Return a column of numbers float64 [N], NaN where missing."""
+    present = ~np.isnan(values)
+    distinct, places = np.unique(values[present], return_inverse=True)
+    codes = np.full(len(values), -1, dtype=np.int64)
+    codes[present] = places
+    return LabelColumn(name, values, codes, tuple(canonical(str(value)) for value in distinct.tolist()))
+
+
+def check_guesses(file: TableFile, guesses: Sequence[Guess]) -> None:
+    """Refuse targets that nothing can be learnt from, or whose columns do not go together.
+
+    Raises:
+        UserError: every one.
+    """
+    problems = []
+    for guess in guesses:
+        for column in guess.columns:
+            if column.present == 0:
+                problems.append(
+                    f"{file.path}, column '{column.name}' has no label in any row. Leave it out of target=."
+                )
+            elif len(column.values) == 1:
+                problems.append(
+                    f"{file.path}, column '{column.name}' has the label '{column.values[0]}' in every row. "
+                    "Leave it out of target=."
+                )
+        if not guess.kind:
+            problems.append(
+                f"The columns {'+'.join(guess.names)} of one target do not go together. They are all 0 or 1 "
+                "(multilabel), all numbers (a vector), time+event (survival) or relevance+group (ranking)."
+            )
+    if problems:
+        raise UserError(problems)
+
+
+def with_texts(file: TableFile, guess: Guess, rows: int, missing: Mapping[str, tuple[str, ...]]) -> Guess:
+    """Return a guess of classes with their names as text reads them: 01 is no 1."""
+    if guess.kind not in CLASS_KINDS or all(column.numbers is None for column in guess.columns):
+        return guess
+    names = tuple(guess.names)
+    absent = {name: missing[name] for name in names if name in missing}
+    table: Table = read_table(file, Layout((), (), names, absent), rows)
+    columns = [
+        LabelColumn(column.name, column.numbers, codes, tuple(values))
+        for column in guess.columns
+        for codes, values in [table.text(column.name)]
+    ]
+    return replace(guess, columns=tuple(columns))
+
+
+def sample_inputs(
+    file: TableFile, columns: Mapping[str, ColumnProfile], names: Sequence[str]
+) -> dict[str, InputSample]:
+    """Return the cells of input columns in the first rows."""
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    known: dict[str, dict[str, int]] = {name: {} for name in names}
+    missing = file.options.missing_values
+    readable = [name for name in names if columns[name].kind in ("number", "date", "text", "mixed")]
+    for first, batch in file.batches(readable) if readable else ():
+        for name in readable:
+            place = Place(file.path, name, first)
+            if columns[name].kind in ("number", "date"):
+                read = numbers if columns[name].kind == "number" else dates
+                parts[name].append(read(batch.column(name), missing, place))
+                continue
+            codes, values = categories(batch.column(name), missing, place)
+            number = known[name]
+            parts[name].append(np.array([*(number.setdefault(v, len(number)) for v in values), -1])[codes])
+        if first + batch.num_rows >= SAMPLE_ROWS:
+            break
+    found = {}
+    for name in names:
+        cells = np.concatenate(parts[name]) if parts[name] else np.zeros(0, dtype=np.int64)
+        if cells.dtype == np.float64:
+            column = of_numbers(name, cells)
+            found[name] = InputSample(column.codes, (), cells)
+        else:
+            found[name] = InputSample(cells, tuple(known[name]), None)
+    return found
+
+
+def stray_values(sample: InputSample) -> list[str]:
+    """Return the values of a column that are no numbers."""
+    return [value for value in sample.values if not re.match(NUMBER, value)]
