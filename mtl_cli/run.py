@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import platform
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from mtl_cli.rundir import RunDirectory, read_status
 from mtl_cli.signals import Interrupted as Interrupted
 from mtl_cli.signals import stop_requests
 from mtl_cli.targets import Trust
-from mtl_cli.trainer import Job, evaluate_split
+from mtl_cli.trainer import Job, evaluate_split, lower_is_better
 from mtl_cli.trainer import train as train_job
 
 logger = logging.getLogger("mtl_cli")
@@ -39,7 +40,7 @@ def check(config: Config, folders: Sequence[Path] = ()) -> None:
     Raises:
         UserError: every problem found.
     """
-    bind_all(checked(config), Trust(tuple(config["trust"]), tuple(folders)))
+    bind_all(checked(config, folders), Trust(tuple(config["trust"]), tuple(folders)))
 
 
 def train(config: Config, directory: Path, command: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def train(config: Config, directory: Path, command: Sequence[str], folders: Sequ
         RunFailure: training cannot go on.
         Interrupted: a signal asked to stop; everything is saved.
     """
-    resolved = checked(config)
+    resolved = checked(config, folders)
     if read_status(directory):
         raise UserError(
             f"{directory} holds a run already. Give another hydra.run.dir, or continue it with resume={directory}."
@@ -61,7 +62,7 @@ def train(config: Config, directory: Path, command: Sequence[str], folders: Sequ
         built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
         out = RunDirectory.create(directory, config, config_hash(config))
         write_json(directory / "environment.json", environment(command, built))
-        return execute(built, out, resolved)
+        return execute(built, out, resolved, resume_command(directory, resolved, command))
 
 
 def resume(
@@ -91,7 +92,7 @@ def resume(
         restore(built.job, state)
         out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
         logger.info("Resuming %s after step %d.", directory, built.job.progress.step)
-        return execute(built, out, resolved)
+        return execute(built, out, resolved, resume_command(directory, resolved, command))
 
 
 def evaluate(
@@ -161,13 +162,13 @@ def weights_of(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {**state["model"], **(state["ema"]["averages"] if state["ema"] else {})}
 
 
-def checked(config: Config) -> Config:
-    """Return a config with its node interpolations resolved.
+def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
+    """Return a config with its node interpolations resolved; `folders` may hold conf files of the user's own.
 
     Raises:
         UserError: every problem with it.
     """
-    problems = validate(config)
+    problems = validate(config, folders)
     if problems:
         raise UserError(problems)
     return resolve(config)
@@ -213,8 +214,34 @@ def restore(job: Job, state: Mapping[str, Any]) -> None:
         raise UserError(f"The checkpoint does not fit the model of its config: {' '.join(reason)}") from error
 
 
-def execute(built: Built, out: RunDirectory, config: Config) -> dict[str, Any]:
-    """Train, test the best checkpoint, write summary and figures; keep status.json true whatever happens."""
+def resume_command(directory: Path, config: Config, command: Sequence[str]) -> str:
+    """Return the command that continues a run, with what it needs to find and trust classes of the user's own."""
+    words = ["mtl-train", f"resume={directory}"]
+    modules = {str(target).partition(".")[0] for target in targets_in(config)} - {"mtl_cli", "torch"}
+    if modules:
+        words.append(f"trust=[{','.join(sorted(modules))}]")
+    for index, word in enumerate(command):
+        if word == "--config-dir" and index + 1 < len(command):
+            words += ["--config-dir", command[index + 1]]
+        elif word.startswith("--config-dir="):
+            words.append(word)
+    return shlex.join(words)
+
+
+def targets_in(node: object) -> Iterator[object]:
+    """Yield every `_target_` of a config."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node["_target_"]
+        for value in node.values():
+            yield from targets_in(value)
+
+
+def execute(built: Built, out: RunDirectory, config: Config, again: str) -> dict[str, Any]:
+    """Train, test the best checkpoint, write summary and figures; keep status.json true whatever happens.
+
+    `again` is the command that continues the run, printed where it is interrupted.
+    """
     job = built.job
     try:
         print_head(built, out)
@@ -229,7 +256,7 @@ def execute(built: Built, out: RunDirectory, config: Config) -> dict[str, Any]:
         out.status("completed", job.progress.step, job.epoch)
         return summary
     except Interrupted as interrupted:
-        logger.warning("%s Continue with:\n  mtl-train resume=%s", interrupted, out.path)
+        logger.warning("%s Continue with:\n  %s", interrupted, again)
         raise
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -268,7 +295,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     rate = progress.samples / progress.train_seconds if progress.train_seconds else math.nan
     summary = {
         "status": "completed",
-        "selection": {"metric": job.plan.selection, "best": progress.best_score, "best_step": progress.best_step},
+        "selection": selection_record(job),
         "best_val": progress.best_val,
         "last_val": progress.last_val,
         "test": values,
@@ -276,6 +303,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         "steps": progress.step,
         "skipped_steps": progress.skipped,
         "seconds": progress.seconds,
+        "train_seconds": progress.train_seconds,
         "samples_per_second": rate,
         "precision": "bf16" if job.learner.arithmetic.bf16 else "fp32",
         "device": str(job.learner.arithmetic.device),
@@ -285,6 +313,14 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", results))
     logger.info("%s, %.0f samples/s. Everything is in %s", duration(progress.seconds), rate, out.path)
     return summary
+
+
+def selection_record(job: Job) -> dict[str, Any]:
+    """Return the selection metric with its best value, in the metric's own sign."""
+    name, lower = job.plan.selection, lower_is_better(job, job.plan.selection)
+    best = job.progress.best_score
+    value = -best if lower and best is not None else best
+    return {"metric": name, "best": value, "lower_is_better": lower, "best_step": job.progress.best_step}
 
 
 def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:

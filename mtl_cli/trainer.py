@@ -280,15 +280,16 @@ def assess(job: Job, out: RunDirectory) -> None:
     progress = job.progress
     results = evaluate_split(job, job.val)
     values = flat(results)
-    score = selection_score(job, results)
+    score = score_of(job, job.plan.selection, results)
     better = is_better(score, progress.best_score)
     progress.last_val = values
     if better:
         progress.best_score, progress.best_step, progress.best_val = score, progress.step, values
-    count_patience(job, values, score)
-    record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": score}
+    count_patience(job, results, score)
+    shown = -score if lower_is_better(job, job.plan.selection) else score
+    record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
     out.metrics.write({**record, "metrics": values})
-    logger.info("%s", evaluation_table(f"val, step {progress.step}", results, score, better))
+    logger.info("%s", evaluation_table(f"val, step {progress.step}", results, shown, better))
     save(job, out, best=better)
 
 
@@ -301,19 +302,14 @@ def evaluate_split(job: Job, streams: Mapping[str, Stream]) -> dict[str, Result]
         return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
 
 
-def selection_score(job: Job, results: Mapping[str, Result]) -> float:
-    """Return the score, higher is better, that `selection.metric` gives validation results."""
-    if job.plan.selection == "skill":
-        if job.baseline is None:
-            job.baseline = trivial(job.learner.tasks, job.val, job.train)
-        return skill(job.learner.tasks, results, job.baseline)
-    return signed(job, job.plan.selection, flat(results)[job.plan.selection])
-
-
-def signed(job: Job, name: str, value: float) -> float:
-    """Return a metric "<task>/<metric>" such that higher is better."""
-    task, metric = name.split("/")
-    return -value if metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better else value
+def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
+    """Return "skill" or a metric "<task>/<metric>" of validation results, such that higher is better."""
+    if name != "skill":
+        value = flat(results)[name]
+        return -value if lower_is_better(job, name) else value
+    if job.baseline is None:
+        job.baseline = trivial(job.learner.tasks, job.val, job.train)
+    return skill(job.learner.tasks, results, job.baseline)
 
 
 def is_better(value: float, best: float | None) -> bool:
@@ -321,10 +317,18 @@ def is_better(value: float, best: float | None) -> bool:
     return best is None or value > best or (math.isnan(best) and not math.isnan(value))
 
 
-def count_patience(job: Job, values: Mapping[str, float], score: float) -> None:
+def lower_is_better(job: Job, name: str) -> bool:
+    """Return how "skill" or a metric "<task>/<metric>" is read."""
+    if name == "skill":
+        return False
+    task, metric = name.split("/")
+    return metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better
+
+
+def count_patience(job: Job, results: Mapping[str, Result], score: float) -> None:
     """Count evaluations without improvement of the early-stopping metric."""
     progress, name = job.progress, job.plan.stop_metric
-    value = score if name is None else signed(job, name, values[name])
+    value = score if name is None else score_of(job, name, results)
     if is_better(value, progress.stop_best):
         progress.stop_best, progress.stale = value, 0
     else:

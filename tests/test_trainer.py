@@ -163,6 +163,17 @@ def test_early_stopping_ends_after_patience_evaluations_without_improvement(tmp_
     assert summary["steps"] == 9  # the first evaluation is the best, the two after it are no better
 
 
+@pytest.mark.parametrize("metric", ["skill", "sign/loss", "sign/accuracy"])
+def test_early_stopping_and_selection_may_watch_different_metrics(tmp_path, metric):
+    changes = {"early_stopping__metric": metric, "early_stopping__patience": 1, "selection__metric": "quadrant/loss"}
+    summary = run.train(_toy.config(**changes), tmp_path / "run", [])
+    assert summary["selection"]["lower_is_better"] is True
+    assert summary["selection"]["best"] == summary["best_val"]["quadrant/loss"] > 0
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    values = [r["selection"] for r in records if r["kind"] == "eval" and r["split"] == "val"]
+    assert summary["selection"]["best"] == min(values)
+
+
 def test_max_steps_decides_when_it_is_set(tmp_path):
     summary = run.train(_toy.config(trainer__max_steps=4, trainer__max_epochs=1), tmp_path / "run", [])
     assert summary["steps"] == 4

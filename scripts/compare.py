@@ -1,0 +1,169 @@
+"""Trains every sharing mode or every weighting for a short while and prints one Markdown table.
+
+    python scripts/compare.py sharing   [--task mnist_digits+letters] [--epochs 1] [--seeds 0,1,2] [--output DIR]
+    python scripts/compare.py weighting [--task multi_mnist_left+multi_mnist_right] [--epochs 5]
+
+Runs are sweeps of mtl-train in DIR, so a second call continues where the first stopped. Means ± standard deviations
+are over the seeds; a value is set apart from the first row's ("hard", "fixed") only where the intervals do not overlap.
+Δm is the mean relative gain in accuracy over networks trained alone (Maninis et al., CVPR 2019), in percent, higher is
+better. Gradient weightings run with weighting.match_norm=sum: the update has the norm of the plain sum of gradients, so
+that one learning rate serves all methods.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mtl_cli import cli
+from mtl_cli.report.tables import count
+from mtl_cli.shipped import conf_dir
+
+FIRST = {"sharing": "hard", "weighting": "fixed"}
+REPEATED_WEIGHTINGS = (
+    "fixed,uncertainty,dwa,gls,rlw,imtl_l,famo,gradnorm,mgda,pcgrad,graddrop,gradvac,cagrad,imtl,nash_mtl,aligned_mtl,"
+    "fairgrad,upgrad,dual_proj,config"
+).split(",")
+"""Weightings that are run with every seed; the others run with the first only, and the table says so."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row of the table is made from: the summaries of an option's runs, by seed."""
+
+    name: str
+    runs: list[dict[str, Any]]
+
+    def values(self, key: str) -> list[float]:
+        """Return a test metric of every run."""
+        return [run["test"][key] for run in self.runs]
+
+
+def sweep(folder: Path, overrides: Sequence[str]) -> list[tuple[Mapping[str, str], dict[str, Any]]]:
+    """Run mtl-train -m in `folder`; return what was swept and the summary of every job that is complete."""
+    cli.main(["-m", *overrides, f"hydra.sweep.dir={folder}", "quiet=true"])
+    with (folder / "summary.csv").open(newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["status"] == "completed"]
+    return [(line, json.loads((Path(line["directory"]) / "summary.json").read_text())) for line in lines]
+
+
+def options(group: str) -> list[str]:
+    """Return the options of a conf group, the one that others are compared with first."""
+    names = sorted(path.stem for path in Path(conf_dir(), group).glob("*.yaml"))
+    return [FIRST[group], *[name for name in names if name != FIRST[group]]]
+
+
+def run_sharing(common: Sequence[str], seeds: str, folder: Path) -> list[Row]:
+    """Return a row for every sharing mode."""
+    found = sweep(folder / "modes", [*common, f"sharing={','.join(options('sharing'))}", f"seed={seeds}"])
+    return [Row(name, [run for line, run in found if line["sharing"] == name]) for name in options("sharing")]
+
+
+def run_weighting(common: Sequence[str], seeds: str, folder: Path) -> list[Row]:
+    """Return a row for every weighting."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in options("weighting")}
+    for matched in (False, True):
+        for repeated in (True, False):
+            names = [
+                name
+                for name in rows
+                if (name in REPEATED_WEIGHTINGS) == repeated and has_norm_matching(name) == matched
+            ]
+            if names:
+                extra = ["weighting.match_norm=sum"] if matched else []
+                overrides = [*common, f"weighting={','.join(names)}", *extra]
+                overrides.append(f"seed={seeds if repeated else seeds.split(',')[0]}")
+                for line, run in sweep(folder / f"matched_{matched}_repeated_{repeated}", overrides):
+                    rows[line["weighting"]].append(run)
+    return [Row(name, runs) for name, runs in rows.items()]
+
+
+def has_norm_matching(weighting: str) -> bool:
+    """True for the weightings whose update can be given the norm of the plain sum."""
+    return "match_norm" in yaml.safe_load(Path(conf_dir(), "weighting", f"{weighting}.yaml").read_text())
+
+
+def run_alone(task: str, common: Sequence[str], seeds: str, folder: Path) -> dict[str, float]:
+    """Return each task's mean test accuracy when it is trained alone, by the same command."""
+    accuracy = {}
+    for name in task.split("+"):
+        found = sweep(folder / f"alone_{name}", [*common, f"task={name}", f"seed={seeds}"])
+        accuracy[name] = statistics.mean(run["test"][f"{name}/accuracy"] for _, run in found)
+    return accuracy
+
+
+def cell(values: Sequence[float], reference: Sequence[float], digits: int = 2) -> str:
+    """Return mean ± std; an arrow where its interval lies above or below the reference's, else nothing."""
+    mean, spread = statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+    text = f"{mean:.{digits}f} ± {spread:.{digits}f}" if len(values) > 1 else f"{mean:.{digits}f} (one seed)"
+    if len(values) < 2 or len(reference) < 2 or values is reference:
+        return text
+    other, width = statistics.mean(reference), statistics.stdev(reference)
+    if abs(mean - other) > spread + width:
+        return f"{text} {'↑' if mean > other else '↓'}"
+    return text
+
+
+def print_table(group: str, task: str, rows: Sequence[Row], alone: Mapping[str, float]) -> str:
+    """Return the Markdown table."""
+    names = task.split("+")
+    head = [group, *[f"{name}, accuracy %" for name in names], "Δm %", "parameters", "shared", "MFLOPs", "ms / step"]
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
+    first = rows[0]
+    for row in (row for row in rows if row.runs):
+        cells = []
+        for name in names:
+            key = f"{name}/accuracy"
+            reference = [100 * value for value in first.values(key)]
+            values = reference if row is first else [100 * value for value in row.values(key)]
+            cells.append(cell(values, reference))
+        gains = [gain(run, alone) for run in row.runs]
+        cells.append(cell(gains, [gain(run, alone) for run in first.runs] if row is not first else gains))
+        run = row.runs[0]
+        cells += [count(run["parameters"]["total"]), count(run["parameters"]["shared"])]
+        cells += [f"{run['flops']['total'] / 1e6:.1f}", f"{milliseconds(row):.1f}"]
+        lines.append(f"| `{row.name}` | {' | '.join(cells)} |")
+    baseline = ", ".join(f"{name} {100 * value:.2f}" for name, value in alone.items())
+    lines.append(f"\nAlone: {baseline}. ↑ ↓: mean ± std does not overlap that of `{first.name}`; else no difference.")
+    return "\n".join(lines)
+
+
+def gain(run: Mapping[str, Any], alone: Mapping[str, float]) -> float:
+    """Return Δm of one run in percent, on accuracy."""
+    gains = [(run["test"][f"{name}/accuracy"] - value) / value for name, value in alone.items()]
+    return 100 * statistics.mean(gains)
+
+
+def milliseconds(row: Row) -> float:
+    """Return the fastest run's milliseconds a training step: on a shared machine the least disturbed one."""
+    return min(1000 * run["train_seconds"] / run["steps"] for run in row.runs)
+
+
+def main() -> None:
+    """Run the sweeps and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("group", choices=["sharing", "weighting"])
+    parser.add_argument("--task", default="multi_mnist_left+multi_mnist_right")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--output", type=Path, default=Path("runs/compare"))
+    parser.add_argument("overrides", nargs="*", help="further overrides of every run")
+    chosen = parser.parse_args()
+    folder = chosen.output / f"{chosen.group}_{chosen.task}_{chosen.epochs}"
+    plain = [f"trainer.max_epochs={chosen.epochs}", *chosen.overrides]
+    alone = run_alone(chosen.task, plain, chosen.seeds, folder)
+    run_group = {"sharing": run_sharing, "weighting": run_weighting}[chosen.group]
+    rows = run_group([f"task={chosen.task}", *plain], chosen.seeds, folder)
+    table = print_table(chosen.group, chosen.task, rows, alone)
+    (folder / "table.md").write_text(table + "\n")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
