@@ -26,28 +26,12 @@ from mtl_cli.report.tables import count
 from mtl_cli.shipped import conf_dir
 
 FIRST = {"sharing": "hard", "weighting": "fixed"}
+# fmt: off
 REPEATED_WEIGHTINGS = [
-    "fixed",
-    "uncertainty",
-    "dwa",
-    "gls",
-    "rlw",
-    "imtl_l",
-    "famo",
-    "gradnorm",
-    "mgda",
-    "pcgrad",
-    "graddrop",
-    "gradvac",
-    "cagrad",
-    "imtl",
-    "nash_mtl",
-    "aligned_mtl",
-    "fairgrad",
-    "upgrad",
-    "dual_proj",
-    "config",
+    "fixed", "uncertainty", "dwa", "gls", "rlw", "imtl_l", "famo", "gradnorm", "mgda", "pcgrad", "graddrop", "gradvac",
+    "cagrad", "imtl", "nash_mtl", "aligned_mtl", "fairgrad", "upgrad", "dual_proj", "config",
 ]
+# fmt: on
 """Weightings that are run with every seed; the others run with the first only, and the table says so."""
 
 
