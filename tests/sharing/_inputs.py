@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ MODES = sorted(path.stem for path in (CONF / "sharing").glob("*.yaml"))
 assert "hard" in MODES, "the modes are found in conf/sharing"
 assert len(MODES) > 10
 
-TINY = {"hidden": [16, 16, 16], "channels": [4, 8], "dense": [16], "dropout": 0.0}
+TINY = {
+    "hidden": [16, 16, 16], "channels": [4, 8], "dense": [16], "dropout": 0.0, "attention_dropout": 0.0, "embedding": 4,
+    "width": 16, "blocks": 3, "heads": 2,
+}  # fmt: skip
 """Replaces what a backbone's YAML says, where it has the argument."""
 VARIANTS = {
     "cross_stitch": {"per_channel": {"units": "per_channel"}, "dataset": {"partners": "dataset"}},
@@ -133,7 +136,19 @@ def ids(size: int) -> Tensor:
     return torch.randint(1, 20, (size, 7), generator=stream) * (torch.arange(7) < lengths)
 
 
-KINDS = {"image": ((1, 12, 12), images), "vector": ((9,), vectors), "tokens": ((7,), ids)}
+def tables(size: int) -> dict[str, Tensor]:
+    """Return `size` rows of a table: numbers [B, 5] of noise and categories [B, 2]."""
+    stream = torch.Generator().manual_seed(size)
+    categorical = torch.stack([torch.randint(0, count, (size,), generator=stream) for count in (4, 3)], dim=1)
+    return {"numeric": torch.randn(size, 5, generator=stream), "categorical": categorical}
+
+
+KINDS: dict[str, tuple[InputSpec, Callable[[int], Tensor | dict[str, Tensor]]]] = {
+    "image": (InputSpec("image", (1, 12, 12)), images),
+    "table": (InputSpec("table", (7,), (4, 3)), tables),
+    "vector": (InputSpec("vector", (9,)), vectors),
+    "tokens": (InputSpec("tokens", (7,)), ids),
+}
 
 
 def backbone(name: str) -> Backbone:
@@ -148,9 +163,9 @@ def backbone(name: str) -> Backbone:
 
 def kind_of(name: str) -> str:
     """Return the first kind of input that the backbone takes."""
-    for kind, (shape, _) in KINDS.items():
+    for kind, (spec, _) in KINDS.items():
         try:
-            backbone(name).common_input({"one": InputSpec(kind, shape)})
+            backbone(name).common_input({"one": spec})
         except ValueError:
             continue
         return kind
@@ -176,13 +191,12 @@ GRID = [
 
 def factory(name: str, dataset_of: Mapping[str, str], seed: int = 0) -> BackboneFactory:
     """Return a factory of the tiny backbone `name` on examples of its kind."""
-    kind = kind_of(name)
-    shape, make = KINDS[kind]
+    spec, make = KINDS[kind_of(name)]
     datasets = list(dict.fromkeys(dataset_of.values()))
     return BackboneFactory(
         backbone(name),
         {dataset: Inputs(make(2), dataset) for dataset in datasets},
-        {dataset: InputSpec(kind, shape) for dataset in datasets},
+        dict.fromkeys(datasets, spec),
         dataset_of,
         seed,
     )
@@ -199,7 +213,14 @@ def inputs(name: str, dataset: str, dtype: torch.dtype = torch.float32) -> Input
     """Return a fixed batch for the backbone `name`, another one for each dataset."""
     _, make = KINDS[kind_of(name)]
     values = make(8 if dataset == "one" else 9)
-    return Inputs(values.to(dtype) if values.is_floating_point() else values, dataset)
+    if isinstance(values, Tensor):
+        return Inputs(cast(values, dtype), dataset)
+    return Inputs({key: cast(value, dtype) for key, value in values.items()}, dataset)
+
+
+def cast(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return floating-point values as `dtype`, others as they are."""
+    return values.to(dtype) if values.is_floating_point() else values
 
 
 class Model(nn.Module):
