@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from mtl_cli.jacobian import gramian
 from mtl_cli.shipped import conf_dir
 from mtl_cli.weightings.base import LossWeighting, Partition, Pass, Weighting
-from mtl_cli.weightings.gradient_base import RowWeighting
+from mtl_cli.weightings.row_base import RowWeighting
 
 BATCH, CLASSES = 128, 10
 LIMITS = {"parameters": "1.05 of the loop", "losses": "1.05", "famo": "1.4", 8: "1.10", 32: "1.35"}

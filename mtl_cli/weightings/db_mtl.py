@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.weightings.base import require
-from mtl_cli.weightings.gradient_base import JacobianWeighting
+from mtl_cli.weightings.jacobian_base import JacobianWeighting
 
 EPS = 1e-8
 

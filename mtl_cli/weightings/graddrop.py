@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtl_cli.jacobian import CHUNK
 from mtl_cli.weightings.base import require
-from mtl_cli.weightings.gradient_base import JacobianWeighting
+from mtl_cli.weightings.jacobian_base import JacobianWeighting
 
 
 class GradDrop(JacobianWeighting):

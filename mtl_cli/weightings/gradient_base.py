@@ -1,4 +1,4 @@
-"""Weightings that combine the tasks' gradients: where these are taken, and how the update reaches the parameters."""
+"""Weightings that find weights from the Gramian of the tasks' gradients."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -7,119 +7,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.jacobian import Jacobian, boundary_backward, boundary_rows, cosines, gramian, row_norms
-from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
+from mtl_cli.jacobian import boundary_backward, boundary_rows, gramian
+from mtl_cli.weightings.base import Pass, Step, require
+from mtl_cli.weightings.row_base import RowWeighting, combined_norm
 
 STEADY = 1e-6
 """A head whose task weighs less than this part of the largest weight gets a backward of its own on reuse steps."""
-
-
-class RowWeighting(Weighting):
-    """What gradient and Jacobian weightings have in common: rows of gradients, one a task.
-
-    `level=parameters` takes them at the shared parameters, one backward a task. `level=features` takes them at the
-    boundary, where shared computation hands over to the tasks, and needs one trunk backward; it balances another
-    quantity (MGDA-UB, Sener & Koltun, NeurIPS 2018, section 3.3) and solves once a micro-batch.
-    Heads get the gradient of their own loss. `match_norm=sum` gives the update the norm of the plain sum of gradients.
-    """
-
-    needs_shared = True
-    min_tasks = 2
-    levels: ClassVar[tuple[str, ...]] = ("parameters", "features")
-
-    def __init__(self, level: str, match_norm: str, *, tasks: Sequence[str]) -> None:
-        super().__init__(tasks=tasks)
-        require(level in self.levels, "level", level, " or ".join(self.levels), self.levels[0])
-        require(match_norm in ("none", "sum"), "match_norm", match_norm, "none or sum", "none")
-        self.level = level
-        self.match_norm = match_norm
-        self.jacobians: dict[int, Jacobian] = {}
-        """Buffers, made at the first step."""
-
-    @property
-    def uses_boundary(self) -> bool:
-        """Whether `backward` asks the step for boundaries."""
-        return self.level == "features"
-
-    def problems(self, setting: Setting) -> list[str]:
-        """Return what keeps this weighting from serving a run, each with the override that mends it."""
-        found = super().problems(setting)
-        if self.level == "features" and setting.num_datasets > 1:
-            found.append(
-                "weighting.level=features needs tasks of one dataset, since gradients of different samples are "
-                f"never compared, and there are {setting.num_datasets}. Use weighting.level=parameters."
-            )
-        if self.level == "features" and not setting.has_boundary and setting.num_shared:
-            found.append(
-                "weighting.level=features needs a sharing mode whose tasks start from common features. "
-                "Use weighting.level=parameters, or sharing=hard."
-            )
-        return found
-
-    def head_scales(self, losses: Tensor, present: Tensor) -> Tensor | None:
-        """Return factors [K] for the gradients of the tasks' own parameters; None, the default, leaves them plain."""
-        return None
-
-    def observe(self, losses: Tensor, present: Tensor) -> None:
-        """Take note of the step's losses [K], once a step; nothing by default."""
-
-    def _record(self, step: Step, draw: int = 0, slot: int = 0) -> tuple[Jacobian, Tensor]:
-        """Return the Jacobian of a draw's losses, summed over its micro-batches, in buffer `slot`, and the losses."""
-        jacobian = self.jacobians.get(slot)
-        if jacobian is None or not jacobian.serves(step.partition.shared, len(self.tasks)):
-            jacobian = self.jacobians[slot] = Jacobian(step.partition.shared, len(self.tasks))
-        rows = {task: row for row, task in enumerate(step.tasks)}
-        totals = torch.zeros(len(rows), device=jacobian.buffer.device)
-        with jacobian.recording(len(rows)):
-            for each in step.passes(draw=draw):
-                jacobian.add(each.losses, rows)
-                self._sum_losses(each, rows, totals)
-                del each  # so that its graph is freed before the next forward
-        return jacobian, totals
-
-    def _finish(self, step: Step, losses: Tensor, present: Tensor, factor: float = 1.0) -> None:
-        """Scale the heads' gradients where the method or `factor` asks for it, and let the method observe."""
-        scales = self.head_scales(losses, present)
-        if scales is not None or factor != 1.0:
-            factors = torch.full_like(losses, factor) if scales is None else scales.detach().to(losses) * factor
-            for task, scale in zip(step.tasks, factors, strict=True):
-                for parameter in step.partition.specific.get(task, []):
-                    if parameter.grad is not None:
-                        parameter.grad.mul_(scale)
-        self.observe(losses, present)
-
-    @staticmethod
-    def _sum_losses(each: Pass, rows: Mapping[str, int], totals: Tensor) -> None:
-        for task, loss in each.losses.items():
-            totals[rows[task]] += loss.detach()
-
-    @staticmethod
-    def _above(step: Step) -> dict[str, list[nn.Parameter]]:
-        above = {id(parameter) for parameter in step.partition.above}
-        shared = [parameter for parameter in step.partition.shared if id(parameter) in above]
-        return {
-            task: shared + [p for p in step.partition.specific.get(task, []) if id(p) in above] for task in step.tasks
-        }
-
-    def _matched(self, norm: Tensor, gram: Tensor) -> Tensor:
-        """Return the factor that gives an update of this norm the norm of the sum of gradients."""
-        if self.match_norm == "none":
-            return torch.ones_like(norm)
-        total = gram.sum().clamp(min=0).sqrt()
-        return torch.where(norm > 1e-6 * row_norms(gram).max(), total / norm, 1.0)
-
-    @staticmethod
-    def _note(step: Step, tasks: Sequence[str], gram: Tensor, norm: Tensor) -> None:
-        """Note cosines of all pairs, the fraction that conflicts and the update's norm, without a device sync."""
-        step.note("update_norm", norm)
-        if len(tasks) < 2:
-            return
-        cosine = cosines(gram)
-        pairs = [(i, j) for i in range(len(tasks)) for j in range(i + 1, len(tasks))]
-        for i, j in pairs:
-            step.note(f"cosine/{tasks[i]}/{tasks[j]}", cosine[i, j])
-        first, second = zip(*pairs, strict=True)
-        step.note("conflicts", (cosine[list(first), list(second)] < 0).double().mean())
 
 
 class GradientWeighting(RowWeighting):
@@ -184,7 +77,7 @@ class GradientWeighting(RowWeighting):
     def _rescaled(self, gramian: Tensor, weights: Tensor) -> Tensor:
         if self.match_norm == "none":
             return weights
-        return weights * self._matched(_norm(gramian, weights), gramian)
+        return weights * self._matched(combined_norm(gramian, weights), gramian)
 
     def backward(self, step: Step) -> dict[str, Tensor]:
         """Write Σ wᵢgᵢ into the shared parameters' `.grad`, and into the heads' the gradients of their own losses."""
@@ -208,7 +101,7 @@ class GradientWeighting(RowWeighting):
         jacobian.combine(weights)
         self._finish(step, losses, present)
         if step.logging:
-            self._note(step, step.tasks, gram, _norm(gram, weights.to(gram)))
+            self._note(step, step.tasks, gram, combined_norm(gram, weights.to(gram)))
         return weights
 
     def _at_boundary(self, step: Step, kept: Tensor | None) -> Tensor:
@@ -243,7 +136,7 @@ class GradientWeighting(RowWeighting):
             weights = self.weigh(gram, losses, self.present(tuple(each.losses)))
         boundary_backward(boundary, weights.to(rows) @ rows)
         if gram is not None and step.logging:
-            self._note(step, tuple(each.losses), gram, _norm(gram, weights.to(gram)))
+            self._note(step, tuple(each.losses), gram, combined_norm(gram, weights.to(gram)))
         return weights
 
     def _reuse(self, step: Step, weights: Tensor) -> Tensor:
@@ -304,101 +197,3 @@ class GradientWeighting(RowWeighting):
     @staticmethod
     def _device(step: Step) -> torch.device:
         return step.partition.shared[0].device
-
-
-def _norm(gram: Tensor, weights: Tensor) -> Tensor:
-    """Return ‖Σ wᵢgᵢ‖ from the Gramian."""
-    return (weights @ gram @ weights).clamp(min=0).sqrt()
-
-
-class JacobianWeighting(RowWeighting):
-    """A weighting that finds the update from the rows themselves; its state may be as large as they are."""
-
-    levels: ClassVar[tuple[str, ...]] = ("parameters",)
-    used: Tensor | None = None
-    """Weights [K] behind the last update, where the method has any."""
-
-    @abstractmethod
-    def forward(self, jacobian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-        """Return the update [P]: jacobian [K, P] and losses [K] of the tasks `present` [K]."""
-
-    def backward(self, step: Step) -> dict[str, Tensor]:
-        """Write the update into the shared parameters' `.grad`, and into the heads' the gradients of their losses."""
-        self.at = (step.seed, step.index)
-        present = self.present(step.tasks)
-        if self.level == "features":
-            self._at_boundary(step)
-        else:
-            jacobian, losses = self._record(step)
-            jacobian.write(self._update(step, step.tasks, jacobian.rows, losses))
-            self._finish(step, losses, present)
-        return {} if self.used is None else dict(zip(step.tasks, self.used, strict=True))
-
-    def _at_boundary(self, step: Step) -> None:
-        above = self._above(step)
-        for number, each in enumerate(step.passes(boundary=True)):
-            self.at = (step.seed, step.index, number)
-            boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
-            rows = boundary_rows(each.losses, boundary, above)
-            losses = torch.stack([loss.detach() for loss in each.losses.values()])
-            boundary_backward(boundary, self._update(step, tuple(each.losses), rows, losses))
-            del each
-
-    def _update(self, step: Step, tasks: Sequence[str], rows: Tensor, losses: Tensor) -> Tensor:
-        update = self(rows, losses, self.present(tasks))
-        if step.logging or self.match_norm != "none":
-            gram = gramian(rows)
-            norm = torch.linalg.vector_norm(update).double()
-            factor = self._matched(norm, gram)
-            update = update * factor.to(update)
-            if step.logging:
-                self._note(step, tasks, gram, norm * factor)
-        return update
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
-        for name, buffer in list(self._buffers.items()):  # made at the first step, when P is known
-            saved = state_dict.get(prefix + name)
-            if buffer is not None and saved is not None and saved.shape != buffer.shape:
-                self._buffers[name] = torch.empty_like(saved, device=buffer.device)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-class CrossWeighting(RowWeighting):
-    """A weighting that finds weights from the products of rows of two independent draws.
-
-    With two draws the update is their mean; with three, the third alone. Heads get the mean over all draws.
-    """
-
-    levels: ClassVar[tuple[str, ...]] = ("parameters",)
-
-    @abstractmethod
-    def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-        """Return weights [K]: gramian [K, K] holds J₁J₂ᵀ, divided by the square of the mean root of its diagonal."""
-
-    def backward(self, step: Step) -> dict[str, Tensor]:
-        """Write the weighted update into the shared parameters' `.grad`, and into the heads' the gradients' mean."""
-        self.at = (step.seed, step.index)
-        present = self.present(step.tasks)
-        one, losses = self._record(step, 0)
-        two, _ = self._record(step, 1, slot=1)
-        cross = gramian(one.rows, two.rows)
-        weights = self.weigh(cross, losses, present)
-        if self.num_draws == 3:
-            one, _ = self._record(step, 2)
-        else:
-            one.average(two)
-        if step.logging or self.match_norm != "none":
-            gram = gramian(one.rows)
-            norm = _norm(gram, weights)
-            factor = self._matched(norm, gram)
-            weights = weights * factor
-            if step.logging:
-                self._note(step, step.tasks, gram, norm * factor)
-        one.combine(weights)
-        self._finish(step, losses, present, 1 / self.num_draws)
-        return dict(zip(step.tasks, weights, strict=True))
-
-    def weigh(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
-        """Return the weights [K]: `forward` behind its scaling, without a device sync."""
-        scale = gramian.diagonal().clamp(min=0).sqrt().mean().square()
-        return self(torch.where(scale > 0, gramian / scale, 0), losses.detach().to(gramian), present)

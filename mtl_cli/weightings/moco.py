@@ -8,7 +8,7 @@ from torch import Tensor
 from mtl_cli.jacobian import gramian, row_norms
 from mtl_cli.quadratic import project_onto_simplex
 from mtl_cli.weightings.base import require
-from mtl_cli.weightings.gradient_base import JacobianWeighting
+from mtl_cli.weightings.jacobian_base import JacobianWeighting
 
 
 class MoCo(JacobianWeighting):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mtl_cli.quadratic import project_onto_simplex
 from mtl_cli.weightings.base import require
-from mtl_cli.weightings.gradient_base import CrossWeighting
+from mtl_cli.weightings.cross_base import CrossWeighting
 
 
 class SDMGrad(CrossWeighting):

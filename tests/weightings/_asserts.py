@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from mtl_cli.jacobian import gramian
-from mtl_cli.weightings.gradient_base import CrossWeighting, GradientWeighting, RowWeighting
+from mtl_cli.weightings.cross_base import CrossWeighting
+from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.row_base import RowWeighting
 from tests.weightings._inputs import positive_losses
 
 

@@ -10,7 +10,8 @@ import yaml
 from torch import Tensor, nn
 
 from mtl_cli.weightings.base import Partition, Pass, Weighting
-from mtl_cli.weightings.gradient_base import GradientWeighting, RowWeighting
+from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.row_base import RowWeighting
 
 CONF = Path(__file__).parents[2] / "conf" / "weighting"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))

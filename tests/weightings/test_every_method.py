@@ -7,7 +7,8 @@ import torch
 
 from mtl_cli.jacobian import row_norms
 from mtl_cli.quadratic import rank
-from mtl_cli.weightings.gradient_base import GradientWeighting, RowWeighting
+from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.row_base import RowWeighting
 from tests.weightings._asserts import assert_no_conflict, assert_same_direction, largest_norm, update_of
 from tests.weightings._inputs import (
     GRADIENT_METHODS,

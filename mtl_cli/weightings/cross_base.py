@@ -1,0 +1,52 @@
+"""Weightings that find weights from the gradients of independent batches."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mtl_cli.jacobian import gramian
+from mtl_cli.weightings.base import Step
+from mtl_cli.weightings.row_base import RowWeighting, combined_norm
+
+
+class CrossWeighting(RowWeighting):
+    """A weighting that finds weights from the products of rows of two independent draws.
+
+    With two draws the update is their mean; with three, the third alone. Heads get the mean over all draws.
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ("parameters",)
+
+    @abstractmethod
+    def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return weights [K]: gramian [K, K] holds J₁J₂ᵀ, divided by the square of the mean root of its diagonal."""
+
+    def backward(self, step: Step) -> dict[str, Tensor]:
+        """Write the weighted update into the shared parameters' `.grad`, and into the heads' the gradients' mean."""
+        self.at = (step.seed, step.index)
+        present = self.present(step.tasks)
+        one, losses = self._record(step, 0)
+        two, _ = self._record(step, 1, slot=1)
+        cross = gramian(one.rows, two.rows)
+        weights = self.weigh(cross, losses, present)
+        if self.num_draws == 3:
+            one, _ = self._record(step, 2)
+        else:
+            one.average(two)
+        if step.logging or self.match_norm != "none":
+            gram = gramian(one.rows)
+            norm = combined_norm(gram, weights)
+            factor = self._matched(norm, gram)
+            weights = weights * factor
+            if step.logging:
+                self._note(step, step.tasks, gram, norm * factor)
+        one.combine(weights)
+        self._finish(step, losses, present, 1 / self.num_draws)
+        return dict(zip(step.tasks, weights, strict=True))
+
+    def weigh(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return the weights [K]: `forward` behind its scaling, without a device sync."""
+        scale = gramian.diagonal().clamp(min=0).sqrt().mean().square()
+        return self(torch.where(scale > 0, gramian / scale, 0), losses.detach().to(gramian), present)

@@ -1,0 +1,123 @@
+"""What weightings that combine the tasks' gradients have in common: rows of gradients, one a task."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.jacobian import Jacobian, cosines, row_norms
+from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
+
+
+class RowWeighting(Weighting):
+    """What gradient and Jacobian weightings have in common: rows of gradients, one a task.
+
+    `level=parameters` takes them at the shared parameters, one backward a task. `level=features` takes them at the
+    boundary, where shared computation hands over to the tasks, and needs one trunk backward; it balances another
+    quantity (MGDA-UB, Sener & Koltun, NeurIPS 2018, section 3.3) and solves once a micro-batch.
+    Heads get the gradient of their own loss. `match_norm=sum` gives the update the norm of the plain sum of gradients.
+    """
+
+    needs_shared = True
+    min_tasks = 2
+    levels: ClassVar[tuple[str, ...]] = ("parameters", "features")
+
+    def __init__(self, level: str, match_norm: str, *, tasks: Sequence[str]) -> None:
+        super().__init__(tasks=tasks)
+        require(level in self.levels, "level", level, " or ".join(self.levels), self.levels[0])
+        require(match_norm in ("none", "sum"), "match_norm", match_norm, "none or sum", "none")
+        self.level = level
+        self.match_norm = match_norm
+        self.jacobians: dict[int, Jacobian] = {}
+        """Buffers, made at the first step."""
+
+    @property
+    def uses_boundary(self) -> bool:
+        """Whether `backward` asks the step for boundaries."""
+        return self.level == "features"
+
+    def problems(self, setting: Setting) -> list[str]:
+        """Return what keeps this weighting from serving a run, each with the override that mends it."""
+        found = super().problems(setting)
+        if self.level == "features" and setting.num_datasets > 1:
+            found.append(
+                "weighting.level=features needs tasks of one dataset, since gradients of different samples are "
+                f"never compared, and there are {setting.num_datasets}. Use weighting.level=parameters."
+            )
+        if self.level == "features" and not setting.has_boundary and setting.num_shared:
+            found.append(
+                "weighting.level=features needs a sharing mode whose tasks start from common features. "
+                "Use weighting.level=parameters, or sharing=hard."
+            )
+        return found
+
+    def head_scales(self, losses: Tensor, present: Tensor) -> Tensor | None:
+        """Return factors [K] for the gradients of the tasks' own parameters; None, the default, leaves them plain."""
+        return None
+
+    def observe(self, losses: Tensor, present: Tensor) -> None:
+        """Take note of the step's losses [K], once a step; nothing by default."""
+
+    def _record(self, step: Step, draw: int = 0, slot: int = 0) -> tuple[Jacobian, Tensor]:
+        """Return the Jacobian of a draw's losses, summed over its micro-batches, in buffer `slot`, and the losses."""
+        jacobian = self.jacobians.get(slot)
+        if jacobian is None or not jacobian.serves(step.partition.shared, len(self.tasks)):
+            jacobian = self.jacobians[slot] = Jacobian(step.partition.shared, len(self.tasks))
+        rows = {task: row for row, task in enumerate(step.tasks)}
+        totals = torch.zeros(len(rows), device=jacobian.buffer.device)
+        with jacobian.recording(len(rows)):
+            for each in step.passes(draw=draw):
+                jacobian.add(each.losses, rows)
+                self._sum_losses(each, rows, totals)
+                del each  # so that its graph is freed before the next forward
+        return jacobian, totals
+
+    def _finish(self, step: Step, losses: Tensor, present: Tensor, factor: float = 1.0) -> None:
+        """Scale the heads' gradients where the method or `factor` asks for it, and let the method observe."""
+        scales = self.head_scales(losses, present)
+        if scales is not None or factor != 1.0:
+            factors = torch.full_like(losses, factor) if scales is None else scales.detach().to(losses) * factor
+            for task, scale in zip(step.tasks, factors, strict=True):
+                for parameter in step.partition.specific.get(task, []):
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(scale)
+        self.observe(losses, present)
+
+    @staticmethod
+    def _sum_losses(each: Pass, rows: Mapping[str, int], totals: Tensor) -> None:
+        for task, loss in each.losses.items():
+            totals[rows[task]] += loss.detach()
+
+    @staticmethod
+    def _above(step: Step) -> dict[str, list[nn.Parameter]]:
+        above = {id(parameter) for parameter in step.partition.above}
+        shared = [parameter for parameter in step.partition.shared if id(parameter) in above]
+        return {
+            task: shared + [p for p in step.partition.specific.get(task, []) if id(p) in above] for task in step.tasks
+        }
+
+    def _matched(self, norm: Tensor, gram: Tensor) -> Tensor:
+        """Return the factor that gives an update of this norm the norm of the sum of gradients."""
+        if self.match_norm == "none":
+            return torch.ones_like(norm)
+        total = gram.sum().clamp(min=0).sqrt()
+        return torch.where(norm > 1e-6 * row_norms(gram).max(), total / norm, 1.0)
+
+    @staticmethod
+    def _note(step: Step, tasks: Sequence[str], gram: Tensor, norm: Tensor) -> None:
+        """Note cosines of all pairs, the fraction that conflicts and the update's norm, without a device sync."""
+        step.note("update_norm", norm)
+        if len(tasks) < 2:
+            return
+        cosine = cosines(gram)
+        pairs = [(i, j) for i in range(len(tasks)) for j in range(i + 1, len(tasks))]
+        for i, j in pairs:
+            step.note(f"cosine/{tasks[i]}/{tasks[j]}", cosine[i, j])
+        first, second = zip(*pairs, strict=True)
+        step.note("conflicts", (cosine[list(first), list(second)] < 0).double().mean())
+
+
+def combined_norm(gram: Tensor, weights: Tensor) -> Tensor:
+    """Return ‖Σ wᵢgᵢ‖ from the Gramian."""
+    return (weights @ gram @ weights).clamp(min=0).sqrt()
