@@ -12,6 +12,7 @@ from mtl_cli import tasks
 from mtl_cli.batch import FieldSpec
 from mtl_cli.evaluate import Meter
 from mtl_cli.loading import label_counts
+from mtl_cli.report.tables import evaluation_table
 from mtl_cli.tasks.base import Task
 from tests.tasks._inputs import CLASSES, FIELDS, KINDS, make, targets, with_missing
 
@@ -168,3 +169,25 @@ def test_fields_without_statistics_still_work():
         bare = FieldSpec(spec.kind, spec.num_classes, shape=spec.shape)
         task = make(kind, field=bare)
         assert task.loss(torch.zeros(40, task.num_outputs), targets(kind)).isfinite()
+
+
+SAME = {
+    "multilabel": [0.0, 1.0, 0.0], "regression": [100.0, -3.0], "l1_regression": 7.0, "huber_regression": 7.0,
+    "count": 0.0, "binary": 1, "classification": 2, "ordinal": 4, "survival": [3.0, 0.0], "ranking": [1.0, 2.0],
+}  # fmt: skip
+UNDEFINED = {"binary": {"auc"}, "ranking": {"auc"}, "survival": {"concordance"}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_split_where_all_labels_are_the_same_is_no_trouble(kind):
+    task, label = make(kind), torch.tensor(SAME[kind])
+    target = label.expand(30, *label.shape).clone()
+    meter = Meter(task, torch.device("cpu"))
+    meter.update(outputs_for(kind, 30), target, task.labelled_entries(target))
+    result = meter.result()
+    undefined = {name for name, value in result.metrics.items() if math.isnan(value)}
+    assert undefined == UNDEFINED.get(kind, {"r2"} if "regression" in kind else set())
+    assert "–" in evaluation_table("val", {"t": result}) or not undefined
+    trivial = Meter(task, torch.device("cpu"))
+    trivial.update(task.trivial_outputs(target).expand(30, -1), target, task.labelled_entries(target))
+    assert trivial.result().loss <= result.loss + 1e-6
