@@ -1,15 +1,23 @@
-"""Compares the speed of mtl-train with that of a bare PyTorch loop: same model, batches and precision.
+"""Measures the speed of mtl-train, each figure beside what it is compared with, as a table and as CSV.
 
-Both run in one process, in interleaved windows; medians and quartiles of the windows' ratios are printed as a table and
-written as CSV. Usage: scripts/benchmark [--windows 20] [--steps 30] [--output FILE.csv] [--cases cnn,mlp,...]
+Steps of mtl-train and of a bare hand-written loop (same layers, data, batches and precision) run in one process, in
+interleaved windows: medians of the windows' ratios with their quartiles. Other rows: precision, reading data,
+evaluation, start-up, a sweep against separate processes, growth with tasks and samples.
+
+    scripts/benchmark [--windows 20] [--steps 30] [--only speed,start] [--output benchmark.csv]
 """
 
 import argparse
+import copy
 import csv
+import shlex
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +31,7 @@ from mtl_cli.config import resolve
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.rundir import RunDirectory
 from mtl_cli.targets import Trust
-from mtl_cli.trainer import Job, log, next_step, train_step
+from mtl_cli.trainer import Job, evaluate_split, log, next_step, train_step
 
 SMALL_MLP = ["backbone=mlp", "backbone.hidden=[110,110]"]  # 100k parameters on 28×28 images
 CASES: dict[str, list[str]] = {
@@ -118,46 +126,187 @@ def timed(run: Callable[[int], None], steps: int, device: torch.device) -> float
     return time.perf_counter() - start
 
 
-def compare(name: str, overrides: list[str], windows: int, steps: int, folder: Path) -> dict[str, str]:
-    """Return a row of the table: ours against bare, in interleaved windows."""
-    job, config = make_job([*overrides, "trainer.max_steps=100000000"])
-    out = RunDirectory.create(folder / name.replace(" ", "_"), config, "benchmark")
-    ours = our_steps(job, out, Progressbar(10**8, 0, 0, quiet=True))
-    bare = bare_steps(make_job(overrides)[0], flat="backbone=mlp" in overrides)
-    device = job.learner.arithmetic.device
-    timed(ours, steps, device), timed(bare, steps, device)
+def summary(values: list[float]) -> tuple[str, str]:
+    """Return the median and the quartiles, as text."""
+    quartiles = statistics.quantiles(values, n=4)
+    return f"{statistics.median(values):.3f}", f"{quartiles[0]:.3f} to {quartiles[2]:.3f}"
+
+
+def interleaved(
+    first: Callable[[int], None], second: Callable[[int], None], windows: int, steps: int, device: torch.device
+) -> list[tuple[float, float]]:
+    """Return the seconds of both in every window, run in turn, after one window that is not counted."""
+    timed(first, steps, device), timed(second, steps, device)
     pairs = []
     for window in range(windows):
-        first, second = (ours, bare) if window % 2 else (bare, ours)
-        a, b = timed(first, steps, device), timed(second, steps, device)
-        pairs.append((a, b) if window % 2 else (b, a))
-    out.close()
-    ratios = sorted(b / a for a, b in pairs)
-    quartiles = statistics.quantiles(ratios, n=4)
-    return {
-        "case": name,
-        "precision": "bf16" if job.learner.arithmetic.bf16 else "fp32",
-        "bare ms/step": f"{1000 * statistics.median(b for _, b in pairs) / steps:.3f}",
-        "ours ms/step": f"{1000 * statistics.median(a for a, _ in pairs) / steps:.3f}",
-        "speed ours/bare": f"{statistics.median(ratios):.3f}",
-        "quartiles": f"{quartiles[0]:.3f} to {quartiles[2]:.3f}",
-    }
+        if window % 2:
+            pairs.append((timed(first, steps, device), timed(second, steps, device)))
+        else:
+            b = timed(second, steps, device)
+            pairs.append((timed(first, steps, device), b))
+    return pairs
+
+
+Row = dict[str, str]
+
+
+def row(what: str, figure: str, spread: str, goal: str, detail: str) -> Row:
+    """Return a row of the table."""
+    return {"what": what, "figure": figure, "quartiles": spread, "goal": goal, "detail": detail}
+
+
+def speed(windows: int, steps: int, folder: Path) -> Iterator[Row]:
+    """Yield samples/s of mtl-train as a part of a bare loop's."""
+    for name, overrides in CASES.items():
+        job, config = make_job([*overrides, "trainer.max_steps=100000000"])
+        out = RunDirectory.create(folder / name.replace(" ", "_"), config, "benchmark")
+        bare = bare_steps(make_job(overrides)[0], flat="backbone=mlp" in overrides)
+        ours = our_steps(job, out, Progressbar(10**8, 0, 0, quiet=True))
+        pairs = interleaved(ours, bare, windows, steps, job.learner.arithmetic.device)
+        out.close()
+        a, b = (1000 * statistics.median(values) / steps for values in zip(*pairs, strict=True))
+        precision = "bf16" if job.learner.arithmetic.bf16 else "fp32"
+        figure, spread = summary([b / a for a, b in pairs])
+        goal = ">= 0.90" if "mlp" in name else ">= 0.97"
+        yield row(
+            f"samples/s against a bare loop: {name}", figure, spread, goal, f"{precision}, {a:.2f} / {b:.2f} ms a step"
+        )
+
+
+def plain_steps(job: Job) -> Callable[[int], None]:
+    """Return a function that takes a number of a job's steps, without records."""
+
+    def run(number: int) -> None:
+        job.learner.model.train()
+        for _ in range(number):
+            train_step(job, next_step(job))
+            job.progress.step += 1
+
+    return run
+
+
+def precision(windows: int, steps: int, folder: Path) -> Iterator[Row]:
+    """Yield the speed of bf16 against fp32 on the default run."""
+    fast, slow = (make_job([f"trainer.precision={name}"])[0] for name in ("bf16", "fp32"))
+    pairs = interleaved(plain_steps(fast), plain_steps(slow), windows, steps, fast.learner.arithmetic.device)
+    figure, spread = summary([b / a for a, b in pairs])
+    auto = "bf16" if make_job([])[0].learner.arithmetic.bf16 else "fp32"
+    yield row("bf16 against fp32, cnn", figure, spread, ">= 1.8", f"precision=auto chooses {auto} here")
+
+
+def reading(windows: int, steps: int, folder: Path) -> Iterator[Row]:
+    """Yield the share of a step that drawing its batches takes."""
+    job = make_job([])[0]
+    run = plain_steps(job)
+
+    def draw(number: int) -> None:
+        for _ in range(number):
+            next_step(job)
+
+    pairs = interleaved(draw, run, windows, steps, job.learner.arithmetic.device)
+    figure, spread = summary([a / b for a, b in pairs])
+    yield row("share of a step that drawing its batches takes, cnn", figure, spread, "<= 0.02", "tensors in memory")
+
+
+def evaluation(windows: int, steps: int, folder: Path) -> Iterator[Row]:
+    """Yield the samples/s of an evaluation against those of training."""
+    job = make_job([])[0]
+    run, samples = plain_steps(job), sum(len(stream.dataset) for stream in job.val.values())
+    evaluate_split(job, job.val)
+    ratios = []
+    for _ in range(max(4, windows // 4)):
+        before, drawn = time.perf_counter(), job.progress.samples
+        run(steps)
+        trained = (job.progress.samples - drawn) / (time.perf_counter() - before)
+        before = time.perf_counter()
+        evaluate_split(job, job.val)
+        ratios.append(samples / (time.perf_counter() - before) / trained)
+    figure, spread = summary(ratios)
+    yield row("samples/s of an evaluation against training, cnn", figure, spread, ">= 2", f"{samples} samples")
+
+
+def seconds_of(command: list[str], folder: Path, times: int = 3) -> float:
+    """Return the median wall seconds of a command."""
+    taken = []
+    for _ in range(times):
+        before = time.perf_counter()
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        taken.append(time.perf_counter() - before)
+    return statistics.median(taken)
+
+
+def start(windows: int, steps: int, folder: Path) -> Iterator[Row]:
+    """Yield the seconds of commands that only start, and of a first step against its imports and data."""
+    program = str(Path(sys.executable).parent / "mtl-train")
+    for arguments in (["--help"], ["--cfg", "job"], ["trainer.max_epoch=1"]):
+        command = f"{shlex.join([program, *arguments])} || true"
+        taken = seconds_of(["sh", "-c", command], folder, 5)
+        yield row(f"mtl-train {' '.join(arguments)}", f"{taken:.2f} s", "", "<= 0.7 s", "wall, median of 5")
+    base = "import torch, hydra"
+    imports = seconds_of([sys.executable, "-c", base], folder)
+    run = [program, "trainer.max_steps=1", "quiet=true", "task=mnist_digits"]
+    whole = seconds_of(run, folder)
+    detail = f"{whole:.1f} s with build, one step, two evaluations and figures, against {imports:.1f} s of imports"
+    yield row("a run of one step against import torch and hydra", f"{whole / imports:.2f}", "", "", detail)
+
+
+def sweep(windows: int, steps: int, folder: Path) -> Iterator[Row]:
+    """Yield the time of a sweep of 8 short jobs against 8 processes."""
+    program = str(Path(sys.executable).parent / "mtl-train")
+    common = ["trainer.max_steps=5", "quiet=true", "task=mnist_digits"]
+    before = time.perf_counter()
+    for seed in range(8):
+        subprocess.run([program, *common, f"seed={seed}"], cwd=folder, check=True, capture_output=True)
+    apart = time.perf_counter() - before
+    together = seconds_of([program, "-m", *common, "seed=range(8)"], folder, 1)
+    detail = f"{together:.1f} s against {apart:.1f} s"
+    yield row("a sweep of 8 short jobs against 8 processes", f"{together / apart:.2f}", "", "<= 0.5", detail)
+
+
+def growth(windows: int, steps: int, folder: Path) -> Iterator[Row]:
+    """Yield the time of a step for 1 to 32 tasks of one dataset, and for 1k to 1M samples."""
+    _, config = make_job(["task=multi_mnist_left"])
+    times = []
+    for tasks in (1, 2, 4, 8, 16, 32):
+        more = copy.deepcopy(config)
+        more["tasks"] = {f"t{index}": config["tasks"]["multi_mnist_left"] for index in range(tasks)}
+        job = build(resolve(more), Trust()).job
+        run = plain_steps(job)
+        run(steps)
+        times.append(1000 * min(timed(run, steps, job.learner.arithmetic.device) for _ in range(3)) / steps)
+    per_task = (times[-1] - times[0]) / 31
+    detail = ", ".join(f"{time:.1f}" for time in times) + " ms a step for T = 1, 2, 4, 8, 16, 32"
+    yield row("growth with tasks: each adds", f"{per_task:.2f} ms", "", "linear", detail)
+
+
+PARTS = {
+    "speed": speed,
+    "precision": precision,
+    "reading": reading,
+    "evaluation": evaluation,
+    "start": start,
+    "sweep": sweep,
+    "growth": growth,
+}
 
 
 def main() -> None:
-    """Print the table and write it as CSV."""
+    """Print the table as Markdown and write it as CSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=20)
     parser.add_argument("--steps", type=int, default=30, help="optimizer steps a window")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, joined by commas")
     parser.add_argument("--output", type=Path, default=Path("benchmark.csv"))
-    parser.add_argument("--cases", default="", help="only cases whose name holds this")
     options = parser.parse_args()
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, overrides in CASES.items():
-            if options.cases in name:
-                rows.append(compare(name, overrides, options.windows, options.steps, Path(folder)))
-                print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
+    folder = Path(tempfile.mkdtemp())
+    try:
+        for name in options.only.split(","):
+            for each in PARTS[name](options.windows, options.steps, folder):
+                rows.append(each)
+                print("| " + " | ".join(each.values()) + " |", flush=True)
+    finally:
+        shutil.rmtree(folder)
     with options.output.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
