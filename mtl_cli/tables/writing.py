@@ -22,7 +22,7 @@ class TableWriter:
     """Writes rows of `like`, each with further columns, to a file that appears whole at the block's end, or not at all.
 
     The output has the format, delimiter and encoding of `like`, and a header where that has one; it is compressed where
-    its own name says so. Cells are copied as they are. Text cells are quoted where they must be.
+    its own name says so. Cells are copied as they are, quoted where they must be; lines end with a line feed.
 
     Raises:
         UserError: `path` is the file of `like`, of another format, or in no folder that can be written.

@@ -52,3 +52,15 @@ def test_decoded_classes_are_numbers_where_they_have_no_names():
     columns = make("classification").decode(torch.eye(4) * 5)
     assert columns["t_prediction"].tolist() == [0, 1, 2, 3]
     assert set(columns) == {"t_prediction", *(f"t_probability_{number}" for number in range(4))}
+
+
+@pytest.mark.parametrize("kind", ["binary", "classification"])
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+@pytest.mark.parametrize("scale", [0.0, 30.0, 1e4])
+def test_the_focal_loss_has_finite_gradients_for_certain_predictions(kind, gamma, scale):
+    task = make(kind, focal_gamma=gamma, label_smoothing=0.1)
+    outputs = (torch.randn(40, task.num_outputs) * scale).requires_grad_()
+    loss = task.loss(outputs, targets(kind))
+    loss.backward()
+    assert loss.isfinite()
+    assert outputs.grad.isfinite().all()
