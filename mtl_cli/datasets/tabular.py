@@ -216,7 +216,7 @@ class Tabular(DataSource):
         if self._inputs is not None:
             require_columns(self._inputs.columns, file.columns, file.path)
             return InputColumns(self._inputs.numbers, self._inputs.dates, self._inputs.texts)
-        found = open_profile(file, self._declared.undeclared(file.columns, self._targets))
+        found = open_profile(file, self._declared.undeclared(file.columns, self._targets), self._memory)
         return choose_inputs(self._declared, self._targets, file, found)
 
     def _layout(self, file: TableFile, chosen: InputColumns) -> Layout:
@@ -272,7 +272,7 @@ class Tabular(DataSource):
 
     def _table(self, file: TableFile, layout: Layout) -> Table:
         known = self._declared.undeclared(file.columns, self._targets)
-        rows = open_profile(file, [name for name in known if not self._was_loaded]).rows
+        rows = open_profile(file, [name for name in known if not self._was_loaded], self._memory).rows
         return open_table(file, layout, rows, self._memory)
 
     def _fit(self, chosen: InputColumns, table: Table, rows: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """What the columns of a file are likely to be: kinds of targets, and inputs to drop, each with the reason."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,17 +21,18 @@ MIN_ROWS = 20
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """One column of labels that was read: numbers where all are, codes and names where they are classes."""
+    """A column of labels: its numbers where all are, codes [N], and the names of codes where these are not too many."""
 
     name: str
     numbers: np.ndarray | None
     codes: np.ndarray
     values: tuple[str, ...]
+    distinct: int
 
     @property
     def labels(self) -> Labels:
         """The column, for its association with others."""
-        if self.numbers is not None and len(self.values) > MAX_ORDERED:
+        if self.numbers is not None and self.distinct > MAX_ORDERED:
             return Labels.of_numbers(self.numbers)
         return Labels(self.codes, self.numbers)
 
@@ -43,7 +44,7 @@ class LabelColumn:
     @property
     def is_truth(self) -> bool:
         """True for two values that say yes and no."""
-        return len(self.values) <= 2 and all(value.lower() in TRUTH for value in self.values)
+        return self.distinct <= 2 and all(value.lower() in TRUTH for value in self.values)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -88,7 +89,7 @@ def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
 
 def guess_kind(column: LabelColumn) -> tuple[str, str]:
     """Return the kind of a target of one column, and why."""
-    distinct = len(column.values)
+    distinct = column.distinct
     if distinct == 2:
         return "binary", "two values"
     if column.numbers is None:
@@ -167,11 +168,24 @@ def guess_drop(profile: ColumnProfile, sample: InputSample, whole: bool) -> str:
     return ""
 
 
-def says_the_same(one: np.ndarray, other: np.ndarray) -> bool:
-    """True where codes [n] of two columns name each other: every value of one goes with one value of the other."""
+def same_inputs(column: LabelColumn, samples: Mapping[str, InputSample]) -> list[str]:
+    """Return the inputs that say the same as a target: each value of one goes with one value of the other."""
+    if not samples:
+        return []
+    head = column.codes[: len(next(iter(samples.values())).codes)]
+    distinct = len(np.unique(head[head >= 0]))
+    if distinct < 2 or distinct > len(head) / 2:
+        return []
+    return [name for name, sample in samples.items() if says_the_same(head, sample.codes, distinct)]
+
+
+def says_the_same(one: np.ndarray, other: np.ndarray, distinct: int) -> bool:
+    """True where codes [n] of two columns name each other; `distinct` are those of the first."""
     both = (one >= 0) & (other >= 0)
-    if both.sum() < MIN_ROWS:
+    if both.sum() < MIN_ROWS or len(one) != len(other):
         return False
-    pairs = np.unique(np.stack([one[both], other[both]], axis=1), axis=0)
-    distinct = len(pairs)
-    return distinct == len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1])) and 1 < distinct <= both.sum() / 2
+    pairs = np.unique(one[both] * (int(other.max()) + 1) + other[both])
+    if len(pairs) > distinct or len(pairs) < 2:
+        return False
+    width = int(other.max()) + 1
+    return len(np.unique(pairs // width)) == len(np.unique(pairs % width)) == len(pairs)

@@ -19,7 +19,6 @@ from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
 
 CACHE_FORMAT = 1
-HASH_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -126,15 +125,13 @@ def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray)
     return [pa.array(list(index_of), pa.string()) for index_of in known]
 
 
-def cached_table(file: TableFile, layout: Layout, rows: int, folder: Path) -> Table:
-    """Return a table whose matrices are memory-mapped from `folder`, into which it is read when it is not there.
-
-    The entry is named by the file's content, how it is read, and the layout.
+def cached_table(file: TableFile, layout: Layout, rows: int, entry: Path) -> Table:
+    """Return a table whose matrices are memory-mapped from the folder `entry`, which is made when it is not there.
 
     Raises:
         UserError: a cell is not what its column holds, or the folder cannot be written.
     """
-    entry = folder / entry_name(file, layout)
+    folder = entry.parent
     if not (entry / "complete").exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -185,15 +182,16 @@ def load(path: Path) -> np.ndarray:
     return matrix
 
 
-def entry_name(file: TableFile, layout: Layout | None = None) -> str:
-    """Return the name of what was read from a file: a hash of its content, of how it is read, and of the layout."""
-    digest = hashlib.sha256()
-    with file.path.open("rb") as stream:
-        while block := stream.read(HASH_BLOCK):
-            digest.update(block)
+def entry_name(content: str, file: TableFile, layout: Layout | None = None) -> str:
+    """Return the name of what was read from a file of that content: a hash of it, of how it is read, and the layout."""
     how = {"format": CACHE_FORMAT, "layout": asdict(layout) if layout else None, **asdict(file.options)}
-    digest.update(json.dumps(how, sort_keys=True).encode())
-    return digest.hexdigest()[:32]
+    return hashlib.sha256((content + json.dumps(how, sort_keys=True)).encode()).hexdigest()[:32]
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 digest of a file, in hex, without reading it into memory."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def default_cache() -> Path:

@@ -15,7 +15,7 @@ from mtl_cli.tables.guess import (
     LabelColumn,
     guess_drop,
     guess_target,
-    says_the_same,
+    same_inputs,
 )
 from mtl_cli.tables.inputs import require_columns
 from mtl_cli.tables.place import Place, canonical
@@ -24,7 +24,9 @@ from mtl_cli.tables.reading import ReadOptions, TableFile, table_format
 from mtl_cli.tables.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.tables.store import Layout, Table, read_table
 
-SAMPLE_ROWS = 100_000
+SAMPLE_ROWS = 50_000
+MAX_NAMED = 1000
+"""Different numbers up to which they get names, as classes have."""
 CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
 
 
@@ -80,11 +82,9 @@ def survey(file: TableFile, targets: Mapping[str, Sequence[str]], reserved: Sequ
     whole = found.rows <= SAMPLE_ROWS
     drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in inputs}
     drop = {name: reason for name, reason in drop.items() if reason}
-    for name in inputs:
-        for column in labels.values():
-            head = column.codes[: len(samples[name].codes)]
-            if name not in drop and says_the_same(samples[name].codes, head):
-                drop[name] = f"it says the same as the target {column.name}, so the answer would leak into the question"
+    for column in labels.values():
+        for name in same_inputs(column, {name: sample for name, sample in samples.items() if name not in drop}):
+            drop[name] = f"it says the same as the target {column.name}, so the answer would leak into the question"
     mixed = [name for name in inputs if found.columns[name].kind == "mixed" and name not in drop]
     strays = {name: stray_values(samples[name]) for name in mixed}
     alone = tuple(dict.fromkeys(values[0] for values in strays.values() if whole and len(values) == 1))
@@ -105,7 +105,7 @@ def read_labels(
             found[name] = of_numbers(name, table.number(name))
             continue
         codes, values = table.text(name)
-        found[name] = LabelColumn(name, None, codes, tuple(values))
+        found[name] = LabelColumn(name, None, codes, tuple(values), len(values))
         strays = [value for value in values if not re.match(NUMBER, value)]
         if columns[name].kind == "mixed" and len(strays) == 1:
             missing[name] = (strays[0],)
@@ -120,7 +120,8 @@ def of_numbers(name: str, values: np.ndarray) -> LabelColumn:
     distinct, places = np.unique(values[present], return_inverse=True)
     codes = np.full(len(values), -1, dtype=np.int64)
     codes[present] = places
-    return LabelColumn(name, values, codes, tuple(canonical(str(value)) for value in distinct.tolist()))
+    names = tuple(map(canonical, map(str, distinct.tolist()))) if len(distinct) <= MAX_NAMED else ()
+    return LabelColumn(name, values, codes, names, len(distinct))
 
 
 def check_guesses(file: TableFile, guesses: Sequence[Guess]) -> None:
@@ -136,7 +137,7 @@ def check_guesses(file: TableFile, guesses: Sequence[Guess]) -> None:
                 problems.append(
                     f"{file.path}, column '{column.name}' has no label in any row. Leave it out of target=."
                 )
-            elif len(column.values) == 1:
+            elif column.distinct == 1:
                 problems.append(
                     f"{file.path}, column '{column.name}' has the label '{column.values[0]}' in every row. "
                     "Leave it out of target=."
@@ -158,7 +159,7 @@ def with_texts(file: TableFile, guess: Guess, rows: int, missing: Mapping[str, t
     absent = {name: missing[name] for name in names if name in missing}
     table: Table = read_table(file, Layout((), (), names, absent), rows)
     columns = [
-        LabelColumn(column.name, column.numbers, codes, tuple(values))
+        LabelColumn(column.name, column.numbers, codes, tuple(values), len(values))
         for column in guess.columns
         for codes, values in [table.text(column.name)]
     ]
@@ -189,8 +190,7 @@ def sample_inputs(
     for name in names:
         cells = np.concatenate(parts[name]) if parts[name] else np.zeros(0, dtype=np.int64)
         if cells.dtype == np.float64:
-            column = of_numbers(name, cells)
-            found[name] = InputSample(column.codes, (), cells)
+            found[name] = InputSample(of_numbers(name, cells).codes, (), cells)
         else:
             found[name] = InputSample(cells, tuple(known[name]), None)
     return found

@@ -13,6 +13,8 @@ import torch
 from mtl_cli.batch import MISSING_CLASS
 from mtl_cli.datasets.base import SPLITS
 from mtl_cli.errors import UserError
+from mtl_cli.tables import opening
+from mtl_cli.tables.reading import TableFile
 from tests.tables._files import everything, tabular, write_csv
 
 HEADER = ["age", "job", "since", "income", "married", "kids", "days", "dead", "a", "b", "tall", "user"]
@@ -215,17 +217,33 @@ def test_tsv_encodings_byte_order_marks_and_line_ends_change_nothing(file, tmp_p
     compare(reference, tabular(semi, targets=TARGETS, delimiter=";"))
 
 
-def test_a_table_on_disk_gives_what_one_in_memory_gives(file, tmp_path):
+def test_a_table_on_disk_gives_what_one_in_memory_gives(file, tmp_path, monkeypatch):
+    def entries():
+        return sorted(path for path in (tmp_path / "cache").iterdir() if path.is_dir())
+
+    def forbidden(*_):
+        raise AssertionError("the file is read again")
+
     one = tabular(file, targets=TARGETS)
     disk = {"memory_mb": 0, "cache_dir": str(tmp_path / "cache")}
     compare(one, tabular(file, targets=TARGETS, **disk))
-    entries = list((tmp_path / "cache").iterdir())
-    assert len(entries) == 1
-    compare(one, tabular(file, targets=TARGETS, **disk))
-    assert list((tmp_path / "cache").iterdir()) == entries
+    first = entries()
+    assert len(first) == 1
+    for known in (opening._tables, opening._profiles, opening._hashes):
+        known.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(TableFile, "batches", forbidden)
+        compare(one, tabular(file, targets=TARGETS, **disk))
+    assert entries() == first
     file.write_text(file.read_text().replace("nurse", "nurses"))
     tabular(file, targets=TARGETS, **disk)
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(entries()) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_named(file, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match=r"Cannot keep the table .*cache_dir=DIR"):
+        tabular(file, targets=TARGETS, memory_mb=0, cache_dir=str(tmp_path / "cache"))
 
 
 def test_state_travels_to_another_file_without_refitting(file, tmp_path):
