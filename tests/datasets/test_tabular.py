@@ -224,13 +224,17 @@ def test_a_table_on_disk_gives_what_one_in_memory_gives(file, tmp_path, monkeypa
     def forbidden(*_):
         raise AssertionError("the file is read again")
 
+    def forget():
+        for known in (opening._tables, opening._profiles, opening._hashes):
+            known.clear()
+
     one = tabular(file, targets=TARGETS)
+    forget()
     disk = {"memory_mb": 0, "cache_dir": str(tmp_path / "cache")}
     compare(one, tabular(file, targets=TARGETS, **disk))
     first = entries()
     assert len(first) == 1
-    for known in (opening._tables, opening._profiles, opening._hashes):
-        known.clear()
+    forget()
     with monkeypatch.context() as patch:
         patch.setattr(TableFile, "batches", forbidden)
         compare(one, tabular(file, targets=TARGETS, **disk))
