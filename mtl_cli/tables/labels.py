@@ -1,4 +1,4 @@
-"""Label fields: what the targets of a config say, fitted on training rows, and turned into tensors."""
+"""Label fields: targets fitted on training rows, and turned into tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,14 @@ from torch import Tensor
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
 from mtl_cli.errors import UserError, nearest
-from mtl_cli.tables.place import Place, canonical
+from mtl_cli.tables.declared_targets import NAMED as NAMED
+from mtl_cli.tables.declared_targets import ROLES
+from mtl_cli.tables.declared_targets import Target as Target
+from mtl_cli.tables.declared_targets import parse_targets as parse_targets
+from mtl_cli.tables.place import Place
 
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
 """What truth values are written as, in any case."""
-COLUMNS = {
-    "class": 1, "binary": 1, "ordinal": 1, "count": 1, "real": None, "multilabel": None, "survival": 2, "ranking": 2,
-}  # fmt: skip
-"""Columns that a kind of target is read from; None: one or more."""
-ROLES = {"survival": "[time, event]", "ranking": "[relevance, group]"}
-NAMED = ("class", "binary", "ordinal")
-KEYS = ("kind", "column", "columns", "classes", "missing")
 EXACT = 2**24
 """Whole numbers up to here are exact in float32."""
 
@@ -43,34 +40,6 @@ class Columns(Protocol):
     def place(self, name: str) -> Place:
         """Return where a column stands, for messages."""
         ...
-
-
-@dataclass(frozen=True)
-class Target:
-    """A label field as the config declares it; `missing` are values, besides empty cells, that stand for no label."""
-
-    name: str
-    kind: str
-    columns: tuple[str, ...]
-    classes: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """Columns that are read as text."""
-        if self.kind in NAMED or self.kind == "multilabel":
-            return self.columns
-        return self.columns[1:] if self.kind in ("survival", "ranking") else ()
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """Columns that are read as numbers."""
-        return tuple(column for column in self.columns if column not in self.texts)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Columns that give the answer away: all but the group of a ranking."""
-        return self.columns[:1] if self.kind == "ranking" else self.columns
 
 
 @dataclass(frozen=True)
@@ -111,69 +80,6 @@ class FittedTarget:
         """Return the target of a checkpoint."""
         told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state["target"].items()}
         return cls(Target(**told), **{name: tuple(state[name]) for name in ("classes", "mean", "std", "counts")})
-
-
-def parse_targets(targets: Mapping[str, Any]) -> dict[str, Target]:
-    """Return the targets that a config declares.
-
-    Raises:
-        UserError: everything wrong with them.
-    """
-    problems: list[str] = []
-    found = {}
-    for name, node in targets.items():
-        try:
-            found[str(name)] = parse_target(str(name), node)
-        except UserError as error:
-            problems += error.problems
-    if not targets:
-        problems.append("The dataset has no targets. Give some: targets={income: {kind: class, column: income}}.")
-    if problems:
-        raise UserError(problems)
-    return found
-
-
-def parse_target(name: str, node: Any) -> Target:  # noqa: ANN401  any YAML value
-    """Return one target.
-
-    Raises:
-        UserError: what is wrong with it.
-    """
-    where = f"targets.{name}"
-    if not isinstance(node, Mapping):
-        raise UserError(f"{where} is {node!r}. Use for example {where}={{kind: class, column: {name}}}.")
-    if unknown := [key for key in node if key not in KEYS]:
-        raise UserError(f"{where}.{unknown[0]} is unknown.{nearest(str(unknown[0]), KEYS)} Known: {', '.join(KEYS)}.")
-    kind = node.get("kind")
-    if kind not in COLUMNS:
-        hint = nearest(str(kind), COLUMNS)
-        raise UserError(f"{where}.kind is {kind!r}; it is one of {', '.join(COLUMNS)}.{hint}")
-    if ("column" in node) == ("columns" in node):
-        raise UserError(f"{where} names its columns by column=NAME or by columns=[A,B], one of the two.")
-    columns = [node["column"]] if "column" in node else node["columns"]
-    if not isinstance(columns, list) or not columns or not all(isinstance(column, str) for column in columns):
-        raise UserError(f"{where}.columns is {columns!r}; it is a list of names of columns, such as [{name}].")
-    if (count := COLUMNS[kind]) is not None and len(columns) != count:
-        roles = ROLES.get(kind, "one column")
-        raise UserError(f"{where}.columns is {columns}; a {kind} target is read from {roles}.")
-    if len(set(columns)) < len(columns):
-        raise UserError(f"{where}.columns is {columns}, which names a column twice.")
-    classes = _words(node.get("classes"), f"{where}.classes")
-    if classes and (kind not in NAMED or len(set(classes)) < max(2, len(classes))):
-        raise UserError(
-            f"{where}.classes is {list(classes)}; it names two classes or more, each once, of a {NAMED} target."
-        )
-    if kind == "binary" and classes and len(classes) != 2:
-        raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
-    return Target(name, kind, tuple(columns), classes, _words(node.get("missing"), f"{where}.missing"))
-
-
-def _words(value: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401  any YAML value
-    """Return one value or a list of them as categories are compared."""
-    values = [] if value is None else value if isinstance(value, list) else [value]
-    if not all(isinstance(each, str | int | float) for each in values):
-        raise UserError(f"{where} is {value!r}; it is a value or a list of values.")
-    return tuple(canonical(str(each)) for each in values)
 
 
 def fit_target(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:

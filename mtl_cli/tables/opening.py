@@ -10,13 +10,12 @@ from mtl_cli.errors import RunFailure
 from mtl_cli.files import read_json, write_json
 from mtl_cli.tables.profile import ColumnProfile, Profile, profile
 from mtl_cli.tables.reading import TableFile
-from mtl_cli.tables.store import Layout, Table, cached_table, content_hash, default_cache, entry_name, read_table
+from mtl_cli.tables.store import Layout, Table, cached_table, default_cache, entry_name, read_table
 
 MEGABYTE = 1 << 20
 MAX_OPEN = 8
 _profiles: dict[Any, Profile] = {}
 _tables: dict[Any, Table] = {}
-_hashes: dict[Any, str] = {}
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,19 @@ class Memory:
         return Path(self.folder).expanduser() if self.folder else default_cache()
 
 
-def open_profile(file: TableFile, columns: Sequence[str], memory: Memory) -> Profile:
+def open_profile(file: TableFile, columns: Sequence[str], memory: Memory | None = None) -> Profile:
     """Return what columns of a file hold; of a file too large for memory it is kept beside its memory-mapped table."""
     key = (_identity(file), tuple(columns))
-    if file.path.stat().st_size <= memory.megabytes * MEGABYTE:
+    if memory is None or file.path.stat().st_size <= memory.megabytes * MEGABYTE:
         return _once(_profiles, key, lambda: profile(file, columns))
     return _once(_profiles, key, lambda: kept_profile(file, columns, memory.path))
 
 
 def kept_profile(file: TableFile, columns: Sequence[str], folder: Path) -> Profile:
     """Return what columns of a file hold, from `folder` if it was found before."""
-    digest = _hash(file)
-    path = folder / f"{entry_name(digest, file)}.profile.json"
+    path = folder / f"{entry_name(file)}.profile.json"
     known = read_json(path)
-    if set(columns) <= set(known.get("columns", {})):
+    if "rows" in known and set(columns) <= set(known["columns"]):
         found = {name: ColumnProfile(path=file.path, **known["columns"][name]) for name in columns}
         return Profile(known["rows"], found)
     fresh = profile(file, columns)
@@ -66,13 +64,7 @@ def open_table(file: TableFile, layout: Layout, rows: int, memory: Memory) -> Ta
     key = (_identity(file), layout.numbers, layout.dates, layout.texts, tuple(layout.missing.items()), memory)
     if memory.holds(layout, rows):
         return _once(_tables, key, lambda: read_table(file, layout, rows))
-    return _once(
-        _tables, key, lambda: cached_table(file, layout, rows, memory.path / entry_name(_hash(file), file, layout))
-    )
-
-
-def _hash(file: TableFile) -> str:
-    return _once(_hashes, _identity(file), lambda: content_hash(file.path))
+    return _once(_tables, key, lambda: cached_table(file, layout, rows, memory.path / entry_name(file, layout)))
 
 
 def _identity(file: TableFile) -> tuple[Any, ...]:

@@ -1,6 +1,8 @@
 """Files of tables, read in batches of rows: CSV and TSV as text, Parquet with the types that it declares."""
 
 import csv
+import functools
+import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,6 +49,12 @@ class TableFile:
         names = self._parquet().schema_arrow.names if self.format == "parquet" else self._header()
         self.columns = [name if name else f"unnamed_{index}" for index, name in enumerate(names, start=1)]
         self._check_columns()
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """The SHA-256 digest of the file, in hex; found once, without reading the file into memory."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     @property
     def is_text(self) -> bool:

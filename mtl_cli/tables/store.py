@@ -182,16 +182,10 @@ def load(path: Path) -> np.ndarray:
     return matrix
 
 
-def entry_name(content: str, file: TableFile, layout: Layout | None = None) -> str:
-    """Return the name of what was read from a file of that content: a hash of it, of how it is read, and the layout."""
+def entry_name(file: TableFile, layout: Layout | None = None) -> str:
+    """Return the name of what was read from a file: a hash of its content, of how it is read, and of the layout."""
     how = {"format": CACHE_FORMAT, "layout": asdict(layout) if layout else None, **asdict(file.options)}
-    return hashlib.sha256((content + json.dumps(how, sort_keys=True)).encode()).hexdigest()[:32]
-
-
-def content_hash(path: Path) -> str:
-    """Return the SHA-256 digest of a file, in hex, without reading it into memory."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256((file.content_hash + json.dumps(how, sort_keys=True)).encode()).hexdigest()[:32]
 
 
 def default_cache() -> Path:

@@ -225,7 +225,7 @@ def test_a_table_on_disk_gives_what_one_in_memory_gives(file, tmp_path, monkeypa
         raise AssertionError("the file is read again")
 
     def forget():
-        for known in (opening._tables, opening._profiles, opening._hashes):
+        for known in (opening._tables, opening._profiles):
             known.clear()
 
     one = tabular(file, targets=TARGETS)
@@ -242,6 +242,13 @@ def test_a_table_on_disk_gives_what_one_in_memory_gives(file, tmp_path, monkeypa
     file.write_text(file.read_text().replace("nurse", "nurses"))
     tabular(file, targets=TARGETS, **disk)
     assert len(entries()) == 2
+
+
+def test_a_table_on_disk_whose_columns_are_all_declared(file, tmp_path):
+    declared = {"numeric": ["age"], "categorical": ["job"], "targets": TARGETS}
+    opening._profiles.clear()
+    disk = tabular(file, memory_mb=0, cache_dir=str(tmp_path / "cache"), **declared)
+    compare(tabular(file, **declared), disk)
 
 
 def test_a_cache_that_cannot_be_written_is_named(file, tmp_path):
