@@ -252,7 +252,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
         accumulate=trainer["accumulate"],
         clip_norm=trainer["clip_norm"],
         log_every=trainer["log_every"],
-        skip_nonfinite=trainer["on_nonfinite"] == "skip",
+        on_nonfinite=trainer["on_nonfinite"],
         save_every=save["every"],
         save_every_minutes=save["every_minutes"],
         keep=save["keep"],
@@ -304,7 +304,8 @@ def make_streams(
             rows = source.split(split)
             by = source.balance if split == "train" else None
             classes = None if by is None else rows.labels(by)
-            order = Order(len(rows), source.batch_size, dataset, seed, classes)
+            lengths = getattr(rows, "lengths", None)
+            order = Order(len(rows), source.batch_size, dataset, seed, classes, lengths)
             marks = {name: tasks[name].label_marks for name in targets}
             streams[dataset] = Stream(rows, dataset, targets, order, device, workers, marks)
     return streams

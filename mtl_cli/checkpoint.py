@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from mtl_cli.errors import UserError
-from mtl_cli.files import read_json, sha256, write_bytes, write_json, write_text
+from mtl_cli.files import read_json, read_small, sha256, write_bytes, write_json, write_text
 
 FORMAT = 1
 """Version of the layout of a checkpoint; a newer one is refused, older ones are read."""
@@ -30,6 +30,8 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 }
 """What a checkpoint holds beside its format version."""
 POINTERS = ("best", "last")
+MAX_VIEWS = 64
+"""How often the bytes of a file may be seen by its tensors, which share them where modules share parameters."""
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
@@ -85,8 +87,34 @@ def find(path: Path, name: str) -> Path:
 
 
 def others(folder: Path) -> str:
-    """Return the checkpoints of a folder, as words."""
-    return ", ".join(str(path) for path in sorted(folder.glob("step_*.pt"))) or "none"
+    """Return the checkpoints of a folder, as words; each may be given to resume= and checkpoint=."""
+    files = [str(path) for path in sorted(folder.glob("step_*.pt"))]
+    return ", ".join(files) + " (one may be given in its place)" if files else "none"
+
+
+def newest_good(folder: Path) -> tuple[Path, list[str]]:
+    """Return the newest checkpoint of a folder that is whole, and what is wrong with those that were passed over.
+
+    The one that last.json names comes first, then those before it; where last.json is missing or damaged, all.
+
+    Raises:
+        UserError: none is whole.
+    """
+    problems: list[str] = []
+    files = sorted(folder.glob("step_*.pt"), reverse=True)
+    try:
+        last = find(folder, "last") if (folder / "last.json").is_file() else None
+        files = [path for path in files if last is None or path.name <= last.name]
+    except UserError as error:
+        problems += error.problems
+    for path in files:
+        try:
+            load(path)
+        except UserError as error:
+            problems += error.problems
+        else:
+            return path, problems
+    raise UserError([*problems, f"No checkpoint in {folder} can be read. Start anew in another hydra.run.dir."])
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -97,8 +125,8 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"Cannot read the checkpoint {path}: {error.strerror}.") from error
+    except (OSError, MemoryError) as error:
+        raise UserError(f"Cannot read the checkpoint {path}: {getattr(error, 'strerror', 'too large')}.") from error
     check_digest(path, data)
     check_zip(path, data)
     try:
@@ -125,7 +153,34 @@ def load(path: Path) -> dict[str, Any]:
     ]
     if wrong:
         raise UserError(f"{path} is no checkpoint of mtl-cli: {', '.join(wrong)}.")
+    check_size(path, state, len(data))
     return state
+
+
+def check_size(path: Path, state: Mapping[str, Any], size: int) -> None:
+    """Refuse a state that is larger than its file: expanded or sparse tensors, lists that hold one another many times.
+
+    Raises:
+        UserError: it is.
+    """
+    values = total = 0
+    stack: list[Any] = [state]
+    while stack:
+        value = stack.pop()
+        values += 1
+        if isinstance(value, Mapping):
+            stack.extend(value.keys())
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            stack.extend(value)
+        elif isinstance(value, torch.Tensor):
+            plain = value.device.type == "cpu" and value.layout == torch.strided and not value.is_quantized
+            bytes_ = value.numel() * value.element_size()
+            total += bytes_
+            if not plain or bytes_ > size or total > MAX_VIEWS * size:
+                raise UserError(f"{path} is no checkpoint of mtl-cli: it holds tensors that are larger than the file.")
+        if values > size or len(stack) > size:  # each value takes a byte of the file, but for one that is named again
+            raise UserError(f"{path} is no checkpoint of mtl-cli: it holds more values than the file has bytes.")
 
 
 def check_digest(path: Path, data: bytes) -> None:
@@ -135,7 +190,7 @@ def check_digest(path: Path, data: bytes) -> None:
         UserError: they differ.
     """
     try:
-        expected = [line.split(" ")[0] for line in digest_path(path).read_text(encoding="utf-8").splitlines()]
+        expected = [line.split(" ")[0] for line in read_small(digest_path(path)).splitlines()]
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError):

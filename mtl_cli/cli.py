@@ -3,6 +3,7 @@
 torch is not imported until a run really starts; Hydra not for help, version, resume= and a missing checkpoint.
 """
 
+import contextlib
 import os
 import sys
 import traceback
@@ -65,7 +66,7 @@ def guarded(program: str, arguments: Sequence[str], body: Callable[[CommandLine]
     """Return the exit code of a command: the only place where exceptions become one."""
     line = CommandLine(program, tuple(arguments))
     try:
-        with own_path():
+        with own_path() if line.names_own_code else contextlib.nullcontext():
             return body(parse_arguments(program, arguments))
     except UserError as error:
         return failed(line, error, EXIT_USAGE, error.problems)
@@ -105,8 +106,13 @@ def run_train(line: CommandLine) -> int:
         return EXIT_DONE
     if line.config_dir:
         add_to_path(line.config_dir)
-    if line.word("resume") is not None:
+    if line.word("resume") not in (None, "auto"):
         return run_resume(line)
+    others = [flag for flag in line.flags if flag not in ("--config-dir", "--config-name")]
+    if line.word("resume") is not None and (others or line.multirun):
+        raise UserError(
+            f"resume=auto does not go with {' '.join(others) or 'a sweep'}. Leave it out: a sweep continues by itself."
+        )
     if any(flag in line.flags for flag in ("--cfg", "--info", "--shell-completion", "--hydra-help")):
         from mtl_cli.hydra_commands import run_hydra_command
 
@@ -115,7 +121,22 @@ def run_train(line: CommandLine) -> int:
         from mtl_cli.sweep import run_sweep
 
         return run_sweep(line)
-    return run_single(line)
+    return run_single(line) if line.word("resume") is None else run_auto(line)
+
+
+def run_auto(line: CommandLine) -> int:
+    """Continue the run of this very command where its directory holds a checkpoint, else start it."""
+    from mtl_cli.compose import hydra_session
+    from mtl_cli.jobs import compose_job
+
+    with hydra_session(line.config_dir, line.config_name) as session:
+        job = compose_job(session, line.others("resume"))
+        directory = job.lasting_dir
+    with console(job.config["verbose"], job.config["quiet"]):
+        from mtl_cli import auto_resume
+
+        auto_resume.continue_or_train(job.config, directory, line.command, line.folders)
+    return EXIT_DONE
 
 
 def run_single(line: CommandLine) -> int:
@@ -138,7 +159,7 @@ def run_resume(line: CommandLine) -> int:
     if any(flag != "--config-dir" for flag in line.flags):
         raise UserError(f"resume= does not go with {' '.join(line.flags)}. Use mtl-train resume=RUN_DIR alone.")
     directory = Path(str(line.word("resume")))
-    if not directory.is_dir():
+    if not directory.exists():
         raise UserError(f"No run directory at {directory}. Give an existing one, or drop resume= to start a new run.")
     from mtl_cli.overrides import parse_values
 

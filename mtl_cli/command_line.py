@@ -38,6 +38,18 @@ class CommandLine:
         return any(re.fullmatch(r"\+{0,2}debug=(true|1|yes|on)", text, re.IGNORECASE) for text in self.arguments)
 
     @property
+    def names_own_code(self) -> bool:
+        """True where modules of the working directory may be meant: when a run starts, or the command says so.
+
+        What else is only resumed or looked at may be a stranger's, and so may the working directory.
+        """
+        words = [text.lstrip("+") for text in self.arguments]
+        starts = self.program == "mtl-train" and not any(
+            text.startswith("resume=") and text not in ("resume=auto", "resume=null") for text in words
+        )
+        return starts or any(text.startswith(("trust=", "--config-dir", "-cd")) for text in words)
+
+    @property
     def multirun(self) -> bool:
         """True where a sweep is asked for, by -m or as Hydra has it."""
         return "--multirun" in self.flags or "hydra.mode=MULTIRUN" in self.overrides

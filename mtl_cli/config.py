@@ -10,7 +10,7 @@ import yaml
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.interpolation import MAX_NODES
 from mtl_cli.interpolation import resolve as resolve
-from mtl_cli.schema import CONSOLE
+from mtl_cli.schema import CONSOLE, knobs
 from mtl_cli.schema import KNOWN_KEYS as KNOWN_KEYS
 from mtl_cli.schema import RESUMABLE as RESUMABLE
 from mtl_cli.validation import validate as validate
@@ -55,6 +55,19 @@ def load_run_config(text: str) -> dict[str, Any]:
     ]
     if problems:
         raise UserError(problems)
+    return config
+
+
+def with_new_knobs(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's config with the knobs that an older version did not have yet, at their defaults.
+
+    So a new knob's default must be what older versions did.
+    """
+    for key, knob in knobs().items():
+        section, _, name = key.rpartition(".")
+        node = config.setdefault(section, {}) if section else config
+        if isinstance(node, dict):
+            node.setdefault(name, knob.default)
     return config
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from mtl_cli.errors import RunFailure
 
+MAX_SMALL = 16 * 2**20
+"""Bytes in the largest file that is not meant to hold data."""
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically: temporary file, fsync, rename, fsync of the directory.
@@ -19,7 +22,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of a killed process
+        with temporary.open("xb") as file:  # never through a link that somebody left there
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -70,10 +74,26 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_small(path: Path) -> str:
+    """Return the text of a file of a few MB at most: what a stranger's link to /dev/zero holds has no end.
+
+    Raises:
+        OSError: it cannot be read, is no file, or larger.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    with path.open("rb") as file:
+        data = file.read(MAX_SMALL + 1)
+    if len(data) > MAX_SMALL:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_SMALL // 2**20} MB")
+    return data.decode()
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file, or an empty one where the file is missing or no JSON object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_small(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

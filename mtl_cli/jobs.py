@@ -46,6 +46,18 @@ class Job:
             )
         return path
 
+    @property
+    def lasting_dir(self) -> Path:
+        """The value of hydra.run.dir where the same command means the same directory.
+
+        Raises:
+            UserError: it has no value, or one that changes with the time.
+        """
+        node: Any = OmegaConf.to_container(self.composed.hydra.run, resolve=False)
+        if "${now:" in str(node["dir"]):
+            raise UserError("resume=auto finds a run by its directory, and none is given. Add hydra.run.dir=DIR.")
+        return Path(hydra_value(self.composed, "hydra.run.dir"))
+
 
 def compose(session: Session, overrides: Sequence[str]) -> DictConfig:
     """Return the composed config with its `hydra` node.

@@ -1,7 +1,10 @@
 """From datasets to batches: which rows a draw holds, and the tasks' targets in them."""
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
 
 import torch
 from torch import Tensor
@@ -9,17 +12,21 @@ from torch.utils.data import DataLoader, Sampler
 
 from mtl_cli.batch import MISSING_CLASS, Batch, Inputs, Sample, labelled, move
 from mtl_cli.datasets.base import Dataset
+from mtl_cli.errors import RunFailure
 from mtl_cli.seeding import generator
 
 Marks = Callable[[Tensor], Tensor]
 """From a target [B, ...] to where it has labels, one mark a label."""
+POOL = 64
+"""Batches whose rows are sorted by length together: on lengths of 5 to 60, 2 % of the places are padding."""
 
 
 class Order:
     """Which rows each draw of a dataset holds: a pure function of (seed, dataset's name, draw).
 
     A pass over the N rows is a seeded permutation cut into ⌈N / batch_size⌉ batches whose sizes differ by one at most,
-    so that no batch is tiny.
+    so that no batch is tiny. With `lengths`, rows of like lengths are batched: the permutation is cut into pools of
+    `POOL` batches, each sorted by length, and the batches come in seeded order. A pass still holds every row once.
 
     Args:
         size: N.
@@ -27,13 +34,23 @@ class Order:
         name: the dataset's name.
         seed: the run's seed.
         classes: the class [N] of each row, by which passes are balanced; None takes every row once a pass.
+        lengths: the length [N] of each row, where rows have one.
     """
 
-    def __init__(self, size: int, batch_size: int, name: str, seed: int, classes: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        name: str,
+        seed: int,
+        classes: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> None:
         self.size, self.batch_size, self.name, self.seed = size, batch_size, name, seed
         self.batches = max(1, -(-size // batch_size))
-        self._classes = classes
+        self._classes, self.lengths = classes, lengths
         self._pass, self._permutation = -1, torch.empty(0, dtype=torch.int64)
+        self._slots = torch.arange(self.batches)
 
     def rows(self, draw: int) -> Tensor:
         """Return the row indices [B] of draw number `draw` (from 0)."""
@@ -43,7 +60,20 @@ class Order:
             chosen = None if self._classes is None else balanced(self._classes, number, self.seed, self.name)
             permutation = torch.randperm(self.size, generator=stream)
             self._pass, self._permutation = number, permutation if chosen is None else chosen[permutation]
+            if self.lengths is not None:
+                self._permutation = sorted_in_pools(self._permutation, self.lengths, self.batches)
+                self._slots = torch.randperm(self.batches, generator=stream)
+        k = int(self._slots[k])
         return self._permutation[self.size * k // self.batches : self.size * (k + 1) // self.batches]
+
+
+def sorted_in_pools(rows: Tensor, lengths: Tensor, batches: int) -> Tensor:
+    """Return the rows [N] with each pool of `POOL` batches in a row sorted by length; `lengths` [N] are by row."""
+    parts = []
+    for first in range(0, batches, POOL):
+        pool = rows[len(rows) * first // batches : len(rows) * min(first + POOL, batches) // batches]
+        parts.append(pool[torch.argsort(lengths[pool], stable=True)])
+    return torch.cat(parts)
 
 
 def balanced(classes: Tensor, number: int, seed: int, name: str) -> Tensor:
@@ -116,10 +146,15 @@ class Stream:
         return [self._batch(cut(sample, start, stop), rows[start:stop]) for start, stop in itertools.pairwise(bounds)]
 
     def sweep(self) -> Iterator[Batch]:
-        """Yield every row once, in order, four training batches at a time: there is room without gradients."""
+        """Yield every row once, four training batches at a time: there is room without gradients.
+
+        They come in order, the shortest first where rows have lengths.
+        """
+        lengths = self.order.lengths
+        everything = torch.arange(len(self.dataset)) if lengths is None else torch.argsort(lengths, stable=True)
         size = 4 * self.order.batch_size
-        for start in range(0, len(self.dataset), size):
-            rows = torch.arange(start, min(start + size, len(self.dataset)))
+        for start in range(0, len(everything), size):
+            rows = everything[start : start + size]
             yield self._batch(self.dataset.__getitems__(rows), rows)
 
     def close(self) -> None:
@@ -132,7 +167,19 @@ class Stream:
         if self._ahead is None or draw != self._next:
             self._ahead = read_ahead(self.dataset, self.order, draw, self.workers, self.device.type == "cuda")
         self._next = draw + 1
-        return next(self._ahead)
+        try:
+            sample = next(self._ahead)
+        except RuntimeError as error:  # torch's words for a worker that is gone
+            raise RunFailure(
+                f"A process that reads the data of '{self.name}' died at draw {draw}: {str(error).splitlines()[0]} "
+                "Where memory ran out, use fewer data.workers; data.workers=0 reads in the training process."
+            ) from error
+        if isinstance(sample, Failure):
+            raise RunFailure(
+                f"Reading the data of '{self.name}' failed at draw {draw}: {sample.reason}. "
+                "data.workers=0 debug=true shows where."
+            )
+        return sample
 
     def _batch(self, sample: Sample, rows: Tensor) -> Batch:
         counts = {task: self._count(task, rows) for task in self.targets}
@@ -186,7 +233,31 @@ class _WholeBatches(torch.utils.data.Dataset[Sample]):
         self.dataset = dataset
 
     def __getitem__(self, key: tuple[int, Tensor]) -> Sample:
-        return self.dataset.__getitems__(key[1])
+        try:
+            return self.dataset.__getitems__(key[1])
+        except Exception as error:  # told by the training process, in one line
+            return Failure(f"{type(error).__name__}: {error}")  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a worker could not read a batch."""
+
+    reason: str
+
+
+def leave_signals_to_the_trainer(worker: int) -> None:
+    """Let a worker live on when its whole process group is told to stop, so that the trainer can finish its step.
+
+    SIGTERM comes a second time from the trainer itself, to a worker that hangs: then it ends.
+    """
+
+    def end_next_time(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end_next_time)
 
 
 def read_ahead(dataset: Dataset, order: Order, start: int, workers: int, pin: bool) -> Iterator[Sample]:
@@ -198,5 +269,6 @@ def read_ahead(dataset: Dataset, order: Order, start: int, workers: int, pin: bo
         num_workers=workers,
         generator=torch.Generator().manual_seed(0),
         pin_memory=pin,
+        worker_init_fn=leave_signals_to_the_trainer,
     )
     return iter(loader)

@@ -42,6 +42,18 @@ class JsonLines:
                 self._file.truncate(length)
             raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
 
+    def cut(self, length: int) -> None:
+        """Drop what was written after the first `length` bytes.
+
+        Raises:
+            RunFailure: the file cannot be written.
+        """
+        try:
+            self._file.truncate(length)
+            self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
+
     def sync(self) -> int:
         """Make what was written durable and return its length in bytes.
 

@@ -3,9 +3,7 @@
 import contextlib
 import logging
 import math
-import platform
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +12,15 @@ from typing import Any
 import torch
 import torch.backends.cudnn
 
-from mtl_cli import __version__, checkpoint
+from mtl_cli import checkpoint
 from mtl_cli.build import Built, bind_all, build, group_datasets, make_streams
-from mtl_cli.config import config_hash, load_run_config, resolve, validate
+from mtl_cli.config import config_hash, load_run_config, resolve, validate, with_new_knobs
+from mtl_cli.environment import environment
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.evaluate import Result, flat
-from mtl_cli.files import make_folder, write_json
+from mtl_cli.files import make_folder, read_small, write_json
 from mtl_cli.records import read_records
+from mtl_cli.recovery import train as train_job
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.report.tables import count, duration, evaluation_table
 from mtl_cli.rundir import RunDirectory, read_status
@@ -28,7 +28,6 @@ from mtl_cli.signals import Interrupted as Interrupted
 from mtl_cli.signals import stop_requests
 from mtl_cli.targets import Trust
 from mtl_cli.trainer import Job, evaluate_split, lower_is_better
-from mtl_cli.trainer import train as train_job
 
 logger = logging.getLogger("mtl_cli")
 Config = dict[str, Any]
@@ -61,14 +60,14 @@ def train(config: Config, directory: Path, command: Sequence[str], folders: Sequ
     with torch_settings(resolved):
         built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
         out = RunDirectory.create(directory, config, config_hash(config))
-        write_json(directory / "environment.json", environment(command, built))
-        return execute(built, out, resolved, resume_command(directory, resolved, command))
+        surroundings = environment(command, resolved, built.job.learner.arithmetic)
+        return execute(built, out, resolved, resume_command(directory, resolved, command), surroundings)
 
 
 def resume(
     directory: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Continue the run in `directory` from its last checkpoint; return the summary.
+    """Continue the run in `directory` from its last checkpoint, or from that one of its files; return the summary.
 
     `overrides` are dotted keys; the config is the run's own.
 
@@ -77,13 +76,12 @@ def resume(
         RunFailure: training cannot go on.
         Interrupted: a signal asked to stop; everything is saved.
     """
-    state = checkpoint.load(checkpoint.find(directory, "last"))
+    file = checkpoint.find(directory, "last")
+    if directory.is_file():
+        directory = run_directory_of(file)
+    state = checkpoint.load(file)
     config = load_run_config(state["config"])
-    written = directory / "config.yaml"
-    if written.exists() and load_run_config(written.read_text(encoding="utf-8")) != config:
-        raise UserError(
-            f"{written} is not the config of the checkpoint. Undo the change, or start a new run with the changed one."
-        )
+    check_written(directory / "config.yaml", config)
     changed = override(config, overrides)
     resolved = checked(changed)
     with torch_settings(resolved):
@@ -91,8 +89,41 @@ def resume(
         built = build(resolved, trust, state["datasets"])
         restore(built.job, state)
         out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
-        logger.info("Resuming %s after step %d.", directory, built.job.progress.step)
+        progress = built.job.progress
+        out.point_back(progress.step, progress.best_step, progress.best_score)
+        logger.info("Resuming %s after step %d.", directory, progress.step)
         return execute(built, out, resolved, resume_command(directory, resolved, command))
+
+
+def run_directory_of(file: Path) -> Path:
+    """Return the run directory that a checkpoint lies in.
+
+    Raises:
+        UserError: it lies in none.
+    """
+    if file.absolute().parent.name != "checkpoints":
+        raise UserError(
+            f"{file} lies in no run directory. Give one, resume=RUN_DIR, or start from it: init_from={file}."
+        )
+    return file.absolute().parent.parent
+
+
+def check_written(path: Path, config: Config) -> None:
+    """Compare the config file of a run with the config in its checkpoint.
+
+    Raises:
+        UserError: they differ, or the file is no config.
+    """
+    try:
+        text = read_small(path)
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}. Remove it: the checkpoint holds the config too.") from error
+    if load_run_config(text) != config:
+        raise UserError(
+            f"{path} is not the config of the checkpoint. Undo the change, or start a new run with the changed one."
+        )
 
 
 def evaluate(
@@ -129,6 +160,8 @@ def evaluate(
         results = evaluate_split(job, streams)
     logger.warning("%s", evaluation_table(f"{split}, step {job.progress.step}", results))
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
+    if (folder / "evaluations").is_symlink():
+        raise UserError(f"{folder / 'evaluations'} is a symbolic link. Put a real folder in its place.")
     return write_evaluation(folder, file, split, built, results)
 
 
@@ -175,12 +208,12 @@ def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
 
 
 def override(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """Return a config with the values of dotted keys replaced.
+    """Return a run's config with the values of dotted keys replaced, and the knobs that came after it.
 
     Raises:
         UserError: the config has no such key.
     """
-    changed = copy_nodes(config)
+    changed = with_new_knobs(copy_nodes(config))
     problems = []
     for key, value in overrides.items():
         *path, last = key.split(".")
@@ -237,13 +270,18 @@ def targets_in(node: object) -> Iterator[object]:
             yield from targets_in(value)
 
 
-def execute(built: Built, out: RunDirectory, config: Config, again: str) -> dict[str, Any]:
+def execute(
+    built: Built, out: RunDirectory, config: Config, again: str, surroundings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Train, test the best checkpoint, write summary and figures; keep status.json true whatever happens.
 
-    `again` is the command that continues the run, printed where it is interrupted.
+    `again` is the command that continues the run, printed where it is interrupted; `surroundings` go to
+    environment.json.
     """
     job = built.job
     try:
+        if surroundings is not None:
+            write_json(out.path / "environment.json", surroundings)
         print_head(built, out)
         out.status("running", job.progress.step, job.epoch)
         with stop_requests() as stop:
@@ -285,7 +323,10 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     """Test the best checkpoint, draw the figures and write the summary, which is returned."""
     job = built.job
     progress = job.progress
-    best = checkpoint.load(checkpoint.find(out.path, "best"))
+    try:
+        best = checkpoint.load(checkpoint.find(out.path, "best"))
+    except UserError as error:
+        raise RunFailure(f"Training is done, but its best checkpoint cannot be tested: {error}") from error
     job.learner.model.load_state_dict(best["model"])
     if job.ema is not None:
         job.ema.load_state_dict(best["ema"])
@@ -302,6 +343,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         **built.costs.record(),
         "steps": progress.step,
         "skipped_steps": progress.skipped,
+        "rollbacks": progress.rollbacks,
         "seconds": progress.seconds,
         "train_seconds": progress.train_seconds,
         "samples_per_second": rate,
@@ -362,22 +404,6 @@ def print_head(built: Built, out: RunDirectory) -> None:
         job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, "bf16" if arithmetic.bf16 else "fp32",
         out.path,
     )  # fmt: skip
-
-
-def environment(command: Sequence[str], built: Built) -> dict[str, Any]:
-    """Return where a run happened: versions, hardware, threads, command."""
-    device = built.job.learner.arithmetic.device
-    return {
-        "command": list(command),
-        "mtl_cli": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "precision": "bf16" if built.job.learner.arithmetic.bf16 else "fp32",
-        "threads": torch.get_num_threads(),
-        "executable": Path(sys.executable).name,
-    }
 
 
 @contextmanager

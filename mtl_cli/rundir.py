@@ -31,7 +31,7 @@ class RunDirectory:
             leftover.unlink()
         self.metrics = JsonLines(path / "metrics.jsonl", metrics_length)
         self.timing = JsonLines(path / "timing.jsonl", None)
-        self._handler = logging.FileHandler(path / "train.log", encoding="utf-8")
+        self._handler = LogFile(path / "train.log", encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(self._handler)
 
@@ -61,6 +61,12 @@ class RunDirectory:
         with opening(path) as lock:
             return cls(path, lock, config, config_hash, metrics_length)
 
+    def point_back(self, step: int, best_step: int, score: float | None) -> None:
+        """Let best.json name the best checkpoint up to `step`, where it names a later one that is not reached again."""
+        path = self.checkpoints / f"step_{best_step:08d}.pt"
+        if read_json(self.checkpoints / "best.json").get("step", 0) > step and path.is_file():
+            checkpoint.point(self.checkpoints, "best", path, best_step, score)
+
     def status(self, status: str, step: int, epoch: int, reason: str | None = None) -> None:
         """Write status.json: running, completed, interrupted or failed (with the reason)."""
         values = {"status": status, "reason": reason, "config_hash": self.config_hash, "step": step, "epoch": epoch}
@@ -85,8 +91,31 @@ class RunDirectory:
         self.metrics.close()
         self.timing.close()
         logger.removeHandler(self._handler)
-        self._handler.close()
+        with contextlib.suppress(OSError):  # a full disk
+            self._handler.close()
         self._lock.release()  # the file stays: unlinking it would let two processes hold two locks
+
+
+class LogFile(logging.FileHandler):
+    """A log that a full disk cuts short: the error that ends the run then comes from its records and checkpoints."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave the message out."""
+
+
+def refuse_links(path: Path) -> None:
+    """Refuse a run directory in which files that are written in place are links: a stranger's would lead elsewhere.
+
+    Raises:
+        UserError: names them.
+    """
+    names = (".lock", "metrics.jsonl", "timing.jsonl", "train.log", "checkpoints", "plots")
+    links = [name for name in names if (path / name).is_symlink()]
+    if links:
+        raise UserError(
+            f"{path} holds symbolic links where a run writes: {', '.join(links)}. Put the real files in their place, "
+            "or give another hydra.run.dir."
+        )
 
 
 @contextlib.contextmanager
@@ -96,6 +125,7 @@ def opening(path: Path) -> Iterator[FileLock]:
     Raises:
         UserError: another process works in it, or it cannot be made or written.
     """
+    refuse_links(path)
     lock = FileLock(path / ".lock")
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -67,8 +67,8 @@ class Trainer:
     """Largest norm of the gradient; null = no clipping."""
     log_every: int = knob(50, low=1)
     """Optimizer steps between log records."""
-    on_nonfinite: str = knob("stop", choices=("stop", "skip"))
-    """What a step does whose gradient is not finite: stop the run, or skip the step."""
+    on_nonfinite: str = knob("stop", choices=("stop", "skip", "rollback"))
+    """After a loss or gradient that is not finite: stop, skip the step, or rollback."""
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Config:
     quiet: bool = False
     """Show only warnings and the final table on the console."""
     resume: str | None = None
-    """Run directory to continue; only on the command line."""
+    """Run directory or checkpoint to continue, or auto (hydra.run.dir, if begun); only on the command line."""
     init_from: str | None = None
     """Run directory or checkpoint whose weights training starts from."""
     freeze: str = knob("none", choices=("none", "trunk"), pattern=r"stages:[1-9]\d*")

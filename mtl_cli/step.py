@@ -55,6 +55,7 @@ class TrainStep:
         self._counts = [count_labels(part) for part in batches]
         self.tasks = tuple(task for task in learner.tasks if any(task in counts for counts in self._counts))
         self.num_passes = len(batches[0])
+        self.datasets = tuple(batches[0][0])
         self.notes: dict[str, Tensor] = {}
         self.losses: dict[str, Tensor] = {}
         """Losses by task without declared weights, detached, as the first draw's passes saw them."""

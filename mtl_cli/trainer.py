@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtl_cli.bad_rows import bad_rows, describe
 from mtl_cli.batch import Batch
 from mtl_cli.ema import EMA
-from mtl_cli.errors import RunFailure
 from mtl_cli.evaluate import Result, evaluate, flat, skill, trivial
 from mtl_cli.loading import Stream
 from mtl_cli.lr_schedules import LRSchedule
@@ -24,9 +24,11 @@ from mtl_cli.signals import Interrupted, StopRequest
 from mtl_cli.step import Learner, TrainStep
 from mtl_cli.tasks.base import Task
 from mtl_cli.weightings.base import Weighting
-from mtl_cli.window import Window, first_bad
+from mtl_cli.window import NotFinite, Window, first_bad
 
 logger = logging.getLogger("mtl_cli")
+ROLLBACK_FACTOR = 0.5
+"""What going back to a checkpoint multiplies the learning rate by."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Plan:
     accumulate: int
     clip_norm: float | None
     log_every: int
-    skip_nonfinite: bool
+    on_nonfinite: str
     save_every: int | None
     save_every_minutes: float | None
     keep: int
@@ -61,6 +63,7 @@ class Progress:
     stop_best: float | None = None
     stale: int = 0
     skipped: int = 0
+    rollbacks: int = 0
     samples: int = 0
     train_seconds: float = 0.0
     seconds: float = 0.0
@@ -128,7 +131,8 @@ def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> N
 
     Raises:
         Interrupted: `stop` was set; everything is saved.
-        RunFailure: a loss is not finite, or a file cannot be written.
+        NotFinite: a loss, gradient or weight is not finite.
+        RunFailure: a file cannot be written.
     """
     progress, plan, clock = job.progress, job.plan, Clock(job.progress)
     job.learner.model.train()
@@ -197,16 +201,16 @@ def train_step(job: Job, step: TrainStep) -> Update:
     if not step.tasks:  # a batch without any label
         return Update({}, None, lr)
     job.optimizer.zero_grad(set_to_none=True)
-    before = snapshot(job.weighting) if job.plan.skip_nonfinite else None
+    before = Before(job) if job.plan.on_nonfinite == "skip" else None
     weights = job.weighting.backward(step)
     step.finish()
     if before is not None and skip(job, step):
-        job.weighting.load_state_dict(before)
+        before.restore()
         return Update({}, None, lr)
-    job.window.add(job.progress.step, step.losses)
     norm = None
     if job.plan.clip_norm is not None:
         norm = torch.nn.utils.clip_grad_norm_(job.learner.model.parameters(), job.plan.clip_norm)
+    job.window.add(step.index, step.losses, largest_gradient(job) if norm is None else norm, first_draws(job, step))
     job.optimizer.step()
     job.weighting.after_step(step)
     if job.ema is not None:
@@ -217,13 +221,40 @@ def train_step(job: Job, step: TrainStep) -> Update:
 def set_learning_rate(job: Job) -> float:
     """Set the scheduled learning rate of the model's parameters and return it; the weighting's own stays."""
     group = job.optimizer.param_groups[0]
-    group["lr"] = group["base_lr"] * job.lr_schedule.factor(job.progress.step, job.total_steps)
+    factor = job.lr_schedule.factor(job.progress.step, job.total_steps) * ROLLBACK_FACTOR**job.progress.rollbacks
+    group["lr"] = group["base_lr"] * factor
     return group["lr"]
 
 
-def snapshot(weighting: Weighting) -> dict[str, Any]:
-    """Return a copy of a weighting's state."""
-    return {key: value.clone() if isinstance(value, Tensor) else value for key, value in weighting.state_dict().items()}
+def largest_gradient(job: Job) -> Tensor | None:
+    """Return the largest absolute entry of the gradient: not finite where any entry is; not read, so no sync."""
+    gradients = [p.grad for p in job.learner.model.parameters() if p.grad is not None]
+    if not gradients:
+        return None
+    return torch.stack(torch._foreach_norm(gradients, math.inf)).amax()  # a sum of squares could overflow
+
+
+def first_draws(job: Job, step: TrainStep) -> dict[str, int]:
+    """Return the first draw of a step by dataset."""
+    return {dataset: job.progress.draws[dataset] - job.plan.accumulate for dataset in step.datasets}
+
+
+class Before:
+    """The weighting's state and the model's buffers before a step that may be left out: a forward pass changes both."""
+
+    def __init__(self, job: Job) -> None:
+        self._weighting = job.weighting
+        self._state = {
+            key: value.clone() if isinstance(value, Tensor) else value
+            for key, value in job.weighting.state_dict().items()
+        }
+        self._buffers = [(buffer, buffer.clone()) for buffer in job.learner.model.buffers()]
+
+    def restore(self) -> None:
+        """Undo the step."""
+        self._weighting.load_state_dict(self._state)
+        for buffer, value in self._buffers:
+            buffer.copy_(value)
 
 
 def skip(job: Job, step: TrainStep) -> bool:
@@ -233,7 +264,8 @@ def skip(job: Job, step: TrainStep) -> bool:
     if bad is None:
         return False
     job.progress.skipped += 1
-    logger.warning("Step %d is skipped: %s is not finite (%d so far).", step.index, bad, job.progress.skipped)
+    cause = describe(bad_rows(job.train, first_draws(job, step), job.plan.accumulate))
+    logger.warning("Step %d is skipped: %s is not finite. %s (%d so far)", step.index, bad, cause, job.progress.skipped)
     return True
 
 
@@ -344,15 +376,12 @@ def save(job: Job, out: RunDirectory, best: bool) -> None:
     """Write a checkpoint, unless a loss since the last log, or a weight, is not finite.
 
     Raises:
-        RunFailure: something is not finite; the checkpoints before are untouched.
+        NotFinite: something is not finite; the checkpoints before are untouched.
     """
     job.window.check()
     weights = [parameter.detach() for parameter in job.learner.model.parameters()]
     if not bool(torch.stack(list(torch._foreach_norm(weights, math.inf))).isfinite().all()):
-        raise RunFailure(
-            f"A weight is not finite after step {job.progress.step}. The last good checkpoint is kept. "
-            "Try a lower optimizer.lr, trainer.clip_norm=1, or trainer.on_nonfinite=skip."
-        )
+        raise NotFinite("A weight is not finite after the update", job.progress.step - 1, {})
     out.save(job.progress.step, job.state(), best, job.progress.best_score, job.plan.keep)
     out.status("running", job.progress.step, job.epoch)
 

@@ -10,34 +10,69 @@ from torch import Tensor
 from mtl_cli.errors import RunFailure
 
 
+class NotFinite(RunFailure):
+    """A loss, gradient or weight that is not finite.
+
+    Args:
+        what: such as "The loss of task 'letters' is nan".
+        step: the optimizer step that has it, counted from 0.
+        draws: the first draw of that step by dataset, as far as known.
+        cause: sentences about the rows of the step's batches.
+    """
+
+    def __init__(self, what: str, step: int, draws: Mapping[str, int], cause: str = "") -> None:
+        self.what, self.step, self.draws = what, step, dict(draws)
+        super().__init__(
+            f"{what} at step {step}. {cause}{' ' if cause else ''}The last good checkpoint is kept. "
+            "Try a lower optimizer.lr, trainer.clip_norm=1, or trainer.on_nonfinite=skip or rollback."
+        )
+
+
 class Window:
-    """Losses of the steps since the last log: no device sync until `read`."""
+    """Losses and gradient norms of the steps since the last log: no device sync until they are looked at."""
 
     def __init__(self) -> None:
         self._steps: list[int] = []
         self._tasks: list[tuple[str, ...]] = []
         self._losses: list[Tensor] = []
+        self._norms: list[tuple[int, Tensor]] = []  # of the steps since the last check
+        self._draws: dict[int, dict[str, int]] = {}
 
-    def add(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """Take in the losses of step number `step`, scalars by task."""
+    def add(
+        self,
+        step: int,
+        losses: Mapping[str, Tensor],
+        norm: Tensor | None = None,
+        draws: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take in step number `step`: losses, scalars by task, the gradient's norm, and the first draw by dataset."""
         if losses:
             self._steps.append(step)
             self._tasks.append(tuple(losses))
             self._losses += losses.values()  # stacked when they are read: a stack a step costs 12 µs
+        if norm is not None:
+            self._norms.append((step, norm))
+        if draws is not None:
+            self._draws[step] = dict(draws)
 
     def check(self) -> None:
-        """Look for losses that are not finite; one device sync.
+        """Look for losses and gradients that are not finite.
 
         Raises:
-            RunFailure: names the first step and task with such a loss.
+            NotFinite: names the first step and task with such a loss, or the first step with such a gradient.
         """
+        found: list[tuple[int, int, str]] = []
         for step, tasks, values in zip(self._steps, self._tasks, self._read(), strict=True):
-            for task, value in zip(tasks, values, strict=True):
-                if not math.isfinite(value):
-                    raise RunFailure(
-                        f"The loss of task '{task}' is {value} at step {step}. The last good checkpoint is kept. "
-                        f"Try a lower optimizer.lr, trainer.clip_norm=1, or trainer.on_nonfinite=skip."
-                    )
+            bad = [(task, value) for task, value in zip(tasks, values, strict=True) if not math.isfinite(value)]
+            found += [(step, 0, f"The loss of task '{task}' is {value}") for task, value in bad]
+        norms = torch.stack([norm for _, norm in self._norms]).tolist() if self._norms else []
+        for (step, _), norm in zip(self._norms, norms, strict=True):
+            if not math.isfinite(norm):
+                found.append((step, 1, f"The gradient's norm is {norm}"))
+        if found:
+            step, _, what = min(found, key=lambda item: item[:2])
+            raise NotFinite(what, step, self._draws.get(step, {}))
+        self._norms = []
 
     def means(self) -> dict[str, float]:
         """Return the mean loss of each task over the window, and start a new one."""
@@ -45,7 +80,7 @@ class Window:
         for tasks, values in zip(self._tasks, self._read(), strict=True):
             for task, value in zip(tasks, values, strict=True):
                 sums.setdefault(task, []).append(value)
-        self._steps, self._tasks, self._losses = [], [], []
+        self._steps, self._tasks, self._losses, self._draws = [], [], [], {}
         return {task: math.fsum(values) / len(values) for task, values in sums.items()}
 
     def _read(self) -> list[list[float]]:
@@ -68,6 +103,7 @@ class Window:
         self._steps = list(state["steps"])
         self._tasks = [tuple(tasks) for tasks in state["tasks"]]
         self._losses = list(state["losses"].to(device))
+        self._norms, self._draws = [], {}  # what was saved was looked at
 
 
 def first_bad(losses: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> str | None:

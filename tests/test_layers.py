@@ -15,23 +15,24 @@ PACKAGE = Path(mtl_cli.__file__).parent
 COMPONENTS = 2
 FOLDERS = {
     "tasks": 2, "backbones": 2, "sharing": 2, "weightings": 2, "schedules": 2, "datasets": 2, "heads": 1, "metrics": 1,
-    "report": 4, "tables": 1,
+    "report": 4, "tables": 1, "texts": 1,
 }  # fmt: skip
-FAMILY_BASES = {"backbones.images", "weightings.gradient_base"}
+FAMILY_BASES = {"backbones.images", "backbones.recurrent", "backbones.texts", "weightings.gradient_base"}
 """Bases of a part of a folder, which the files of that folder may import beside base.py."""
 CONTRACTS = {("sharing", "backbones.base")}
 """Bases that the files of another folder take as an argument: a sharing mode copies a backbone's stages."""
 FILES = {
     7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
     "hydra_plugin messages overrides",
-    6: "run build init_config predict",
-    5: "trainer",
-    4: "evaluate checkpoint rundir transfer",
-    3: "model step loading costs",
+    6: "run auto_resume build init_config predict",
+    5: "trainer recovery",
+    4: "evaluate checkpoint environment rundir transfer",
+    3: "model step loading bad_rows costs",
     2: "lr_schedules",
     1: "batch columns config data_options digits ema errors experts features files idx imbalance import_path init_yaml "
-    "interpolation jacobian layers memory_dataset named_modules official_files packaged plain_pickle quadratic records "
-    "schema seeding shipped signals splits table_layers targets torchvision_guard validation window __init__",
+    "interpolation jacobian layers memory_dataset named_modules official_files packaged plain_pickle pretrained "
+    "quadratic records schema seeding shipped signals splits table_layers targets text_layers torchvision_guard "
+    "validation window __init__",
 }
 LAYER = {name: layer for layer, names in FILES.items() for name in names.split()}
 

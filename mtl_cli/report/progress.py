@@ -38,6 +38,13 @@ class Progressbar:
             left = (self.last_line - self.start) / (self.done - self.first) * (self.total - self.done)
             logger.info("step %d/%d  %s  %s  %s left", self.done, self.total, self.losses, self.rate(), duration(left))
 
+    def back(self, step: int, samples: int) -> None:
+        """Go back to an earlier step."""
+        self.done = self.first = self.bar.n = step
+        self.samples = self.first_samples = samples
+        self.start = time.monotonic()
+        self.bar.refresh()
+
     def show(self, losses: Mapping[str, float]) -> None:
         """Show the mean losses since the last log."""
         self.losses = "  ".join(f"{task} {loss:.4f}" for task, loss in losses.items())
