@@ -284,11 +284,23 @@ class Tabular(DataSource):
         for name in chosen.texts:
             codes, values = table.text(name)
             vocabularies.append(fit_vocabulary(codes[rows], values, *self._categories))
+            self._warn_of_names(table, name, codes[rows], vocabularies[-1].size - 1)
             left = len(set(values).difference(vocabularies[-1].values))
             if left:
                 logger.info("%s, column '%s': %d of %d categories are unknown.", table.path, name, left, len(values))
         inputs = TableInputs(chosen.numbers, chosen.dates, chosen.texts, scaler, tuple(vocabularies))
         self._take(inputs, {name: fit_target(each, table, rows) for name, each in self._targets.items()})
+
+    @staticmethod
+    def _warn_of_names(table: Table, name: str, codes: np.ndarray, known: int) -> None:
+        """Warn of a column in which nearly every row has a value of its own: as categories they say nothing."""
+        count = int((codes >= 0).sum())
+        if count >= 20 and known >= 0.95 * count:
+            logger.warning(
+                "%s, column '%s': nearly every row has a category of its own, such as '%s', which says little. "
+                "Leave the column out (drop=[%s]), or write it as plain numbers (1234.5) if that is what it holds.",
+                table.path, name, table.values[table.text_places([name])[0]][0], name,
+            )  # fmt: skip
 
     def _labels(self, table: Table) -> dict[str, Tensor]:
         """Return the label fields of all rows of a table; a loaded state lets a file lack them."""

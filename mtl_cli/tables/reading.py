@@ -46,6 +46,7 @@ class TableFile:
             raise UserError(f"delimiter is '{self.delimiter}'; it is one character. Use for example delimiter=';'.")
         if not path.is_file():
             raise UserError(f"{path} is no file. Give the file of a table.")
+        self._has_rows = True
         names = self._parquet().schema_arrow.names if self.format == "parquet" else self._header()
         self.columns = [name if name else f"unnamed_{index}" for index, name in enumerate(names, start=1)]
         self._check_columns()
@@ -84,6 +85,8 @@ class TableFile:
 
     def _csv_batches(self, wanted: list[str]) -> "Iterator[pa.RecordBatch]":
         options = self.options
+        if not self._has_rows:
+            return
         try:
             reader = arrow_csv.open_csv(
                 str(self.path),
@@ -129,13 +132,15 @@ class TableFile:
         return None if self.is_text else self._parquet().metadata.num_rows
 
     def _header(self) -> list[str]:
-        if self.options.column_names:
-            return list(self.options.column_names)
         encoding = "utf-8-sig" if self.options.encoding.lower() in ("utf-8", "utf8") else self.options.encoding
         try:
             stream = pa.input_stream(str(self.path))
             with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as text:
-                names = next(csv.reader(text, delimiter=self.delimiter), [])
+                records = csv.reader(text, delimiter=self.delimiter)
+                names = list(self.options.column_names or ()) or next(records, [])
+                self._has_rows = (
+                    next(filter(None, records), None) is not None
+                )  # pyarrow takes a lone header for cut off
         except LookupError as error:
             raise UserError(
                 f"encoding is '{self.options.encoding}': {error}. Use for example encoding=latin-1."

@@ -174,6 +174,7 @@ def test_tables_of_no_row_and_of_one(write):
 
 def test_an_empty_file_and_one_that_is_no_table(tmp_path):
     refused(raw(tmp_path, ""), "data.csv has no header")
+    refused(raw(tmp_path, "x,c,y"), "data.csv has 0 rows")
     (tmp_path / "data.parquet").write_bytes(b"PAR1 no")
     refused(tmp_path / "data.parquet", "is no Parquet file, or damaged")
     (tmp_path / "data.xlsx").write_bytes(b"PK")
@@ -185,6 +186,15 @@ def test_an_empty_file_and_one_that_is_no_table(tmp_path):
 def parquet_bytes(tmp_path):
     pq.write_table(pa.table({"x": [1.0] * 50, "y": ["a", "b"] * 25}), tmp_path / "whole.parquet")
     return (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_numbers_in_another_notation_and_names_of_rows(write, caplog):
+    for texts in ("{},000", "{},5", "{}%", "row {}"):
+        rows = [[texts.format(index), *row[1:]] for index, row in enumerate(body(40))]
+        caplog.clear()
+        assert tabular(write(rows)).state_dict()["inputs"]["texts"] == ["x", "c"]
+        assert f"column 'x': nearly every row has a category of its own, such as '{rows[0][0]}'" in caplog.text
+        assert "column 'c'" not in caplog.text
 
 
 def test_a_hundred_thousand_categories(write, caplog):
