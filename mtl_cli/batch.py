@@ -16,11 +16,14 @@ class InputSpec:
 
     "image": float32 (C, H, W). "vector": float32 (D,). "table": a mapping of `numeric` float32 [B, N] and `categorical`
     int64 [B, M], shape (N + M,), with the number of categories of each categorical column, the unknown one included.
+    "text": a mapping of `ids` int64 [B, L] and `mask` bool [B, L], True where a piece is real, of any length L: shape
+    (), with the size of the vocabulary as the one number of categories; `pretrained` is the model that it belongs to.
     """
 
     kind: str
     shape: tuple[int, ...]
     categories: tuple[int, ...] = ()
+    pretrained: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class FieldSpec:
     "class" int64 [B], one of `num_classes`; "ordinal" the same, in order; "multilabel" float32 [B, num_classes];
     "real" float32 [B] or [B, D], scaled by `mean` and `std` (in the target's own unit, one a column) where they are
     given; "count" float32 [B], its rate relative to `mean`; "survival" float32 [B, 2], time and event (1) or censoring
-    (0); "ranking" float32 [B, 2], relevance and the number of the group.
+    (0); "ranking" float32 [B, 2], relevance and the number of the group; "tokens" int64 [B, L], a class at the first
+    piece of each word, −100 elsewhere.
 
     `counts` are the training split's labels by class, `columns` the columns that the field was read from.
     """

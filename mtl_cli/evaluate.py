@@ -99,10 +99,11 @@ def trivial(tasks: Mapping[str, Task], streams: Mapping[str, Stream], train: Map
         for name in [name for name in stream.targets if name in tasks]:
             field, meter = stream.targets[name], Meter(tasks[name], torch.device("cpu"))
             outputs = tasks[name].trivial_outputs(train[dataset].dataset.labels(field))
-            for target in stream.dataset.labels(field).split(65536):
+            labels = stream.dataset.labels(field)
+            for target in labels.split(max(1, 65536 // max(1, labels[:1].numel()))):
                 count = int(tasks[name].labelled_entries(target))
                 if count:
-                    meter.update(outputs.expand(len(target), -1), target, count)
+                    meter.update(tasks[name].repeated(outputs, target), target, count)
             results[name] = meter.result()
     return results
 

@@ -13,7 +13,10 @@ SPLITS = ("train", "val", "test")
 
 
 class Dataset(Protocol):
-    """One split: rows that are fetched by whole batches, without any code per sample."""
+    """One split: rows that are fetched by whole batches, without any code per sample.
+
+    Rows of different lengths may have `lengths`, an int64 tensor [N]: then rows of like lengths are batched.
+    """
 
     def __len__(self) -> int:
         """Number of rows."""

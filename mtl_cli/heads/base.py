@@ -1,6 +1,7 @@
 """What a head is: a recipe for a module from features to outputs."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import nn
 
@@ -9,6 +10,9 @@ from mtl_cli.features import FeatureSpec
 
 class Head(ABC):
     """A recipe for heads. Heads that need vectors pool maps and sequences themselves (`mtl_cli.features.pool`)."""
+
+    gives: ClassVar[str] = "vector"
+    """What a sample's outputs are: "vector", one [num_outputs], or "sequence", one a token, [L, num_outputs]."""
 
     @abstractmethod
     def build(self, spec: FeatureSpec, num_outputs: int) -> nn.Module:

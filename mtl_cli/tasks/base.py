@@ -43,12 +43,21 @@ class Task(ABC):
     Built with the arguments of its YAML plus `name` and `field`, the spec of its label field.
     """
 
-    primary: ClassVar[str]
+    primary: str
     """The metric that the task is selected by."""
+    head_gives: ClassVar[str] = "vector"
+    """What the task's head gives for a sample: see `Head.gives`."""
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"tasks.{name}.weight is {weight}; a weight is a finite number ≥ 0.")
+        if head.gives != self.head_gives:
+            fitting = {"vector": "mtl_cli.heads.mlp.MLPHead", "sequence": "mtl_cli.heads.tokens.TokenHead"}
+            raise ValueError(
+                f"tasks.{name}.head is a {type(head).__name__}, which gives a {head.gives} of outputs a sample; "
+                f"{type(self).__name__} needs a {self.head_gives}. Use "
+                f"tasks.{name}.head._target_={fitting[self.head_gives]}."
+            )
         self.name, self.target, self.weight, self.field = name, target, weight, field
         self._head = head
 
@@ -109,6 +118,10 @@ class Task(ABC):
     @abstractmethod
     def trivial_outputs(self, train_targets: Tensor) -> Tensor:
         """Return the outputs [num_outputs] of the best constant predictor for the training targets [N, ...]."""
+
+    def repeated(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs [num_outputs] of a constant predictor for every sample of `target` [B, ...]."""
+        return outputs.expand(len(target), -1)
 
 
 def masked_mean(losses: Tensor, marks: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ assert len(MODES) > 10
 
 TINY = {
     "hidden": [16, 16, 16], "channels": [4, 8], "dense": [16], "dropout": 0.0, "attention_dropout": 0.0, "embedding": 4,
-    "width": 16, "blocks": 3, "heads": 2,
+    "width": 16, "blocks": 3, "heads": 2, "num_layers": 2, "widths": [2, 3],
 }  # fmt: skip
 """Replaces what a backbone's YAML says, where it has the argument."""
 VARIANTS = {
@@ -143,10 +143,16 @@ def tables(size: int) -> dict[str, Tensor]:
     return {"numeric": torch.randn(size, 5, generator=stream), "categorical": categorical}
 
 
+def texts(size: int) -> dict[str, Tensor]:
+    """Return the sequences of `ids` as texts: the ids [B, 7] and their mask."""
+    return {"ids": ids(size), "mask": ids(size) != 0}
+
+
 KINDS: dict[str, tuple[InputSpec, Callable[[int], Tensor | dict[str, Tensor]]]] = {
     "image": (InputSpec("image", (1, 12, 12)), images),
     "table": (InputSpec("table", (7,), (4, 3)), tables),
     "vector": (InputSpec("vector", (9,)), vectors),
+    "text": (InputSpec("text", (), (20,)), texts),
     "tokens": (InputSpec("tokens", (7,)), ids),
 }
 

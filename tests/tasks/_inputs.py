@@ -4,6 +4,7 @@ import torch
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
 from mtl_cli.heads.mlp import MLPHead
+from mtl_cli.heads.tokens import TokenHead
 from mtl_cli.tasks.binary import Binary
 from mtl_cli.tasks.classification import Classification
 from mtl_cli.tasks.count import Count
@@ -12,6 +13,7 @@ from mtl_cli.tasks.ordinal import Ordinal
 from mtl_cli.tasks.ranking import Ranking
 from mtl_cli.tasks.regression import HuberRegression, L1Regression, Regression
 from mtl_cli.tasks.survival import Survival
+from mtl_cli.tasks.token_classification import TokenClassification
 
 FIELDS = {
     "binary": FieldSpec("class", 2, ("no", "yes"), counts=(30, 10)),
@@ -24,6 +26,7 @@ FIELDS = {
     "ordinal": FieldSpec("ordinal", 5, ("--", "-", "0", "+", "++")),
     "survival": FieldSpec("survival"),
     "ranking": FieldSpec("ranking"),
+    "token_classification": FieldSpec("tokens", 3, ("B-x", "I-x", "O"), counts=(5, 10, 20)),
 }
 CLASSES = {
     "binary": (Binary, {"label_smoothing": 0.0, "class_weights": None, "focal_gamma": 0.0}),
@@ -36,6 +39,10 @@ CLASSES = {
     "ordinal": (Ordinal, {}),
     "survival": (Survival, {}),
     "ranking": (Ranking, {"k": 3}),
+    "token_classification": (
+        TokenClassification,
+        {"head": TokenHead(), "label_smoothing": 0.0, "class_weights": None, "spans": "auto"},
+    ),
 }
 KINDS = list(CLASSES)
 
@@ -50,7 +57,7 @@ def make(kind, field=None, **changes):
 def targets(kind, rows=40, field=None):
     """Return random targets without a missing label."""
     field = field or FIELDS[kind]
-    if field.kind in ("class", "ordinal"):
+    if field.kind in ("class", "ordinal", "tokens"):
         return torch.randint(field.num_classes, (rows,))
     if field.kind == "multilabel":
         return torch.randint(2, (rows, field.num_classes)).float()

@@ -174,6 +174,7 @@ def test_fields_without_statistics_still_work():
 SAME = {
     "multilabel": [0.0, 1.0, 0.0], "regression": [100.0, -3.0], "l1_regression": 7.0, "huber_regression": 7.0,
     "count": 0.0, "binary": 1, "classification": 2, "ordinal": 4, "survival": [3.0, 0.0], "ranking": [1.0, 2.0],
+    "token_classification": 2,
 }  # fmt: skip
 UNDEFINED = {"binary": {"auc"}, "ranking": {"auc"}, "survival": {"concordance"}}
 

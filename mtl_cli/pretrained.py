@@ -1,0 +1,60 @@
+"""Pretrained models of Hugging Face: the only place that imports transformers, which takes seconds."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from mtl_cli.errors import UserError
+
+
+def load_tokenizer(path: str) -> Any:  # noqa: ANN401  a class of transformers
+    """Return the tokenizer of a model in a folder or on the hub.
+
+    Raises:
+        UserError: transformers is not installed, or there is no such model.
+    """
+    with _told(path, "tokenizer_path"):
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(path)
+
+
+def load_encoder(path: str) -> Any:  # noqa: ANN401  a class of transformers
+    """Return a model in a folder or on the hub, float32, in evaluation mode.
+
+    Raises:
+        UserError: transformers is not installed, or there is no such model.
+    """
+    import torch
+
+    with _told(path, "backbone.path"):
+        from transformers import AutoModel
+
+        return AutoModel.from_pretrained(path, dtype=torch.float32, attn_implementation="sdpa").eval()
+
+
+@contextlib.contextmanager
+def _told(path: str, key: str) -> Iterator[None]:
+    """Turn what transformers raises into a UserError, and keep its own messages out of the log.
+
+    Raises:
+        UserError: transformers is not installed, or there is no such model.
+    """
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    try:
+        logger.setLevel(logging.ERROR)
+        yield
+    except ImportError as error:
+        raise UserError(
+            f"Pretrained models are read by transformers ({error}). Install it: pip install 'mtl-cli[hf]'."
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{key} is '{path}', from which no model can be read: {reason} Give a folder with config.json, or a name "
+            "on the hub (with HF_HUB_OFFLINE=1 only what was downloaded before)."
+        ) from error
+    finally:
+        logger.setLevel(level)

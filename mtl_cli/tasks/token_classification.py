@@ -1,0 +1,128 @@
+"""A class for every word of a text: tags, entities."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
+from mtl_cli.heads.base import Head
+from mtl_cli.imbalance import checked_smoothing, weights_by_class
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, named_classes, needs_kind
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+SPANS = ("auto", "conll", "none")
+MARKS = ("B", "I", "E", "S", "L", "U")
+
+
+class TokenClassification(Task):
+    """One of C classes for every word: cross-entropy, accuracy, macro-F1, and F1 of spans where labels mark them.
+
+    Targets int64 [B, L] hold a class at the first piece of each word and −100 elsewhere; outputs are [B, L, C]. The
+    loss of a word is w_y·CE, the mean is over words; `class_weights` w are null (all 1), balanced or a number a class.
+
+    `spans` says whether labels such as B-PER, I-PER, O mark spans: conll, none, or auto, which looks at the names of
+    the classes. Where they do, the task is selected by `span_f1`.
+    """
+
+    head_gives: ClassVar[str] = "sequence"
+
+    def __init__(
+        self,
+        target: str,
+        weight: float,
+        label_smoothing: float,
+        class_weights: str | Sequence[float] | None,
+        spans: str,
+        head: Head,
+        *,
+        name: str,
+        field: FieldSpec,
+    ) -> None:
+        super().__init__(target, weight, head, name=name, field=field)
+        needs_kind(name, target, field, "tokens")
+        self.label_smoothing = checked_smoothing(label_smoothing, f"tasks.{name}")
+        self.class_weights = weights_by_class(class_weights, field, f"tasks.{name}")
+        if spans not in SPANS:
+            raise ValueError(f"tasks.{name}.spans is '{spans}'; it is one of {', '.join(SPANS)}. Use spans=auto.")
+        marked = mark_spans(field.class_names)
+        if spans == "conll" and not marked:
+            raise ValueError(
+                f"tasks.{name}.spans is conll, but the classes ({', '.join(field.class_names[:5])}) are not O, B-… and "
+                f"I-…. Use tasks.{name}.spans=none."
+            )
+        self.has_spans = marked and spans != "none"
+        self.primary = "span_f1" if self.has_spans else "accuracy"
+        metrics = ["accuracy", "f1", *(["span_f1"] if self.has_spans else [])]
+        self._info = {metric: MetricInfo() for metric in metrics}
+
+    @property
+    def num_outputs(self) -> int:
+        """C, the number of classes."""
+        return self.field.num_classes
+
+    @property
+    def metric_info(self) -> dict[str, MetricInfo]:
+        """How to read each of `metrics`: all are scores."""
+        return self._info
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a labelled word; outputs (logits) [B, L, C], target [B, L]."""
+        flat, wanted = outputs.reshape(-1, self.num_outputs), target.reshape(-1).long()
+        losses = F.cross_entropy(
+            flat, wanted, ignore_index=MISSING_CLASS, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        if self.class_weights is not None:
+            losses = losses * self.class_weights.to(outputs.device)[wanted.clamp(min=0)]
+        return masked_mean(losses, labelled(wanted))
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return accuracy, macro-F1 ("f1"), the confusion matrix ("confusion") and F1 of spans ("span_f1")."""
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
+
+        classes, ignore = self.num_outputs, MISSING_CLASS
+        found: dict[str, Metric] = {
+            "accuracy": MulticlassAccuracy(classes, average="micro", ignore_index=ignore, validate_args=False),
+            "f1": MulticlassF1Score(classes, average="macro", ignore_index=ignore, validate_args=False),
+            "confusion": MulticlassConfusionMatrix(classes, ignore_index=ignore, validate_args=False),
+        }
+        if self.has_spans:
+            from mtl_cli.metrics.span_f1 import SpanF1
+
+            found["span_f1"] = SpanF1(self.field.class_names)
+        return found
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the most likely class of each piece [B, L]."""
+        return outputs.argmax(dim=-1)
+
+    def references(self, target: Tensor) -> Tensor:
+        """Return the target as int64."""
+        return target.long()
+
+    def decode(self, outputs: Tensor) -> Columns:
+        """Return the most likely class of words and its probability; outputs [words, C]."""
+        best = outputs.softmax(dim=-1).max(dim=-1)
+        return {
+            f"{self.name}_prediction": named_classes(self.field, best.indices),
+            f"{self.name}_probability": best.values.cpu().numpy(),
+        }
+
+    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+        """Return the log frequencies of the classes [C]: always the most frequent class."""
+        present = train_targets[labelled(train_targets)]
+        counts = torch.bincount(present, minlength=self.num_outputs).float()
+        return torch.log((counts + 1e-6) / counts.sum().clamp(min=1.0))
+
+    def repeated(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs [C] for every piece of `target` [B, L]."""
+        return outputs.expand(*target.shape, -1)
+
+
+def mark_spans(names: Sequence[str]) -> bool:
+    """True for classes O and marks with a type, such as B-PER and I-PER."""
+    return "O" in names and all(name == "O" or (name.partition("-")[0] in MARKS and "-" in name) for name in names)

@@ -1,0 +1,1 @@
+"""Texts: tokenizers, rows of different lengths, and files of labelled tokens."""

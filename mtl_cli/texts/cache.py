@@ -1,0 +1,105 @@
+"""What tokenising made, kept on disk under a name that says what it was made from."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.files import write_bytes
+from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.store import load
+from mtl_cli.texts.ragged import Ragged
+
+CACHE_FORMAT = 1
+
+
+def digest(*parts: Any) -> str:  # noqa: ANN401  any plain data
+    """Return a name for what plain data and arrays say."""
+    told = hashlib.sha256()
+    for part in parts:
+        told.update(part.tobytes() if isinstance(part, np.ndarray) else json.dumps(part, sort_keys=True).encode())
+        told.update(b"\x1f")
+    return told.hexdigest()[:32]
+
+
+def content_name(file: TableFile) -> str:
+    """Return a name for what a file holds and how it is read."""
+    with file.path.open("rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest(content, asdict(file.options))
+
+
+def cached_text(folder: Path | None, name: str, make: Callable[[], str]) -> str:
+    """Return what `make` returns, from the file `name` of a folder where it is there already; None keeps nothing.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    if folder is None:
+        return make()
+    path = folder / f"{name}.json"
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    text = make()
+    with _writing(folder):
+        write_bytes(path, text.encode())
+    return text
+
+
+def cached_rows(folder: Path | None, name: str, make: Callable[[], Ragged]) -> Ragged:
+    """Return what `make` returns, memory-mapped from the entry `name` of a folder; None keeps nothing.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    if folder is None:
+        return make()
+    entry = folder / name
+    if not (entry / "offsets.npy").exists():
+        with _writing(folder):
+            made = Path(tempfile.mkdtemp(prefix=".tokenising-", dir=folder))
+            try:
+                rows = make()
+                np.save(made / "values.npy", rows.values)
+                np.save(made / "offsets.npy", rows.offsets)
+                try:
+                    made.rename(entry)
+                except OSError:
+                    if not (entry / "offsets.npy").exists():  # else another process was faster
+                        raise
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+    return Ragged(load(entry / "values.npy"), np.load(entry / "offsets.npy"))
+
+
+class _writing:
+    """Makes a folder, and tells where it cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._error(error) from error
+        if not os.access(self.folder, os.W_OK):
+            raise self._error(PermissionError(13, "Permission denied"))
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise self._error(error) from error
+
+    def _error(self, error: OSError) -> UserError:
+        return UserError(
+            f"Cannot keep tokenised texts in {self.folder}: {error.strerror}. Give another folder by "
+            "tasks.NAME.dataset.cache_dir=DIR."
+        )

@@ -1,0 +1,224 @@
+"""Files of one word a line with its labels: CoNLL, with columns by position, and CoNLL-U."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.place import Place
+
+CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+SUFFIXES = {".conllu": "conllu", ".conllup": "conllu"}
+FORMATS = ("auto", "conll", "conllu")
+SEVERAL, EMPTY = re.compile(r"\d+-\d+"), re.compile(r"\d+\.\d+")
+GLOBAL = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
+COMMENT = re.compile(r"#\s*([^=]+?)\s*=\s*(.*?)\s*$")
+DOCUMENT = "-DOCSTART-"
+
+
+@dataclass(frozen=True)
+class ConllOptions:
+    """How files are read: format auto (by the name), conll or conllu; `columns` of CoNLL in order; the words' one."""
+
+    format: str
+    columns: tuple[str, ...] | None
+    word: str | None
+    encoding: str
+
+    def format_of(self, path: Path) -> str:
+        """Return conll or conllu.
+
+        Raises:
+            UserError: `format` is neither, or the columns are not told.
+        """
+        if self.format not in FORMATS:
+            raise UserError(f"format is '{self.format}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+        return SUFFIXES.get(path.suffix.lower(), "conll") if self.format == "auto" else self.format
+
+
+@dataclass
+class Sentence:
+    """Lines of one sentence: numbers (from 1) and cells of its words, and what its comments say."""
+
+    lines: list[int] = field(default_factory=list)
+    cells: list[list[str]] = field(default_factory=list)
+    comments: dict[str, str] = field(default_factory=dict)
+
+
+class ConllFile:
+    """A file of sentences: words are lines, sentences are parted by blank lines, comments begin with #.
+
+    Lines of CoNLL-U for multi-word tokens (1-2) and empty nodes (1.1) hold no word of their own and are left out. Lines
+    may end in any way; the last sentence needs no blank line after it.
+
+    Raises:
+        UserError: the file is missing, its columns are not known, or the word's column is none of them.
+    """
+
+    def __init__(self, path: Path, options: ConllOptions) -> None:
+        self.path, self.options = path, options
+        if not path.is_file():
+            raise UserError(f"{path} is no file. Give a CoNLL file.")
+        self.format = options.format_of(path)
+        self.columns, self.separator = self._layout()
+        words = options.word or ("form" if self.format == "conllu" else self.columns[0])
+        if words.lower() not in [name.lower() for name in self.columns]:
+            raise UserError(
+                f"{path} has no column '{words}' of words. Its columns: {', '.join(self.columns)}. Set word=NAME."
+            )
+        self.word = self.index(words)
+
+    def index(self, name: str) -> int:
+        """Return where a column stands; capitals do not count.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        names = [column.lower() for column in self.columns]
+        if name.lower() not in names:
+            raise UserError(f"{self.path} has no column '{name}'. Its columns: {', '.join(self.columns)}.")
+        return names.index(name.lower())
+
+    def sentences(self) -> Iterator[Sentence]:
+        """Yield the sentences that have a word, in order; comments on a document hold for all of its sentences.
+
+        Raises:
+            UserError: a line has more or fewer cells than there are columns, or bytes that are no text.
+        """
+        sentence, document = Sentence(), 0
+        for number, line in self.lines():
+            if not line.strip():
+                if sentence.cells:
+                    yield sentence
+                    sentence = Sentence(comments=kept(sentence.comments))
+                continue
+            cells = self.cells(line)
+            if self.is_comment(line, cells):
+                if told := COMMENT.match(line):
+                    sentence.comments[told[1]] = told[2]
+                continue
+            if cells[0] == DOCUMENT or (self.format == "conll" and cells[self.word] == DOCUMENT):
+                document += 1
+                sentence.comments["document"] = str(document)
+                continue
+            if len(cells) != len(self.columns):
+                raise self.misfit(number, cells, line)
+            if self.format == "conllu" and (SEVERAL.fullmatch(cells[0]) or EMPTY.fullmatch(cells[0])):
+                continue
+            sentence.lines.append(number)
+            sentence.cells.append(cells)
+        if sentence.cells:
+            yield sentence
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield the number of each line, from 1, and the line without its end.
+
+        Raises:
+            UserError: it holds bytes that are no text.
+        """
+        encoding = "utf-8-sig" if self.options.encoding.lower() in ("utf-8", "utf8") else self.options.encoding
+        number = 0
+        try:
+            with self.path.open(encoding=encoding) as lines:
+                for number, line in enumerate(lines, start=1):
+                    yield number, line.rstrip("\n")
+        except UnicodeError as error:
+            raise UserError(
+                f"{self.path}, after line {number}: bytes that are no {self.options.encoding} ({error}). Set "
+                "the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
+            ) from error
+        except LookupError as error:
+            raise UserError(f"encoding is '{self.options.encoding}': {error}. Use encoding=utf-8.") from error
+
+    def cells(self, line: str) -> list[str]:
+        """Return the cells of a line."""
+        return line.split("\t") if self.separator == "\t" else line.split()
+
+    def is_comment(self, line: str, cells: Sequence[str]) -> bool:
+        """True for a comment; in plain CoNLL a line with # in front and a cell a column is a word."""
+        return line.startswith("#") and (self.format == "conllu" or len(cells) != len(self.columns))
+
+    def misfit(self, number: int, cells: Sequence[str], line: str) -> UserError:
+        """Return the error for a line of another number of cells."""
+        mend = f"Each word needs {len(self.columns)} cells ({', '.join(self.columns)}), parted by "
+        mend += "tabs." if self.separator == "\t" else "spaces or tabs."
+        some = line if len(line) <= 40 else f"{line[:40]}…"
+        return UserError(
+            f"{self.path}, line {number}: '{some}' has {len(cells)} cells, not {len(self.columns)}. {mend}"
+        )
+
+    def _layout(self) -> tuple[list[str], str]:
+        """Return the names of the columns and what parts cells, by the first lines."""
+        names: list[str] | None = None
+        first = ""
+        for _, line in self.lines():
+            if told := GLOBAL.match(line):
+                names = told[1].split()
+            if line.strip() and not line.startswith("#") and not line.startswith(DOCUMENT):
+                first = line
+                break
+        if not first:
+            raise UserError(f"{self.path} has no word: every line is blank or a comment.")
+        separator = "\t" if "\t" in first or self.format == "conllu" else " "
+        found = len(first.split("\t") if separator == "\t" else first.split())
+        if self.format == "conllu":
+            return names or list(CONLLU), separator
+        if self.options.columns is None and names is None:
+            raise UserError(
+                f"{self.path} is CoNLL, whose columns have no names; its first line has {found}: '{first[:60]}'. Name "
+                "them in order: columns=[word,…]."
+            )
+        return list(self.options.columns or names or ()), separator
+
+
+def kept(comments: dict[str, str]) -> dict[str, str]:
+    """Return the comments that hold for the next sentence too: those on documents."""
+    return {key: value for key, value in comments.items() if key == "document" or key.startswith("newdoc")}
+
+
+class Sentences:
+    """All sentences of a file: words, the values of some columns, and comments, which divide like columns of a table.
+
+    `codes` int32 [words] are, by column, numbers of `values`; `offsets` [N + 1] part the words into sentences.
+    """
+
+    def __init__(self, file: ConllFile, columns: Sequence[str]) -> None:
+        self.path = file.path
+        self.words: list[list[str]] = []
+        self.comments: list[dict[str, str]] = []
+        self.lines: list[int] = []
+        known: dict[str, dict[str, int]] = {name: {} for name in columns}
+        codes: dict[str, list[int]] = {name: [] for name in columns}
+        places = {name: file.index(name) for name in columns}
+        for sentence in file.sentences():
+            self.words.append([cells[file.word] for cells in sentence.cells])
+            self.comments.append(sentence.comments)
+            self.lines += sentence.lines
+            for name, at in places.items():
+                numbers = known[name]
+                codes[name] += [numbers.setdefault(cells[at], len(numbers)) for cells in sentence.cells]
+        self.codes = {name: np.array(each, dtype=np.int32) for name, each in codes.items()}
+        self.values = {name: list(each) for name, each in known.items()}
+        self.offsets = np.cumsum([0, *(len(words) for words in self.words)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        """Number of sentences."""
+        return len(self.words)
+
+    def text(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """Return what comments `name` say: codes int64 [N], -1 where there is none, and the values that they number."""
+        known: dict[str, int] = {}
+        found = [comments.get(name) for comments in self.comments]
+        codes = [-1 if value is None else known.setdefault(value, len(known)) for value in found]
+        return np.array(codes, dtype=np.int64), list(known)
+
+    def number(self, name: str) -> np.ndarray:
+        """Return nothing: comments are no numbers."""
+        raise AssertionError(f"{name} is read as text")
+
+    def place(self, name: str) -> Place:
+        """Return where comments stand, for messages; rows are sentences."""
+        return Place(self.path, name)

@@ -1,0 +1,109 @@
+"""Files of one JSON object a line, read as a table of text."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.reading import BATCH_ROWS, ReadOptions, TableFile
+
+SUFFIXES = (".jsonl", ".ndjson")
+FORMATS = ("auto", "csv", "tsv", "parquet", "jsonl")
+
+
+def open_file(path: Path, options: ReadOptions) -> TableFile:
+    """Return a file of rows, by its format or by its name.
+
+    Raises:
+        UserError: it cannot be read, or is of an unknown format.
+    """
+    if options.format not in FORMATS:
+        raise UserError(f"format is '{options.format}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+    if options.format == "jsonl" or (options.format == "auto" and path.suffix.lower() in SUFFIXES):
+        return JsonLines(path, options)
+    return TableFile(path, options)
+
+
+class JsonLines(TableFile):
+    """A file whose lines are JSON objects; the columns are the keys of any of them, in the order they come.
+
+    Numbers and truth values are read as the text that stands for them, null and a key that is not there as missing.
+
+    Raises:
+        UserError: the file is missing, empty, or the first lines are no objects.
+    """
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        self.path, self.options, self.format, self.delimiter = path, options, "jsonl", ","
+        if not path.is_file():
+            raise UserError(f"{path} is no file. Give a file of JSON lines.")
+        if options.column_names or options.delimiter:
+            raise UserError(f"{path} is JSON lines, which names its columns. Drop column_names and delimiter.")
+        self.columns = list(dict.fromkeys(key for _, row in self._objects() for key in row))
+        if not self.columns:
+            raise UserError(f"{path} has no row. Give a file with one JSON object a line.")
+
+    def with_options(self, **changes: Any) -> "JsonLines":  # noqa: ANN401  values of ReadOptions
+        """Return the same file read otherwise."""
+        return JsonLines(self.path, replace(self.options, **changes))
+
+    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
+        """Yield the number of the first row (from 0) and a batch, of some columns or all, in the file's order."""
+        wanted = list(self.columns if columns is None else columns)
+        missing = set(self.options.missing_values)
+        first, rows = 0, []
+        for line, row in self._objects():
+            rows.append([self._cell(row.get(name), name, line, missing) for name in wanted])
+            if len(rows) == BATCH_ROWS:
+                yield first, _batch(rows, wanted)
+                first, rows = first + len(rows), []
+        if rows:
+            yield first, _batch(rows, wanted)
+
+    @property
+    def num_rows(self) -> int | None:
+        """Not known before the file was read."""
+        return None
+
+    def check_quotes(self) -> None:
+        """Do nothing: every line is checked when it is read."""
+
+    def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the number of each line that is not blank, from 1, and its object."""
+        number = 0
+        try:
+            with self.path.open(encoding="utf-8-sig") as lines:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        yield number, self._object(line, number)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.path}, after line {number}: bytes that are no utf-8 ({error}).") from error
+        except OSError as error:
+            raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
+
+    def _object(self, line: str, number: int) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UserError(f"{self.path}, line {number}: no JSON ({error}). Each line is one object.") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{self.path}, line {number}: a {type(row).__name__}; each line is a JSON object.")
+        return row
+
+    def _cell(self, value: Any, name: str, line: int, missing: set[str]) -> str | None:  # noqa: ANN401  any JSON value
+        if isinstance(value, dict | list):
+            raise UserError(
+                f"{self.path}, line {line}, column '{name}': a {'list' if isinstance(value, list) else 'nested object'}"
+                " is no cell. Leave the column out, or write it as columns of its own."
+            )
+        if isinstance(value, bool):
+            return str(value).lower()
+        return None if value is None or str(value) in missing else str(value)
+
+
+def _batch(rows: list[list[str | None]], names: list[str]) -> "pa.RecordBatch":
+    columns = zip(*rows, strict=True) if names else []
+    return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], names=names)

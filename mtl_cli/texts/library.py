@@ -1,0 +1,16 @@
+"""The `tokenizers` library, or the command that installs it: the only place that imports it.
+
+Raises:
+    UserError: it is not installed.
+"""
+
+from mtl_cli.errors import UserError
+
+try:
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+except ImportError as error:
+    raise UserError(
+        f"Texts are cut into tokens by tokenizers ({error}). Install it: pip install 'mtl-cli[text]'."
+    ) from error
+
+__all__ = ["Regex", "Tokenizer", "models", "normalizers", "pre_tokenizers", "trainers"]

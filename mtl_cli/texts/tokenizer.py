@@ -1,0 +1,220 @@
+"""Tokenizers, trained on training texts or taken from a pretrained model: texts and words to numbers of pieces."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mtl_cli.errors import UserError, nearest
+from mtl_cli.texts.library import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from mtl_cli.texts.ragged import Ragged, places, starts_of
+
+KINDS = ("bpe", "wordpiece", "words", "characters", "hf")
+PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
+LONGEST_WORD = 200
+"""Characters of the longest word that WordPiece cuts up; a longer one is unknown."""
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """How texts are cut; see `mtl_cli.datasets.text.Text`."""
+
+    kind: str
+    path: str | None
+    vocab_size: int
+    min_count: int
+    lowercase: bool
+    max_length: int
+
+    def check(self) -> None:
+        """Compare the options with each other.
+
+        Raises:
+            UserError: every one that does not fit.
+        """
+        problems = []
+        if self.kind not in KINDS:
+            problems.append(
+                f"tokenizer is '{self.kind}'; it is one of {', '.join(KINDS)}.{nearest(self.kind, KINDS)} "
+                "Use tokenizer=bpe."
+            )
+        if self.kind == "hf" and not self.path:
+            problems.append("tokenizer=hf needs the model whose tokenizer it is: tokenizer_path=FOLDER or a hub name.")
+        if self.kind != "hf" and self.path:
+            problems.append(f"tokenizer_path is {self.path}, but tokenizer={self.kind} is trained. Use tokenizer=hf.")
+        if self.vocab_size < 4:
+            problems.append(f"vocab_size is {self.vocab_size}; it is 4 or more. Use vocab_size=8000.")
+        if self.min_count < 1:
+            problems.append(f"min_count is {self.min_count}; it is 1 or more. Use min_count=1.")
+        if self.max_length < 4:
+            problems.append(f"max_length is {self.max_length}; it is 4 or more. Use max_length=512.")
+        if problems:
+            raise UserError(problems)
+
+
+@dataclass(frozen=True)
+class Specials:
+    """Numbers of the pieces with a meaning of their own; `prefix` and `suffix` enclose every row."""
+
+    pad: int = 0
+    unknown: int = 1
+    separator: tuple[int, ...] = (2,)
+    prefix: tuple[int, ...] = ()
+    suffix: tuple[int, ...] = ()
+
+
+class TextTokenizer:
+    """Cuts texts and words into numbered pieces. `definition` is the JSON of the `tokenizers` library."""
+
+    def __init__(self, kind: str, definition: str, path: str | None, specials: Specials) -> None:
+        self.kind, self.definition, self.path, self.specials = kind, definition, path, specials
+        self._tokenizer = Tokenizer.from_str(definition)
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._known: dict[str, int] = {}
+        self._pieces: list[list[int]] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TextTokenizer, (self.kind, self.definition, self.path, self.specials)
+
+    @property
+    def size(self) -> int:
+        """Number of pieces in the vocabulary."""
+        return self._tokenizer.get_vocab_size()
+
+    def texts(self, texts: Sequence[str]) -> Ragged:
+        """Return the pieces of texts, without prefix and suffix; a text without any is one unknown piece.
+
+        A text is cut at white space and each distinct word is looked up once: the pieces are those of the whole text,
+        ten to twenty times as fast. A pretrained tokenizer sees whole texts, for it may treat spaces otherwise.
+        """
+        if self.kind == "hf":
+            found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            return Ragged.of([each.ids or [self.specials.unknown] for each in found])
+        rows = [text.split() or [""] for text in texts]
+        if self.kind == "characters":
+            rows = [[part for word in row for part in (" ", word)][1:] for row in rows]
+        return self.words(rows)[0]
+
+    def words(self, rows: Sequence[Sequence[str]]) -> tuple[Ragged, Ragged]:
+        """Return the pieces of rows of words, and for each piece 1 where it is the first of its word, else 0.
+
+        Each word is cut by itself; one without pieces, such as a control character, is one unknown piece.
+        """
+        numbers = Ragged.of([[self._number(word) for word in row] for row in rows])
+        self._cut_new()
+        pieces = Ragged.of(self._pieces)
+        lengths = pieces.lengths[numbers.values]
+        values = pieces.values[places(pieces.offsets[:-1][numbers.values], lengths)]
+        starts = starts_of(lengths)
+        first = np.zeros(len(values), dtype=np.int32)
+        first[starts[:-1]] = 1
+        offsets = starts[numbers.offsets]
+        return Ragged(values, offsets), Ragged(first, offsets)
+
+    def _number(self, word: str) -> int:
+        return self._known.setdefault(word, len(self._known))
+
+    def _cut_new(self) -> None:
+        """Cut the words that were never seen before."""
+        new = list(self._known)[len(self._pieces) :]
+        spaced = [f" {word}" for word in new] if self._marks_spaces else new
+        found = self._tokenizer.encode_batch_fast(spaced, add_special_tokens=False)
+        self._pieces += [each.ids or [self.specials.unknown] for each in found]
+
+    @property
+    def _marks_spaces(self) -> bool:
+        """True where a word after a space has pieces of its own: byte-level tokenizers, as those of RoBERTa."""
+        return self.kind == "hf" and '"ByteLevel"' in self.definition
+
+    def state(self) -> dict[str, Any]:
+        """Return plain data for a checkpoint."""
+        specials = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in vars(self.specials).items()
+        }
+        return {"kind": self.kind, "definition": self.definition, "path": self.path, "specials": specials}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "TextTokenizer":
+        """Return the tokenizer of a checkpoint."""
+        told: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in state["specials"].items()
+        }
+        return cls(state["kind"], state["definition"], state["path"], Specials(**told))
+
+
+def train_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> TextTokenizer:
+    """Return a tokenizer whose vocabulary is that of the texts."""
+    models_of = {
+        "bpe": lambda: models.BPE(unk_token=UNKNOWN),
+        "wordpiece": lambda: models.WordPiece(unk_token=UNKNOWN, max_input_chars_per_word=LONGEST_WORD),
+        "words": lambda: models.WordLevel(unk_token=UNKNOWN),
+        "characters": lambda: models.WordLevel(unk_token=UNKNOWN),
+    }
+    trainer_of = {"bpe": trainers.BpeTrainer, "wordpiece": trainers.WordPieceTrainer}
+    tokenizer = Tokenizer(models_of[options.kind]())
+    clean: Any = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=options.lowercase
+    )
+    if options.kind == "characters":  # each is its own piece, spaces too
+        clean = normalizers.Sequence([normalizers.Lowercase()] if options.lowercase else [])
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), clean])
+    first = [PAD, UNKNOWN, SEPARATOR]
+    if options.kind == "wordpiece":  # its trainer numbers inner letters, and so breaks ties, as a hash table has them
+        texts = list(texts)
+        first += inner_letters(tokenizer, texts)
+    trainer = trainer_of.get(options.kind, trainers.WordLevelTrainer)(
+        vocab_size=options.vocab_size,
+        min_frequency=options.min_count,
+        special_tokens=first,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return TextTokenizer(options.kind, plain_definition(tokenizer), None, Specials())
+
+
+def inner_letters(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[str]:
+    """Return the pieces of single letters that stand inside a word of the texts, in order."""
+    found: set[str] = set()
+    for word in {word for text in texts for word in text.split()}:
+        normal = tokenizer.normalizer.normalize_str(word)
+        for part, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
+            found.update(part[1:])
+    return [f"##{letter}" for letter in sorted(found)]
+
+
+def plain_definition(tokenizer: "Tokenizer") -> str:
+    """Return the definition of a tokenizer that never takes "[UNK]" in a text for the piece of that name."""
+    definition = json.loads(tokenizer.to_str())
+    definition["added_tokens"] = []
+    return json.dumps(definition, ensure_ascii=False)
+
+
+def pretrained_tokenizer(path: str) -> TextTokenizer:
+    """Return the tokenizer of a Hugging Face model in a folder or on the hub.
+
+    Raises:
+        UserError: transformers is not installed, or there is no such model.
+    """
+    from mtl_cli.pretrained import load_tokenizer
+
+    loaded = load_tokenizer(path)
+    backend = getattr(loaded, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(f"{path} has no fast tokenizer (tokenizer.json). Use another tokenizer_path.")
+    definition = backend.to_str()
+    plain = Tokenizer.from_str(definition)
+    plain.no_truncation()
+    plain.no_padding()
+    inner, whole = plain.encode("a", add_special_tokens=False).ids, plain.encode("a").ids
+    at = next(index for index in range(len(whole)) if whole[index : index + len(inner)] == inner)
+    unknown = loaded.unk_token_id if loaded.unk_token_id is not None else inner[0]
+    separator = () if loaded.sep_token_id is None else (loaded.sep_token_id,)
+    pad = loaded.pad_token_id if loaded.pad_token_id is not None else 0
+    specials = Specials(pad, unknown, separator, tuple(whole[:at]), tuple(whole[at + len(inner) :]))
+    return TextTokenizer("hf", definition, path, specials)
