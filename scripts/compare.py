@@ -14,16 +14,23 @@ import argparse
 import csv
 import json
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mtl_cli import cli
+from mtl_cli.build import build
+from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.config import resolve
 from mtl_cli.report.tables import count
 from mtl_cli.shipped import conf_dir
+from mtl_cli.targets import Trust
+from mtl_cli.trainer import Job, next_step, train_step
 
 FIRST = {"sharing": "hard", "weighting": "fixed"}
 # fmt: off
@@ -112,7 +119,9 @@ def cell(values: Sequence[float], reference: Sequence[float], digits: int = 2) -
     return text
 
 
-def print_table(group: str, task: str, rows: Sequence[Row], alone: Mapping[str, float]) -> str:
+def print_table(
+    group: str, task: str, rows: Sequence[Row], alone: Mapping[str, float], times: Mapping[str, float]
+) -> str:
     """Return the Markdown table."""
     names = task.split("+")
     head = [group, *[f"{name}, accuracy %" for name in names], "Δm %", "parameters", "shared", "MFLOPs", "ms / step"]
@@ -129,7 +138,7 @@ def print_table(group: str, task: str, rows: Sequence[Row], alone: Mapping[str, 
         cells.append(cell(gains, [gain(run, alone) for run in first.runs] if row is not first else gains))
         run = row.runs[0]
         cells += [count(run["parameters"]["total"]), count(run["parameters"]["shared"])]
-        cells += [f"{run['flops']['total'] / 1e6:.1f}", f"{milliseconds(row):.1f}"]
+        cells += [f"{run['flops']['total'] / 1e6:.1f}", f"{times[row.name]:.1f}"]
         lines.append(f"| `{row.name}` | {' | '.join(cells)} |")
     baseline = ", ".join(f"{name} {100 * value:.2f}" for name, value in alone.items())
     lines.append(f"\nAlone: {baseline}. ↑ ↓: mean ± std does not overlap that of `{first.name}`; else no difference.")
@@ -142,9 +151,30 @@ def gain(run: Mapping[str, Any], alone: Mapping[str, float]) -> float:
     return 100 * statistics.mean(gains)
 
 
-def milliseconds(row: Row) -> float:
-    """Return the fastest run's milliseconds a training step: on a shared machine the least disturbed one."""
-    return min(1000 * run["train_seconds"] / run["steps"] for run in row.runs)
+def step_times(group: str, names: Sequence[str], common: Sequence[str], windows: int = 9) -> dict[str, float]:
+    """Return the milliseconds of a training step by option: medians of short windows, all options in turn."""
+    steppers = {}
+    for name in names:
+        with hydra_session() as session:
+            config = plain_config(session.compose([*common, f"{group}={name}"]))
+        job = build(resolve(config), Trust()).job
+        steppers[name] = partial(take_steps, job)
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    for window in range(windows + 1):
+        for name, stepper in steppers.items():
+            start = time.perf_counter()
+            stepper(5)
+            if window > 0:
+                taken[name].append(200 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def take_steps(job: Job, number: int) -> None:
+    """Take training steps of a job."""
+    job.learner.model.train()
+    for _ in range(number):
+        train_step(job, next_step(job))
+        job.progress.step += 1
 
 
 def main() -> None:
@@ -162,7 +192,8 @@ def main() -> None:
     alone = run_alone(chosen.task, plain, chosen.seeds, folder)
     run_group = {"sharing": run_sharing, "weighting": run_weighting}[chosen.group]
     rows = run_group([f"task={chosen.task}", *plain], chosen.seeds, folder)
-    table = print_table(chosen.group, chosen.task, rows, alone)
+    times = step_times(chosen.group, [row.name for row in rows if row.runs], [f"task={chosen.task}", *plain])
+    table = print_table(chosen.group, chosen.task, rows, alone, times)
     (folder / "table.md").write_text(table + "\n")
     print(table)
 
