@@ -31,7 +31,7 @@ def load_encoder(path: str) -> Any:  # noqa: ANN401  a class of transformers
     with _told(path, "backbone.path"):
         from transformers import AutoModel
 
-        return AutoModel.from_pretrained(path, dtype=torch.float32, attn_implementation="sdpa").eval()
+        return AutoModel.from_pretrained(path, dtype=torch.float32).eval()
 
 
 @contextlib.contextmanager
@@ -44,6 +44,9 @@ def _told(path: str, key: str) -> Iterator[None]:
     logger = logging.getLogger("transformers")
     level = logger.level
     try:
+        from transformers.utils import logging as messages
+
+        messages.disable_progress_bar()
         logger.setLevel(logging.ERROR)
         yield
     except ImportError as error:

@@ -11,17 +11,17 @@ from mtl_cli.text_layers import MaxOverTime, TextConvolution
 
 
 class TextCNN(TextBackbone):
-    """Stages conv1 … convN, sequences [B, L, channels · widths], then max: vectors.
+    """Stages conv1 … convN, sequences [B, L, num_filters · widths], then max: vectors.
 
     Source: Kim, "Convolutional neural networks for sentence classification", EMNLP 2014, for one layer of convolutions.
-    The vectors [B, channels · widths] are maxima over time. Tasks on tokens use the sequences: `last=conv` leaves the
-    maximum out, and heads on whole texts take the mean.
+    The vectors [B, num_filters · widths] are maxima over time. Tasks on tokens use the sequences: `last=conv` leaves
+    the maximum out, and heads on whole texts take the mean.
     """
 
     def __init__(
         self,
         embedding: int,
-        channels: int,
+        num_filters: int,
         widths: Sequence[int],
         num_layers: int,
         last: str,
@@ -29,25 +29,25 @@ class TextCNN(TextBackbone):
         activation: str,
         init: str,
     ) -> None:
-        checked_sizes(embedding=embedding, channels=channels, num_layers=num_layers)
+        checked_sizes(embedding=embedding, num_filters=num_filters, num_layers=num_layers)
         if not widths or min(widths) < 1 or len(set(widths)) < len(widths):
             raise ValueError(f"backbone.widths is {list(widths)}; give widths ≥ 1, each once: [3, 4, 5].")
         if last not in ("max", "conv"):
             raise ValueError(f"backbone.last is '{last}'; it is max (whole texts) or conv (tokens). Use last=max.")
         check_names(activation, init)
-        self.embedding, self.channels, self.widths = embedding, channels, list(widths)
+        self.embedding, self.num_filters, self.widths = embedding, num_filters, list(widths)
         self.num_layers, self.last, self.dropout = num_layers, last, checked_dropout(dropout)
         self.activation, self.init = activation, init
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
-        """Return the stages; sequences [B, L, channels · widths], then vectors."""
+        """Return the stages; sequences [B, L, num_filters · widths], then vectors."""
 
         def conv(fan_in: int) -> Callable[[], nn.Module]:
             return lambda: TextConvolution(
-                fan_in, self.channels, self.widths, activation(self.activation), self.dropout
+                fan_in, self.num_filters, self.widths, activation(self.activation), self.dropout
             )
 
-        width = self.channels * len(self.widths)
+        width = self.num_filters * len(self.widths)
         fans = [common.shape[0], *[width] * (self.num_layers - 1)]
         stages = {f"conv{index + 1}": conv(fan_in) for index, fan_in in enumerate(fans)}
         return {**stages, "max": MaxOverTime} if self.last == "max" else stages

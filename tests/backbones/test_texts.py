@@ -16,7 +16,7 @@ SPEC = InputSpec("text", (), (30,))
 
 
 def text_cnn(**changes):
-    options = {"embedding": 8, "channels": 5, "widths": [2, 3, 4], "num_layers": 2, "last": "max", "dropout": 0.1}
+    options = {"embedding": 8, "num_filters": 5, "widths": [2, 3, 4], "num_layers": 2, "last": "max", "dropout": 0.1}
     return TextCNN(**options | {"activation": "relu", "init": "default"} | changes)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.features import Features, pool
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Shared, Sharing
+from tests.backbones._tiny_bert import TINY_BERT, tiny_bert
 
 CONF = Path(__file__).parents[2] / "conf"
 MODES = sorted(path.stem for path in (CONF / "sharing").glob("*.yaml"))
@@ -153,6 +155,7 @@ KINDS: dict[str, tuple[InputSpec, Callable[[int], Tensor | dict[str, Tensor]]]] 
     "table": (InputSpec("table", (7,), (4, 3)), tables),
     "vector": (InputSpec("vector", (9,)), vectors),
     "text": (InputSpec("text", (), (20,)), texts),
+    "pretrained": (InputSpec("text", (), (20,), TINY_BERT), texts),
     "tokens": (InputSpec("tokens", (7,)), ids),
 }
 
@@ -163,6 +166,8 @@ def backbone(name: str) -> Backbone:
         return Tokens()
     config = arguments(f"backbone/{name}")
     cls = target(config)
+    if name == "hf":
+        return cls(path=tiny_bert())
     accepted = inspect.signature(cls).parameters
     return cls(**{key: TINY.get(key, value) for key, value in config.items() if key in accepted})
 
@@ -183,8 +188,15 @@ assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
 ONE = {"left": "one", "right": "one"}
 TWO = {"left": "one", "right": "two"}
 DATASETS = {"one_dataset": ONE, "two_datasets": TWO}
+LIKE_OTHERS = ("hf", "lstm", "mixed")
+"""Backbones whose features are of the kind of another's, gru and mlp: tried in the slow tests only."""
 GRID = [
-    *[(mode, "yaml", name, datasets) for mode in MODES for name in BACKBONES for datasets in DATASETS],
+    *[
+        pytest.param(mode, "yaml", name, datasets, marks=[pytest.mark.slow] if name in LIKE_OTHERS else [])
+        for mode in MODES
+        for name in BACKBONES
+        for datasets in DATASETS
+    ],
     *[
         (*case, *on)
         for case in CASES

@@ -1,0 +1,94 @@
+"""Images, tables, vectors and texts in one run: a stem for each, and dense layers that all share."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor, nn
+
+from mtl_cli.backbones.base import Backbone
+from mtl_cli.batch import InputSpec
+from mtl_cli.layers import activation, check_names, checked_dropout
+from mtl_cli.table_layers import JoinedTable
+from mtl_cli.text_layers import MeanOfText
+
+KINDS = ("image", "table", "vector", "text")
+GRID = 4
+"""Height and width that an image's maps are pooled to."""
+
+
+class Mixed(Backbone):
+    """Stages dense1 … denseN on vectors of the first hidden width: linear – activation – dropout.
+
+    The stem of a dataset brings its inputs there, whatever they are: convolutions for images, embedded categories
+    beside numbers for tables, the mean of the vectors of its pieces for texts, a linear layer for vectors. So the tasks
+    of one run share what lies above, not how their inputs are read; a run on texts alone has better backbones.
+    """
+
+    def __init__(
+        self,
+        hidden: Sequence[int],
+        channels: Sequence[int],
+        embedding: int,
+        dropout: float,
+        activation: str,
+        init: str,
+    ) -> None:
+        if not hidden or not channels or min([*hidden, *channels, embedding]) < 1:
+            raise ValueError(
+                f"backbone.hidden is {list(hidden)}, channels {list(channels)}, embedding {embedding}; give widths ≥ 1."
+            )
+        check_names(activation, init)
+        self.hidden, self.channels, self.embedding = list(hidden), list(channels), embedding
+        self.dropout, self.activation, self.init = checked_dropout(dropout), activation, init
+
+    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return a vector of the first hidden width.
+
+        Raises:
+            ValueError: a dataset's inputs are of another kind.
+        """
+        for dataset, spec in inputs.items():
+            if spec.kind not in KINDS:
+                raise ValueError(
+                    f"backbone=mixed takes {', '.join(KINDS)}; dataset '{dataset}' has {spec.kind} inputs."
+                )
+        return InputSpec("vector", (self.hidden[0],))
+
+    def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
+        """Return a module from the dataset's inputs to vectors [B, hidden[0]]."""
+        out = common.shape[0]
+        if inputs.kind == "image":
+            layer: nn.Module = ImageVector(inputs.shape[0], self.channels, self.activation, out)
+        elif inputs.kind == "table":
+            layer = JoinedTable(inputs, self.embedding, out)
+        elif inputs.kind == "text":
+            layer = nn.Sequential(MeanOfText(inputs.categories[0], out), nn.Linear(out, out))
+        else:
+            layer = nn.Linear(inputs.shape[0], out)
+        return nn.Sequential(layer, activation(self.activation))
+
+    def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
+        """Return the stages; vectors [B, hidden[i]]."""
+
+        def dense(fan_in: int, out: int) -> Callable[[], nn.Module]:
+            return lambda: nn.Sequential(nn.Linear(fan_in, out), activation(self.activation), nn.Dropout(self.dropout))
+
+        widths = [common.shape[0], *self.hidden]
+        return {f"dense{i + 1}": dense(widths[i], widths[i + 1]) for i in range(len(self.hidden))}
+
+
+class ImageVector(nn.Module):
+    """Convolutions 3×3 with max pooling, pooled to 4×4, then linear: images [B, C, H, W] to vectors [B, out]."""
+
+    def __init__(self, fan_in: int, channels: Sequence[int], activation_name: str, out: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width in channels:
+            layers += [nn.Conv2d(fan_in, width, 3, padding=1), nn.MaxPool2d(2, ceil_mode=True)]
+            layers.append(activation(activation_name))
+            fan_in = width
+        self.convolutions, self.pool = nn.Sequential(*layers), nn.AdaptiveAvgPool2d(GRID)
+        self.project = nn.Linear(fan_in * GRID * GRID, out)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return vectors [B, out]."""
+        return self.project(self.pool(self.convolutions(images)).flatten(1))
