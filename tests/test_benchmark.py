@@ -13,7 +13,18 @@ SCRIPT = Path(__file__).parent.parent / "scripts" / "benchmark.py"
 
 @pytest.mark.slow
 def test_steps_are_not_much_slower_than_a_bare_loop(tmp_path):
-    command = [sys.executable, SCRIPT, "--windows", "8", "--steps", "10", "--only", "speed,reading", "--output", "b.csv"]
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--windows",
+        "8",
+        "--steps",
+        "10",
+        "--only",
+        "speed,reading",
+        "--output",
+        "b.csv",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, env=environment)
     with (tmp_path / "b.csv").open() as file:

@@ -19,7 +19,7 @@ class Hard(Sharing):
     def __init__(self, *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
         super().__init__()
         self.trunk = backbone()
-        self.specs = {task: backbone.specs[-1] for task in tasks}
+        self.specs = dict.fromkeys(tasks, backbone.specs[-1])
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return the trunk's output for every task; it is also the boundary."""
