@@ -68,7 +68,13 @@ class Component:
             raise
         except refusals as error:
             own = self.cls.__module__.startswith("mtl_cli.")  # whose messages name the key
-            raise UserError(str(error) if own else f"{self.where}: {error}") from error
+            raise UserError(str(error) if own else f"{self.where}: {error}{self._hint(str(error))}") from error
+
+    def _hint(self, message: str) -> str:
+        """Return which arguments a message is likely about: those whose value it shows, else all."""
+        shown = [name for name, value in self.arguments.items() if str(value) in message]
+        keys = ", ".join(f"{self.where}.{name}" for name in shown or self.arguments)
+        return f"{'' if message.endswith('.') else '.'} Change {keys}." if keys else ""
 
 
 def locate(target: object, kind: type, where: str, trust: Trust) -> type:
