@@ -24,7 +24,7 @@ CONTRACTS = {("sharing", "backbones.base")}
 FILES = {
     7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
     "hydra_plugin messages overrides",
-    6: "run auto_resume build init_config predict",
+    6: "run auto_resume build init_config predict predictor",
     5: "trainer recovery",
     4: "evaluate checkpoint environment rundir transfer",
     3: "model step loading bad_rows costs",
@@ -79,7 +79,7 @@ def complaint(module, imported):
     if target > importer:
         return f"{module} (layer {importer}) imports {imported} (layer {target}), which is above it"
     same_folder = module.partition(".")[0] == imported.partition(".")[0]
-    base = imported.endswith(".base") or imported in FAMILY_BASES
+    base = imported.endswith((".base", "_base")) or imported in FAMILY_BASES
     contract = (base and same_folder) or (module.partition(".")[0], imported) in CONTRACTS
     if (target == importer == COMPONENTS or (same_folder and imported.startswith("heads."))) and not contract:
         return f"{module} imports {imported}, its sibling; move what they share into a file of layer 1"
