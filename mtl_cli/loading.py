@@ -171,7 +171,7 @@ class Stream:
             sample = next(self._ahead)
         except RuntimeError as error:  # torch's words for a worker that is gone
             raise RunFailure(
-                f"A process that reads the data of '{self.name}' died at draw {draw}: {str(error).splitlines()[0]} "
+                f"A process that reads the data of '{self.name}' died at draw {draw}: {str(error).splitlines()[0].rstrip('. ')}. "
                 "Where memory ran out, use fewer data.workers; data.workers=0 reads in the training process."
             ) from error
         if isinstance(sample, Failure):
