@@ -170,8 +170,9 @@ class Stream:
         try:
             sample = next(self._ahead)
         except RuntimeError as error:  # torch's words for a worker that is gone
+            reason = str(error).splitlines()[0].rstrip(". ")
             raise RunFailure(
-                f"A process that reads the data of '{self.name}' died at draw {draw}: {str(error).splitlines()[0].rstrip('. ')}. "
+                f"A process that reads the data of '{self.name}' died at draw {draw}: {reason}. "
                 "Where memory ran out, use fewer data.workers; data.workers=0 reads in the training process."
             ) from error
         if isinstance(sample, Failure):
