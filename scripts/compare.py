@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--output", type=Path, default=Path("runs/compare"))
     parser.add_argument("overrides", nargs="*", help="further overrides of every run")
-    chosen = parser.parse_args()
+    chosen = parser.parse_intermixed_args()
     folder = chosen.output / f"{chosen.group}_{chosen.task}_{chosen.epochs}"
     plain = [f"trainer.max_epochs={chosen.epochs}", *chosen.overrides]
     alone = run_alone(chosen.task, plain, chosen.seeds, folder)
