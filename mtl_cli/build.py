@@ -1,49 +1,35 @@
 """From a resolved config to the objects of a run; the only place that turns a `_target_` into an instance."""
 
 import json
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
+from mtl_cli.arithmetic import make_arithmetic
 from mtl_cli.backbones.base import Backbone, BackboneFactory
 from mtl_cli.batch import FieldSpec, Inputs, with_statistics
+from mtl_cli.components import Components, bind_all, collect, group_datasets
 from mtl_cli.costs import Costs, costs
 from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.ema import EMA
 from mtl_cli.errors import UserError, nearest
+from mtl_cli.job import Job, Plan
 from mtl_cli.loading import Order, Stream
-from mtl_cli.lr_schedules import LRSchedule
 from mtl_cli.model import MultiTaskModel, build_heads, partition
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
-from mtl_cli.step import Arithmetic, Learner
-from mtl_cli.targets import Component, Trust, bind
+from mtl_cli.step import Learner
+from mtl_cli.targets import Component, Trust
 from mtl_cli.tasks.base import Task
-from mtl_cli.trainer import Job, Plan
 from mtl_cli.transfer import freeze, warm_start
 from mtl_cli.weightings.base import Setting, Weighting
 
 _sources: dict[str, DataSource] = {}
 """Datasets of the job before, by config: the jobs of a sweep read them once."""
-
-
-@dataclass(frozen=True)
-class Components:
-    """The classes that a config names, with arguments that fit their signatures."""
-
-    tasks: dict[str, Component]
-    datasets: dict[str, Component]
-    backbone: Component
-    sharing: Component
-    weighting: Component
-    schedule: Component
-    optimizer: Component
-    lr_schedule: Component
 
 
 @dataclass(frozen=True)
@@ -54,63 +40,6 @@ class Built:
     costs: Costs
     datasets: dict[str, list[str]]
     sources: dict[str, DataSource]
-
-
-def collect(problems: list[str], make: Callable[[], Any]) -> Any:  # noqa: ANN401  what `make` returns, or None
-    """Return what `make` returns; a UserError's problems go into `problems` instead."""
-    try:
-        return make()
-    except UserError as error:
-        problems += error.problems
-        return None
-
-
-def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
-    """Return every component of a resolved config, and try out those that need no data.
-
-    Raises:
-        UserError: every misfit of all components.
-    """
-    problems: list[str] = []
-
-    def bound(key: str, kind: type, runtime: Sequence[str]) -> Component:
-        return collect(problems, lambda: bind(config[key], kind, key, trust, runtime))
-
-    tasks, datasets = {}, {}
-    for name, node in config["tasks"].items():
-        own = {key: value for key, value in node.items() if key != "dataset"}
-        where = f"tasks.{name}"
-        tasks[name] = collect(problems, partial(bind, own, Task, where, trust, ("name", "field")))
-        datasets[name] = collect(problems, partial(bind, node.get("dataset"), DataSource, f"{where}.dataset", trust))
-    components = Components(
-        tasks=tasks,
-        datasets=datasets,
-        backbone=bound("backbone", Backbone, ()),
-        sharing=bound("sharing", Sharing, ("backbone", "tasks")),
-        weighting=bound("weighting", Weighting, ("tasks",)),
-        schedule=bound("schedule", Schedule, ("steps_per_pass", "sizes", "dataset_of", "seed")),
-        optimizer=bound("optimizer", torch.optim.Optimizer, ("params",)),
-        lr_schedule=bound("lr_schedule", LRSchedule, ()),
-    )
-    dry: list[tuple[Component, dict[str, Any]]] = [(components.backbone, {}), (components.lr_schedule, {})]
-    dry += [(components.weighting, {"tasks": list(config["tasks"])})]
-    dry += [(components.optimizer, {"params": [torch.nn.Parameter(torch.zeros(1))]})]
-    for component, runtime in dry:
-        if component is not None:
-            collect(problems, partial(component.make, **runtime))
-    if problems:
-        raise UserError(problems)
-    return components
-
-
-def group_datasets(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the dataset of each task: tasks whose dataset nodes are equal share one, named after the first of them."""
-    names: dict[str, str] = {}
-    of = {}
-    for task, node in config["tasks"].items():
-        key = json.dumps(node["dataset"], sort_keys=True)
-        of[task] = names.setdefault(key, task)
-    return of
 
 
 def open_datasets(
@@ -214,32 +143,6 @@ def check_labels(tasks: Mapping[str, Task], sources: Mapping[str, DataSource], o
                 problems.append(f"tasks.{name}: the field '{task.target}' of the {split} split {problem}.")
     if problems:
         raise UserError(problems)
-
-
-def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
-    """Return the device and precision that `trainer.device` and `trainer.precision` ask for.
-
-    Raises:
-        UserError: this machine has no such device.
-    """
-    wanted = config["trainer"]["device"]
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = torch.device(wanted)
-    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise UserError(f"trainer.device is {wanted}, which this machine does not have. Use trainer.device=cpu.")
-    precision = config["trainer"]["precision"]
-    return Arithmetic(device, has_fast_bf16(device) if precision == "auto" else precision == "bf16")
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, or a CPU with AMX tiles."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and platform.machine() == "x86_64" and torch.cpu._is_amx_tile_supported()
 
 
 def make_plan(config: Mapping[str, Any]) -> Plan:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from mtl_cli import __version__
-from mtl_cli.step import Arithmetic
+from mtl_cli.arithmetic import Arithmetic
 
 PACKAGES = ("torch", "torchvision", "torchmetrics", "torchjd", "numpy", "hydra-core", "omegaconf")
 """Packages whose versions are recorded."""

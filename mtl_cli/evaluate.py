@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mtl_cli.arithmetic import Arithmetic
 from mtl_cli.loading import Stream
 from mtl_cli.model import MultiTaskModel
-from mtl_cli.step import Arithmetic
 from mtl_cli.tasks.base import Task
 
 if TYPE_CHECKING:

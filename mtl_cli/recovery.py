@@ -7,10 +7,10 @@ from mtl_cli import checkpoint, trainer
 from mtl_cli.bad_rows import bad_rows, describe
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import write_json
+from mtl_cli.job import ROLLBACK_FACTOR, Job
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.rundir import RunDirectory
 from mtl_cli.signals import StopRequest
-from mtl_cli.trainer import ROLLBACK_FACTOR, Job
 from mtl_cli.window import NotFinite
 
 logger = logging.getLogger("mtl_cli")

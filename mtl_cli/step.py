@@ -1,31 +1,17 @@
 """One optimizer step as a weighting sees it: lazily made forward passes over the step's micro-batches."""
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mtl_cli.arithmetic import Arithmetic
 from mtl_cli.batch import Batch
 from mtl_cli.model import MultiTaskModel
 from mtl_cli.seeding import seed_step
 from mtl_cli.tasks.base import Task
 from mtl_cli.weightings.base import Partition, Pass
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """Where and in which precision a model runs; parameters and losses stay float32."""
-
-    device: torch.device
-    bf16: bool
-
-    def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Return the context for a forward pass."""
-        if not self.bf16:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
 
 
 @dataclass(frozen=True)

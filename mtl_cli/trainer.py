@@ -3,8 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,118 +12,17 @@ from torch import Tensor
 
 from mtl_cli.bad_rows import bad_rows, describe
 from mtl_cli.batch import Batch
-from mtl_cli.ema import EMA
-from mtl_cli.evaluate import Result, evaluate, flat, skill, trivial
-from mtl_cli.loading import Stream
-from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.evaluate import flat
+from mtl_cli.job import ROLLBACK_FACTOR, Job, Progress
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.rundir import RunDirectory
-from mtl_cli.schedules.base import Schedule
+from mtl_cli.selection import count_patience, evaluate_split, is_better, lower_is_better, score_of, stopped_early
 from mtl_cli.signals import Interrupted, StopRequest
-from mtl_cli.step import Learner, TrainStep
-from mtl_cli.tasks.base import Task
-from mtl_cli.weightings.base import Weighting
-from mtl_cli.window import NotFinite, Window, first_bad
+from mtl_cli.step import TrainStep
+from mtl_cli.window import NotFinite, first_bad
 
 logger = logging.getLogger("mtl_cli")
-ROLLBACK_FACTOR = 0.5
-"""What going back to a checkpoint multiplies the learning rate by."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The plain knobs of training, as config.py describes them."""
-
-    max_epochs: int | None
-    max_steps: int | None
-    eval_every: int
-    accumulate: int
-    clip_norm: float | None
-    log_every: int
-    on_nonfinite: str
-    save_every: int | None
-    save_every_minutes: float | None
-    keep: int
-    selection: str
-    stop_metric: str | None
-    patience: int | None
-
-
-@dataclass
-class Progress:
-    """How far a run is; all that a resumed run must know besides its tensors."""
-
-    step: int = 0
-    draws: dict[str, int] = field(default_factory=dict)
-    best_score: float | None = None
-    best_step: int = 0
-    best_val: dict[str, float] = field(default_factory=dict)
-    last_val: dict[str, float] = field(default_factory=dict)
-    stop_best: float | None = None
-    stale: int = 0
-    skipped: int = 0
-    rollbacks: int = 0
-    samples: int = 0
-    train_seconds: float = 0.0
-    seconds: float = 0.0
-
-
-@dataclass
-class Job:
-    """Everything that training needs, built."""
-
-    learner: Learner
-    tasks: dict[str, Task]
-    weighting: Weighting
-    schedule: Schedule
-    optimizer: torch.optim.Optimizer
-    lr_schedule: LRSchedule
-    ema: EMA | None
-    train: dict[str, Stream]
-    val: dict[str, Stream]
-    test: dict[str, Stream]
-    dataset_states: dict[str, Any]
-    plan: Plan
-    progress: Progress = field(default_factory=Progress)
-    window: Window = field(default_factory=Window)
-    baseline: dict[str, Result] | None = None
-
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of the whole run: `max_steps` where it is set, else `max_epochs` epochs."""
-        if self.plan.max_steps is not None:
-            return self.plan.max_steps
-        assert self.plan.max_epochs is not None, "checked with the config"
-        return self.plan.max_epochs * self.schedule.steps_per_epoch
-
-    @property
-    def epoch(self) -> int:
-        """Whole epochs done."""
-        return self.progress.step // self.schedule.steps_per_epoch
-
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of this job."""
-        return {
-            "versions": {"torch": str(torch.__version__)},
-            "model": self.learner.model.state_dict(),
-            "ema": None if self.ema is None else self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "weighting": self.weighting.state_dict(),
-            "datasets": self.dataset_states,
-            "progress": {**asdict(self.progress), "window": self.window.state_dict()},
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take over the state of a checkpoint."""
-        self.learner.model.load_state_dict(state["model"])
-        if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.weighting.load_state_dict(state["weighting"])
-        progress = dict(state["progress"])
-        self.window.load_state_dict(progress.pop("window"), self.learner.arithmetic.device)
-        self.progress = Progress(**progress)
 
 
 def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> None:
@@ -323,53 +222,6 @@ def assess(job: Job, out: RunDirectory) -> None:
     out.metrics.write({**record, "metrics": values})
     logger.info("%s", evaluation_table(f"val, step {progress.step}", results, shown, better))
     save(job, out, best=better)
-
-
-def evaluate_split(job: Job, streams: Mapping[str, Stream]) -> dict[str, Result]:
-    """Evaluate on a split, with the averaged weights where there are any."""
-    learner = job.learner
-    if job.ema is None:
-        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
-    with job.ema.applied():
-        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
-
-
-def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
-    """Return "skill" or a metric "<task>/<metric>" of validation results, such that higher is better."""
-    if name != "skill":
-        value = flat(results)[name]
-        return -value if lower_is_better(job, name) else value
-    if job.baseline is None:
-        job.baseline = trivial(job.learner.tasks, job.val, job.train)
-    return skill(job.learner.tasks, results, job.baseline)
-
-
-def is_better(value: float, best: float | None) -> bool:
-    """True where a value, higher is better, is the best so far; NaN, a metric that is not defined, is the worst."""
-    return best is None or value > best or (math.isnan(best) and not math.isnan(value))
-
-
-def lower_is_better(job: Job, name: str) -> bool:
-    """Return how "skill" or a metric "<task>/<metric>" is read."""
-    if name == "skill":
-        return False
-    task, metric = name.split("/")
-    return metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better
-
-
-def count_patience(job: Job, results: Mapping[str, Result], score: float) -> None:
-    """Count evaluations without improvement of the early-stopping metric."""
-    progress, name = job.progress, job.plan.stop_metric
-    value = score if name is None else score_of(job, name, results)
-    if is_better(value, progress.stop_best):
-        progress.stop_best, progress.stale = value, 0
-    else:
-        progress.stale += 1
-
-
-def stopped_early(job: Job) -> bool:
-    """True where early stopping's patience is used up."""
-    return job.plan.patience is not None and job.progress.stale >= job.plan.patience
 
 
 def save(job: Job, out: RunDirectory, best: bool) -> None:

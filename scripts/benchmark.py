@@ -28,10 +28,12 @@ from torch.nn import functional as F
 from mtl_cli.build import build
 from mtl_cli.compose import hydra_session, plain_config
 from mtl_cli.config import resolve
+from mtl_cli.job import Job
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.rundir import RunDirectory
+from mtl_cli.selection import evaluate_split
 from mtl_cli.targets import Trust
-from mtl_cli.trainer import Job, evaluate_split, log, next_step, train_step
+from mtl_cli.trainer import log, next_step, train_step
 
 SMALL_MLP = ["backbone=mlp", "backbone.hidden=[110,110]"]  # 100k parameters on 28×28 images
 CASES: dict[str, list[str]] = {

@@ -27,10 +27,11 @@ from mtl_cli import cli
 from mtl_cli.build import build
 from mtl_cli.compose import hydra_session, plain_config
 from mtl_cli.config import resolve
+from mtl_cli.job import Job
 from mtl_cli.report.tables import count
 from mtl_cli.shipped import conf_dir
 from mtl_cli.targets import Trust
-from mtl_cli.trainer import Job, next_step, train_step
+from mtl_cli.trainer import next_step, train_step
 
 FIRST = {"sharing": "hard", "weighting": "fixed"}
 # fmt: off

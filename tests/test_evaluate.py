@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from mtl_cli.arithmetic import Arithmetic
 from mtl_cli.batch import MISSING_CLASS, Sample
 from mtl_cli.evaluate import Result, evaluate, flat, shortest, skill, trivial
 from mtl_cli.loading import Order, Stream
 from mtl_cli.model import Outputs
-from mtl_cli.step import Arithmetic
 from tests._models import task
 
 CPU = Arithmetic(torch.device("cpu"), bf16=False)

@@ -24,13 +24,13 @@ CONTRACTS = {("sharing", "backbones.base")}
 FILES = {
     7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
     "hydra_plugin messages overrides",
-    6: "run auto_resume build init_config predict predictor",
+    6: "components outcome run auto_resume build init_config predict predictor",
     5: "trainer recovery",
-    4: "evaluate checkpoint environment rundir transfer",
+    4: "job selection evaluate checkpoint environment rundir transfer",
     3: "model step loading bad_rows costs",
     2: "lr_schedules",
-    1: "batch columns config data_options digits ema errors experts features files idx imbalance import_path init_yaml "
-    "interpolation jacobian layers memory_dataset named_modules official_files packaged plain_pickle pretrained "
+    1: "arithmetic batch columns config data_options digits ema errors experts features files idx imbalance import_path "
+    "init_yaml interpolation jacobian layers memory_dataset named_modules official_files packaged plain_pickle pretrained "
     "quadratic records schema seeding shipped signals splits table_layers targets text_layers torchvision_guard "
     "validation window __init__",
 }

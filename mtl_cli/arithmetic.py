@@ -1,0 +1,51 @@
+"""Where and in which precision a model runs."""
+
+import contextlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mtl_cli.errors import UserError
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Where and in which precision a model runs; parameters and losses stay float32."""
+
+    device: torch.device
+    bf16: bool
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context for a forward pass."""
+        if not self.bf16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
+    """Return the device and precision that `trainer.device` and `trainer.precision` ask for.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    wanted = config["trainer"]["device"]
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(wanted)
+    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise UserError(f"trainer.device is {wanted}, which this machine does not have. Use trainer.device=cpu.")
+    precision = config["trainer"]["precision"]
+    return Arithmetic(device, has_fast_bf16(device) if precision == "auto" else precision == "bf16")
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, or a CPU with AMX tiles."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and platform.machine() == "x86_64" and torch.cpu._is_amx_tile_supported()

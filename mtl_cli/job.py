@@ -1,0 +1,115 @@
+"""What training works on: the plan, how far it is, and all objects of a run."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from mtl_cli.ema import EMA
+from mtl_cli.evaluate import Result
+from mtl_cli.loading import Stream
+from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.schedules.base import Schedule
+from mtl_cli.step import Learner
+from mtl_cli.tasks.base import Task
+from mtl_cli.weightings.base import Weighting
+from mtl_cli.window import Window
+
+ROLLBACK_FACTOR = 0.5
+"""What going back to a checkpoint multiplies the learning rate by."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plain knobs of training, as config.py describes them."""
+
+    max_epochs: int | None
+    max_steps: int | None
+    eval_every: int
+    accumulate: int
+    clip_norm: float | None
+    log_every: int
+    on_nonfinite: str
+    save_every: int | None
+    save_every_minutes: float | None
+    keep: int
+    selection: str
+    stop_metric: str | None
+    patience: int | None
+
+
+@dataclass
+class Progress:
+    """How far a run is; all that a resumed run must know besides its tensors."""
+
+    step: int = 0
+    draws: dict[str, int] = field(default_factory=dict)
+    best_score: float | None = None
+    best_step: int = 0
+    best_val: dict[str, float] = field(default_factory=dict)
+    last_val: dict[str, float] = field(default_factory=dict)
+    stop_best: float | None = None
+    stale: int = 0
+    skipped: int = 0
+    rollbacks: int = 0
+    samples: int = 0
+    train_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Job:
+    """Everything that training needs, built."""
+
+    learner: Learner
+    tasks: dict[str, Task]
+    weighting: Weighting
+    schedule: Schedule
+    optimizer: torch.optim.Optimizer
+    lr_schedule: LRSchedule
+    ema: EMA | None
+    train: dict[str, Stream]
+    val: dict[str, Stream]
+    test: dict[str, Stream]
+    dataset_states: dict[str, Any]
+    plan: Plan
+    progress: Progress = field(default_factory=Progress)
+    window: Window = field(default_factory=Window)
+    baseline: dict[str, Result] | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run: `max_steps` where it is set, else `max_epochs` epochs."""
+        if self.plan.max_steps is not None:
+            return self.plan.max_steps
+        assert self.plan.max_epochs is not None, "checked with the config"
+        return self.plan.max_epochs * self.schedule.steps_per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.progress.step // self.schedule.steps_per_epoch
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of this job."""
+        return {
+            "versions": {"torch": str(torch.__version__)},
+            "model": self.learner.model.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "datasets": self.dataset_states,
+            "progress": {**asdict(self.progress), "window": self.window.state_dict()},
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        self.learner.model.load_state_dict(state["model"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.weighting.load_state_dict(state["weighting"])
+        progress = dict(state["progress"])
+        self.window.load_state_dict(progress.pop("window"), self.learner.arithmetic.device)
+        self.progress = Progress(**progress)
