@@ -37,21 +37,24 @@ def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
 
 
 class Recurrent(nn.Module):
-    """A bidirectional layer, LSTM or GRU, on packed sequences: [B, L, D] to [B, L, width], half of it a direction."""
+    """A bidirectional layer, LSTM or GRU, on packed sequences, and a linear map that mixes its two directions.
+
+    [B, L, D] to [B, L, width]; half of the width is a direction's.
+    """
 
     takes_mask = True
 
     def __init__(self, layer: type[nn.LSTM] | type[nn.GRU], fan_in: int, width: int, dropout: float) -> None:
         super().__init__()
         self.layer = layer(fan_in, width // 2, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.mix, self.dropout = nn.Linear(width, width), nn.Dropout(dropout)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        """Return the states [B, L, width], 0 at padding."""
+        """Return values [B, L, width]."""
         lengths = mask.sum(dim=1).cpu()
         packed = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
         out, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=values.shape[1])
-        return self.dropout(out)
+        return self.dropout(self.mix(out))
 
 
 class TextConvolution(nn.Module):

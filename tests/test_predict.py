@@ -248,7 +248,7 @@ def test_a_full_disk_leaves_nothing_behind(trained, tmp_path, monkeypatch):
 def test_runs_without_a_table_are_refused(tmp_path):
     run.train(_toy.config(), tmp_path / "run", [])
     source = write_csv(tmp_path / "new.csv", HEADER, rows(3))
-    with pytest.raises(UserError, match="mtl-predict reads tables"):
+    with pytest.raises(UserError, match="has a table, texts or sentences as its dataset"):
         predict(tmp_path / "run", source, tmp_path / "out.csv", {"trust": ["tests"]})
 
 

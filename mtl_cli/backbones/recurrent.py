@@ -12,7 +12,7 @@ from mtl_cli.text_layers import Recurrent
 
 
 class RecurrentBackbone(TextBackbone):
-    """Stages layer1 … layerN: sequences [B, L, width], half of the width a direction, each followed by dropout."""
+    """Stages layer1 … layerN: sequences [B, L, width], half of the width a direction, then linear and dropout."""
 
     layer: ClassVar[type[nn.LSTM] | type[nn.GRU]]
 

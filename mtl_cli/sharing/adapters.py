@@ -15,14 +15,18 @@ from mtl_cli.features import Features, run_stages
 from mtl_cli.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
+KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+"""Layers whose weights are adapted."""
+
 
 class Adapters(Sharing):
     """One trunk whose linear and convolution weights each task shifts by a low-rank product: Wₜ = W₀ + (α/r)·BₜAₜ.
 
     Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, eq. 3. B starts at 0, so that
     at the start it equals hard sharing (apart from dropout, whose masks are drawn for each task). Differs from it in
-    one pair (A, B) a task, in adapting every Linear and Conv2d (A a convolution to r channels, B a 1×1 convolution;
-    with groups, a low-rank shift of the grouped filters), in A ~ N(0, 1/fan_in), and in that the trunk may be trained.
+    one pair (A, B) a task, in adapting every Linear, Conv1d and Conv2d (A a convolution to r channels, B a 1×1
+    convolution; with groups, a low-rank shift of the grouped filters), in A ~ N(0, 1/fan_in), and in that the trunk may
+    be trained.
 
     The trunk runs once for each task of a batch. A BatchNorm in it sees every task's features in turn.
 
@@ -51,7 +55,7 @@ class Adapters(Sharing):
         self.scale = alpha / rank
         adapted = {task: adaptable(backbone(tasks=[task])) for task in tasks}
         if not all(adapted.values()):
-            raise ValueError("The backbone has no Linear or Conv2d layer to adapt. Use sharing=hard.")
+            raise ValueError("The backbone has no linear or convolution layer to adapt. Use sharing=hard.")
         self.adapters = NamedModules()
         for task, names in adapted.items():
             with backbone.seeded(f"adapters/{task}"):
@@ -104,5 +108,5 @@ class LowRank(nn.Module):
 
 
 def adaptable(stages: nn.Sequential) -> list[str]:
-    """Return the names of the weights of all Linear and Conv2d layers."""
-    return [f"{name}.weight" for name, layer in stages.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    """Return the names of the weights of all linear and convolution layers."""
+    return [f"{name}.weight" for name, layer in stages.named_modules() if isinstance(layer, KINDS)]

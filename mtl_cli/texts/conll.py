@@ -100,7 +100,7 @@ class ConllFile:
                 if told := COMMENT.match(line):
                     sentence.comments[told[1]] = told[2]
                 continue
-            if cells[0] == DOCUMENT or (self.format == "conll" and cells[self.word] == DOCUMENT):
+            if line.split()[0] == DOCUMENT:
                 document += 1
                 sentence.comments["document"] = str(document)
                 continue

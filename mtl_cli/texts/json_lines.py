@@ -1,14 +1,16 @@
 """Files of one JSON object a line, read as a table of text."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl_cli.errors import UserError
+import numpy as np
+
+from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.reading import BATCH_ROWS, ReadOptions, TableFile
+from mtl_cli.tables.writing import TableWriter
 
 SUFFIXES = (".jsonl", ".ndjson")
 FORMATS = ("auto", "csv", "tsv", "parquet", "jsonl")
@@ -42,21 +44,18 @@ class JsonLines(TableFile):
             raise UserError(f"{path} is no file. Give a file of JSON lines.")
         if options.column_names or options.delimiter:
             raise UserError(f"{path} is JSON lines, which names its columns. Drop column_names and delimiter.")
-        self.columns = list(dict.fromkeys(key for _, row in self._objects() for key in row))
+        self.columns = list(dict.fromkeys(key for _, row in self.objects() for key in row))
         if not self.columns:
             raise UserError(f"{path} has no row. Give a file with one JSON object a line.")
-
-    def with_options(self, **changes: Any) -> "JsonLines":  # noqa: ANN401  values of ReadOptions
-        """Return the same file read otherwise."""
-        return JsonLines(self.path, replace(self.options, **changes))
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
         """Yield the number of the first row (from 0) and a batch, of some columns or all, in the file's order."""
         wanted = list(self.columns if columns is None else columns)
         missing = set(self.options.missing_values)
         first, rows = 0, []
-        for line, row in self._objects():
-            rows.append([self._cell(row.get(name), name, line, missing) for name in wanted])
+        for line, row in self.objects():
+            asked = 0 if columns is None else line  # among all columns nested cells are carried along as JSON
+            rows.append([self._cell(row.get(name), name, asked, missing) for name in wanted])
             if len(rows) == BATCH_ROWS:
                 yield first, _batch(rows, wanted)
                 first, rows = first + len(rows), []
@@ -71,7 +70,7 @@ class JsonLines(TableFile):
     def check_quotes(self) -> None:
         """Do nothing: every line is checked when it is read."""
 
-    def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the number of each line that is not blank, from 1, and its object."""
         number = 0
         try:
@@ -94,16 +93,48 @@ class JsonLines(TableFile):
         return row
 
     def _cell(self, value: Any, name: str, line: int, missing: set[str]) -> str | None:  # noqa: ANN401  any JSON value
-        if isinstance(value, dict | list):
+        """Return a cell as text; lists and objects are refused at a line, and carried along as JSON at line 0."""
+        if isinstance(value, dict | list) and line:
             raise UserError(
                 f"{self.path}, line {line}, column '{name}': a {'list' if isinstance(value, list) else 'nested object'}"
                 " is no cell. Leave the column out, or write it as columns of its own."
             )
-        if isinstance(value, bool):
-            return str(value).lower()
+        if isinstance(value, bool | dict | list):
+            return json.dumps(value, ensure_ascii=False)
         return None if value is None or str(value) in missing else str(value)
 
 
 def _batch(rows: list[list[str | None]], names: list[str]) -> "pa.RecordBatch":
     columns = zip(*rows, strict=True) if names else []
     return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in columns], names=names)
+
+
+class JsonLinesWriter(TableWriter):
+    """Writes the objects of `like` as they are, each with further keys, to a file that appears whole or not at all.
+
+    Raises:
+        UserError: `path` is the file of `like`, or in no folder that can be written.
+    """
+
+    def __init__(self, path: Path, like: JsonLines) -> None:
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserError(f"output is {path}; {like.path} is JSON lines. Give output={path.stem}.jsonl.")
+        super().__init__(path, like)
+        self._objects = like.objects()
+
+    def write(self, batch: "pa.RecordBatch", columns: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
+        """Append the objects of a batch, the next in the file, with the cells of `columns`, each [B].
+
+        Raises:
+            RunFailure: the disk is full or the folder cannot be written.
+        """
+        try:
+            if self._file is None:
+                self._file = self.temporary.open("w", encoding="utf-8")
+            added = [values.tolist() for values in columns.values()]
+            for cells, (_, row) in zip(zip(*added, strict=True), self._objects, strict=False):
+                self._file.write(
+                    json.dumps({**row, **dict(zip(columns, cells, strict=True))}, ensure_ascii=False) + "\n"
+                )
+        except OSError as error:
+            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error

@@ -27,7 +27,7 @@ assert len(MODES) > 10
 
 TINY = {
     "hidden": [16, 16, 16], "channels": [4, 8], "dense": [16], "dropout": 0.0, "attention_dropout": 0.0, "embedding": 4,
-    "width": 16, "blocks": 3, "heads": 2, "num_layers": 2, "widths": [2, 3],
+    "width": 16, "blocks": 3, "heads": 2, "num_layers": 3, "widths": [2, 3],
 }  # fmt: skip
 """Replaces what a backbone's YAML says, where it has the argument."""
 VARIANTS = {

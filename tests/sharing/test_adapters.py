@@ -93,5 +93,5 @@ def test_a_backbone_without_layers_to_adapt_is_refused():
         NothingToAdapt(), {"one": Inputs(torch.ones(2, 3, dtype=torch.long), "one")},
         {"one": InputSpec("tokens", (3,))}, ONE, seed=0,
     )  # fmt: skip
-    with pytest.raises(ValueError, match=r"no Linear or Conv2d layer to adapt. Use sharing=hard"):
+    with pytest.raises(ValueError, match=r"no linear or convolution layer to adapt. Use sharing=hard"):
         sharing("adapters", made)
