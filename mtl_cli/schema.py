@@ -37,7 +37,7 @@ class Data:
     """Folder of the data files: official ones with data.source=torchvision, and your own tables."""
     batch_size: int = knob(128, low=1)
     """Examples of each dataset in an optimizer step."""
-    workers: int = knob(0, low=0)
+    workers: int = knob(0, low=0, below=1025)
     """Processes that read ahead; 0 reads in the training process."""
     folds: int | None = knob(None, low=2)
     """Folds of a cross-validation, for datasets that are divided when they are read; null = none."""
@@ -59,9 +59,9 @@ class Trainer:
     """auto, cpu, cuda, cuda:N or mps."""
     precision: str = knob("auto", choices=("auto", "fp32", "bf16"))
     """fp32, bf16, or auto: bf16 where the hardware is fast at it."""
-    threads: int | None = knob(None, low=1)
+    threads: int | None = knob(None, low=1, below=4097)
     """CPU threads; null = torch's own choice."""
-    accumulate: int = knob(1, low=1)
+    accumulate: int = knob(1, low=1, below=65537)
     """Micro-batches that one optimizer step is split into."""
     clip_norm: float | None = knob(None, above=0.0)
     """Largest norm of the gradient; null = no clipping."""
