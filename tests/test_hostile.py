@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import yaml
 
 from mtl_cli import checkpoint, cli, run
 from mtl_cli.files import sha256
+from mtl_cli.shipped import conf_dir
 from tests import _toy
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": []}
@@ -306,11 +308,10 @@ def pickled(path):
 
 def test_data_files_that_hold_pickles_are_refused(stranger, capsys):
     pickled(stranger.parent / "data.npz")
-    node = yaml.safe_load(
-        (__import__("pathlib").Path(cli.__file__).parents[1] / "conf/dataset/arrays.yaml").read_text()
-    )
-    node = {key: value for key, value in node.items() if not (isinstance(value, str) and "${" in value)}
-    node.update(file=str(stranger.parent / "data.npz"), batch_size=8)
+    node = yaml.safe_load(Path(conf_dir(), "dataset", "arrays.yaml").read_text())
+    targets = {"quadrant": {"kind": "class", "column": "y"}, "sign": {"kind": "class", "column": "y"}}
+    node |= {"path": str(stranger.parent / "data.npz"), "root": None, "folds": None, "fold": 0, "batch_size": 8}
+    node["targets"] = targets
     change_config(stranger, lambda config: [task.update(dataset=node) for task in config["tasks"].values()])
     for text in both(capsys, "trust=[tests]"):
         assert "data.npz" in text
