@@ -125,7 +125,15 @@ def print_table(
 ) -> str:
     """Return the Markdown table."""
     names = task.split("+")
-    head = [group, *[f"{name}, accuracy %" for name in names], "Δm %", "parameters", "shared", "MFLOPs", "ms / step"]
+    head = [
+        group,
+        *[f"{name}, accuracy %" for name in names],
+        "Δm %",
+        "parameters",
+        "shared",
+        "MFLOPs",
+        "time of a step",
+    ]
     lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
     first = rows[0]
     for row in (row for row in rows if row.runs):
@@ -139,7 +147,7 @@ def print_table(
         cells.append(cell(gains, [gain(run, alone) for run in first.runs] if row is not first else gains))
         run = row.runs[0]
         cells += [count(run["parameters"]["total"]), count(run["parameters"]["shared"])]
-        cells += [f"{run['flops']['total'] / 1e6:.1f}", f"{times[row.name]:.1f}"]
+        cells += [f"{run['flops']['total'] / 1e6:.1f}", f"{times[row.name]:.2f} ×"]
         lines.append(f"| `{row.name}` | {' | '.join(cells)} |")
     baseline = ", ".join(f"{name} {100 * value:.2f}" for name, value in alone.items())
     lines.append(f"\nAlone: {baseline}. ↑ ↓: mean ± std does not overlap that of `{first.name}`; else no difference.")
@@ -153,7 +161,7 @@ def gain(run: Mapping[str, Any], alone: Mapping[str, float]) -> float:
 
 
 def step_times(group: str, names: Sequence[str], common: Sequence[str], windows: int = 9) -> dict[str, float]:
-    """Return the milliseconds of a training step by option: medians of short windows, all options in turn."""
+    """Return the time of a training step by option, in that of the first: medians over short windows, all in turn."""
     steppers = {}
     for name in names:
         with hydra_session() as session:
@@ -166,8 +174,12 @@ def step_times(group: str, names: Sequence[str], common: Sequence[str], windows:
             start = time.perf_counter()
             stepper(5)
             if window > 0:
-                taken[name].append(200 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in taken.items()}
+                taken[name].append(time.perf_counter() - start)
+    first = taken[names[0]]
+    return {
+        name: statistics.median(own / other for own, other in zip(values, first, strict=True))
+        for name, values in taken.items()
+    }
 
 
 def take_steps(job: Job, number: int) -> None:
