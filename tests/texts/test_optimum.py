@@ -33,11 +33,12 @@ def whole_texts(folder, name, shuffled=False, rows=3000):
 
 
 def words(folder, name, shuffled=False, **changes):
-    path = write(folder / "words.conll", _grammars.conll_text(1200, 0, shuffled))
+    path = write(folder / "words.conll", _grammars.conll_text(4000 if name == "transformer" else 1200, 0, shuffled))
     targets = {"tag": {"column": "tag"}, "span": {"column": "span"}}
     on = dataset("conll", path, targets, columns=["word", "tag", "span"], test_fraction=0.3)
     tasks = {task: node("tokens", task, on) for task in targets}
-    return train(tasks, folder / "run", backbone(name, **SMALL[name] | changes), **RUN)["test"]
+    longer = {"trainer__max_epochs": 16, "optimizer__lr": 0.004} if name == "transformer" else {}
+    return train(tasks, folder / "run", backbone(name, **SMALL[name] | changes), **RUN | longer)["test"]
 
 
 @pytest.mark.slow
