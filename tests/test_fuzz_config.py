@@ -135,7 +135,7 @@ def judge(code, error, arguments, words, out):
 @pytest.fixture
 def cheap(monkeypatch):
     """Leave out what each run does after its step but that no mutation reaches."""
-    monkeypatch.setattr("mtl_cli.run.draw", lambda *_: None)
+    monkeypatch.setattr("mtl_cli.outcome.draw", lambda *_: None)
     monkeypatch.setattr("mtl_cli.rundir.checkpoint.prune", lambda *_: None)
     monkeypatch.setattr("os.fsync", lambda _: None)
 

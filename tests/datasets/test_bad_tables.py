@@ -301,7 +301,9 @@ def test_the_readme_has_a_row_for_every_test_here():
     text = (Path(mtl_cli.__file__).parent / "datasets" / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"\| `(test_\w+)` \|$", text, re.MULTILINE))
     here = {name for name in globals() if name.startswith("test_")} - {"test_the_readme_has_a_row_for_every_test_here"}
-    assert named == here
+    of_texts = (Path(__file__).parent / "test_bad_texts.py").read_text(encoding="utf-8")
+    elsewhere = set(re.findall(r"^def (test_\w+)", of_texts, re.MULTILINE))
+    assert here <= named <= here | elsewhere
 
 
 def test_arrays_of_several_faults(tmp_path):

@@ -45,6 +45,8 @@ CLASSES = {
     ),
 }
 KINDS = list(CLASSES)
+ROW_KINDS = [kind for kind in KINDS if kind != "token_classification"]
+"""Kinds with a label a row; labels of words have proofs of their own in tests/texts."""
 
 
 def make(kind, field=None, **changes):

@@ -4,9 +4,9 @@ import torch
 
 from mtl_cli import checkpoint, run
 from tests import _toy
-from tests.tasks._inputs import CLASSES, KINDS
+from tests.tasks._inputs import CLASSES, ROW_KINDS
 
-EXACT = [kind for kind in KINDS if kind != "survival"]  # whose risk sets are what a batch holds
+EXACT = [kind for kind in ROW_KINDS if kind != "survival"]  # whose risk sets are what a batch holds
 
 
 def weights(directory, batch_size, accumulate):
