@@ -250,7 +250,7 @@ def anonymous_memory():
     return int(text.partition("RssAnon:")[2].split()[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_memory_does_not_grow_over_200_epochs(tmp_path, monkeypatch):
     from mtl_cli import trainer
@@ -314,7 +314,7 @@ def wait_for(path, seconds=90):
         time.sleep(0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGUSR1", 138), ("SIGINT", 130)])
 def test_a_signal_saves_and_the_printed_command_continues(command, number, code):
     arguments = [word for word in command if word != "resume=auto"] + ["data.workers=1", "trainer.max_epochs=400"]
@@ -338,7 +338,7 @@ def test_a_signal_saves_and_the_printed_command_continues(command, number, code)
     assert read_records(Path("run/metrics.jsonl"))[-1]["split"] == "test"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_kills_and_other_faults_lose_nothing(tmp_path):
     script = ROOT / "scripts" / "torture.py"
     done = subprocess.run(
