@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli import __version__
-from mtl_cli.command_line import CommandLine, parse_arguments
-from mtl_cli.console import console
+from mtl_cli.commands.command_line import CommandLine, parse_arguments
+from mtl_cli.commands.console import console
 from mtl_cli.errors import EXIT_CTRL_C, EXIT_DONE, EXIT_FAILURE, EXIT_USAGE, RunFailure, UserError, nearest
 from mtl_cli.import_path import add_to_path, own_path
 from mtl_cli.schema import CONSOLE, KNOWN_KEYS, RESUMABLE, knobs, sections
@@ -97,7 +97,7 @@ def failed(line: CommandLine, error: BaseException, code: int, problems: Sequenc
 def run_train(line: CommandLine) -> int:
     """Run what the command line of mtl-train asks for."""
     if "--help" in line.flags:
-        from mtl_cli.help import train_help
+        from mtl_cli.commands.help import train_help
 
         print(train_help(line.config_dir))
         return EXIT_DONE
@@ -114,11 +114,11 @@ def run_train(line: CommandLine) -> int:
             f"resume=auto does not go with {' '.join(others) or 'a sweep'}. Leave it out: a sweep continues by itself."
         )
     if any(flag in line.flags for flag in ("--cfg", "--info", "--shell-completion", "--hydra-help")):
-        from mtl_cli.hydra_commands import run_hydra_command
+        from mtl_cli.commands.hydra_commands import run_hydra_command
 
         return run_hydra_command(line)
     if line.multirun:
-        from mtl_cli.sweep import run_sweep
+        from mtl_cli.commands.sweep import run_sweep
 
         return run_sweep(line)
     return run_single(line) if line.word("resume") is None else run_auto(line)
@@ -126,8 +126,8 @@ def run_train(line: CommandLine) -> int:
 
 def run_auto(line: CommandLine) -> int:
     """Continue the run of this very command where its directory holds a checkpoint, else start it."""
-    from mtl_cli.compose import hydra_session
-    from mtl_cli.jobs import compose_job
+    from mtl_cli.commands.compose import hydra_session
+    from mtl_cli.commands.jobs import compose_job
 
     with hydra_session(line.config_dir, line.config_name) as session:
         job = compose_job(session, line.others("resume"))
@@ -141,8 +141,8 @@ def run_auto(line: CommandLine) -> int:
 
 def run_single(line: CommandLine) -> int:
     """Compose one config and train with it."""
-    from mtl_cli.compose import hydra_session
-    from mtl_cli.jobs import compose_job
+    from mtl_cli.commands.compose import hydra_session
+    from mtl_cli.commands.jobs import compose_job
 
     with hydra_session(line.config_dir, line.config_name) as session:
         job = compose_job(session, line.overrides)
@@ -161,7 +161,7 @@ def run_resume(line: CommandLine) -> int:
     directory = Path(str(line.word("resume")))
     if not directory.exists():
         raise UserError(f"No run directory at {directory}. Give an existing one, or drop resume= to start a new run.")
-    from mtl_cli.overrides import parse_values
+    from mtl_cli.commands.overrides import parse_values
 
     overrides = parse_values(line.others("resume"), "resume=")
     problems = []
@@ -185,7 +185,7 @@ RESUME_TOO = ("trust", *(key for key in CONSOLE if key != "resume"))
 def run_evaluate(line: CommandLine) -> int:
     """Run what the command line of mtl-eval asks for."""
     if "--help" in line.flags:
-        from mtl_cli.help import EVAL_HELP
+        from mtl_cli.commands.help import EVAL_HELP
 
         print(EVAL_HELP)
         return EXIT_DONE
@@ -201,7 +201,7 @@ def run_evaluate(line: CommandLine) -> int:
         raise UserError(f"No checkpoint at {checkpoint}. Give a run directory or a .pt file: checkpoint=PATH.")
     if line.config_dir:
         add_to_path(line.config_dir)
-    from mtl_cli.overrides import parse_values
+    from mtl_cli.commands.overrides import parse_values
 
     overrides = parse_values(line.others("checkpoint"), "mtl-eval")
     if problems := eval_problems(overrides):
@@ -216,7 +216,7 @@ def run_evaluate(line: CommandLine) -> int:
 def run_predict(line: CommandLine) -> int:
     """Run what the command line of mtl-predict asks for."""
     if "--help" in line.flags:
-        from mtl_cli.help import PREDICT_HELP
+        from mtl_cli.commands.help import PREDICT_HELP
 
         print(PREDICT_HELP)
         return EXIT_DONE
@@ -237,7 +237,7 @@ def run_predict(line: CommandLine) -> int:
     ]
     if line.config_dir:
         add_to_path(line.config_dir)
-    from mtl_cli.overrides import parse_values
+    from mtl_cli.commands.overrides import parse_values
 
     overrides = parse_values(line.others(*words), "mtl-predict")
     if problems := problems + key_problems(overrides, ("batch_size", "tasks"), "mtl-predict"):
@@ -252,7 +252,7 @@ def run_predict(line: CommandLine) -> int:
 def run_init(line: CommandLine) -> int:
     """Run what the command line of mtl-init asks for."""
     if "--help" in line.flags:
-        from mtl_cli.help import INIT_HELP
+        from mtl_cli.commands.help import INIT_HELP
 
         print(INIT_HELP)
         return EXIT_DONE
@@ -269,8 +269,8 @@ def run_init(line: CommandLine) -> int:
         )
     if not Path(str(words["input"])).expanduser().exists():
         raise UserError(f"No input at {words['input']}. Give the file of a table: input=FILE.")
+    from mtl_cli.commands.overrides import parse_values
     from mtl_cli.init_config import init_config
-    from mtl_cli.overrides import parse_values
 
     init_config(str(words["input"]), Path(str(words["output"])), parse_values(line.others(*words), "mtl-init"))
     return EXIT_DONE

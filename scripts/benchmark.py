@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtl_cli.build import build
-from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.config import resolve
 from mtl_cli.job import Job
 from mtl_cli.report.progress import Progressbar

@@ -25,7 +25,7 @@ import yaml
 
 from mtl_cli import cli
 from mtl_cli.build import build
-from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.config import resolve
 from mtl_cli.job import Job
 from mtl_cli.report.tables import count

@@ -10,8 +10,8 @@ import pytest
 
 import mtl_cli
 from mtl_cli import cli
+from mtl_cli.commands.help import EVAL_HELP, train_help
 from mtl_cli.errors import RunFailure, UserError
-from mtl_cli.help import EVAL_HELP, train_help
 from mtl_cli.schema import knobs
 from mtl_cli.shipped import conf_dir, group_options
 from mtl_cli.signals import Interrupted

@@ -6,7 +6,7 @@ import inspect
 import pytest
 import yaml
 
-from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.shipped import conf_dir, target_nodes
 
 GROUPS = sorted(path.name for path in conf_dir().iterdir() if path.is_dir())

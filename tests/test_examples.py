@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtl_cli import run
-from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.predict import predict
 from mtl_cli.shipped import conf_dir
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mtl_cli import cli
-from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.init_yaml import quoted
 from mtl_cli.tables.labels import parse_targets
 from tests.tables._files import write_csv

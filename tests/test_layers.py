@@ -15,15 +15,14 @@ PACKAGE = Path(mtl_cli.__file__).parent
 COMPONENTS = 2
 FOLDERS = {
     "tasks": 2, "backbones": 2, "sharing": 2, "weightings": 2, "schedules": 2, "datasets": 2, "heads": 1, "metrics": 1,
-    "report": 4, "tables": 1, "texts": 1,
+    "report": 4, "tables": 1, "texts": 1, "commands": 7,
 }  # fmt: skip
 FAMILY_BASES = {"backbones.images", "backbones.recurrent", "backbones.texts", "weightings.gradient_base"}
 """Bases of a part of a folder, which the files of that folder may import beside base.py."""
 CONTRACTS = {("sharing", "backbones.base")}
 """Bases that the files of another folder take as an argument: a sharing mode copies a backbone's stages."""
 FILES = {
-    7: "cli sweep sweep_job sweep_launch sweep_table jobs compose diagnosis command_line console help hydra_commands "
-    "hydra_plugin messages overrides",
+    7: "cli",
     6: "components outcome run auto_resume build init_config predict predictor",
     5: "trainer recovery",
     4: "job selection evaluate checkpoint environment rundir transfer",

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from mtl_cli import run
-from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.commands.compose import hydra_session, plain_config
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "generate_texts.py"
 spec = importlib.util.spec_from_file_location("generate_texts", SCRIPT)

@@ -9,10 +9,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mtl_cli.commands.sweep_table import SweepRow, row
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import read_json
 from mtl_cli.signals import Interrupted
-from mtl_cli.sweep_table import SweepRow, row
 
 logger = logging.getLogger("mtl_cli")
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mtl_cli.command_line import CommandLine
-from mtl_cli.compose import Session, hydra_session
+from mtl_cli.commands.command_line import CommandLine
+from mtl_cli.commands.compose import Session, hydra_session
+from mtl_cli.commands.console import console
+from mtl_cli.commands.jobs import Job, compose_job, hydra_value
+from mtl_cli.commands.overrides import parse
+from mtl_cli.commands.sweep_job import SweepJob, attempt
+from mtl_cli.commands.sweep_launch import run_elsewhere
+from mtl_cli.commands.sweep_table import SweepRow, report
 from mtl_cli.config import config_hash
-from mtl_cli.console import console
 from mtl_cli.errors import EXIT_DONE, EXIT_FAILURE, UserError
 from mtl_cli.files import read_json
-from mtl_cli.jobs import Job, compose_job, hydra_value
-from mtl_cli.overrides import parse
 from mtl_cli.schema import CONSOLE
 from mtl_cli.signals import Interrupted
-from mtl_cli.sweep_job import SweepJob, attempt
-from mtl_cli.sweep_launch import run_elsewhere
-from mtl_cli.sweep_table import SweepRow, report
 
 logger = logging.getLogger("mtl_cli")
 MAX_JOBS = 10_000

@@ -3,10 +3,10 @@ import re
 import pytest
 import yaml
 
-from mtl_cli.compose import hydra_session, plain_config
+from mtl_cli.commands.compose import hydra_session, plain_config
+from mtl_cli.commands.jobs import compose, compose_job
 from mtl_cli.config import KNOWN_KEYS, config_hash, load_run_config
 from mtl_cli.errors import UserError
-from mtl_cli.jobs import compose, compose_job
 from mtl_cli.schema import knobs
 
 TASK = """\

@@ -9,10 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_cli.compose import GROUPS, Session, plain_config, source_folders, task_clashes
-from mtl_cli.diagnosis import CONFIG_ERRORS, diagnose
+from mtl_cli.commands.compose import GROUPS, Session, plain_config, source_folders, task_clashes
+from mtl_cli.commands.diagnosis import CONFIG_ERRORS, diagnose
+from mtl_cli.commands.messages import hydra_message
 from mtl_cli.errors import UserError
-from mtl_cli.messages import hydra_message
 from mtl_cli.validation import validate
 
 _LIST_CHOICE = re.compile(rf"\+*({'|'.join(sorted(GROUPS))})=\[(.*)\]")

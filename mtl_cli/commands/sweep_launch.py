@@ -6,14 +6,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mtl_cli.command_line import CommandLine
-from mtl_cli.console import console
+from mtl_cli.commands.command_line import CommandLine
+from mtl_cli.commands.console import console
+from mtl_cli.commands.hydra_commands import call_hydra
+from mtl_cli.commands.overrides import quoted
+from mtl_cli.commands.sweep_job import SweepJob, attempt
 from mtl_cli.files import read_json, write_json
-from mtl_cli.hydra_commands import call_hydra
 from mtl_cli.import_path import add_to_path
-from mtl_cli.overrides import quoted
 from mtl_cli.signals import Interrupted
-from mtl_cli.sweep_job import SweepJob, attempt
 
 INDEX = "sweep_job"
 """A key that is added to each job's config to tell its worker which job it is."""

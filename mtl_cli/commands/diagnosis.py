@@ -10,11 +10,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_cli.compose import Session, plain_config, task_clashes
-from mtl_cli.errors import UserError
-from mtl_cli.hydra_plugin import twice_message
-from mtl_cli.interpolation import get_key, split_key
-from mtl_cli.messages import (
+from mtl_cli.commands.compose import Session, plain_config, task_clashes
+from mtl_cli.commands.hydra_plugin import twice_message
+from mtl_cli.commands.messages import (
     hydra_message,
     key_message,
     nearest_name,
@@ -22,7 +20,9 @@ from mtl_cli.messages import (
     option_message,
     section_message,
 )
-from mtl_cli.overrides import parse, quoted
+from mtl_cli.commands.overrides import parse, quoted
+from mtl_cli.errors import UserError
+from mtl_cli.interpolation import get_key, split_key
 from mtl_cli.schema import knobs
 from mtl_cli.shipped import group_options
 from mtl_cli.validation import validate

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_cli import hydra_plugin
+from mtl_cli.commands import hydra_plugin
 from mtl_cli.errors import UserError
 from mtl_cli.schema import COMPONENTS, KNOWN_KEYS
 from mtl_cli.shipped import conf_dir, group_options, read_yaml
@@ -68,7 +68,7 @@ class Session:
         """Return the composed config, with its `hydra` node.
 
         Raises:
-            HydraException, OmegaConfBaseException: the first thing that is wrong; `mtl_cli.diagnosis` finds the others.
+            HydraException, OmegaConfBaseException: the first thing wrong; `diagnosis` finds the others.
         """
         with warnings.catch_warnings():
             warnings.filterwarnings("error", r".*is not available", UserWarning)  # a folder of hydra.searchpath

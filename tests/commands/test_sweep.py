@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mtl_cli import cli
+from mtl_cli.commands.sweep_table import SweepRow, mean_and_spread, mean_table, ranked, row, shown_metrics, to_csv
 from mtl_cli.config import config_hash
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.signals import Interrupted
-from mtl_cli.sweep_table import SweepRow, mean_and_spread, mean_table, ranked, row, shown_metrics, to_csv
 from tests._stub_run import install
 
 WEIGHTS = ["-m", "tasks.letters.weight=0.1,0.3,1"]
@@ -325,7 +325,7 @@ def test_a_directory_without_a_run_is_pending(tmp_path):
 
 def test_jobs_for_a_launcher_are_run_by_their_number(run, monkeypatch):
     """The worker that joblib sends to its processes, with Hydra's own launcher in this one."""
-    from mtl_cli import sweep
+    from mtl_cli.commands import sweep
 
     real = sweep.plan
     monkeypatch.setattr(sweep, "plan", lambda *args: dataclasses.replace(real(*args), launcher="other"))

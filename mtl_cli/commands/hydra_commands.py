@@ -11,10 +11,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mtl_cli import hydra_plugin
-from mtl_cli.command_line import CommandLine
-from mtl_cli.compose import hydra_session, version_base
-from mtl_cli.diagnosis import CONFIG_ERRORS, diagnose
+from mtl_cli.commands import hydra_plugin
+from mtl_cli.commands.command_line import CommandLine
+from mtl_cli.commands.compose import hydra_session, version_base
+from mtl_cli.commands.diagnosis import CONFIG_ERRORS, diagnose
 from mtl_cli.errors import EXIT_DONE, EXIT_USAGE, UserError
 from mtl_cli.shipped import conf_dir
 

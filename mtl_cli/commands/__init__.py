@@ -1,0 +1,1 @@
+"""From what was typed to plain configs: composing, sweeps, help and messages."""
