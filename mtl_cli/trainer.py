@@ -1,7 +1,6 @@
 """Training: one explicit loop."""
 
 import logging
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtl_cli import finite
 from mtl_cli.bad_rows import bad_rows, describe
 from mtl_cli.batch import Batch
 from mtl_cli.evaluate import flat
@@ -106,10 +106,8 @@ def train_step(job: Job, step: TrainStep) -> Update:
     if before is not None and skip(job, step):
         before.restore()
         return Update({}, None, lr)
-    norm = None
-    if job.plan.clip_norm is not None:
-        norm = torch.nn.utils.clip_grad_norm_(job.learner.model.parameters(), job.plan.clip_norm)
-    job.window.add(step.index, step.losses, largest_gradient(job) if norm is None else norm, first_draws(job, step))
+    norm = gradient_norm(job)
+    job.window.add(step.index, step.losses, norm, first_draws(job, step))
     job.optimizer.step()
     job.weighting.after_step(step)
     if job.ema is not None:
@@ -125,12 +123,15 @@ def set_learning_rate(job: Job) -> float:
     return group["lr"]
 
 
-def largest_gradient(job: Job) -> Tensor | None:
-    """Return the largest absolute entry of the gradient: not finite where any entry is; not read, so no sync."""
-    gradients = [p.grad for p in job.learner.model.parameters() if p.grad is not None]
+def gradient_norm(job: Job) -> Tensor | None:
+    """Return the norm of the model's gradient, which is clipped to `trainer.clip_norm`; not read, so no sync."""
+    gradients = job.gradients()
     if not gradients:
         return None
-    return torch.stack(torch._foreach_norm(gradients, math.inf)).amax()  # a sum of squares could overflow
+    norm = finite.norm(gradients)
+    if job.plan.clip_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(job.trained, job.plan.clip_norm, norm)
+    return norm
 
 
 def first_draws(job: Job, step: TrainStep) -> dict[str, int]:
@@ -158,8 +159,7 @@ class Before:
 
 def skip(job: Job, step: TrainStep) -> bool:
     """Return whether the step has a loss or gradient that is not finite; it is then counted and left out."""
-    gradients = [p.grad for p in job.learner.model.parameters() if p.grad is not None]
-    bad = first_bad(step.losses, gradients)
+    bad = first_bad(step.losses, job.gradients())
     if bad is None:
         return False
     job.progress.skipped += 1
@@ -231,8 +231,7 @@ def save(job: Job, out: RunDirectory, best: bool) -> None:
         NotFinite: something is not finite; the checkpoints before are untouched.
     """
     job.window.check()
-    weights = [parameter.detach() for parameter in job.learner.model.parameters()]
-    if not bool(torch.stack(list(torch._foreach_norm(weights, math.inf))).isfinite().all()):
+    if not finite.all_finite([parameter.detach() for parameter in job.trained]):
         raise NotFinite("A weight is not finite after the update", job.progress.step - 1, {})
     out.save(job.progress.step, job.state(), best, job.progress.best_score, job.plan.keep)
     out.status("running", job.progress.step, job.epoch)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.errors import RunFailure
+from mtl_cli.finite import all_finite
 
 
 class NotFinite(RunFailure):
@@ -107,13 +108,11 @@ class Window:
 
 
 def first_bad(losses: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> str | None:
-    """Return what is not finite among losses and gradients, in words, or None; one device sync."""
-    largest = list(torch._foreach_norm(list(gradients), math.inf)) if gradients else []  # cannot overflow
-    parts = [loss.detach().float() for loss in losses.values()] + [norm.float() for norm in largest]
-    if not parts:
-        return None
-    finite = torch.stack(parts).isfinite().tolist()
-    bad = [f"'{task}'" for task, good in zip(losses, finite, strict=False) if not good]
+    """Return what is not finite among losses and gradients, in words, or None; two device syncs."""
+    bad = []
+    if losses:
+        values = torch.stack([loss.detach().float() for loss in losses.values()]).isfinite().tolist()
+        bad = [f"'{task}'" for task, good in zip(losses, values, strict=True) if not good]
     if bad:
         return "the loss of task " + ", ".join(bad)
-    return None if all(finite) else "a gradient"
+    return None if all_finite(gradients) else "a gradient"

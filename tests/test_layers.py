@@ -28,7 +28,7 @@ FILES = {
     4: "job selection evaluate checkpoint environment rundir transfer",
     3: "model step loading bad_rows costs",
     2: "lr_schedules",
-    1: "arithmetic batch columns config data_options digits ema errors experts features files idx imbalance "
+    1: "arithmetic batch columns config data_options digits ema errors experts features files finite idx imbalance "
     "import_path init_yaml interpolation jacobian layers memory_dataset named_modules official_files packaged "
     "plain_pickle pretrained quadratic records schema seeding shipped signals splits table_layers targets "
     "text_layers torchvision_guard validation window __init__",
