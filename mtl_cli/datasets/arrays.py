@@ -9,19 +9,18 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import Sample
-from mtl_cli.data_options import checked_batch_size
-from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.datasets.base import Dataset
+from mtl_cli.datasets.file_base import FileSource, Maker, taken
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import ArrayTable, read_arrays
 from mtl_cli.tables.array_inputs import ArrayInputs, ArrayRows, check_finite, expected_shape, fit_array, row_shape
-from mtl_cli.tables.labels import FittedTarget, Target, encode_target, fit_target, missing_target, parse_targets
-from mtl_cli.tables.paths import data_path
+from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_targets
 from mtl_cli.tables.rows import EncodedRows
 from mtl_cli.tables.scaling import SCALE
-from mtl_cli.tables.split_rules import SPLITS, SplitRules, check_groups_apart
+from mtl_cli.tables.split_rules import SplitRules
 
 
-class Arrays(DataSource):
+class Arrays(FileSource[ArrayTable]):
     """Inputs float32: vectors [B, D] from an array [N, D], images [B, C, H, W] from [N, H, W] or [N, C, H, W].
 
     Targets name arrays by `column`: [N], or [N, D] for a vector of numbers, several labels, or time and event. What is
@@ -73,13 +72,7 @@ class Arrays(DataSource):
         memory_mb: float,
         batch_size: int,
     ) -> None:
-        self.batch_size, self.balance = checked_batch_size(batch_size), balance
-        self._root, self._paths = root, {"path": path, "val_path": val_path, "test_path": test_path}
-        self._input, self._declared, self._memory_mb = input, targets, memory_mb
-        if scale not in SCALE:
-            raise UserError(f"scale is '{scale}'; it is one of {', '.join(SCALE)}. Use scale=standard.")
-        self._scale = scale
-        self._rules = SplitRules(
+        rules = SplitRules(
             val_path,
             test_path,
             split_column,
@@ -91,52 +84,16 @@ class Arrays(DataSource):
             folds,
             fold,
         )
-        self._rules.check()
+        super().__init__(root, path, rules, {}, balance, batch_size)
+        self._input, self._declared, self._memory_mb = input, targets, memory_mb
+        if scale not in SCALE:
+            raise UserError(f"scale is '{scale}'; it is one of {', '.join(SCALE)}. Use scale=standard.")
+        self._scale = scale
         self._inputs: ArrayInputs | None = None
-        self._fitted: dict[str, FittedTarget] = {}
-        self._splits: dict[str, Dataset] = {}
-
-    def open(self) -> None:
-        """Read the arrays, divide the rows, and fit on the training rows unless a state was loaded.
-
-        Raises:
-            UserError: a file cannot be used; file, row and array are named.
-        """
-        table = read_arrays(data_path(str(self._paths["path"]), self._root, "path"))
-        if len(table) < 2:
-            raise UserError(f"{table.path} has {len(table)} row{'s' * (len(table) != 1)}; training needs 2 or more.")
-        targets = self._targets(table)
-        table.require(self._rules.columns(targets))
-        split = self._rules.assign(table, targets)
-        parts = {name: (table, np.flatnonzero(split == number)) for name, number in SPLITS.items()}
-        for name in ("val", "test"):
-            if path := self._paths[f"{name}_path"]:
-                other = read_arrays(data_path(path, self._root, f"{name}_path"))
-                if self._inputs is None:
-                    other.require([column for target in targets.values() for column in target.columns])
-                parts[name] = (other, np.arange(len(other)))
-        if self._rules.group:
-            tables = list({id(each): each for each, _ in parts.values() if each.has(self._rules.group)}.values())
-            check_groups_apart(tables, self._rules.group)
-        if self._inputs is None:
-            self._fit(targets, *parts["train"])
-        self._splits = {name: self._rows(*part) for name, part in parts.items()}
-
-    def split(self, name: str) -> Dataset:
-        """Return the rows of "train", "val" or "test"."""
-        return self._splits[name]
 
     def example(self) -> Sample:
         """Return two rows of zeros, the mean: all that an array's shapes depend on."""
         return Sample(torch.zeros(2, *self._told().shape), {})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the shape and statistics of the input, and the targets."""
-        return {"inputs": self._told().state(), "targets": {name: each.state() for name, each in self._fitted.items()}}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over statistics and targets; nothing is fitted then."""
-        self._take(ArrayInputs.of(state["inputs"]), {k: FittedTarget.of(each) for k, each in state["targets"].items()})
 
     def encode_rows(self, rows: np.ndarray, path: Path) -> Tensor:
         """Return the model's inputs of rows [B, ...] of the input array of any file, by what was fitted or loaded.
@@ -151,14 +108,27 @@ class Arrays(DataSource):
         assert self._inputs is not None, "the source is opened, or was given a state"
         return self._inputs
 
-    def _take(self, inputs: ArrayInputs, fitted: dict[str, FittedTarget]) -> None:
-        self._inputs, self._fitted = inputs, fitted
-        self.input_spec = inputs.spec
-        self.field_specs = {name: each.field_spec for name, each in fitted.items()}
+    def _input_state(self) -> dict[str, Any]:
+        return {"inputs": self._told().state()}
 
-    def _targets(self, table: ArrayTable) -> dict[str, Target]:
+    def _load_inputs(self, state: Mapping[str, Any]) -> None:
+        self._take(ArrayInputs.of(state["inputs"]))
+
+    def _take(self, inputs: ArrayInputs) -> None:
+        self._inputs, self.input_spec = inputs, inputs.spec
+
+    def _read(self, key: str) -> ArrayTable:
+        table = read_arrays(self._path(key))
+        if key == "path":
+            self._targets = self._targets_of(table)
+            table.require(self._rules.columns(self._present(table)))
+        elif not self._was_loaded:
+            table.require([column for target in self._targets.values() for column in target.columns])
+        return table
+
+    def _targets_of(self, table: ArrayTable) -> dict[str, Target]:
         """Return the targets, with the columns of arrays [N, D] in the place of the array."""
-        if self._inputs is not None:
+        if self._was_loaded:
             return {name: each.target for name, each in self._fitted.items()}
         nodes = {}
         for name, node in self._declared.items():
@@ -175,22 +145,32 @@ class Arrays(DataSource):
         table.require([column for target in targets.values() for column in target.columns])
         return targets
 
-    def _fit(self, targets: Mapping[str, Target], table: ArrayTable, rows: np.ndarray) -> None:
-        array = table.array(self._input)
-        shape = row_shape(array, table.place(self._input))
-        check_finite(array, table.place(self._input))
-        fitted = {name: fit_target(target, table, rows) for name, target in targets.items()}
-        self._take(fit_array(array, shape, rows, self._scale), fitted)
+    def _fit(self, found: ArrayTable, rows: np.ndarray) -> None:
+        array, shape = self._checked(found)
+        self._keep({name: fit_target(target, found, rows) for name, target in self._targets.items()})
+        self._take(fit_array(array, shape, rows, self._scale))
 
-    def _rows(self, table: ArrayTable, rows: np.ndarray) -> Dataset:
-        inputs, array = self._told(), table.array(self._input)
-        expected_shape(inputs, row_shape(array, table.place(self._input)), table.path)
-        check_finite(array, table.place(self._input))
-        at, fields = torch.from_numpy(rows), {}
+    def _checked(self, table: ArrayTable) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Return the input array of a file and the shape of a row of it."""
+        array, place = table.array(self._input), table.place(self._input)
+        shape = row_shape(array, place)
+        check_finite(array, place)
+        return array, shape
+
+    def _encode(self, found: ArrayTable) -> Maker:
+        inputs = self._told()
+        array, shape = self._checked(found)
+        expected_shape(inputs, shape, found.path)
+        labels = {}
         for name, each in self._fitted.items():
-            present = all(table.has(column) for column in each.target.columns)
-            labels = encode_target(each, table) if present else missing_target(each, len(table))
-            fields[name] = labels.index_select(0, at)
-        if 4 * len(rows) * int(np.prod(inputs.shape)) <= self._memory_mb * 2**20:
-            return EncodedRows(inputs(array[rows]), fields)
-        return ArrayRows(array, inputs, rows, fields)
+            present = all(found.has(column) for column in each.target.columns)
+            labels[name] = encode_target(each, found) if present else missing_target(each, len(found))
+        width = 4 * int(np.prod(inputs.shape))
+
+        def make(rows: np.ndarray) -> Dataset:
+            fields = taken(labels, rows)
+            if len(rows) * width <= self._memory_mb * 2**20:
+                return EncodedRows(inputs(array[rows]), fields)
+            return ArrayRows(array, inputs, rows, fields)
+
+        return make

@@ -1,8 +1,6 @@
 """Texts from a CSV, TSV, JSONL or Parquet file: pieces of text columns in, any number of label fields out."""
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +9,17 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import InputSpec, Sample
-from mtl_cli.data_options import checked_batch_size
-from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.datasets.file_base import Maker, taken
+from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.columns import Declared
 from mtl_cli.tables.inputs import require_columns
-from mtl_cli.tables.labels import FittedTarget, Target, encode_target, fit_target, missing_target, parse_targets
-from mtl_cli.tables.opening import Memory, open_profile, open_table
-from mtl_cli.tables.paths import data_path
+from mtl_cli.tables.labels import Target, parse_targets
+from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
-from mtl_cli.tables.split_rules import SPLITS, SplitRules, check_groups_apart
-from mtl_cli.tables.store import Layout, Table
+from mtl_cli.tables.split_rules import SplitRules
+from mtl_cli.tables.store import Table
 from mtl_cli.texts.columns import file_rows, row_texts
 from mtl_cli.texts.encoding import example_inputs, text_rows, typical_length
 from mtl_cli.texts.json_lines import open_file
@@ -30,19 +28,8 @@ from mtl_cli.texts.rows import TextRows, padded_inputs
 from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions
 from mtl_cli.texts.training import fit_tokenizer
 
-logger = logging.getLogger("mtl_cli")
 
-
-@dataclass(frozen=True)
-class Part:
-    """One split: a file, its table of labels and the rows [N] of the split."""
-
-    file: TableFile
-    table: Table
-    rows: np.ndarray
-
-
-class Text(DataSource):
+class Text(TableFileSource):
     """Inputs: a mapping of `ids` int64 [B, L] and `mask` bool [B, L], padded to the longest text of the batch.
 
     Targets, splits, missing labels and bad input are those of `Tabular`; what is of texts only is told in
@@ -116,11 +103,8 @@ class Text(DataSource):
         cache_dir: str | None,
         batch_size: int,
     ) -> None:
-        self.batch_size, self.balance = checked_batch_size(batch_size), balance
-        self._root, self._paths = root, {"path": path, "val_path": val_path, "test_path": test_path}
         names = None if column_names is None else tuple(column_names)
-        self._read = ReadOptions(format, delimiter, encoding, tuple(map(str, missing_values)), names)
-        self._rules = SplitRules(
+        rules = SplitRules(
             val_path,
             test_path,
             split_column,
@@ -132,66 +116,30 @@ class Text(DataSource):
             folds,
             fold,
         )
-        self._rules.check()
-        self._targets = parse_targets(targets)
         self._columns = (text,) if isinstance(text, str) else tuple(text)
+        super().__init__(
+            root,
+            path,
+            rules,
+            parse_targets(targets),
+            balance,
+            batch_size,
+            read=ReadOptions(format, delimiter, encoding, tuple(map(str, missing_values)), names),
+            memory=Memory(memory_mb, cache_dir),
+            declared=Declared((), (), (), ()),
+            texts=self._columns,
+        )
         check_columns(self._columns, self._targets)
         self._options = TokenizerOptions(tokenizer, tokenizer_path, vocab_size, min_count, lowercase, max_length)
         self._options.check()
-        self._memory = Memory(memory_mb, cache_dir)
         self._tokenizer: TextTokenizer | None = None
         self._length = 2
-        self._fitted: dict[str, FittedTarget] = {}
-        self._splits: dict[str, Dataset] = {}
-        self._was_loaded = False
-
-    def open(self) -> None:
-        """Read the files, divide the rows, train the tokenizer and fit the targets unless a state was loaded, tokenise.
-
-        Raises:
-            UserError: a file cannot be used; file, row and column are named.
-        """
-        parts = self._divide()
-        train = parts["train"]
-        if self._tokenizer is None:
-            fitted = {name: fit_target(each, train.table, train.rows) for name, each in self._targets.items()}
-            tokenizer = fit_tokenizer(self._options, train.file, self._columns, train.rows, self._memory.path)
-            self._take(tokenizer, self._length, fitted)
-        tokenizer = self._told()
-        pieces: dict[Path, Ragged] = {}
-        labels: dict[Path, dict[str, Tensor]] = {}
-        for name, part in parts.items():
-            path = part.file.path
-            if path not in pieces:
-                pieces[path] = file_rows(
-                    part.file, self._columns, tokenizer, self._options.max_length, self._memory.path
-                )
-                labels[path] = self._labels(part.table)
-            at = torch.from_numpy(part.rows)
-            fields = {field: each.index_select(0, at) for field, each in labels[path].items()}
-            self._splits[name] = TextRows(pieces[path], part.rows, fields, tokenizer.specials.pad)
-        if not self._was_loaded:
-            self._length = typical_length(pieces[train.file.path].lengths[train.rows])
-
-    def split(self, name: str) -> Dataset:
-        """Return the rows of "train", "val" or "test"."""
-        return self._splits[name]
+        self._pieces: dict[Path, Ragged] = {}
 
     def example(self) -> Sample:
         """Return two rows of unknown pieces, of the median length and half of it: all that shapes depend on."""
-        inputs = example_inputs(self._length, self._told())
+        inputs = example_inputs(self._length, self._cutter())
         return Sample({name: torch.from_numpy(value) for name, value in inputs.items()}, {})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the tokenizer, the median length of the training texts, and the targets."""
-        targets = {name: each.state() for name, each in self._fitted.items()}
-        return {"tokenizer": self._told().state(), "length": self._length, "targets": targets}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over tokenizer and targets; nothing is fitted then."""
-        self._was_loaded = True
-        fitted = {name: FittedTarget.of(each) for name, each in state["targets"].items()}
-        self._take(TextTokenizer.of(state["tokenizer"]), state["length"], fitted)
 
     def reader(self, path: Path) -> TableFile:
         """Return any file, read as this dataset's own; format by its name if auto.
@@ -199,7 +147,7 @@ class Text(DataSource):
         Raises:
             UserError: it cannot be read.
         """
-        return open_file(path, self._read)
+        return open_file(path, self._read_options)
 
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs, `ids` and `mask`, of rows as `reader(path).batches()` yields them.
@@ -211,63 +159,40 @@ class Text(DataSource):
         """
         require_columns(self._columns, rows.schema.names, path)
         texts = row_texts(rows, self._columns, path, first_row)
-        pieces, _ = text_rows(self._told(), texts, self._options.max_length)
-        return padded_inputs(pieces, np.arange(len(pieces)), self._told().specials.pad)
+        pieces, _ = text_rows(self._cutter(), texts, self._options.max_length)
+        return padded_inputs(pieces, np.arange(len(pieces)), self._cutter().specials.pad)
 
-    def _told(self) -> TextTokenizer:
+    def _input_state(self) -> dict[str, Any]:
+        return {"tokenizer": self._cutter().state(), "length": self._length}
+
+    def _load_inputs(self, state: Mapping[str, Any]) -> None:
+        self._length = state["length"]
+        self._take(TextTokenizer.of(state["tokenizer"]))
+
+    def _take(self, tokenizer: TextTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.input_spec = InputSpec("text", (), (tokenizer.size,), tokenizer.path)
+
+    def _fit(self, found: Table, rows: np.ndarray) -> None:
+        self._fit_targets(found, rows)
+        file = self._files[found.path]
+        self._take(fit_tokenizer(self._options, file, self._columns, rows, self._memory.path))
+        self._length = typical_length(self._cut(found).lengths[rows])
+
+    def _cut(self, table: Table) -> Ragged:
+        """Return the pieces of all rows of a file."""
+        if table.path not in self._pieces:
+            how = self._columns, self._cutter(), self._options.max_length, self._memory.path
+            self._pieces[table.path] = file_rows(self._files[table.path], *how)
+        return self._pieces[table.path]
+
+    def _encode(self, found: Table) -> Maker:
+        pieces, labels, pad = self._cut(found), self._labels(found), self._cutter().specials.pad
+        return lambda rows: TextRows(pieces, rows, taken(labels, rows), pad)
+
+    def _cutter(self) -> TextTokenizer:
         assert self._tokenizer is not None, "the source is opened, or was given a state"
         return self._tokenizer
-
-    def _take(self, tokenizer: TextTokenizer, length: int, fitted: dict[str, FittedTarget]) -> None:
-        self._tokenizer, self._length, self._fitted = tokenizer, length, fitted
-        self.input_spec = InputSpec("text", (), (tokenizer.size,), tokenizer.path)
-        self.field_specs = {name: each.field_spec for name, each in fitted.items()}
-
-    def _divide(self) -> dict[str, Part]:
-        """Return each split."""
-        main, table = self._open("path", optional=set())
-        if len(table) < 2:
-            raise UserError(f"{main.path} has {len(table)} row{'s' * (len(table) != 1)}; training needs 2 or more.")
-        split = self._rules.assign(table, self._targets)
-        parts = {name: Part(main, table, np.flatnonzero(split == number)) for name, number in SPLITS.items()}
-        dividing = {name for name in (self._rules.column, self._rules.group) if name}
-        for name in ("val", "test"):
-            if self._paths[f"{name}_path"]:
-                file, found = self._open(f"{name}_path", optional=dividing)
-                if not len(found):
-                    raise UserError(f"{file.path} has no rows, so the {name} split is empty. Give another {name}_path.")
-                parts[name] = Part(file, found, np.arange(len(found)))
-        if self._rules.group:
-            tables = list({id(part.table): part.table for part in parts.values()}.values())
-            check_groups_apart([each for each in tables if each.has(self._rules.group)], self._rules.group)
-        return parts
-
-    def _open(self, key: str, optional: set[str]) -> tuple[TableFile, Table]:
-        """Return a file and the table of its labels and dividing columns; some may be lacking."""
-        file = self.reader(data_path(str(self._paths[key]), self._root, key))
-        targets = [each for each in self._targets.values() if not self._was_loaded or self._has(file, each)]
-        dividing = self._rules.columns({each.name: each for each in targets})
-        dividing = [name for name in dividing if name not in optional or name in file.columns]
-        texts = list(dict.fromkeys([*dividing, *(column for each in targets for column in each.texts)]))
-        numbers = list(dict.fromkeys(column for each in targets for column in each.numbers))
-        require_columns([*self._columns, *texts, *numbers], file.columns, file.path)
-        missing = {column: each.missing for each in targets for column in each.labels if each.missing}
-        rows = open_profile(file, [], self._memory).rows
-        return file, open_table(file, Layout(tuple(numbers), (), tuple(texts), missing), rows, self._memory)
-
-    def _has(self, file: TableFile, target: Target) -> bool:
-        return set(target.columns) <= set(file.columns)
-
-    def _labels(self, table: Table) -> dict[str, Tensor]:
-        """Return the label fields of all rows of a table; a loaded state lets a file lack them."""
-        fields = {}
-        for name, each in self._fitted.items():
-            if all(table.has(column) for column in each.target.columns):
-                fields[name] = encode_target(each, table)
-            else:
-                logger.warning("%s lacks a column of '%s': every label of it is missing.", table.path, name)
-                fields[name] = missing_target(each, len(table))
-        return fields
 
 
 def check_columns(columns: Sequence[str], targets: Mapping[str, Target]) -> None:

@@ -32,6 +32,11 @@ class Declared:
         """Input columns whose kind is declared."""
         return (*(self.numeric or ()), *(self.categorical or ()))
 
+    @property
+    def nothing(self) -> bool:
+        """True where no column is declared an input and none is to be found by looking."""
+        return self.numeric == self.categorical == ()
+
     def check(self, targets: Mapping[str, Target]) -> None:
         """Compare what is declared with itself and with the targets.
 

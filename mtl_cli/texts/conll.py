@@ -215,6 +215,10 @@ class Sentences:
         codes = [-1 if value is None else known.setdefault(value, len(known)) for value in found]
         return np.array(codes, dtype=np.int64), list(known)
 
+    def has(self, name: str) -> bool:
+        """True: comments may say anything; a sentence whose comments lack a key has no value."""
+        return True
+
     def number(self, name: str) -> np.ndarray:
         """Return nothing: comments are no numbers."""
         raise AssertionError(f"{name} is read as text")

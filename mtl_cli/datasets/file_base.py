@@ -1,0 +1,163 @@
+"""What datasets that are read from files have in common: the splits' files and rows, labels, what was fitted."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.data_options import checked_batch_size
+from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.errors import UserError
+from mtl_cli.tables.labels import Columns, FittedTarget, Target
+from mtl_cli.tables.paths import data_path
+from mtl_cli.tables.split_rules import SPLITS, SplitRules, check_groups_apart
+
+
+class FileRows(Columns, Protocol):
+    """The rows of one file."""
+
+    path: Path
+
+    def has(self, name: str) -> bool:
+        """True for a column that was read."""
+        ...
+
+
+Rows = TypeVar("Rows", bound=FileRows)
+Maker = Callable[[np.ndarray], Dataset]
+"""From numbers of rows [N] of a file to the dataset of these rows."""
+
+
+class FileSource(DataSource, Generic[Rows]):
+    """A dataset of one file whose rows are divided, or of one file a split.
+
+    A subclass says how a file is read (`_read`), what is fitted on training rows (`_fit`), and how rows become a
+    dataset (`_encode`). A state that is loaded takes the place of fitting.
+
+    Args:
+        root: folder that the paths are in, which they may not leave; None is the working directory.
+        path: the file; its rows are divided unless `rules` name files of the other splits.
+        rules: how they are divided.
+        targets: what labels the rows have; they may be what rows are stratified by.
+        balance: class field whose classes are drawn equally often in training.
+        batch_size: rows drawn a step.
+
+    Raises:
+        UserError: an option does not fit.
+    """
+
+    unit: ClassVar[str] = "row"
+    """What a row of the file is called."""
+    fitted_kind: ClassVar[Any] = FittedTarget
+    """Class of the fitted targets, with `state`, `of` and `field_spec`."""
+
+    def __init__(
+        self,
+        root: str | None,
+        path: str,
+        rules: SplitRules,
+        targets: Mapping[str, Target],
+        balance: str | None,
+        batch_size: int,
+    ) -> None:
+        self.batch_size, self.balance = checked_batch_size(batch_size), balance
+        rules.check()
+        self._root, self._rules = root, rules
+        self._paths = {"path": path, "val_path": rules.val_path, "test_path": rules.test_path}
+        self._targets = dict(targets)
+        self._fitted: dict[str, Any] = {}
+        self._splits: dict[str, Dataset] = {}
+        self._was_loaded = False
+
+    @abstractmethod
+    def _read(self, key: str) -> Rows:
+        """Return the rows of the file that the option `key` names: path, val_path or test_path; path comes first."""
+
+    @abstractmethod
+    def _fit(self, found: Rows, rows: np.ndarray) -> None:
+        """Fit inputs and targets on the training `rows` [N] of a file, and keep them (`_keep`)."""
+
+    @abstractmethod
+    def _encode(self, found: Rows) -> Maker:
+        """Return what makes a dataset of some rows of a file, by what was fitted."""
+
+    @abstractmethod
+    def _input_state(self) -> dict[str, Any]:
+        """Return what was fitted of inputs, for a checkpoint."""
+
+    @abstractmethod
+    def _load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over what `_input_state` returned."""
+
+    def open(self) -> None:
+        """Read the files, divide the rows, and fit on the training rows unless a state was loaded.
+
+        Raises:
+            UserError: a file cannot be used; file, row or line, and column are named.
+        """
+        parts = self._divide()
+        if not self._was_loaded:
+            self._fit(*parts["train"])
+        makers: dict[int, Maker] = {}
+        for name, (found, rows) in parts.items():
+            if id(found) not in makers:
+                makers[id(found)] = self._encode(found)
+            self._splits[name] = makers[id(found)](rows)
+
+    def split(self, name: str) -> Dataset:
+        """Return the rows of "train", "val" or "test"."""
+        return self._splits[name]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was fitted: of inputs, and the targets."""
+        return {**self._input_state(), "targets": {name: each.state() for name, each in self._fitted.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what an earlier run fitted; nothing is fitted then."""
+        self._was_loaded = True
+        self._load_inputs(state)
+        self._keep({name: self.fitted_kind.of(each) for name, each in state["targets"].items()})
+
+    def _keep(self, fitted: Mapping[str, Any]) -> None:
+        """Keep the fitted targets."""
+        self._fitted = dict(fitted)
+        self.field_specs = {name: each.field_spec for name, each in fitted.items()}
+
+    def _path(self, key: str) -> Path:
+        return data_path(str(self._paths[key]), self._root, key)
+
+    def _present(self, found: Rows) -> dict[str, Target]:
+        """Return the targets that a file has; with a loaded state it may lack some."""
+        return {name: each for name, each in self._targets.items() if all(map(found.has, each.columns))}
+
+    def _divide(self) -> dict[str, tuple[Rows, np.ndarray]]:
+        """Return the file of each split, and which of its rows are in it."""
+        main = self._read("path")
+        if len(main) < 2:
+            raise UserError(
+                f"{main.path} has {len(main)} {self.unit}{'s' * (len(main) != 1)}; training needs 2 or more."
+            )
+        split = self._rules.assign(main, self._present(main))
+        parts = {name: (main, np.flatnonzero(split == number)) for name, number in SPLITS.items()}
+        for name in ("val", "test"):
+            if self._paths[f"{name}_path"]:
+                other = self._read(f"{name}_path")
+                if not len(other):
+                    raise UserError(
+                        f"{other.path} has no {self.unit}s, so the {name} split is empty. Give another {name}_path."
+                    )
+                parts[name] = other, np.arange(len(other))
+        if group := self._rules.group:
+            files = {id(found): found for found, _ in parts.values() if found.has(group)}
+            check_groups_apart(list(files.values()), group)
+        return parts
+
+
+def taken(fields: Mapping[str, Tensor], rows: np.ndarray) -> dict[str, Tensor]:
+    """Return label fields [N, ...] of some rows."""
+    at = torch.from_numpy(rows)
+    return {name: field.index_select(0, at) for name, field in fields.items()}

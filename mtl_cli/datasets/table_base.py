@@ -1,0 +1,132 @@
+"""What datasets on files of tables have in common: columns of inputs, labels and splits, read at once."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from mtl_cli.datasets.file_base import FileSource
+from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
+from mtl_cli.tables.inputs import TableInputs, require_columns
+from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target
+from mtl_cli.tables.opening import Memory, open_profile, open_table
+from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.split_rules import SplitRules
+from mtl_cli.tables.store import Layout, Table
+
+logger = logging.getLogger("mtl_cli")
+
+
+class TableFileSource(FileSource[Table]):
+    """A dataset whose files are tables: some columns are inputs, others labels, others say how rows are divided.
+
+    Args:
+        root, path, rules, targets, balance, batch_size: as of `FileSource`.
+        read: how files are read.
+        memory: how large a table may be before it stays on disk.
+        declared: which columns are inputs.
+        texts: columns that are inputs of another kind, which a subclass reads by itself.
+    """
+
+    def __init__(
+        self,
+        root: str | None,
+        path: str,
+        rules: SplitRules,
+        targets: Mapping[str, Target],
+        balance: str | None,
+        batch_size: int,
+        *,
+        read: ReadOptions,
+        memory: Memory,
+        declared: Declared,
+        texts: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(root, path, rules, targets, balance, batch_size)
+        declared.check(self._targets)
+        self._read_options, self._memory, self._declared = read, memory, declared
+        self._texts = texts
+        self._inputs: TableInputs | None = None
+        self._chosen = InputColumns((), (), ())
+        self._layout = Layout((), (), ())
+        self._files: dict[Path, TableFile] = {}
+
+    def reader(self, path: Path) -> TableFile:
+        """Return any file, read as this dataset's own: delimiter, encoding, missing values; format by its name if auto.
+
+        Its `batches()` yield the number of the first row and a record batch of all columns, for `encode_rows`.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        return TableFile(path, self._read_options)
+
+    def _fit_targets(self, table: Table, rows: np.ndarray) -> None:
+        self._keep({name: fit_target(each, table, rows) for name, each in self._targets.items()})
+
+    def _read(self, key: str) -> Table:
+        path = self._path(key)
+        file = self._files[path] = self.reader(path)
+        if key == "path":
+            self._chosen = self._choose(file)
+            self._layout = layout = self._layout_of_main(file)
+        else:
+            layout = self._layout_of_other(file)
+        known = self._declared.undeclared(file.columns, self._targets)
+        rows = open_profile(file, [name for name in known if not self._was_loaded], self._memory).rows
+        return open_table(file, layout, rows, self._memory)
+
+    def _choose(self, file: TableFile) -> InputColumns:
+        """Return the input columns: those of a loaded state, or those declared and found."""
+        if self._texts and self._declared.nothing:
+            return InputColumns((), (), ())
+        if self._inputs is not None:
+            require_columns(self._inputs.columns, file.columns, file.path)
+            return InputColumns(self._inputs.numbers, self._inputs.dates, self._inputs.texts)
+        found = open_profile(file, self._declared.undeclared(file.columns, self._targets), self._memory)
+        return choose_inputs(self._declared, self._targets, file, found)
+
+    def _layout_of_main(self, file: TableFile) -> Layout:
+        """Return how the columns of the main file are read."""
+        labels = [each for each in self._targets.values() if self._needs(each, file)]
+        dividing = self._rules.columns({each.name: each for each in labels})
+        answers = [column for each in labels for column in each.columns]
+        require_columns([*self._texts, *dividing, *answers], file.columns, file.path)
+        numbers = (*self._chosen.numbers, *(column for each in labels for column in each.numbers))
+        texts = (*self._chosen.texts, *dividing, *(column for each in labels for column in each.texts))
+        missing = {column: each.missing for each in labels for column in each.labels if each.missing}
+        return Layout(tuple(dict.fromkeys(numbers)), self._chosen.dates, tuple(dict.fromkeys(texts)), missing)
+
+    def _needs(self, target: Target, file: TableFile) -> bool:
+        """True for a target that a file must have or has: with a loaded state it may lack some."""
+        return not self._was_loaded or set(target.columns) <= set(file.columns)
+
+    def _layout_of_other(self, file: TableFile) -> Layout:
+        """Return how the file of another split is read: like the main one, but for what it may lack."""
+        layout = self._layout
+        splitting = {name for name in (self._rules.column, self._rules.strata(self._targets)) if name}
+        answers = {column for target in self._targets.values() for column in target.columns}
+        optional = splitting - answers | {self._rules.group}
+        optional |= answers if self._was_loaded else set()
+        wanted = {name for name in layout.columns if name in file.columns or name not in optional}
+        require_columns([*self._texts, *sorted(wanted)], file.columns, file.path)
+
+        def kept(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(name for name in names if name in wanted)
+
+        missing = {name: values for name, values in layout.missing.items() if name in wanted}
+        return Layout(kept(layout.numbers), kept(layout.dates), kept(layout.texts), missing)
+
+    def _labels(self, table: Table) -> dict[str, Tensor]:
+        """Return the label fields of all rows of a table; a loaded state lets a file lack them."""
+        fields = {}
+        for name, each in self._fitted.items():
+            if all(table.has(column) for column in each.target.columns):
+                fields[name] = encode_target(each, table)
+            else:
+                absent = ", ".join(column for column in each.target.columns if not table.has(column))
+                logger.warning("%s has no column %s: every label of '%s' is missing.", table.path, absent, name)
+                fields[name] = missing_target(each, len(table))
+        return fields
