@@ -24,6 +24,13 @@ class Arithmetic:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given; a CPU has."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
 
 def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
     """Return the device and precision that `trainer.device` and `trainer.precision` ask for.

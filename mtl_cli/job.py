@@ -12,6 +12,7 @@ from mtl_cli.ema import EMA
 from mtl_cli.evaluate import Result
 from mtl_cli.loading import Stream
 from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.report.profile import NoProfiler, Profiler
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.step import Learner
 from mtl_cli.tasks.base import Task
@@ -58,6 +59,7 @@ class Progress:
     samples: int = 0
     train_seconds: float = 0.0
     seconds: float = 0.0
+    spans: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,6 +81,7 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     window: Window = field(default_factory=Window)
     baseline: dict[str, Result] | None = None
+    profiler: Profiler = field(default_factory=NoProfiler)
 
     @cached_property
     def trained(self) -> list[nn.Parameter]:

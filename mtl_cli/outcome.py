@@ -17,6 +17,7 @@ from mtl_cli.report.tables import count, duration, evaluation_table
 from mtl_cli.rundir import RunDirectory
 from mtl_cli.selection import evaluate_split, lower_is_better
 from mtl_cli.signals import Interrupted as Interrupted
+from mtl_cli.spans import outside_arithmetic
 
 logger = logging.getLogger("mtl_cli")
 
@@ -70,13 +71,18 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         "seconds": progress.seconds,
         "train_seconds": progress.train_seconds,
         "samples_per_second": rate,
+        "outside_arithmetic": outside_arithmetic(progress.spans, progress.train_seconds),
+        "span_seconds": progress.spans,
         "precision": "bf16" if job.learner.arithmetic.bf16 else "fp32",
         "device": str(job.learner.arithmetic.device),
     }
     draw(out, job, results)
     out.summary(summary)
     logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", results))
-    logger.info("%s, %.0f samples/s. Everything is in %s", duration(progress.seconds), rate, out.path)
+    logger.info(
+        "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
+        duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,
+    )  # fmt: skip
     return summary
 
 

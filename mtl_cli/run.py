@@ -22,6 +22,7 @@ from mtl_cli.files import read_small, write_json
 from mtl_cli.job import Job
 from mtl_cli.outcome import draw_confusions, finish, print_head
 from mtl_cli.recovery import train as train_job
+from mtl_cli.report.profile import StepProfiler
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.rundir import RunDirectory, read_status
@@ -285,11 +286,15 @@ def execute(
             write_json(out.path / "environment.json", surroundings)
         print_head(built, out)
         out.status("running", job.progress.step, job.epoch)
+        if config["trainer"]["profile"]:
+            cuda = job.learner.arithmetic.device.type == "cuda"
+            job.profiler = StepProfiler(job.learner.spans, out.path / "profile", cuda)
         with stop_requests() as stop:
             bar = Progressbar(job.total_steps, job.progress.step, job.progress.samples, config["quiet"])
             try:
                 train_job(job, out, stop, bar)
             finally:
+                job.profiler.close()
                 bar.close()
             summary = finish(built, out)
         out.status("completed", job.progress.step, job.epoch)

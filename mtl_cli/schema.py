@@ -69,6 +69,8 @@ class Trainer:
     """Optimizer steps between log records."""
     on_nonfinite: str = knob("stop", choices=("stop", "skip", "rollback"))
     """After a loss or gradient that is not finite: stop, skip the step, or rollback."""
+    profile: bool = False
+    """Record some steps with torch's profiler: a trace and a table of where a step's time goes, in profile/."""
 
 
 @dataclass
@@ -149,7 +151,14 @@ class Config:
 COMPONENTS = ("tasks", "backbone", "sharing", "weighting", "schedule", "optimizer", "lr_schedule")
 KNOWN_KEYS = frozenset(item.name for item in dataclasses.fields(Config))
 """The top-level keys of a config."""
-RESUMABLE = ("trainer.max_epochs", "trainer.max_steps", "trainer.device", "trainer.log_every", "save.")
+RESUMABLE = (
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.device",
+    "trainer.log_every",
+    "trainer.profile",
+    "save.",
+)
 """What a resumed run may change: keys, or sections that end in a dot."""
 CONSOLE = ("debug", "verbose", "quiet", "resume")
 """Knobs that change nothing that a run computes; a config's hash leaves them out."""

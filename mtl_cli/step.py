@@ -1,7 +1,7 @@
 """One optimizer step as a weighting sees it: lazily made forward passes over the step's micro-batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from mtl_cli.arithmetic import Arithmetic
 from mtl_cli.batch import Batch
 from mtl_cli.model import MultiTaskModel
 from mtl_cli.seeding import seed_step
+from mtl_cli.spans import Spans
 from mtl_cli.tasks.base import Task
 from mtl_cli.weightings.base import Partition, Pass
 
@@ -23,6 +24,7 @@ class Learner:
     partition: Partition
     arithmetic: Arithmetic
     seed: int
+    spans: Spans = field(default_factory=Spans)
 
 
 class TrainStep:
@@ -56,7 +58,9 @@ class TrainStep:
         if draw == 0:
             self.losses, self._penalties = {}, []
         for micro, batches in enumerate(self._batches[draw]):
-            yield self._forward(batches, draw, micro, boundary)
+            with self._learner.spans.forward:
+                done = self._forward(batches, draw, micro, boundary)
+            yield done
 
     def losses_now(self) -> dict[str, Tensor]:
         """Return the losses of the first draw under the present parameters, with the same masks, without a trace."""

@@ -33,17 +33,22 @@ def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> N
         NotFinite: a loss, gradient or weight is not finite.
         RunFailure: a file cannot be written.
     """
-    progress, plan, clock = job.progress, job.plan, Clock(job.progress)
+    progress, plan, spans, clock = job.progress, job.plan, job.learner.spans, Clock(job)
     job.learner.model.train()
     while progress.step < job.total_steps and not stopped_early(job):
         if stop.code is not None:
             interrupt(job, out, stop)
-        step = next_step(job)
+        with spans.data:
+            step = next_step(job)
         update = train_step(job, step)
         progress.step += 1
-        bar.advance(progress.samples)
+        with spans.records:
+            bar.advance(progress.samples)
         if step.logging:
-            bar.show(log(job, out, step, update))
+            with spans.wait:
+                job.learner.arithmetic.synchronize()
+            with spans.records:
+                bar.show(log(job, out, step, update))
         if progress.step % job.schedule.steps_per_epoch == 0:
             job.weighting.after_epoch()
         if evaluation_due(job):
@@ -51,7 +56,10 @@ def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> N
             assess(job, out)
             clock.resume(out, progress)
         elif save_due(job, clock):
-            save(job, out, best=False)
+            with spans.checkpoints:
+                save(job, out, best=False)
+        with spans.profiler:
+            job.profiler.step_done()
     clock.pause()
     job.window.check()
     logger.debug("trained %d steps, plan %s", progress.step, plan)
@@ -101,17 +109,22 @@ def train_step(job: Job, step: TrainStep) -> Update:
         return Update({}, None, lr)
     job.optimizer.zero_grad(set_to_none=True)
     before = Before(job) if job.plan.on_nonfinite == "skip" else None
-    weights = job.weighting.backward(step)
-    step.finish()
+    spans = job.learner.spans
+    with spans.balance:
+        weights = job.weighting.backward(step)
+        step.finish()
     if before is not None and skip(job, step):
         before.restore()
         return Update({}, None, lr)
-    norm = gradient_norm(job)
-    job.window.add(step.index, step.losses, norm, first_draws(job, step))
-    job.optimizer.step()
-    job.weighting.after_step(step)
+    with spans.update:
+        norm = gradient_norm(job)
+        job.window.add(step.index, step.losses, norm, first_draws(job, step))
+        job.optimizer.step()
+    with spans.balance:
+        job.weighting.after_step(step)
     if job.ema is not None:
-        job.ema.update()
+        with spans.update:
+            job.ema.update()
     return Update(weights, norm, lr)
 
 
@@ -252,16 +265,18 @@ def interrupt(job: Job, out: RunDirectory, stop: StopRequest) -> None:
 class Clock:
     """Adds the seconds of training, without evaluations, to a run's progress."""
 
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+    def __init__(self, job: Job) -> None:
+        self.progress, self.spans = job.progress, job.learner.spans
+        self.spans.take()
         self.start = self.last_save = time.perf_counter()
-        self.samples = progress.samples
 
     def pause(self) -> None:
         """Stop counting training time."""
         now = time.perf_counter()
         self.progress.train_seconds += now - self.start
         self.progress.seconds += now - self.start
+        for name, seconds in self.spans.take().items():
+            self.progress.spans[name] = self.progress.spans.get(name, 0.0) + seconds
         self.start = now
 
     def resume(self, out: RunDirectory, progress: Progress) -> None:
@@ -271,7 +286,7 @@ class Clock:
         rate = progress.samples / progress.train_seconds if progress.train_seconds else 0.0
         out.timing.write(
             {"step": progress.step, "seconds": progress.seconds, "train_seconds": progress.train_seconds,
-             "samples_per_second": rate}
+             "samples_per_second": rate, "spans": progress.spans}
         )  # fmt: skip
         self.start = now
 

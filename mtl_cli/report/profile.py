@@ -1,0 +1,142 @@
+"""A profile of some steps of training: a trace for a viewer, and one table of where a step's time goes."""
+
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from torch.profiler import ProfilerActivity, profile
+
+from mtl_cli.files import make_folder, write_text
+from mtl_cli.report.tables import table
+from mtl_cli.spans import Spans
+
+logger = logging.getLogger("mtl_cli")
+FIRST, STEPS = 5, 20
+"""Steps that are left out because things are still being set up, and steps that are recorded."""
+ENGINE = "autograd::engine::evaluate_function"
+"""What torch calls the part of a trace in which one node of a graph is gone through backwards."""
+OPERATORS = 30
+
+
+class Profiler(Protocol):
+    """What the loop tells of itself."""
+
+    def step_done(self) -> None:
+        """Take note of the end of a step."""
+
+    def close(self) -> None:
+        """Write what was recorded."""
+
+
+class NoProfiler:
+    """Records nothing."""
+
+    def step_done(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class StepProfiler:
+    """Records steps FIRST … FIRST + STEPS - 1 of this process into `folder`: trace.json.gz and operators.txt."""
+
+    def __init__(self, spans: Spans, folder: Path, cuda: bool) -> None:
+        self._spans, self._folder, self._cuda = spans, folder, cuda
+        self._steps = 0
+        self._profile: profile | None = None
+        self._done = False
+
+    def step_done(self) -> None:
+        """Count a step, and start or end the recording where it is time."""
+        if self._done:
+            return
+        if self._profile is not None:
+            self._steps += 1
+            if self._steps == STEPS:
+                self.close()
+            return
+        self._steps += 1
+        if self._steps == FIRST:
+            self._steps = 0
+            os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler's own markers go to the console
+            activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._cuda else [])]
+            self._profile = profile(activities=activities)
+            self._mark(True)
+            self._profile.start()
+
+    def close(self) -> None:
+        """End the recording, write its files and log the table."""
+        if self._done:
+            return
+        self._done = True
+        if self._profile is None or not self._steps:
+            logger.warning("trainer.profile=true: the run ended within its first %d steps; no profile.", FIRST)
+            return
+        self._profile.stop()
+        self._mark(False)
+        make_folder(self._folder)
+        self._profile.export_chrome_trace(str(self._folder / "trace.json.gz"))
+        key = "self_cuda_time_total" if self._cuda else "self_cpu_time_total"
+        operators = self._profile.key_averages().table(sort_by=key, row_limit=OPERATORS)
+        write_text(self._folder / "operators.txt", operators)
+        host, device = sums(self._profile.events(), [span.name for span in self._spans.all])
+        logger.warning(
+            "A step's time, mean of %d steps, the profiler's own cost included:\n%s\nTrace and operators are in %s",
+            self._steps, time_table(host, device if self._cuda else None, self._steps), self._folder,
+        )  # fmt: skip
+        self._profile = None
+
+    def _mark(self, marked: bool) -> None:
+        for span in self._spans.all:
+            span.marked = marked
+
+
+class Event(Protocol):
+    """One stretch of a trace; microseconds."""
+
+    name: str
+    cpu_time_total: float
+    device_time_total: float
+
+
+def sums(events: Sequence[Event], names: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the host's and the device's seconds by span, and those of `backward`, which lies within `balance`."""
+    host, device = (dict.fromkeys([*names, "backward"], 0.0) for _ in range(2))
+    for event in events:
+        name = "backward" if event.name.startswith(ENGINE) else event.name
+        if name in host:
+            host[name] += event.cpu_time_total / 1e6
+            device[name] += event.device_time_total / 1e6
+    return host, device
+
+
+def parts(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return seconds by part of a step, none of them within another, from those by span and of `backward`."""
+    return {
+        "data": seconds["data"],
+        "forward": seconds["forward"],
+        "backward": seconds["backward"],
+        "weighting": max(0.0, seconds["balance"] - seconds["forward"] - seconds["backward"]),
+        "optimizer": seconds["update"],
+        "waiting": seconds["wait"],
+        "logging": seconds["records"],
+        "checkpoints": seconds["checkpoints"],
+    }
+
+
+def time_table(host: Mapping[str, float], device: Mapping[str, float] | None, steps: int) -> str:
+    """Return a row a part with its milliseconds a step and its share; the device's too where there is one."""
+    columns = {"host": parts(host), **({} if device is None else {"device": parts(device)})}
+    rows = [["part", *(word for name in columns for word in (f"{name} ms", "share"))]]
+    totals = {name: math.fsum(column.values()) for name, column in columns.items()}
+    for part in columns["host"]:
+        row = [part]
+        for name, column in columns.items():
+            row += [f"{1000 * column[part] / steps:.3f}", f"{column[part] / (totals[name] or 1):.1%}"]
+        rows.append(row)
+    rows.append(["total", *(word for name in columns for word in (f"{1000 * totals[name] / steps:.3f}", ""))])
+    return table(rows)
