@@ -257,6 +257,10 @@ def build(
     costs_of_model = costs(model, parts, factory, tasks, examples)
     model.to(arithmetic.device)
     weighting.to(arithmetic.device)
+    if config["trainer"]["compile"]:
+        from mtl_cli.compiling import compile_model  # its imports take a second
+
+        compile_model(model)
     workers = config["data"]["workers"]
     train = make_streams(sources, of, trained, "train", seed, arithmetic.device, workers)
     steps = {name: -(-stream.order.batches // plan.accumulate) for name, stream in train.items()}

@@ -69,6 +69,8 @@ class Trainer:
     """Optimizer steps between log records."""
     on_nonfinite: str = knob("stop", choices=("stop", "skip", "rollback"))
     """After a loss or gradient that is not finite: stop, skip the step, or rollback."""
+    compile: bool = False
+    """Run stages and heads as code that torch.compile makes; needs a C++ compiler."""
     profile: bool = False
     """Record some steps with torch's profiler: a trace and a table of where a step's time goes, in profile/."""
 

@@ -98,7 +98,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "trainer": {
             "max_epochs": 2, "max_steps": None, "eval_every": 1, "device": "cpu", "precision": "fp32", "threads": None,
             "accumulate": 1, "clip_norm": None, "log_every": 2, "on_nonfinite": "stop",
-            "profile": False,
+            "profile": False, "compile": False,
         },
         "save": {"every": None, "every_minutes": None, "keep": 2},
         "early_stopping": {"metric": None, "patience": None},

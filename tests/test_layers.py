@@ -25,7 +25,7 @@ FILES = {
     7: "cli",
     6: "components outcome run auto_resume build init_config predict predictor",
     5: "trainer recovery",
-    4: "job selection evaluate checkpoint environment rundir transfer",
+    4: "compiling job selection evaluate checkpoint environment rundir transfer",
     3: "model step loading bad_rows costs",
     2: "lr_schedules",
     1: "arithmetic batch columns config data_options digits ema errors experts features files finite idx imbalance "
