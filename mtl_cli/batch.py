@@ -8,6 +8,8 @@ from torch import Tensor
 
 MISSING_CLASS = -100
 """An integer label that is missing; torch's own `ignore_index`. A missing float label is NaN."""
+ROW_INPUTS = ("numeric", "categorical")
+"""Inputs of a text_table that a row has once, whatever the length of its text."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,14 @@ class InputSpec:
     int64 [B, M], shape (N + M,), with the number of categories of each categorical column, the unknown one included.
     "text": a mapping of `ids` int64 [B, L] and `mask` bool [B, L], True where a piece is real, of any length L: shape
     (), with the size of the vocabulary as the one number of categories; `pretrained` is the model that it belongs to.
+    "text_table": a mapping that holds what those of a text and of a table hold; `table` is the spec of the latter.
     """
 
     kind: str
     shape: tuple[int, ...]
     categories: tuple[int, ...] = ()
     pretrained: str | None = None
+    table: "InputSpec | None" = None
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,7 @@ def build(
     model, factory = make_model(components, tasks, sources, of, examples, seed)
     if start is not None:
         warm_start(model, start, config["init_from"])
-    freeze(model, config["freeze"], factory.num_stages)
+    freeze(model, config["freeze"], factory.num_stages, started=config["init_from"] is not None)
     parts = partition(model, examples, {name: of[name] for name in trained})
     with seeded(seed, "weighting"):
         weighting: Weighting = components.weighting.make(tasks=list(trained))

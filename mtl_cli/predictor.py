@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.arithmetic import Arithmetic, make_arithmetic
-from mtl_cli.batch import Inputs
+from mtl_cli.batch import ROW_INPUTS, Inputs
 from mtl_cli.build import make_model, make_tasks
 from mtl_cli.components import bind_all, group_datasets
 from mtl_cli.datasets.base import DataSource
@@ -97,7 +97,8 @@ class Predictor:
         found: dict[str, list[Tensor]] = {task: [] for task in tasks}
         for rows in order.split(TEXTS):
             longest = int(lengths[rows].max())
-            out = self._run(dataset, tasks, {name: value[rows, :longest] for name, value in values.items()})
+            some = {name: v[rows] if name in ROW_INPUTS else v[rows, :longest] for name, v in values.items()}
+            out = self._run(dataset, tasks, some)
             for task, part in out.items():
                 missing = values["mask"].shape[1] - longest if part.ndim == 3 else 0
                 found[task].append(F.pad(part, (0, 0, 0, missing)) if missing else part)

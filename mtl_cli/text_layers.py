@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from mtl_cli.batch import InputSpec
 from mtl_cli.features import Features
+from mtl_cli.table_layers import SummedTable
 
 
 class EmbedText(nn.Module):
@@ -112,6 +114,37 @@ class TransformerLayer(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :], dropout_p=p)
         values = self.norm1(values + self.dropout(self.out(mixed.transpose(1, 2).flatten(2))))
         return self.norm2(values + self.dropout(self.feed(values)))
+
+
+class TextBesideTable(nn.Module):
+    """A stem of texts, to each of whose vectors the row's table columns add one vector, the same for all pieces.
+
+    So BERT adds the vector of a segment to its pieces (Devlin et al., NAACL 2019, figure 2). Numbers are linear, each
+    category has a vector of its own. Lengths and masks stay what they are, and every layer sees both together.
+
+    Args:
+        text: the stem.
+        columns: from the columns to vectors [B, D] of the stem's width.
+    """
+
+    def __init__(self, text: nn.Module, columns: "ScaledTable") -> None:
+        super().__init__()
+        self.text, self.columns = text, columns
+
+    def forward(self, values: Mapping[str, Tensor]) -> Features:
+        """Return vectors [B, L, D]."""
+        features = self.text(values)
+        return features.replace(features.values + self.columns(values).unsqueeze(1))
+
+
+class ScaledTable(SummedTable):
+    """Vectors of table columns whose values are of the size `std`, about, at the start: that of vectors of pieces."""
+
+    def __init__(self, spec: InputSpec, out: int, std: float) -> None:
+        super().__init__(spec, out)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.mul_(std)
 
 
 class MeanOfText(nn.Module):

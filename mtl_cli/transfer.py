@@ -55,10 +55,11 @@ def head_of(name: str) -> str:
     return name.split(".")[1]
 
 
-def freeze(model: MultiTaskModel, what: str, num_stages: int) -> None:
+def freeze(model: MultiTaskModel, what: str, num_stages: int, started: bool) -> None:
     """Freeze the backbone's stages, all copies of them: "trunk" all, "stages:N" the stem and the first N, "none" none.
 
-    Frozen stages also stay in evaluation mode: no dropout, and BatchNorm keeps its statistics.
+    Frozen stages also stay in evaluation mode: no dropout, and BatchNorm keeps its statistics. A part that is new to a
+    pretrained stage (`trains_when_frozen`) is trained all the same, unless the weights are `started` from a run's.
 
     Raises:
         UserError: the backbone has fewer stages.
@@ -68,4 +69,8 @@ def freeze(model: MultiTaskModel, what: str, num_stages: int) -> None:
     last = num_stages if what == "trunk" else int(what.removeprefix("stages:"))
     if last > num_stages:
         raise UserError(f"freeze is {what}; the backbone has {num_stages} stages. Use freeze=stages:{num_stages}.")
-    model.freeze([stage for stage in model.modules() if getattr(stage, "stage_index", num_stages + 1) <= last])
+    stages = [stage for stage in model.modules() if getattr(stage, "stage_index", num_stages + 1) <= last]
+    model.freeze(stages)
+    for part in (part for stage in stages for part in stage.modules() if not started):
+        if getattr(part, "trains_when_frozen", False):
+            part.requires_grad_(True)

@@ -65,7 +65,8 @@ class FTTransformer(Backbone):
             if spec.kind not in ("table", "vector"):
                 raise ValueError(
                     f"backbone=ft_transformer takes tables or vectors; dataset '{dataset}' has {spec.kind} inputs. "
-                    "Use for example backbone=cnn for images, or backbone=mlp for images beside tables."
+                    "Use for example backbone=cnn for images, backbone=mlp for images beside tables, or "
+                    "backbone=gru for texts, also with table columns."
                 )
         return InputSpec("tokens", (self.width,))
 

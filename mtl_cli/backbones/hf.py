@@ -13,10 +13,13 @@ from mtl_cli.batch import InputSpec
 from mtl_cli.errors import UserError
 from mtl_cli.features import Features
 from mtl_cli.pretrained import load_encoder
+from mtl_cli.text_layers import ScaledTable, TextBesideTable
 
 logger = logging.getLogger("mtl_cli")
 CLOSE = 1e-4
 """Largest difference of outputs by which stages count as the model itself."""
+SMALL = 0.02
+"""Size of what table columns add at the start: BERT's own initialisation of its embeddings."""
 
 
 class HF(Backbone):
@@ -39,9 +42,10 @@ class HF(Backbone):
             ValueError: a dataset's inputs are no texts, or are cut by another tokenizer.
         """
         for dataset, spec in inputs.items():
-            if spec.kind != "text":
+            if spec.kind not in ("text", "text_table"):
                 raise ValueError(
-                    f"backbone=hf takes texts; dataset '{dataset}' has {spec.kind} inputs. Use backbone=mixed."
+                    f"backbone=hf takes texts, alone or with table columns; dataset '{dataset}' has {spec.kind} "
+                    "inputs. Use backbone=mixed."
                 )
             if spec.pretrained != self.path:
                 cut_by = f"the tokenizer of {spec.pretrained}" if spec.pretrained else "a tokenizer of its own"
@@ -53,8 +57,14 @@ class HF(Backbone):
         return InputSpec("text", (self._load()[2],))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
-        """Return a copy of the embeddings."""
-        return copy.deepcopy(self._load()[0])
+        """Return a copy of the embeddings, with the dataset's table columns where it has any."""
+        embeddings, _, width = self._load()
+        text = copy.deepcopy(embeddings)
+        if inputs.table is None:
+            return text
+        if isinstance(text, WholeEncoder):
+            return text.beside(inputs.table)
+        return TextBesideTable(text, NewTable(inputs.table, width, SMALL))
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
         """Return a copy of each layer; sequences [B, L, D]."""
@@ -76,6 +86,12 @@ class HF(Backbone):
             if not self._parts[1]:
                 logger.info("%s is one stage: its layers cannot be run one by one.", self.path)
         return self._parts
+
+
+class NewTable(ScaledTable):
+    """Table columns beside a pretrained encoder: they are new to it, so they are trained where it is frozen too."""
+
+    trains_when_frozen = True
 
 
 class Embeddings(nn.Module):
@@ -119,15 +135,24 @@ class Layer(nn.Module):
 
 
 class WholeEncoder(nn.Module):
-    """A whole encoder."""
+    """A whole encoder; `columns` are added to the vectors of pieces, as `TextBesideTable` does."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any, columns: NewTable | None = None) -> None:  # noqa: ANN401  a class of transformers
         super().__init__()
-        self.model = model
+        self.model, self.columns = model, columns
+
+    def beside(self, table: InputSpec) -> "WholeEncoder":
+        """Return the encoder with table columns."""
+        return WholeEncoder(self.model, NewTable(table, self.model.get_input_embeddings().embedding_dim, SMALL))
 
     def forward(self, values: Mapping[str, Tensor]) -> Features:
         """Return the last hidden states [B, L, D] of `ids` [B, L] under their `mask` [B, L]."""
-        out = self.model(input_ids=values["ids"], attention_mask=values["mask"].long())
+        mask = values["mask"].long()
+        if self.columns is None:
+            out = self.model(input_ids=values["ids"], attention_mask=mask)
+        else:
+            vectors = self.model.get_input_embeddings()(values["ids"]) + self.columns(values).unsqueeze(1)
+            out = self.model(inputs_embeds=vectors, attention_mask=mask)
         return Features(out.last_hidden_state, values["mask"])
 
 

@@ -23,7 +23,7 @@ class ImageBackbone(Backbone):
             if spec.kind != "image":
                 raise ValueError(
                     f"backbone={type(self).__name__.lower()} takes images; dataset '{dataset}' has {spec.kind} inputs "
-                    f"{spec.shape}. Use backbone=mlp."
+                    f"{spec.shape}. Use backbone=mlp for vectors and tables, backbone=gru for texts, or backbone=mixed."
                 )
         channels, height, width = (max(sizes) for sizes in zip(*[spec.shape for spec in inputs.values()], strict=True))
         return InputSpec("image", (channels, height, width))

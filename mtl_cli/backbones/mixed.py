@@ -10,7 +10,7 @@ from mtl_cli.layers import activation, check_names, checked_dropout
 from mtl_cli.table_layers import JoinedTable
 from mtl_cli.text_layers import MeanOfText
 
-KINDS = ("image", "table", "vector", "text")
+KINDS = ("image", "table", "vector", "text", "text_table")
 GRID = 4
 """Height and width that an image's maps are pooled to."""
 
@@ -60,8 +60,10 @@ class Mixed(Backbone):
             layer: nn.Module = ImageVector(inputs.shape[0], self.channels, self.activation, out)
         elif inputs.kind == "table":
             layer = JoinedTable(inputs, self.embedding, out)
-        elif inputs.kind == "text":
+        elif inputs.kind in ("text", "text_table"):
             layer = nn.Sequential(MeanOfText(inputs.categories[0], out), nn.Linear(out, out))
+            if inputs.table is not None:
+                layer = Sum(layer, JoinedTable(inputs.table, self.embedding, out))
         else:
             layer = nn.Linear(inputs.shape[0], out)
         return nn.Sequential(layer, activation(self.activation))
@@ -74,6 +76,19 @@ class Mixed(Backbone):
 
         widths = [common.shape[0], *self.hidden]
         return {f"dense{i + 1}": dense(widths[i], widths[i + 1]) for i in range(len(self.hidden))}
+
+
+class Sum(nn.Module):
+    """The sum of what several modules make of the same inputs."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Return the sum, in the shape of each."""
+        first, *others = (part(values) for part in self.parts)
+        return sum(others, start=first)
 
 
 class ImageVector(nn.Module):

@@ -34,7 +34,8 @@ class MLP(Backbone):
         for dataset, spec in inputs.items():
             if spec.kind not in ("vector", "image", "table"):
                 raise ValueError(
-                    f"backbone=mlp takes vectors, images or tables; dataset '{dataset}' has {spec.kind} inputs."
+                    f"backbone=mlp takes vectors, images or tables; dataset '{dataset}' has {spec.kind} inputs. "
+                    "Use for example backbone=gru for texts, also with table columns."
                 )
         sizes = {self.hidden[0] if spec.kind == "table" else math.prod(spec.shape) for spec in inputs.values()}
         return InputSpec("vector", (sizes.pop() if len(sizes) == 1 else self.hidden[0],))

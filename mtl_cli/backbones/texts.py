@@ -6,7 +6,7 @@ from torch import nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.text_layers import EmbedText
+from mtl_cli.text_layers import EmbedText, ScaledTable, TextBesideTable
 
 
 class TextBackbone(Backbone):
@@ -24,16 +24,21 @@ class TextBackbone(Backbone):
             ValueError: a dataset's inputs are no texts.
         """
         for dataset, spec in inputs.items():
-            if spec.kind != "text":
+            if spec.kind not in ("text", "text_table"):
                 raise ValueError(
-                    f"This backbone takes texts; dataset '{dataset}' has {spec.kind} inputs. Use backbone=mixed for "
-                    "texts beside other inputs, backbone=cnn for images, or backbone=tabular for tables."
+                    f"This backbone takes texts, alone or with table columns; dataset '{dataset}' has {spec.kind} "
+                    "inputs. Use backbone=mixed for datasets of several kinds, backbone=cnn for images, or "
+                    "backbone=tabular for tables."
                 )
         return InputSpec("text", (self.embedding,))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
-        """Return the vectors of the dataset's pieces."""
-        return EmbedText(inputs.categories[0], common.shape[0], self.dropout, self.positions)
+        """Return the vectors of the dataset's pieces, with its table columns where it has any."""
+        width = common.shape[0]
+        text = EmbedText(inputs.categories[0], width, self.dropout, self.positions)
+        if inputs.table is None:
+            return text
+        return TextBesideTable(text, ScaledTable(inputs.table, width, 1.0 if self.positions else width**-0.5))
 
 
 def checked_sizes(**sizes: int) -> None:

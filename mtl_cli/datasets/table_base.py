@@ -9,10 +9,11 @@ from torch import Tensor
 
 from mtl_cli.datasets.file_base import FileSource
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
-from mtl_cli.tables.inputs import TableInputs, require_columns
+from mtl_cli.tables.inputs import InputRows, TableInputs, require_columns
 from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target
 from mtl_cli.tables.opening import Memory, open_profile, open_table
 from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.tables.store import Layout, Table
 
@@ -74,7 +75,7 @@ class TableFileSource(FileSource[Table]):
             self._layout = layout = self._layout_of_main(file)
         else:
             layout = self._layout_of_other(file)
-        known = self._declared.undeclared(file.columns, self._targets)
+        known = self._declared.looked_at(file.columns, self._targets)
         rows = open_profile(file, [name for name in known if not self._was_loaded], self._memory).rows
         return open_table(file, layout, rows, self._memory)
 
@@ -85,7 +86,7 @@ class TableFileSource(FileSource[Table]):
         if self._inputs is not None:
             require_columns(self._inputs.columns, file.columns, file.path)
             return InputColumns(self._inputs.numbers, self._inputs.dates, self._inputs.texts)
-        found = open_profile(file, self._declared.undeclared(file.columns, self._targets), self._memory)
+        found = open_profile(file, self._declared.looked_at(file.columns, self._targets), self._memory)
         return choose_inputs(self._declared, self._targets, file, found)
 
     def _layout_of_main(self, file: TableFile) -> Layout:
@@ -118,6 +119,14 @@ class TableFileSource(FileSource[Table]):
 
         missing = {name: values for name, values in layout.missing.items() if name in wanted}
         return Layout(kept(layout.numbers), kept(layout.dates), kept(layout.texts), missing)
+
+    def _rows(
+        self, inputs: InputRows, table: Table, rows: np.ndarray, fields: Mapping[str, Tensor]
+    ) -> EncodedRows | StoredRows:
+        """Return rows of a table with their fields: encoded where it is held in memory, else batch by batch."""
+        if self._memory.holds(table.layout, len(table)):
+            return EncodedRows(inputs(rows), fields)
+        return StoredRows(inputs, rows, fields)
 
     def _labels(self, table: Table) -> dict[str, Tensor]:
         """Return the label fields of all rows of a table; a loaded state lets a file lack them."""

@@ -8,7 +8,6 @@ import numpy as np
 from torch import Tensor
 
 from mtl_cli.batch import Sample
-from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import Maker, taken
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.tables.arrow import pa
@@ -18,7 +17,6 @@ from mtl_cli.tables.inputs import InputRows, TableInputs
 from mtl_cli.tables.labels import parse_targets
 from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions
-from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.tables.store import Table
 
@@ -164,10 +162,4 @@ class Tabular(TableFileSource):
 
     def _encode(self, found: Table) -> Maker:
         inputs, labels = InputRows(self._told(), found), self._labels(found)
-        in_memory = self._memory.holds(found.layout, len(found))
-
-        def make(rows: np.ndarray) -> Dataset:
-            fields = taken(labels, rows)
-            return EncodedRows(inputs(rows), fields) if in_memory else StoredRows(inputs, rows, fields)
-
-        return make
+        return lambda rows: self._rows(inputs, found, rows, taken(labels, rows))

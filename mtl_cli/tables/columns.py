@@ -59,12 +59,17 @@ class Declared:
             raise UserError(problems)
 
     def undeclared(self, columns: Sequence[str], targets: Mapping[str, Target]) -> list[str]:
-        """Return the columns of a file whose kind must be found out."""
+        """Return the columns of a file that are inputs although they are not listed."""
         if self.numeric is not None and self.categorical is not None:
             return []
         taken = {*self.listed, *self.drop, *self.reserved}
         taken |= {column for target in targets.values() for column in target.columns}
         return [column for column in columns if column not in taken]
+
+    def looked_at(self, columns: Sequence[str], targets: Mapping[str, Target]) -> list[str]:
+        """Return the columns of a file whose kind must be found out; a column declared numeric may be one of dates."""
+        looked = {*self.undeclared(columns, targets), *(self.numeric or ())}
+        return [column for column in columns if column in looked]
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,11 @@ class InputColumns:
     numbers: tuple[str, ...]
     dates: tuple[str, ...]
     texts: tuple[str, ...]
+
+    @property
+    def any(self) -> bool:
+        """True where there is a column."""
+        return bool(self.numbers or self.dates or self.texts)
 
 
 def choose_inputs(declared: Declared, targets: Mapping[str, Target], file: TableFile, profile: Profile) -> InputColumns:
@@ -86,8 +96,9 @@ def choose_inputs(declared: Declared, targets: Mapping[str, Target], file: Table
     require_columns(
         [*asked, *(column for target in targets.values() for column in target.columns)], file.columns, file.path
     )
-    numbers, texts = list(declared.numeric or ()), list(declared.categorical or ())
-    dates: list[str] = []
+    dates = [name for name in declared.numeric or () if profile.columns[name].kind == "date"]
+    numbers = [name for name in declared.numeric or () if name not in dates]
+    texts = list(declared.categorical or ())
     problems: list[str] = []
     for name in declared.undeclared(file.columns, targets):
         column = profile.columns[name]

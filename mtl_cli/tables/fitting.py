@@ -25,6 +25,8 @@ class Fitting:
     scale: str
     max_categories: int | None
     min_count: int
+    count_key: str = "min_count"
+    """What the option of that number is called."""
 
     def check(self) -> None:
         """Refuse options that are none.
@@ -42,7 +44,7 @@ class Fitting:
                 f"max_categories is {self.max_categories}; it is 1 or more, or null. Use max_categories=10000."
             )
         if self.min_count < 1:
-            problems.append(f"min_count is {self.min_count}; it is 1 or more. Use min_count=1.")
+            problems.append(f"{self.count_key} is {self.min_count}; it is 1 or more. Use {self.count_key}=1.")
         if problems:
             raise UserError(problems)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import MISSING_CLASS, Sample
+from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.texts.ragged import Ragged
 
 
@@ -22,6 +23,7 @@ class TextRows:
         fields: labels, one a row of this split [N, ...], or one a piece of any row, −100 but for first pieces of words.
         pad: number of the piece that fills rows up.
         words: 1 at the first piece of a word, where words have labels.
+        table: the table columns of this split's rows, where there are any: further inputs, one a row.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class TextRows:
         fields: Mapping[str, Tensor | Ragged],
         pad: int,
         words: Ragged | None = None,
+        table: EncodedRows | StoredRows | None = None,
     ) -> None:
+        self._table = table
         self._ids, self._rows, self._fields, self._pad, self._words = ids, rows, dict(fields), pad, words
         self.lengths = torch.from_numpy(ids.lengths[rows])
         """Length of each row, int64 [N]: rows of like lengths are batched."""
@@ -44,6 +48,10 @@ class TextRows:
         """Return the rows at `indices` [B], in that order."""
         rows = self._rows[indices.numpy()]
         inputs = padded_inputs(self._ids, rows, self._pad, self._words)
+        if self._table is not None:
+            columns = self._table.__getitems__(indices).inputs
+            assert not isinstance(columns, Tensor), "table columns are inputs by name"
+            inputs |= columns
         fields = {
             name: field.index_select(0, indices) if isinstance(field, Tensor) else padded_labels(field, rows)
             for name, field in self._fields.items()

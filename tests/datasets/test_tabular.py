@@ -359,3 +359,13 @@ def test_rows_on_disk_are_pickled_by_their_place(tmp_path):
     assert len(data) < 60_000  # the numbers alone would be 160 kB
     one, other = (each.__getitems__(torch.arange(5)) for each in (train, pickle.loads(data)))
     assert torch.equal(one.inputs["numeric"], other.inputs["numeric"])
+
+
+def test_a_column_declared_numeric_may_hold_dates(tmp_path):
+    rows = [[f"2024-01-{1 + day:02d}", day, "ab"[day % 2]] for day in range(28)]
+    path = write_csv(tmp_path / "data.csv", ["day", "x", "y"], rows)
+    declared, found = tabular(path, numeric=["day", "x"], categorical=[]), tabular(path)
+    for split in ("train", "val", "test"):
+        one, other = (everything(source, split).inputs["numeric"] for source in (declared, found))
+        assert torch.equal(one.sort(dim=1).values, other.sort(dim=1).values)
+    assert declared.state_dict()["inputs"]["dates"] == ["day"]
