@@ -1,6 +1,7 @@
 """The conf files that ship with the program: where they are, their groups, options and default nodes."""
 
 import functools
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,22 @@ def conf_dir() -> Path:
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 
+def group_files(folder: Path, groups: Iterable[str]) -> list[Path]:
+    """Return the YAML files in groups of a conf folder, in order; a walk takes a tenth of a glob's time."""
+    places = (place for group in groups for place in os.walk(folder / group))
+    return sorted(Path(place, name) for place, _, names in places for name in names if name.endswith(".yaml"))
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, in order."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
+
+
 def group_options(folders: Iterable[Path]) -> dict[str, list[str]]:
     """Return the options of every group in conf folders, both in alphabetical order."""
     found: dict[str, set[str]] = {}
     for folder in folders:
-        for path in folder.glob("*/**/*.yaml"):
+        for path in group_files(folder, subfolders(folder)):
             group = path.parent.relative_to(folder).as_posix()
             if not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts):
                 found.setdefault(group, set()).add(path.stem)
@@ -28,11 +40,15 @@ def group_options(folders: Iterable[Path]) -> dict[str, list[str]]:
 
 
 def default_nodes(targets: Sequence[str], folders: Iterable[Path]) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the nodes with one of the given `_target_`s in the files of conf folders, by target."""
+    """Return the nodes with one of the given `_target_`s in the files of conf folders, by target.
+
+    Only folders of the shipped groups' names are looked into: a conf folder may be a working directory full of runs.
+    """
+    groups = subfolders(conf_dir())
     found: dict[str, list[Mapping[str, Any]]] = {}
     wanted = re.compile("|".join(map(re.escape, targets)) or "(?!)")
     for folder in folders:
-        for path in sorted(folder.glob("*/**/*.yaml")):
+        for path in group_files(folder, groups):
             for node in _nodes_of_file(path, wanted):
                 found.setdefault(str(node["_target_"]), []).append(node)
     return found

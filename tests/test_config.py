@@ -280,3 +280,10 @@ def test_conf_files_are_read_as_hydra_reads_them():
     from omegaconf import OmegaConf
 
     assert read_yaml(text) == expected == OmegaConf.to_container(OmegaConf.create(text))
+
+
+def test_the_runs_in_a_working_directory_are_no_defaults(tmp_path):
+    for name in ("runs/2026-01-01/a", "anything/deep"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.yaml").write_text("_target_: my_net.Net\nwidth: wide\n")
+    assert default_nodes(["my_net.Net"], [tmp_path]) == {}
