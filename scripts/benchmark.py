@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import benchmark_text
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -289,6 +290,7 @@ PARTS = {
     "start": start,
     "sweep": sweep,
     "growth": growth,
+    "text": benchmark_text.text,
 }
 
 

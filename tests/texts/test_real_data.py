@@ -11,7 +11,7 @@ from tests.tables._files import write_csv
 from tests.texts import _grammars
 from tests.texts._runs import backbone, dataset, node, train
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 def shipped(package, end):

@@ -1,0 +1,199 @@
+"""Measures the speed of mtl-train on texts: steps against a bare hand-written loop, and the start of a large file.
+
+A part of scripts/benchmark (--only text). 200,000 generated texts of 3 to 12 words, two tasks on them.
+"""
+
+import csv
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mtl_cli.build import build
+from mtl_cli.commands.compose import hydra_session, plain_config
+from mtl_cli.config import resolve
+from mtl_cli.features import run_stages
+from mtl_cli.job import Job
+from mtl_cli.report.progress import Progressbar
+from mtl_cli.rundir import RunDirectory
+from mtl_cli.targets import Trust
+
+ROWS, WORDS, TOPICS = 200_000, 20_000, 4
+BACKBONES = {
+    "gru": [], "lstm": [], "text_cnn": [],
+    "transformer": ["backbone.width=64", "backbone.num_layers=2"],
+}  # fmt: skip
+TABLE = ["numeric=[price]", "categorical=[shop]"]
+FILES = {
+    "dataset/texts.yaml": """\
+defaults: [text, _self_]
+path: texts.csv
+cache_dir: cache
+targets:
+  topic: {kind: class, column: topic}
+  score: {kind: real, column: score}
+""",
+    "task/topic.yaml": """\
+# @package _global_
+defaults:
+  - /dataset@tasks.topic.dataset: texts
+tasks:
+  topic:
+    _target_: mtl_cli.tasks.classification.Classification
+    target: topic
+    weight: 1.0
+    label_smoothing: 0.0
+    class_weights: null
+    focal_gamma: 0.0
+    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: []}
+""",
+    "task/score.yaml": """\
+# @package _global_
+defaults:
+  - /dataset@tasks.score.dataset: texts
+tasks:
+  score:
+    _target_: mtl_cli.tasks.regression.Regression
+    target: score
+    weight: 1.0
+    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: []}
+""",
+}
+
+
+def write_texts(folder: Path, rows: int = ROWS) -> None:
+    """Write a file of short texts whose words are as frequent as those of a language, and the conf of two tasks."""
+    for name, body in FILES.items():
+        (folder / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "conf" / name).write_text(body, encoding="utf-8")
+    stream = random.Random(0)
+    words = ["".join(stream.choices("abcdefghijklmnop", k=stream.randint(2, 9))) for _ in range(WORDS)]
+    ranks = [1 / (rank + 3) for rank in range(WORDS)]
+    with (folder / "texts.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "price", "shop", "topic", "score"])
+        for _ in range(rows):
+            chosen = stream.choices(words, ranks, k=stream.randint(3, 12))
+            score = sum(map(len, chosen)) / len(chosen)
+            price, shop = round(stream.gauss(0, 1), 3), f"shop {stream.randint(0, 50)}"
+            writer.writerow([" ".join(chosen), price, shop, f"t{len(chosen[0]) % TOPICS}", round(score, 3)])
+
+
+def job_on(folder: Path, overrides: list[str]) -> tuple[Job, dict[str, Any]]:
+    """Return a job of the two tasks, and its config."""
+    with hydra_session(folder / "conf") as session:
+        config = plain_config(session.compose(["task=topic+score", *overrides, "quiet=true"]))
+    for task in config["tasks"].values():
+        task["dataset"] |= {"path": str(folder / "texts.csv"), "cache_dir": str(folder / "cache")}
+    return build(resolve(config), Trust()).job, config
+
+
+class BareText(nn.Module):
+    """The job's layers as a person would write them down: a stem, a trunk, one linear head a task."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        stem, *stages = job.learner.model.sharing.trunk.children()  # type: ignore[union-attr]
+        (self.stem,) = stem.stems.children()
+        self.stages = nn.ModuleList(stages)
+        self.heads = nn.ModuleDict({name: head.layers for name, head in job.learner.model.heads.items()})
+
+    def forward(self, values: dict[str, Tensor]) -> list[Tensor]:
+        """Return the outputs of both tasks."""
+        features = run_stages(self.stages, self.stem(values))
+        hidden = features.values
+        if features.mask is not None:
+            weight = features.mask.unsqueeze(-1).to(hidden.dtype)
+            hidden = (hidden * weight).sum(1) / weight.sum(1)
+        return [head(hidden) for head in self.heads.values()]
+
+
+def bare_text_steps(job: Job) -> Callable[[int], None]:
+    """Return a function that takes steps of a hand-written loop on the same batches, from one padded matrix."""
+    model, (stream,) = BareText(job), job.train.values()
+    device, bf16 = job.learner.arithmetic.device, job.learner.arithmetic.bf16
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=job.optimizer.param_groups[0]["lr"], weight_decay=0.01, fused=True
+    )
+    everything = stream.dataset.__getitems__(torch.arange(len(stream.dataset)))
+    inputs = {name: value.to(device) for name, value in everything.inputs.items()}  # type: ignore[union-attr]
+    topic = everything.fields["topic"].to(device)
+    score = everything.fields["score"].to(device)
+    score = (score - score.mean()) / score.std()
+    lengths, draws = inputs["mask"].sum(1).cpu(), iter(range(10**9))
+
+    def run(number: int) -> None:
+        model.train()
+        for _ in range(number):
+            rows = stream.order.rows(next(draws))
+            longest = int(lengths[rows].max())
+            values = {name: v[rows, :longest] if name in ("ids", "mask") else v[rows] for name, v in inputs.items()}
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                first, second = model(values)
+                total = F.cross_entropy(first.float(), topic[rows])
+                total = total + F.mse_loss(second.float()[:, 0], score[rows])
+            total.backward()
+            optimizer.step()
+
+    return run
+
+
+def text(windows: int, steps: int, folder: Path) -> Iterator[dict[str, str]]:
+    """Yield samples/s on texts as a part of a bare loop's, and the seconds of a first and a second run on them."""
+    from benchmark import interleaved, our_steps, row, summary
+
+    write_texts(folder)
+    yield from starting(folder)
+    cases = {name: [f"backbone={name}", *more] for name, more in BACKBONES.items()}
+    beside = [f"tasks.{task}.dataset.{option}" for task in ("topic", "score") for option in TABLE]
+    cases["gru, with table columns"] = ["backbone=gru", *beside]
+    for name, overrides in cases.items():
+        job, config = job_on(folder, [*overrides, "trainer.max_steps=100000000"])
+        out = RunDirectory.create(folder / f"text {name}".replace(" ", "_"), config, "benchmark")
+        bare = bare_text_steps(job_on(folder, overrides)[0])
+        ours = our_steps(job, out, Progressbar(10**8, 0, 0, quiet=True))
+        pairs = interleaved(ours, bare, windows, steps, job.learner.arithmetic.device)
+        out.close()
+        a, b = (1000 * statistics.median(values) / steps for values in zip(*pairs, strict=True))
+        precision = "bf16" if job.learner.arithmetic.bf16 else "fp32"
+        figure, spread = summary([b / a for a, b in pairs])
+        detail = f"{precision}, {a:.2f} / {b:.2f} ms a step"
+        yield row(f"samples/s against a bare loop: texts, {name}", figure, spread, ">= 0.90", detail)
+
+
+def starting(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the seconds until the first step of 200,000 texts is done, in the first run and in the second."""
+    from benchmark import row
+
+    program = str(Path(sys.executable).parent / "mtl-train")
+    command = [program, "--config-dir", "conf", "task=topic+score", "backbone=gru", "trainer.max_steps=1", "quiet=true"]
+    for which, goal in (("first", ""), ("second", "< 30 s")):
+        wall, cpu, seconds = first_step(command, folder, f"run_{which}")
+        detail = f"process start to first step; the command with its evaluations: {seconds}, {cpu:.1f} s of CPU"
+        yield row(f"200,000 texts, first step of the {which} run", f"{wall:.1f} s", "", goal, detail)
+
+
+def first_step(command: list[str], folder: Path, name: str) -> tuple[float, float, str]:
+    """Return the wall seconds until a run's first record of a step, its CPU seconds, and its wall seconds in all."""
+    records = folder / name / "metrics.jsonl"
+    before = os.times()
+    start = time.perf_counter()
+    process = subprocess.Popen([*command, f"hydra.run.dir={name}"], cwd=folder, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (records.exists() and '"step": 1,' in records.read_text()):
+        time.sleep(0.05)
+    step = time.perf_counter() - start
+    if process.wait():
+        raise RuntimeError(f"{' '.join(command)} failed")
+    whole, after = time.perf_counter() - start, os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return step, cpu, f"{whole:.1f} s"
