@@ -14,6 +14,7 @@ from mtl_cli.batch import FieldSpec, Inputs, with_statistics
 from mtl_cli.components import Components, bind_all, collect, group_datasets
 from mtl_cli.costs import Costs, costs
 from mtl_cli.datasets.base import SPLITS, DataSource
+from mtl_cli.dynamo import lean, leave_out
 from mtl_cli.ema import EMA
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.job import Job, Plan
@@ -220,7 +221,7 @@ def make_optimizer(component: Component, model: torch.nn.Module, weighting: Weig
     own = list(weighting.parameters())
     if own:
         groups.append({"params": own, "lr": weighting.lr, "weight_decay": 0.0})
-    optimizer = component.make(params=groups)
+    optimizer = lean(component.make(params=groups))
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
     return optimizer
@@ -239,6 +240,7 @@ def build(
     Raises:
         UserError: every problem found, before the first step.
     """
+    leave_out()
     components = bind_all(config, trust)
     arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
     of = group_datasets(config)
