@@ -116,7 +116,7 @@ def choose_inputs(declared: Declared, targets: Mapping[str, Target], file: Table
             problems.append(f"{file.path}, column '{name}' holds {column.kind}, which is no input: drop=[{name}].")
     if not numbers and not dates and not texts and not problems:
         problems.append(
-            f"{file.path} has no input column: all are targets, dropped or reserved. Declare some: numeric=[…]."
+            f"{file.path} has no input column: all are targets, texts, dropped or reserved. Declare some: numeric=[…]."
         )
     if problems:
         raise UserError(problems)

