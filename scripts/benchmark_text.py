@@ -6,26 +6,21 @@ A part of scripts/benchmark (--only text). 200,000 generated texts of 3 to 12 wo
 import csv
 import os
 import random
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import ENDLESS, Row, Steps, compose, interleaved, job_of, our_steps, precision_of, ratio_row, row
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtl_cli.build import build
-from mtl_cli.commands.compose import hydra_session, plain_config
-from mtl_cli.config import resolve
 from mtl_cli.features import run_stages
 from mtl_cli.job import Job
-from mtl_cli.report.progress import Progressbar
 from mtl_cli.rundir import RunDirectory
-from mtl_cli.targets import Trust
 
 ROWS, WORDS, TOPICS = 200_000, 20_000, 4
 BACKBONES = {
@@ -90,11 +85,10 @@ def write_texts(folder: Path, rows: int = ROWS) -> None:
 
 def job_on(folder: Path, overrides: list[str]) -> tuple[Job, dict[str, Any]]:
     """Return a job of the two tasks, and its config."""
-    with hydra_session(folder / "conf") as session:
-        config = plain_config(session.compose(["task=topic+score", *overrides, "quiet=true"]))
+    config = compose(["task=topic+score", *overrides], folder / "conf")
     for task in config["tasks"].values():
         task["dataset"] |= {"path": str(folder / "texts.csv"), "cache_dir": str(folder / "cache")}
-    return build(resolve(config), Trust()).job, config
+    return job_of(config), config
 
 
 class BareText(nn.Module):
@@ -117,7 +111,7 @@ class BareText(nn.Module):
         return [head(hidden) for head in self.heads.values()]
 
 
-def bare_text_steps(job: Job) -> Callable[[int], None]:
+def bare_text_steps(job: Job) -> Steps:
     """Return a function that takes steps of a hand-written loop on the same batches, from one padded matrix."""
     model, (stream,) = BareText(job), job.train.values()
     device, bf16 = job.learner.arithmetic.device, job.learner.arithmetic.bf16
@@ -148,33 +142,24 @@ def bare_text_steps(job: Job) -> Callable[[int], None]:
     return run
 
 
-def text(windows: int, steps: int, folder: Path) -> Iterator[dict[str, str]]:
+def text(windows: int, steps: int, folder: Path) -> Iterator[Row]:
     """Yield samples/s on texts as a part of a bare loop's, and the seconds of a first and a second run on them."""
-    from benchmark import interleaved, our_steps, row, summary
-
     write_texts(folder)
     yield from starting(folder)
     cases = {name: [f"backbone={name}", *more] for name, more in BACKBONES.items()}
     beside = [f"tasks.{task}.dataset.{option}" for task in ("topic", "score") for option in TABLE]
     cases["gru, with table columns"] = ["backbone=gru", *beside]
     for name, overrides in cases.items():
-        job, config = job_on(folder, [*overrides, "trainer.max_steps=100000000"])
+        job, config = job_on(folder, [*overrides, ENDLESS])
         out = RunDirectory.create(folder / f"text {name}".replace(" ", "_"), config, "benchmark")
         bare = bare_text_steps(job_on(folder, overrides)[0])
-        ours = our_steps(job, out, Progressbar(10**8, 0, 0, quiet=True))
-        pairs = interleaved(ours, bare, windows, steps, job.learner.arithmetic.device)
+        pairs = interleaved(our_steps(job, out), bare, windows, steps, job.learner.arithmetic.device)
         out.close()
-        a, b = (1000 * statistics.median(values) / steps for values in zip(*pairs, strict=True))
-        precision = "bf16" if job.learner.arithmetic.bf16 else "fp32"
-        figure, spread = summary([b / a for a, b in pairs])
-        detail = f"{precision}, {a:.2f} / {b:.2f} ms a step"
-        yield row(f"samples/s against a bare loop: texts, {name}", figure, spread, ">= 0.90", detail)
+        yield ratio_row(f"samples/s against a bare loop: texts, {name}", pairs, ">= 0.90", steps, precision_of(job))
 
 
-def starting(folder: Path) -> Iterator[dict[str, str]]:
+def starting(folder: Path) -> Iterator[Row]:
     """Yield the seconds until the first step of 200,000 texts is done, in the first run and in the second."""
-    from benchmark import row
-
     program = str(Path(sys.executable).parent / "mtl-train")
     command = [program, "--config-dir", "conf", "task=topic+score", "backbone=gru", "trainer.max_steps=1", "quiet=true"]
     for which, goal in (("first", ""), ("second", "< 30 s")):

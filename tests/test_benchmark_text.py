@@ -1,15 +1,8 @@
 """The bare loop that texts are measured against computes what a run computes, on the same rows."""
 
-import importlib.util
-from pathlib import Path
-
+import benchmark_text as benchmark
 import pytest
 import torch
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark_text.py"
-spec = importlib.util.spec_from_file_location("benchmark_text", SCRIPT)
-benchmark = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(benchmark)
 
 
 @pytest.mark.parametrize("name", ["gru", "text_cnn"])
