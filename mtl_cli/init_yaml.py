@@ -1,95 +1,121 @@
-"""The YAML that mtl-init writes: a dataset and a task a target, commented."""
+"""What mtl-init finds in a file of any kind, and the YAML that it writes of it: a dataset and a task a target."""
 
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
-
-from mtl_cli.tables.guess import Guess
-from mtl_cli.tables.labels import in_order
-from mtl_cli.tables.survey import Survey
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 RESERVED = re.compile(r"(?i)null|true|false|yes|no|on|off|y|n|~|\.nan|\.inf|nan|inf")
-MAX_LISTED = 50
-HEAD = "head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}"
-IMBALANCE = """\
-    label_smoothing: 0.0
-    class_weights: null  # null, balanced, or a list: one factor a class
-    focal_gamma: 0.0     # exponent of the focal loss; 0 = cross-entropy, 2 is usual
-"""
-TASKS = {
-    "binary": ("mtl_cli.tasks.binary.Binary", IMBALANCE, "auc"),
-    "class": ("mtl_cli.tasks.classification.Classification", IMBALANCE, "accuracy"),
-    "ordinal": ("mtl_cli.tasks.ordinal.Ordinal", "", "qwk"),
-    "multilabel": ("mtl_cli.tasks.multilabel.Multilabel", "", "map"),
-    "real": ("mtl_cli.tasks.regression.Regression", "", "rmse"),
-    "count": ("mtl_cli.tasks.count.Count", "", "deviance"),
-    "survival": ("mtl_cli.tasks.survival.Survival", "", "concordance"),
-    "ranking": ("mtl_cli.tasks.ranking.Ranking", "    k: 10  # rows of a group that NDCG looks at\n", "auc"),
-}
-"""Class, further arguments and primary metric of the task for each kind of target."""
-SECOND = {
-    "binary": "f1, accuracy, log_loss", "class": "f1", "ordinal": "mae, accuracy", "multilabel": "f1, f1_micro",
-    "real": "mae, r2", "count": "mae", "survival": "", "ranking": "log_loss, ndcg",
-}  # fmt: skip
+STEPS, MAX_EPOCHS, DEFAULT_EPOCHS = 2000, 200, 6
+TRAIN_SHARE = 0.7
 
 
-def dataset_yaml(survey: Survey, path: str, group: str | None) -> str:
+@dataclass(frozen=True)
+class FoundTask:
+    """A task to write: its class, the lines of its further arguments, its metrics, and why it is of this kind."""
+
+    name: str
+    kind: str
+    why: str
+    target: str
+    arguments: str
+    primary: str
+    others: str = ""
+
+    @property
+    def also(self) -> str:
+        """The metrics beside the one that selects, in words."""
+        return f"; also {self.others}" if self.others else ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the printed report: a title, lines, and rows of cells to align, the first row being their head."""
+
+    title: str
+    lines: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True)
+class Training:
+    """The overrides that train on a file, beside its tasks, and hints on other ones."""
+
+    overrides: Sequence[str]
+    hints: Sequence[str] = ()
+
+
+class FileSurvey(ABC):
+    """What was found in a file; each kind of file knows its own lines."""
+
+    dataset: ClassVar[str]
+    """The option of the group `dataset` that reads such files."""
+
+    @property
+    @abstractmethod
+    def size(self) -> str:
+        """How much the file holds, in words."""
+
+    @property
+    @abstractmethod
+    def how(self) -> str:
+        """How the file is written, in words."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> Sequence[FoundTask]:
+        """A task for each target."""
+
+    @abstractmethod
+    def option_lines(self) -> list[str]:
+        """Return the lines of YAML of the dataset after its path, with its targets."""
+
+    @abstractmethod
+    def report(self) -> list[Section]:
+        """Return what is printed: targets, inputs and their statistics."""
+
+    @abstractmethod
+    def training(self) -> Training:
+        """Return the overrides that go with the tasks on the command line."""
+
+
+def dataset_yaml(survey: FileSurvey, path: str) -> str:
     """Return the dataset's file."""
-    options = survey.file.options
     lines = [
-        f"# Written by mtl-init from {path}: {survey.rows} rows, {len(survey.file.columns)} columns. Edit it freely.",
-        "# Every option with its default: mtl-train --cfg job, or conf/dataset/tabular.yaml of the package.",
-        "defaults: [tabular, _self_]",
+        f"# Written by mtl-init from {path}: {survey.size}. Edit it freely.",
+        f"# Every option with its default: mtl-train --cfg job, or conf/dataset/{survey.dataset}.yaml of the package.",
+        f"defaults: [{survey.dataset}, _self_]",
         f"path: {quoted(path)}  # below data.root where that is set, else below the working directory",
+        *survey.option_lines(),
     ]
-    if options.format != "auto":
-        lines.append(f"format: {options.format}")
-    if survey.file.is_text and survey.file.delimiter != {"tsv": "\t"}.get(survey.file.format, ","):
-        lines.append(f"delimiter: {json.dumps(survey.file.delimiter)}")
-    if options.encoding != "utf-8":
-        lines.append(f"encoding: {options.encoding}")
-    if survey.missing:
-        values = [*options.missing_values, *survey.missing]
-        lines.append(f"missing_values: {listed(values)}  # {', '.join(survey.missing)}: the only text among numbers")
-    if survey.categorical:
-        lines.append(
-            f"categorical: {listed(survey.categorical)}  # numbers and text; other columns are found by looking"
-        )
-    if survey.drop:
-        lines.append("drop:")
-        lines += [f"  - {quoted(name)}  # {reason}" for name, reason in survey.drop.items()]
-    if group:
-        lines.append(f"group_column: {quoted(group)}  # no group is in two splits")
-    lines.append("targets:")
-    for guess in survey.targets:
-        lines.append(f"  # {guess.name}: {guess.why}")
-        lines.append(f"  {guess.name}: {{{', '.join(target_items(guess, survey.target_missing))}}}")
     return "\n".join(lines) + "\n"
 
 
-def target_items(guess: Guess, missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return what stands in the braces of a target."""
-    items = [f"kind: {guess.kind}"]
-    single = len(guess.columns) == 1
-    items.append(f"column: {quoted(guess.names[0])}" if single else f"columns: {listed(guess.names)}")
-    if guess.kind in ("class", "binary", "ordinal") and len(guess.columns[0].values) <= MAX_LISTED:
-        items.append(f"classes: {listed(in_order(guess.columns[0].values))}")
-    absent = [value for name in guess.names for value in missing.get(name, ())]
-    return [*items, f"missing: {listed(absent)}"] if absent else items
-
-
-def task_yaml(name: str, guess: Guess, dataset: str) -> str:
+def task_yaml(task: FoundTask, dataset: str) -> str:
     """Return the file of a task."""
-    target, extra, primary = TASKS[guess.kind]
-    others = f"; also {SECOND[guess.kind]}" if SECOND[guess.kind] else ""
     return (
         "# @package _global_\n"
-        f"# Written by mtl-init. {guess.kind}: {guess.why}. Selected by {primary}{others}.\n"
-        f"defaults:\n  - /dataset@tasks.{name}.dataset: {dataset}\n"
-        f"tasks:\n  {name}:\n    _target_: {target}\n    target: {guess.name}\n"
+        f"# Written by mtl-init. {task.kind}: {task.why}. Selected by {task.primary}{task.also}.\n"
+        f"defaults:\n  - /dataset@tasks.{task.name}.dataset: {dataset}\n"
+        f"tasks:\n  {task.name}:\n    _target_: {task.target}\n    target: {task.name}\n"
         "    weight: 1.0  # factor of this task's loss; 0 = not trained, still evaluated\n"
-        f"{extra}    {HEAD}\n"
+        f"{task.arguments}"
     )
+
+
+def epochs(rows: int, batch_size: int) -> list[str]:
+    """Return the override of the number of epochs: small files get more, so that there are some 2000 steps."""
+    steps = max(1, math.ceil(TRAIN_SHARE * rows / batch_size))
+    wanted = min(MAX_EPOCHS, math.ceil(STEPS / steps))
+    return [f"trainer.max_epochs={wanted}"] if wanted > DEFAULT_EPOCHS else []
+
+
+def some(names: Sequence[str], most: int = 12) -> str:
+    """Return names, not too many of them."""
+    return ", ".join(names[:most]) + (f", … ({len(names)})" if len(names) > most else "")
 
 
 def listed(values: Sequence[str]) -> str:

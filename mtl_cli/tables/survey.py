@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,29 +23,12 @@ from mtl_cli.tables.profile import ColumnProfile, profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, table_format
 from mtl_cli.tables.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.tables.store import Layout, Table, read_table
+from mtl_cli.tables.table_survey import TableSurvey
 
 SAMPLE_ROWS = 50_000
 MAX_NAMED = 1000
 """Different numbers up to which they get names, as classes have."""
 CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What was found: how the file is written, its rows, targets, and inputs by what becomes of them.
-
-    `drop` gives the reason by column, `categorical` are mixed columns to declare, `missing` are values to add to the
-    missing ones, `target_missing` the same by target.
-    """
-
-    file: TableFile
-    rows: int
-    columns: Mapping[str, ColumnProfile]
-    targets: tuple[Guess, ...]
-    drop: Mapping[str, str]
-    categorical: tuple[str, ...]
-    missing: tuple[str, ...]
-    target_missing: Mapping[str, tuple[str, ...]]
 
 
 def open_unknown(
@@ -62,21 +45,20 @@ def open_unknown(
     return TableFile(path, ReadOptions(format, delimiter or sniff_delimiter(path, encoding), encoding))
 
 
-def survey(file: TableFile, targets: Mapping[str, Sequence[str]], reserved: Sequence[str] = ()) -> Survey:
-    """Return a first look at a file, given the columns of each target; `reserved` are columns of groups or splits.
+def survey_table(file: TableFile, targets: Mapping[str, Sequence[str]], group: str | None) -> TableSurvey:
+    """Return a first look at a table, given the columns of each target, and the column of groups.
 
     Raises:
         UserError: a column is missing, or cells cannot be read; a target is neither.
     """
+    reserved = [group] if group else []
     answers = list(dict.fromkeys(column for columns in targets.values() for column in columns))
     require_columns([*answers, *reserved], file.columns, file.path)
     found = profile(file, file.columns)
     if found.rows < 2:
         raise UserError(f"{file.path} has {found.rows} row{'s' * (found.rows != 1)}; training needs 2 or more.")
     labels, target_missing = read_labels(file, found.columns, answers, found.rows)
-    guesses = tuple(guess_target(name, [labels[column] for column in columns]) for name, columns in targets.items())
-    check_guesses(file, guesses)
-    guesses = tuple(with_texts(file, guess, found.rows, target_missing) for guess in guesses)
+    guesses = guess_targets(file, labels, targets, found.rows, target_missing)
     inputs = [name for name in file.columns if name not in answers and name not in reserved]
     samples = sample_inputs(file, found.columns, inputs)
     whole = found.rows <= SAMPLE_ROWS
@@ -89,7 +71,24 @@ def survey(file: TableFile, targets: Mapping[str, Sequence[str]], reserved: Sequ
     strays = {name: stray_values(samples[name]) for name in mixed}
     alone = tuple(dict.fromkeys(values[0] for values in strays.values() if whole and len(values) == 1))
     categorical = tuple(name for name in mixed if not (whole and len(strays[name]) == 1))
-    return Survey(file, found.rows, found.columns, guesses, drop, categorical, alone, target_missing)
+    return TableSurvey(file, found.rows, found.columns, guesses, drop, categorical, alone, target_missing, group)
+
+
+def guess_targets(
+    file: TableFile,
+    labels: Mapping[str, LabelColumn],
+    targets: Mapping[str, Sequence[str]],
+    rows: int,
+    missing: Mapping[str, tuple[str, ...]],
+) -> tuple[Guess, ...]:
+    """Return each target as it is likely meant, given its columns' labels.
+
+    Raises:
+        UserError: nothing can be learnt from one, or its columns do not go together.
+    """
+    guesses = tuple(guess_target(name, [labels[column] for column in columns]) for name, columns in targets.items())
+    check_guesses(file, guesses)
+    return tuple(with_texts(file, guess, rows, missing) for guess in guesses)
 
 
 def read_labels(
