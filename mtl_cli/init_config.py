@@ -1,5 +1,6 @@
-"""mtl-init: from a file of a table to the conf files that train on it."""
+"""mtl-init: from a file of a table, of texts or of labelled words to the conf files that train on it."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,20 @@ from mtl_cli.files import write_text
 from mtl_cli.init_yaml import FileSurvey, Section, dataset_yaml, task_yaml
 from mtl_cli.report.tables import table
 from mtl_cli.shipped import conf_dir, group_options
+from mtl_cli.tables.inputs import require_columns
+from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile
+from mtl_cli.tables.sniff import sniff_encoding
 from mtl_cli.tables.survey import open_unknown, survey_table
+from mtl_cli.texts.conll import ConllOptions
+from mtl_cli.texts.conll_looking import holds_words
+from mtl_cli.texts.json_lines import SUFFIXES as JSON_SUFFIXES
+from mtl_cli.texts.json_lines import JsonLines, open_file
+from mtl_cli.texts.running_text import TextColumn, look_at, running_text
 
-OPTIONS = ("target", "group", "format", "delimiter", "encoding", "overwrite")
+OPTIONS = ("target", "text", "columns", "word", "group", "format", "delimiter", "encoding", "overwrite")
+FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "conll", "conllu")
+ONLY_WORDS, ONLY_ROWS = ("columns", "word"), ("text", "delimiter")
+"""Options that only files of one word a line have, and that only files of rows have."""
 
 
 def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
@@ -23,15 +35,74 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     """
     check_options(options)
     path = Path(source).expanduser()
-    file = open_unknown(path, options.get("format", "auto"), options.get("delimiter"), options.get("encoding"))
-    columns = target_columns(options["target"], output)
-    found = survey_table(file, columns, options.get("group"))
+    found = survey(path, target_columns(options["target"]), options)
     dataset = free_name(slug(path.name.split(".")[0], "data"), group_options([conf_dir()])["dataset"], "_data")
     files = {output / "dataset" / f"{dataset}.yaml": dataset_yaml(found, source)}
     for task in found.tasks:
         files[output / "task" / f"{task.name}.yaml"] = task_yaml(task, dataset)
     write_files(files, bool(options.get("overwrite", False)))
     print("\n".join(report(found, path, files, train_command(found, output))))
+
+
+def survey(path: Path, targets: Mapping[str, Sequence[str]], options: Mapping[str, Any]) -> FileSurvey:
+    """Return a first look at a file, of the kind that it is of: words, texts or a table.
+
+    Raises:
+        UserError: the file cannot be used, or an option does not go with it.
+    """
+    format, encoding, group = options.get("format", "auto"), options.get("encoding"), options.get("group")
+    words = holds_words(path, format, encoding)
+    kind, wrong = ("one word a line", ONLY_ROWS) if words else ("rows", ONLY_WORDS)
+    if extra := [key for key in wrong if key in options]:
+        raise UserError(f"{path} is a file of {kind}, so {extra[0]}={options[extra[0]]} does not apply. Leave it out.")
+    if words:
+        if several := [columns for columns in targets.values() if len(columns) > 1]:
+            raise UserError(f"target {'+'.join(several[0])}: labels of words are one column each. Use target=[a,b].")
+        from mtl_cli.texts.conll_survey import survey_conll  # needs tokenizers, which tables do not
+
+        columns = None if options.get("columns") is None else tuple(map(str, options["columns"]))
+        how = ConllOptions(format, columns, options.get("word"), encoding or sniff_encoding(path))
+        return survey_conll(path, how, {name: each[0] for name, each in targets.items()}, group)
+    file = open_rows(path, format, options.get("delimiter"), encoding)
+    reserved = [*(column for columns in targets.values() for column in columns), *([group] if group else [])]
+    require_columns(reserved, file.columns, path)
+    texts = running_text(file, reserved) if "text" not in options else named_texts(file, options["text"])
+    if texts:
+        from mtl_cli.texts.text_survey import survey_text
+
+        return survey_text(file, texts, targets, group)
+    if isinstance(file, JsonLines):
+        raise UserError(
+            f"{path} is JSON lines, and no column looks like running text ({', '.join(file.columns[:8])}). Name it: "
+            "text=COLUMN. For a table without text write the file as CSV or Parquet."
+        )
+    return survey_table(file, targets, group)
+
+
+def open_rows(path: Path, format: str, delimiter: str | None, encoding: str | None) -> TableFile:
+    """Return a file of rows; encoding and delimiter are found by looking, where they are not told.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if format == "auto" and not any(suffix.lower() in (*SUFFIXES, *JSON_SUFFIXES) for suffix in path.suffixes):
+        raise UserError(f"The name of {path} does not tell its format. Set format={', '.join(FORMATS[1:])}.")
+    if format == "jsonl" or (format == "auto" and path.suffix.lower() in JSON_SUFFIXES):
+        return open_file(path, ReadOptions(format, delimiter))
+    return open_unknown(path, format, delimiter, encoding)
+
+
+def named_texts(file: TableFile, value: Any) -> list[TextColumn]:  # noqa: ANN401  what was typed
+    """Return the columns of text that were named; none for null.
+
+    Raises:
+        UserError: one is not there or named twice.
+    """
+    names = [] if value is None else [str(each) for each in (value if isinstance(value, list) else [value])]
+    if len(set(names)) < len(names):
+        raise UserError(f"text is {value}, which names a column twice. Name each once.")
+    require_columns(names, file.columns, file.path)
+    return list(look_at(file, names).values())
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -47,9 +118,13 @@ def check_options(options: Mapping[str, Any]) -> None:
     ]
     problems += [
         f"{key} is {options[key]!r}; it is a text. Quote it: {key}='\"…\"'."
-        for key in ("group", "format", "delimiter", "encoding")
+        for key in ("group", "word", "format", "delimiter", "encoding")
         if not isinstance(options.get(key, ""), str)
     ]
+    if (told := options.get("format", "auto")) not in FORMATS:
+        problems.append(f"format is '{told}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+    if not isinstance(options.get("columns") or [], list):
+        problems.append(f"columns is {options['columns']!r}; it is a list of names, such as columns=[word,pos,ner].")
     if not isinstance(options.get("overwrite", False), bool):
         problems.append(f"overwrite is {options['overwrite']!r}; it is true or false.")
     if not options.get("target"):
@@ -58,7 +133,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise UserError(problems)
 
 
-def target_columns(value: Any, output: Path) -> dict[str, list[str]]:  # noqa: ANN401  a text or a list of them
+def target_columns(value: Any) -> dict[str, list[str]]:  # noqa: ANN401  a text or a list of them
     """Return the columns of each target by its name: columns joined by + make one target.
 
     Raises:
@@ -70,11 +145,17 @@ def target_columns(value: Any, output: Path) -> dict[str, list[str]]:  # noqa: A
         columns = [part.strip() for part in str(each).split("+")]
         if not all(columns):
             raise UserError(f"target is {value!r}; it is a list of columns, such as 'target=[income,days+died]'.")
-        name = free_name(slug(columns[0] if len(columns) == 1 else "_".join(columns), "target"), shipped, "_task")
-        if name in found:
-            raise UserError(f"target is {value!r}, which has '{name}' twice. Give each target once.")
-        found[name] = columns
+        if columns in found.values():
+            raise UserError(f"target is {value!r}, which has '{each}' twice. Give each target once.")
+        plain = free_name(slug("_".join(columns), "target"), shipped, "_task")
+        names = (name for number in itertools.count(1) if (name := numbered(plain, number)) not in found)
+        found[next(names)] = columns
     return found
+
+
+def numbered(name: str, number: int) -> str:
+    """Return a name with a number behind it, but for the first."""
+    return name if number == 1 else f"{name}_{number}"
 
 
 def slug(text: str, empty: str) -> str:

@@ -67,7 +67,9 @@ def syntax_message(text: str, reason: str, hint: Callable[[str], str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return an override with its value in single quotes, as Hydra's grammar has them."""
+    """Return an override with its value, or each one of a plain list, in single quotes, as Hydra has them."""
     key, _, value = text.partition("=")
-    escaped = value.replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    plain_list = re.fullmatch(r"\[([^\[\]{}'\"]+)\]", value)
+    words = [word.strip() for word in plain_list[1].split(",")] if plain_list else [value]
+    escaped = ",".join("'" + word.replace("'", "\\'") + "'" for word in words)
+    return f"{key}=[{escaped}]" if plain_list else f"{key}={escaped}"

@@ -10,13 +10,13 @@ from torch.nn import functional as F
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.imbalance import checked_smoothing, weights_by_class
+from mtl_cli.span_labels import iobes
 from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, named_classes, needs_kind
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
 SPANS = ("auto", "conll", "none")
-MARKS = ("B", "I", "E", "S", "L", "U")
 
 
 class TokenClassification(Task):
@@ -25,8 +25,8 @@ class TokenClassification(Task):
     Targets int64 [B, L] hold a class at the first piece of each word and −100 elsewhere; outputs are [B, L, C]. The
     loss of a word is w_y·CE, the mean is over words; `class_weights` w are null (all 1), balanced or a number a class.
 
-    `spans` says whether labels such as B-PER, I-PER, O mark spans: conll, none, or auto, which looks at the names of
-    the classes. Where they do, the task is selected by `span_f1`.
+    `spans` says whether labels such as B-PER, I-PER, O mark spans, in the notation of IOB, IOBES, BILOU or BMES: conll,
+    none, or auto, which looks at the names of the classes. Where they do, the task is selected by `span_f1`.
     """
 
     head_gives: ClassVar[str] = "sequence"
@@ -49,15 +49,14 @@ class TokenClassification(Task):
         self.class_weights = weights_by_class(class_weights, field, f"tasks.{name}")
         if spans not in SPANS:
             raise ValueError(f"tasks.{name}.spans is '{spans}'; it is one of {', '.join(SPANS)}. Use spans=auto.")
-        marked = mark_spans(field.class_names)
-        if spans == "conll" and not marked:
+        self.span_labels = None if spans == "none" else iobes(field.class_names)
+        if spans == "conll" and self.span_labels is None:
             raise ValueError(
                 f"tasks.{name}.spans is conll, but the classes ({', '.join(field.class_names[:5])}) are not O, B-… and "
-                f"I-…. Use tasks.{name}.spans=none."
+                f"I-…, nor those of IOBES, BILOU or BMES. Use tasks.{name}.spans=none."
             )
-        self.has_spans = marked and spans != "none"
-        self.primary = "span_f1" if self.has_spans else "accuracy"
-        metrics = ["accuracy", "f1", *(["span_f1"] if self.has_spans else [])]
+        self.primary = "accuracy" if self.span_labels is None else "span_f1"
+        metrics = ["accuracy", "f1", *([] if self.span_labels is None else ["span_f1"])]
         self._info = {metric: MetricInfo() for metric in metrics}
 
     @property
@@ -90,10 +89,10 @@ class TokenClassification(Task):
             "f1": MulticlassF1Score(classes, average="macro", ignore_index=ignore, validate_args=False),
             "confusion": MulticlassConfusionMatrix(classes, ignore_index=ignore, validate_args=False),
         }
-        if self.has_spans:
+        if self.span_labels is not None:
             from mtl_cli.metrics.span_f1 import SpanF1
 
-            found["span_f1"] = SpanF1(self.field.class_names)
+            found["span_f1"] = SpanF1(self.span_labels)
         return found
 
     def predictions(self, outputs: Tensor) -> Tensor:
@@ -121,8 +120,3 @@ class TokenClassification(Task):
     def repeated(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the outputs [C] for every piece of `target` [B, L]."""
         return outputs.expand(*target.shape, -1)
-
-
-def mark_spans(names: Sequence[str]) -> bool:
-    """True for classes O and marks with a type, such as B-PER and I-PER."""
-    return "O" in names and all(name == "O" or (name.partition("-")[0] in MARKS and "-" in name) for name in names)

@@ -13,7 +13,8 @@ from mtl_cli.tables.place import Place
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 SUFFIXES = {".conllu": "conllu", ".conllup": "conllu"}
 FORMATS = ("auto", "conll", "conllu")
-SEVERAL, EMPTY = re.compile(r"\d+-\d+"), re.compile(r"\d+\.\d+")
+NO_WORD = re.compile(r"\d+[-.]\d+")
+"""Numbers of multi-word tokens and of empty nodes."""
 GLOBAL = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
 COMMENT = re.compile(r"#\s*([^=]+?)\s*=\s*(.*?)\s*$")
 DOCUMENT = "-DOCSTART-"
@@ -70,6 +71,8 @@ class ConllFile:
                 f"{path} has no column '{words}' of words. Its columns: {', '.join(self.columns)}. Set word=NAME."
             )
         self.word = self.index(words)
+        numbered = self.format == "conllu" and "id" in [name.lower() for name in self.columns]
+        self._number = self.index("id") if numbered else None
 
     def index(self, name: str) -> int:
         """Return where a column stands; capitals do not count.
@@ -106,7 +109,7 @@ class ConllFile:
                 continue
             if len(cells) != len(self.columns):
                 raise self.misfit(number, cells, line)
-            if self.format == "conllu" and (SEVERAL.fullmatch(cells[0]) or EMPTY.fullmatch(cells[0])):
+            if self._number is not None and NO_WORD.fullmatch(cells[self._number]):
                 continue
             sentence.lines.append(number)
             sentence.cells.append(cells)
@@ -114,24 +117,12 @@ class ConllFile:
             yield sentence
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield the number of each line, from 1, and the line without its end.
+        """Return the number of each line, from 1, and the line without its end.
 
         Raises:
             UserError: it holds bytes that are no text.
         """
-        encoding = "utf-8-sig" if self.options.encoding.lower() in ("utf-8", "utf8") else self.options.encoding
-        number = 0
-        try:
-            with self.path.open(encoding=encoding) as lines:
-                for number, line in enumerate(lines, start=1):
-                    yield number, line.rstrip("\n")
-        except UnicodeError as error:
-            raise UserError(
-                f"{self.path}, after line {number}: bytes that are no {self.options.encoding} ({error}). Set "
-                "the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
-            ) from error
-        except LookupError as error:
-            raise UserError(f"encoding is '{self.options.encoding}': {error}. Use encoding=utf-8.") from error
+        return read_lines(self.path, self.options.encoding)
 
     def cells(self, line: str) -> list[str]:
         """Return the cells of a line."""
@@ -152,16 +143,7 @@ class ConllFile:
 
     def _layout(self) -> tuple[list[str], str]:
         """Return the names of the columns and what parts cells, by the first lines."""
-        names: list[str] | None = None
-        first = ""
-        for _, line in self.lines():
-            if told := GLOBAL.match(line):
-                names = told[1].split()
-            if line.strip() and not line.startswith("#") and not line.startswith(DOCUMENT):
-                first = line
-                break
-        if not first:
-            raise UserError(f"{self.path} has no word: every line is blank or a comment.")
+        names, first = first_line(self.path, self.options.encoding)
         separator = "\t" if "\t" in first or self.format == "conllu" else " "
         found = len(first.split("\t") if separator == "\t" else first.split())
         if self.format == "conllu":
@@ -172,6 +154,41 @@ class ConllFile:
                 "them in order: columns=[word,…]."
             )
         return list(self.options.columns or names or ()), separator
+
+
+def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """Yield the number of each line of a file, from 1, and the line without its end.
+
+    Raises:
+        UserError: it holds bytes that are no text.
+    """
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding) as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, line.rstrip("\n")
+    except UnicodeError as error:
+        raise UserError(
+            f"{path}, after line {number}: bytes that are no {encoding} ({error}). Set "
+            "the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
+        ) from error
+    except LookupError as error:
+        raise UserError(f"encoding is '{encoding}': {error}. Use encoding=utf-8.") from error
+
+
+def first_line(path: Path, encoding: str) -> tuple[list[str] | None, str]:
+    """Return the names of columns that a comment tells, and the first line of a word.
+
+    Raises:
+        UserError: there is no word.
+    """
+    names: list[str] | None = None
+    for _, line in read_lines(path, encoding):
+        if told := GLOBAL.match(line):
+            names = told[1].split()
+        if line.strip() and not line.startswith(("#", DOCUMENT)):
+            return names, line
+    raise UserError(f"{path} has no word: every line is blank or a comment.")
 
 
 def kept(comments: dict[str, str]) -> dict[str, str]:

@@ -33,6 +33,7 @@ class JsonLines(TableFile):
     """A file whose lines are JSON objects; the columns are the keys of any of them, in the order they come.
 
     Numbers and truth values are read as the text that stands for them, null and a key that is not there as missing.
+    `nested` are the columns that hold a list or an object in some row.
 
     Raises:
         UserError: the file is missing, empty, or the first lines are no objects.
@@ -44,9 +45,20 @@ class JsonLines(TableFile):
             raise UserError(f"{path} is no file. Give a file of JSON lines.")
         if options.column_names or options.delimiter:
             raise UserError(f"{path} is JSON lines, which names its columns. Drop column_names and delimiter.")
-        self.columns = list(dict.fromkeys(key for _, row in self.objects() for key in row))
+        kinds: dict[str, bool] = {}
+        for _, row in self.objects():
+            for key, value in row.items():
+                kinds[key] = isinstance(value, dict | list) or kinds.get(key, False)
+        self.columns = list(kinds)
+        self.nested = [key for key, is_nested in kinds.items() if is_nested]
         if not self.columns:
             raise UserError(f"{path} has no row. Give a file with one JSON object a line.")
+
+    @property
+    def types(self) -> "dict[str, pa.DataType]":
+        """The type of each column: text, or a map for nested ones."""
+        inner = pa.map_(pa.string(), pa.string())
+        return {name: inner if name in self.nested else pa.string() for name in self.columns}
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
         """Yield the number of the first row (from 0) and a batch, of some columns or all, in the file's order."""

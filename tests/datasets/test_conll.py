@@ -91,3 +91,10 @@ def test_unseen_labels_count_as_missing_where_asked_for(tmp_path, caplog):
     source = conll(path, test_path=str(other), targets={"pos": target})
     assert "1 words have labels that training never saw (NEW)" in caplog.text
     assert int((source.split("test").labels("pos") != -100).sum()) == 4
+
+
+def test_words_that_look_like_numbers_of_tokens_stay_where_no_column_numbers_them(tmp_path):
+    text = "# global.columns = FORM TAG\n1-2\tA\n3.1\tB\nword\tA\n\n1-2\tB\nword\tA\n"
+    source = conll(write(tmp_path / "a.conllup", text), opened=False, targets={"tag": {"column": "tag"}})
+    found = source.sentence_reader(tmp_path / "a.conllup").sentences()
+    assert [[cells[0] for cells in each.cells] for each in found] == [["1-2", "3.1", "word"], ["1-2", "word"]]

@@ -1,0 +1,110 @@
+"""What mtl-init found in a file with columns of running text, and its lines of YAML and of the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mtl_cli.errors import UserError
+from mtl_cli.init_yaml import FileSurvey, FoundTask, Section, Training, listed, quoted, some
+from mtl_cli.tables.found_targets import association_sections, found_task, target_lines, target_section
+from mtl_cli.tables.guess import Guess
+from mtl_cli.tables.inputs import require_columns
+from mtl_cli.tables.profile import profile
+from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.survey import guess_targets, read_labels
+from mtl_cli.tables.table_survey import group_lines, how_written, reading_lines
+from mtl_cli.texts.advice import SMALL, Advice, advise_texts
+from mtl_cli.texts.running_text import TextColumn
+from mtl_cli.texts.scripts import script_shares
+
+
+@dataclass(frozen=True)
+class TextSurvey(FileSurvey):
+    """How a file is written, its rows, targets, columns of text, and what fits them; `left` are other columns."""
+
+    dataset: ClassVar[str] = "text"
+
+    file: TableFile
+    rows: int
+    targets: tuple[Guess, ...]
+    target_missing: Mapping[str, tuple[str, ...]]
+    texts: tuple[TextColumn, ...]
+    advice: Advice
+    left: tuple[str, ...]
+    group: str | None
+
+    @property
+    def size(self) -> str:
+        """Rows and columns."""
+        return f"{self.rows} rows, {len(self.file.columns)} columns"
+
+    @property
+    def how(self) -> str:
+        """Format, and of CSV and TSV encoding and delimiter."""
+        return how_written(self.file)
+
+    @property
+    def tasks(self) -> list[FoundTask]:
+        """A task for each target."""
+        return [found_task(guess) for guess in self.targets]
+
+    def option_lines(self) -> list[str]:
+        """Return how the file is read, its texts and targets, and the columns that are left out."""
+        names = [column.name for column in self.texts]
+        lines = [*reading_lines(self.file), *(f"# {column.name}: {column.told}" for column in self.texts)]
+        lines.append(f"text: {quoted(names[0]) if len(names) == 1 else listed(names)}")
+        lines += [*self.advice.option_lines(), *group_lines(self.group)]
+        if self.left:
+            lines.append(f"# left out, no running text: {some(self.left, 30)}")
+        return [*lines, *target_lines(self.targets, self.target_missing)]
+
+    def report(self) -> list[Section]:
+        """Return targets, texts, what was chosen for them and how the targets hang together."""
+        inputs = [f"text {column.name}: {column.told}" for column in self.texts]
+        left = [f"left out, no running text: {some(self.left)}"] if self.left else []
+        return [
+            target_section(self.targets, self.rows),
+            Section("Inputs", [*inputs, *left]),
+            Section("Chosen for them", self.advice.told()),
+            *association_sections(self.targets),
+        ]
+
+    def training(self) -> Training:
+        """Return backbone, batch size and epochs."""
+        return Training(self.advice.overrides, hints_on(self.rows, "texts"))
+
+
+def hints_on(rows: int, what: str) -> list[str]:
+    """Return what may be better where there are few texts."""
+    if rows >= SMALL:
+        return []
+    return [
+        f"{rows} {what} are few: a pretrained encoder may do better (pip install 'mtl-cli[hf]'; backbone=hf",
+        "backbone.path=MODEL, and in the dataset tokenizer: hf, tokenizer_path: MODEL)",
+    ]
+
+
+def survey_text(
+    file: TableFile, texts: Sequence[TextColumn], targets: Mapping[str, Sequence[str]], group: str | None
+) -> TextSurvey:
+    """Return a first look at a file with columns of text, given the columns of each target, and that of groups.
+
+    Raises:
+        UserError: a column is missing, a target is a text, or nothing can be learnt from it.
+    """
+    answers = list(dict.fromkeys(column for columns in targets.values() for column in columns))
+    names = [column.name for column in texts]
+    require_columns([*answers, *([group] if group else [])], file.columns, file.path)
+    if both := [name for name in names if name in (*answers, group)]:
+        raise UserError(f"Column '{both[0]}' is the text and in target= or group=. Leave it out of one of them.")
+    found = profile(file, answers)
+    if found.rows < 2:
+        raise UserError(f"{file.path} has {found.rows} row{'s' * (found.rows != 1)}; training needs 2 or more.")
+    if not any(column.present for column in texts):
+        raise UserError(f"{file.path}: the text ({', '.join(names)}) is empty in the first rows. Name another: text=…")
+    labels, missing = read_labels(file, found.columns, answers, found.rows)
+    guesses = guess_targets(file, labels, targets, found.rows, missing)
+    shares = script_shares(text for column in texts for text in column.present)
+    advice = advise_texts([column.texts for column in texts], shares, found.rows)
+    left = tuple(name for name in file.columns if name not in (*answers, *names, group))
+    return TextSurvey(file, found.rows, guesses, missing, tuple(texts), advice, left, group)
