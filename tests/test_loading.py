@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtl_cli.batch import MISSING_CLASS, Sample
-from mtl_cli.loading import Order, Stream, cut, label_counts
+from mtl_cli.loading import Order, Stream, cut, label_counts, sweep_size
 
 CPU = torch.device("cpu")
 
@@ -208,3 +208,11 @@ def test_reading_ahead_leaves_the_default_random_stream_alone():
     batches.batches(0)
     batches.close()
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "device", "rows"),
+    [(8, "cpu", 32), (50, "cpu", 128), (128, "cpu", 128), (500, "cpu", 500), (500, "meta", 2000)],
+)
+def test_a_sweep_takes_more_rows_at_a_time_where_that_is_faster(batch_size, device, rows):
+    assert sweep_size(batch_size, torch.device(device)) == rows
