@@ -11,7 +11,7 @@ import torch
 from mtl_cli.arithmetic import make_arithmetic
 from mtl_cli.backbones.base import Backbone, BackboneFactory
 from mtl_cli.batch import FieldSpec, Inputs, with_statistics
-from mtl_cli.components import Components, bind_all, collect, group_datasets
+from mtl_cli.components import Components, bind_all, collect, group_datasets, make_source, state_of
 from mtl_cli.costs import Costs, costs
 from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.dynamo import lean, leave_out
@@ -56,10 +56,10 @@ def open_datasets(
     keys: dict[str, DataSource] = {}
     for dataset in dict.fromkeys(group_datasets(config).values()):
         key = json.dumps(config["tasks"][dataset]["dataset"], sort_keys=True)
-        state = (states or {}).get(dataset) or {}
+        state = state_of(dataset, states)
         source = None if state else _sources.get(key)
         if source is None:
-            source = collect(problems, partial(open_dataset, components.datasets[dataset], state))
+            source = collect(problems, partial(make_source, components.datasets[dataset], state))
         if source is None:
             continue
         sources[dataset] = source
@@ -70,19 +70,6 @@ def open_datasets(
     _sources.clear()
     _sources.update(keys)
     return sources
-
-
-def open_dataset(component: Component, state: Mapping[str, Any]) -> DataSource:
-    """Return a new data source, opened; with a state it fits nothing.
-
-    Raises:
-        UserError: its arguments do not fit, or its files cannot be read.
-    """
-    source: DataSource = component.make()
-    if state:
-        source.load_state_dict(state)
-    source.open()
-    return source
 
 
 def fields_of(sources: Mapping[str, DataSource]) -> dict[str, dict[str, FieldSpec]]:

@@ -123,6 +123,8 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, truncated, altered, of a newer format, or no checkpoint of this program.
     """
+    if path.exists() and not path.is_file():  # a device or pipe has no end
+        raise UserError(f"Cannot read the checkpoint {path}: it is no file.")
     try:
         data = path.read_bytes()
     except (OSError, MemoryError) as error:
@@ -153,6 +155,8 @@ def load(path: Path) -> dict[str, Any]:
     ]
     if wrong:
         raise UserError(f"{path} is no checkpoint of mtl-cli: {', '.join(wrong)}.")
+    if state["metrics_length"] < 0:
+        raise UserError(f"{path} is no checkpoint of mtl-cli: metrics_length is {state['metrics_length']}.")
     check_size(path, state, len(data))
     return state
 

@@ -80,6 +80,42 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
     return components
 
 
+def state_of(dataset: str, states: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what a checkpoint holds of a dataset, empty where that is nothing.
+
+    Raises:
+        UserError: it is no state.
+    """
+    state = (states or {}).get(dataset)
+    if state is not None and not isinstance(state, Mapping):
+        raise UserError(f"The checkpoint's state of the dataset of '{dataset}' is of type {type(state).__name__}.")
+    return state or {}
+
+
+def make_source(component: Component, state: Mapping[str, Any], opened: bool = True) -> DataSource:
+    """Return a new data source; with a checkpoint's state it fits nothing, and is `opened` on demand.
+
+    Raises:
+        UserError: its arguments do not fit, its files cannot be read, or the state is not one of it.
+    """
+    source: DataSource = component.make()
+    if not state:
+        source.open()
+        return source
+    try:
+        source.load_state_dict(state)
+        if opened:
+            source.open()
+    except UserError:
+        raise
+    except Exception as error:  # nonsense in the place of a state may raise anything
+        raise UserError(
+            f"{component.where}: the checkpoint's state of this dataset cannot be used: {type(error).__name__}: "
+            f"{str(error)[:200]}. debug=true shows where."
+        ) from error
+    return source
+
+
 def group_datasets(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the dataset of each task: tasks whose dataset nodes are equal share one, named after the first of them."""
     names: dict[str, str] = {}

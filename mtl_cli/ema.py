@@ -46,10 +46,16 @@ class EMA:
         return {"averages": dict(zip(self.names, self.averages, strict=True)), "updates": self.updates}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Take over averages and number of updates."""
+        """Take over averages and number of updates.
+
+        Raises:
+            ValueError: they are of other parameters.
+        """
         averages, updates = state["averages"], state["updates"]
-        assert isinstance(averages, Mapping)
-        assert isinstance(updates, int)
+        if not isinstance(averages, Mapping) or type(updates) is not int or updates < 0:
+            raise ValueError("the averages are no tensors by name with a number of updates")
         for name, own in zip(self.names, self.averages, strict=True):
+            if not isinstance(averages.get(name), Tensor) or averages[name].shape != own.shape:
+                raise ValueError(f"there is no average of {name} of shape {list(own.shape)}")
             own.copy_(averages[name])
         self.updates = updates

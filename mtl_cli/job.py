@@ -12,10 +12,12 @@ from mtl_cli.ema import EMA
 from mtl_cli.evaluate import Result
 from mtl_cli.loading import Stream
 from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.optimizer_state import load_optimizer
 from mtl_cli.report.profile import NoProfiler, Profiler
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.step import Learner
 from mtl_cli.tasks.base import Task
+from mtl_cli.typed import typed
 from mtl_cli.weightings.base import Weighting
 from mtl_cli.window import Window
 
@@ -60,6 +62,19 @@ class Progress:
     train_seconds: float = 0.0
     seconds: float = 0.0
     spans: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Progress":
+        """Return the progress in a checkpoint.
+
+        Raises:
+            ValueError: a value is of another type, or negative.
+        """
+        found = typed(cls, state)
+        whole = [value for value in vars(found).values() if type(value) is int]
+        if min(*whole, *found.draws.values()) < 0:
+            raise ValueError(f"progress has a number below 0: {str(state)[:200]}")
+        return found
 
 
 @dataclass
@@ -122,8 +137,8 @@ class Job:
         self.learner.model.load_state_dict(state["model"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.weighting.load_state_dict(state["weighting"])
         progress = dict(state["progress"])
         self.window.load_state_dict(progress.pop("window"), self.learner.arithmetic.device)
-        self.progress = Progress(**progress)
+        self.progress = Progress.of(progress)

@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -272,13 +273,15 @@ def leave_signals_to_the_trainer(worker: int) -> None:
 
 def read_ahead(dataset: Dataset, order: Order, start: int, workers: int, pin: bool) -> Iterator[Sample]:
     """Return the draws from `start` on, read by `workers` processes; independent of how many."""
-    loader: DataLoader[Sample] = DataLoader(
-        _WholeBatches(dataset),
-        batch_size=None,
-        sampler=_Draws(order, start),
-        num_workers=workers,
-        generator=torch.Generator().manual_seed(0),
-        pin_memory=pin,
-        worker_init_fn=leave_signals_to_the_trainer,
-    )
-    return iter(loader)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # the head of a run says so in one line
+        loader: DataLoader[Sample] = DataLoader(
+            _WholeBatches(dataset),
+            batch_size=None,
+            sampler=_Draws(order, start),
+            num_workers=workers,
+            generator=torch.Generator().manual_seed(0),
+            pin_memory=pin,
+            worker_init_fn=leave_signals_to_the_trainer,
+        )
+        return iter(loader)

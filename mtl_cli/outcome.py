@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ def print_head(built: Built, out: RunDirectory) -> None:
         count(cost.total), count(cost.shared), count(record["flops"]["total"]),
         count(record["parameters"]["independent"]), count(record["flops"]["independent"]),
     )  # fmt: skip
+    workers, cores = sum(stream.workers for stream in job.train.values()), os.cpu_count() or 1
+    if workers > cores:
+        logger.info("%d processes read data on %d cores; fewer data.workers may be faster.", workers, cores)
     arithmetic = job.learner.arithmetic
     logger.info(
         "%d steps of %d an epoch on %s, %s; run directory %s",
@@ -49,11 +53,11 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     progress = job.progress
     try:
         best = checkpoint.load(checkpoint.find(out.path, "best"))
-    except UserError as error:
+        job.learner.model.load_state_dict(best["model"])
+        if job.ema is not None:
+            job.ema.load_state_dict(best["ema"])
+    except (UserError, RuntimeError, ValueError, TypeError, KeyError) as error:  # one of another run's may lie there
         raise RunFailure(f"Training is done, but its best checkpoint cannot be tested: {error}") from error
-    job.learner.model.load_state_dict(best["model"])
-    if job.ema is not None:
-        job.ema.load_state_dict(best["ema"])
     results = evaluate_split(job, job.test)
     values = flat(results)
     out.metrics.write({"kind": "eval", "split": "test", "step": progress.best_step, "metrics": values})
@@ -100,7 +104,10 @@ def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:
 
     folder = out.path / "plots"
     make_folder(folder)
-    curves(folder, read_records(out.metrics.path))
+    try:
+        curves(folder, read_records(out.metrics.path))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        logger.warning("No curves are drawn: %s holds a damaged record (%r).", out.metrics.path, error)
     draw_confusions(folder, "test", job, results)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mtl_cli.arithmetic import Arithmetic, make_arithmetic
 from mtl_cli.batch import ROW_INPUTS, Inputs
 from mtl_cli.build import make_model, make_tasks
-from mtl_cli.components import bind_all, group_datasets
+from mtl_cli.components import bind_all, group_datasets, make_source, state_of
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.model import MultiTaskModel
@@ -135,11 +135,8 @@ def build_predictor(
     components, of = bind_all(config, trust), group_datasets(config)
     sources: dict[str, DataSource] = {}
     for dataset in dict.fromkeys(of.values()):
-        sources[dataset] = components.datasets[dataset].make()
-        if fitted := state["datasets"].get(dataset):
-            sources[dataset].load_state_dict(fitted)
-        else:
-            sources[dataset].open()
+        fitted = state_of(dataset, state["datasets"])
+        sources[dataset] = make_source(components.datasets[dataset], fitted, opened=False)
     tasks = make_tasks(components, {name: source.field_specs for name, source in sources.items()}, of)
     tables: dict[str, Any] = {name: source for name, source in sources.items() if isinstance(source, TableSource)}
     words = {name: source for name, source in sources.items() if isinstance(source, SentenceSource)}

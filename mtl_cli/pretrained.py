@@ -17,7 +17,7 @@ def load_tokenizer(path: str) -> Any:  # noqa: ANN401  a class of transformers
     with _told(path, "tokenizer_path"):
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
 
 def load_encoder(path: str) -> Any:  # noqa: ANN401  a class of transformers
@@ -29,9 +29,13 @@ def load_encoder(path: str) -> Any:  # noqa: ANN401  a class of transformers
     import torch
 
     with _told(path, "backbone.path"):
-        from transformers import AutoModel
+        from transformers import AutoConfig, AutoModel
 
-        return AutoModel.from_pretrained(path, dtype=torch.float32).eval()
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        if "/" in str(getattr(config, "_attn_implementation", None)):
+            raise ValueError("its config.json asks for a kernel from the hub, which is code.")
+        safe = {"use_safetensors": True, "trust_remote_code": False}  # no pickle, no code of the model's folder
+        return AutoModel.from_pretrained(path, dtype=torch.float32, **safe).eval()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,9 @@ from typing import Any
 
 from mtl_cli.errors import RunFailure
 
+BLOCK = 1 << 16
+"""Bytes that are read at once."""
+
 
 class JsonLines:
     """An append-only file of JSON objects. Equal runs write equal bytes."""
@@ -73,7 +76,17 @@ class JsonLines:
 
 def whole_lines(path: Path, length: int | None = None) -> int:
     """Return the length in bytes of the whole lines of a file, or of those within its first `length` bytes."""
-    return path.read_bytes()[:length].rfind(b"\n") + 1
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        end = end if length is None else min(max(length, 0), end)
+        while end:  # from the end, so that a long run's records need not be read
+            start = max(0, end - BLOCK)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value

@@ -244,8 +244,8 @@ def restore(job: Job, state: Mapping[str, Any]) -> None:
     """
     try:
         job.load(state)
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        reason = str(error).splitlines()[:3]
+    except Exception as error:  # nonsense in the place of a state may raise anything
+        reason = str(error).splitlines()[:3] if isinstance(error, RuntimeError | ValueError) else [repr(error)[:200]]
         raise UserError(f"The checkpoint does not fit the model of its config: {' '.join(reason)}") from error
 
 

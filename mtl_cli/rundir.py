@@ -59,6 +59,13 @@ class RunDirectory:
             UserError: another process works in it, or it cannot be written.
         """
         with opening(path) as lock:
+            metrics = path / "metrics.jsonl"
+            size = metrics.stat().st_size if metrics.exists() else 0
+            if size < metrics_length:
+                logger.warning(
+                    "%s has %d bytes; it had %d when the checkpoint was written, so records are missing.",
+                    metrics, size, metrics_length,
+                )  # fmt: skip
             return cls(path, lock, config, config_hash, metrics_length)
 
     def point_back(self, step: int, best_step: int, score: float | None) -> None:
@@ -106,11 +113,19 @@ class LogFile(logging.FileHandler):
 def refuse_links(path: Path) -> None:
     """Refuse a run directory in which files that are written in place are links: a stranger's would lead elsewhere.
 
+    Pipes and devices in their place, which would be waited for without end, are refused too.
+
     Raises:
         UserError: names them.
     """
-    names = (".lock", "metrics.jsonl", "timing.jsonl", "train.log", "checkpoints", "plots")
-    links = [name for name in names if (path / name).is_symlink()]
+    files, folders = (".lock", "metrics.jsonl", "timing.jsonl", "train.log"), ("checkpoints", "plots")
+    links = [name for name in (*files, *folders) if (path / name).is_symlink()]
+    others = [name for name in files if (path / name).exists() and not (path / name).is_file() and name not in links]
+    if others:
+        raise UserError(
+            f"{path} holds what is no file where a run writes: {', '.join(others)}. Remove them, or give another "
+            "hydra.run.dir."
+        )
     if links:
         raise UserError(
             f"{path} holds symbolic links where a run writes: {', '.join(links)}. Put the real files in their place, "

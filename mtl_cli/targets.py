@@ -57,8 +57,9 @@ class Component:
         Raises:
             UserError: the class refuses its arguments.
         """
-        # torch's own checks raise TypeError and RuntimeError too; in other classes these are faults of the code
-        refusals = (ValueError, TypeError, RuntimeError) if self.cls.__module__.startswith("torch.") else (ValueError,)
+        own = self.cls.__module__.startswith("mtl_cli.")
+        # torch's own checks raise TypeError and RuntimeError too, a user's class anything; in ours these are faults
+        refusals = ValueError if own else Exception
         arguments = {
             name: value.make() if isinstance(value, Component) else value for name, value in self.arguments.items()
         }
@@ -67,8 +68,14 @@ class Component:
         except UserError:
             raise
         except refusals as error:
-            own = self.cls.__module__.startswith("mtl_cli.")  # whose messages name the key
-            raise UserError(str(error) if own else f"{self.where}: {error}{self._hint(str(error))}") from error
+            raise UserError(str(error) if own else self._refused(error)) from error
+
+    def _refused(self, error: Exception) -> str:
+        """Return why a class that is not of mtl_cli refuses its arguments; ours name the key themselves."""
+        plain = isinstance(error, ValueError) or self.cls.__module__.startswith("torch.")
+        kind = "" if plain else f"{self.cls.__name__} raised {type(error).__name__}: "
+        where = "" if plain else " debug=true shows where."
+        return f"{self.where}: {kind}{error}{self._hint(str(error))}{where}"
 
     def _hint(self, message: str) -> str:
         """Return which arguments a message is likely about: those whose value it shows, else all."""

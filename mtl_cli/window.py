@@ -100,10 +100,19 @@ class Window:
         return {"steps": self._steps, "tasks": [list(tasks) for tasks in self._tasks], "losses": losses}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Take over a window."""
-        self._steps = list(state["steps"])
-        self._tasks = [tuple(tasks) for tasks in state["tasks"]]
-        self._losses = list(state["losses"].to(device))
+        """Take over a window.
+
+        Raises:
+            ValueError: it holds another number of losses than its steps have tasks.
+        """
+        steps, tasks, losses = list(state["steps"]), [tuple(each) for each in state["tasks"]], state["losses"]
+        plain = all(type(step) is int for step in steps) and all(
+            isinstance(name, str) for each in tasks for name in each
+        )
+        number = sum(map(len, tasks))
+        if not plain or len(steps) != len(tasks) or losses.shape != (number,) or not losses.is_floating_point():
+            raise ValueError(f"the losses since the last log are {list(losses.shape)} of {len(steps)} steps")
+        self._steps, self._tasks, self._losses = steps, tasks, list(losses.to(device))
         self._norms, self._draws = [], {}  # what was saved was looked at
 
 

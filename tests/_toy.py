@@ -35,6 +35,8 @@ class Toy(DataSource):
     """
 
     def __init__(self, seed: int, batch_size: int, missing: float, shuffled: bool, poison: int, size: int) -> None:
+        if size < 2:
+            raise ValueError(f"size is {size}; it is 2 or more.")
         self.batch_size, self.size = batch_size, size
         self.input_spec = InputSpec("image", (1, 12, 12))
         self.field_specs = {"quadrant": FieldSpec("class", 4, ("a", "b", "c", "d")), "sign": FieldSpec("class", 2)}

@@ -30,8 +30,8 @@ FILES = {
     2: "lr_schedules",
     1: "arithmetic batch columns config data_options digits dynamo ema errors experts features files finite idx "
     "imbalance import_path init_yaml interpolation jacobian layers memory_dataset named_modules official_files "
-    "packaged plain_pickle pretrained quadratic records schema seeding shipped signals span_labels spans splits "
-    "table_layers targets text_layers torchvision_guard validation window __init__",
+    "optimizer_state packaged plain_pickle pretrained quadratic records schema seeding shipped signals span_labels "
+    "spans splits table_layers targets text_layers torchvision_guard typed validation window __init__",
 }
 LAYER = {name: layer for layer, names in FILES.items() for name in names.split()}
 

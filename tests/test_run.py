@@ -16,8 +16,8 @@ class Killed(BaseException):
     """Stands for a process that dies on the spot."""
 
 
-def train_until(monkeypatch, directory, step, resume=False, **changes):
-    """Run until optimizer step `step` begins, then die without any clean-up that a signal would allow."""
+def die_at(monkeypatch, step, start):
+    """Let what `start` runs die when optimizer step `step` begins, without any clean-up that a signal would allow."""
     original = trainer.next_step
 
     def next_step(job):
@@ -27,8 +27,17 @@ def train_until(monkeypatch, directory, step, resume=False, **changes):
 
     monkeypatch.setattr(trainer, "next_step", next_step)
     with pytest.raises(Killed):
-        run.resume(directory, {"trust": ["tests"]}, []) if resume else run.train(_toy.config(**changes), directory, [])
+        start()
     monkeypatch.setattr(trainer, "next_step", original)
+
+
+def train_until(monkeypatch, directory, step, resume=False, **changes):
+    """Run or resume until optimizer step `step` begins."""
+
+    def start():
+        run.resume(directory, {"trust": ["tests"]}, []) if resume else run.train(_toy.config(**changes), directory, [])
+
+    die_at(monkeypatch, step, start)
 
 
 def final(directory):

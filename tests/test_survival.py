@@ -17,7 +17,6 @@ import mtl_cli
 from mtl_cli import checkpoint, cli, run
 from mtl_cli.errors import RunFailure
 from mtl_cli.loading import Order, Stream
-from mtl_cli.records import read_records
 from tests import _toy
 from tests.test_run import assert_same_run
 
@@ -312,30 +311,6 @@ def wait_for(path, seconds=90):
     while not path.exists():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGUSR1", 138), ("SIGINT", 130)])
-def test_a_signal_saves_and_the_printed_command_continues(command, number, code):
-    arguments = [word for word in command if word != "resume=auto"] + ["data.workers=1", "trainer.max_epochs=400"]
-    arguments.remove("trainer.max_epochs=2")
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    wait_for(Path("run/checkpoints/step_00000004.pt"))
-    os.killpg(process.pid, getattr(signal, number))  # as a terminal or a scheduler does: to the workers too
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == code
-    status = json.loads(Path("run/status.json").read_text())
-    assert (status["status"], status["reason"]) == ("interrupted", number)
-    assert "mtl-train resume=run" in out
-    words = out.partition("mtl-train resume=run")[2].splitlines()[0].split()
-    assert (
-        cli.main(["resume=run", *(word.strip("'") for word in words), "trainer.max_steps=" + str(status["step"] + 2)])
-        == 0
-    )
-    assert read_records(Path("run/metrics.jsonl"))[-1]["split"] == "test"
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import FileSource, Maker
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.texts.conll import ConllFile, ConllOptions, Sentences
-from mtl_cli.texts.encoding import SentenceRows, example_inputs, sentence_rows, typical_length
+from mtl_cli.texts.encoding import SentenceRows, checked_length, example_inputs, sentence_rows, typical_length
 from mtl_cli.texts.rows import TextRows, padded_inputs
 from mtl_cli.texts.token_labels import TokenTarget, encode_tokens, fit_tokens, parse_token_targets
 from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions
@@ -122,7 +122,7 @@ class Conll(FileSource[Sentences]):
         return {"tokenizer": self._told().state(), "length": self._length}
 
     def _load_inputs(self, state: Mapping[str, Any]) -> None:
-        self._length = state["length"]
+        self._length = checked_length(state["length"], self._options.max_length)
         self._take(TextTokenizer.of(state["tokenizer"]))
 
     def _take(self, tokenizer: TextTokenizer) -> None:

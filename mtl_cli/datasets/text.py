@@ -24,7 +24,7 @@ from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.tables.store import Table
 from mtl_cli.texts.columns import file_rows, row_texts
-from mtl_cli.texts.encoding import example_inputs, text_rows, typical_length
+from mtl_cli.texts.encoding import checked_length, example_inputs, text_rows, typical_length
 from mtl_cli.texts.json_lines import open_file
 from mtl_cli.texts.ragged import Ragged
 from mtl_cli.texts.rows import TextRows, padded_inputs
@@ -204,7 +204,7 @@ class Text(TableFileSource):
         return {"tokenizer": self._cutter().state(), "length": self._length, "table": table}
 
     def _load_inputs(self, state: Mapping[str, Any]) -> None:
-        self._length = state["length"]
+        self._length = checked_length(state["length"], self._options.max_length)
         table = state.get("table")  # absent from checkpoints of before there were table columns
         self._take(TextTokenizer.of(state["tokenizer"]), None if table is None else TableInputs.of(table))
 

@@ -1,5 +1,6 @@
 """Rows of one array as model inputs: vectors or images, scaled by statistics of the training rows."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from torch import Tensor
 from mtl_cli.batch import InputSpec, Sample
 from mtl_cli.errors import UserError
 from mtl_cli.tables.place import Place
+from mtl_cli.typed import numbers
 
 BLOCK_VALUES = 1 << 22
+MAX_VALUES = 1 << 28
+"""Numbers of the largest row that a checkpoint may claim."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,16 @@ class ArrayInputs:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "ArrayInputs":
-        """Return the inputs of a checkpoint."""
-        return cls(tuple(state["shape"]), state["mean"].numpy(), state["std"].numpy())
+        """Return the inputs of a checkpoint.
+
+        Raises:
+            ValueError: they are none.
+        """
+        shape = state["shape"]
+        sizes = isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
+        if not sizes or len(shape) not in (1, 3) or math.prod(shape) > MAX_VALUES:
+            raise ValueError(f"the shape of a row is {str(shape)[:40]}")
+        return cls(tuple(shape), *(numbers(state[name], shape[0], name) for name in ("mean", "std")))
 
 
 class ArrayRows:

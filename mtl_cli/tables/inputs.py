@@ -17,6 +17,7 @@ from mtl_cli.tables.place import Place
 from mtl_cli.tables.scaling import Scaler
 from mtl_cli.tables.store import Table
 from mtl_cli.tables.vocabulary import Vocabulary
+from mtl_cli.typed import typed
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,11 @@ class TableInputs:
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "TableInputs":
         """Return the inputs of a checkpoint."""
-        vocabularies = tuple(Vocabulary(tuple(values)) for values in state["vocabularies"])
-        columns = {kind: tuple(state[kind]) for kind in ("numbers", "dates", "texts")}
-        return cls(**columns, scaler=Scaler.of(state["scaler"]), vocabularies=vocabularies)
+        vocabularies = [typed(Vocabulary, {"values": values}) for values in state["vocabularies"]]
+        scaler = Scaler.of(state["scaler"], len(state["numbers"]) + len(state["dates"]))
+        if len(vocabularies) != len(state["texts"]):
+            raise ValueError(f"{len(vocabularies)} vocabularies of {len(state['texts'])} columns")
+        return typed(cls, {**state, "scaler": scaler, "vocabularies": vocabularies})
 
 
 class InputRows:

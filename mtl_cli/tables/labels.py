@@ -15,6 +15,7 @@ from mtl_cli.tables.declared_targets import ROLES
 from mtl_cli.tables.declared_targets import Target as Target
 from mtl_cli.tables.declared_targets import parse_targets as parse_targets
 from mtl_cli.tables.place import Place
+from mtl_cli.typed import typed
 
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
 """What truth values are written as, in any case."""
@@ -77,9 +78,15 @@ class FittedTarget:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "FittedTarget":
-        """Return the target of a checkpoint."""
-        told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state["target"].items()}
-        return cls(Target(**told), **{name: tuple(state[name]) for name in ("classes", "mean", "std", "counts")})
+        """Return the target of a checkpoint.
+
+        Raises:
+            ValueError: it is none.
+        """
+        found = typed(cls, {**state, "target": typed(Target, state["target"])})
+        if found.target.kind in NAMED and (len(found.classes) < 2 or len(found.counts) != len(found.classes)):
+            raise ValueError(f"the target {found.target.name} has {len(found.classes)} classes")
+        return found
 
 
 def fit_target(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:

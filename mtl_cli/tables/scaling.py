@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mtl_cli.typed import numbers
+
 IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
 BLOCK_ROWS = 1 << 16
@@ -43,9 +45,17 @@ class Scaler:
         return {name: torch.from_numpy(np.asarray(value)) for name, value in vars(self).items()}
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> "Scaler":
-        """Return the scaler of a checkpoint."""
-        return cls(**{name: state[name].numpy() for name in ("mean", "std", "fill", "marked")})
+    def of(cls, state: Mapping[str, Any], width: int) -> "Scaler":
+        """Return the scaler of a checkpoint, of `width` columns.
+
+        Raises:
+            ValueError: it is none.
+        """
+        marked = numbers(state["marked"], len(state["marked"]), "marked", whole=True)
+        if any(not 0 <= column < width for column in marked.tolist()):
+            raise ValueError(f"marked are {marked.tolist()} of {width} columns")
+        mean, std, fill = (numbers(state[name], width, name) for name in ("mean", "std", "fill"))
+        return cls(mean, std, fill, marked)
 
 
 def fit_scaler(

@@ -88,9 +88,24 @@ def enclosed(rows: Ragged, prefix: Sequence[int], suffix: Sequence[int]) -> Ragg
     return side_by_side([Ragged.constant(prefix, len(rows)), rows, Ragged.constant(suffix, len(rows))])
 
 
+MAX_SPECIALS = 64
+"""Pieces of no word that a row may have beside those of its text."""
+
+
 def typical_length(lengths: np.ndarray) -> int:
     """Return the median of the lengths [N], 2 at least."""
     return max(2, int(np.median(lengths))) if len(lengths) else 2
+
+
+def checked_length(length: object, max_length: int) -> int:
+    """Return the median length in a checkpoint.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(length) is not int or not 2 <= length <= max_length + MAX_SPECIALS:
+        raise ValueError(f"the median length is {str(length)[:40]!r}")
+    return length
 
 
 def example_inputs(length: int, tokenizer: TextTokenizer, words: bool = False) -> dict[str, np.ndarray]:

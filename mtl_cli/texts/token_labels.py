@@ -10,6 +10,7 @@ import numpy as np
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.texts.conll import Sentences
+from mtl_cli.typed import typed
 
 KEYS = ("kind", "column", "classes", "missing", "unseen")
 UNSEEN = ("error", "missing")
@@ -43,9 +44,15 @@ class TokenTarget:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "TokenTarget":
-        """Return the target of a checkpoint."""
-        told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()}
-        return cls(**told)
+        """Return the target of a checkpoint.
+
+        Raises:
+            ValueError: it is none.
+        """
+        found = typed(cls, state)
+        if len(found.classes) < 2 or len(found.counts) != len(found.classes):
+            raise ValueError(f"the target {found.name} has {len(found.classes)} classes")
+        return found
 
 
 def parse_token_targets(targets: Mapping[str, Any], missing: Sequence[str]) -> dict[str, TokenTarget]:

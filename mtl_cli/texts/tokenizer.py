@@ -10,9 +10,12 @@ import numpy as np
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.texts.library import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from mtl_cli.texts.ragged import Ragged, places, starts_of
+from mtl_cli.typed import typed
 
 KINDS = ("bpe", "wordpiece", "words", "characters", "hf")
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
+MAX_LENGTH = 1 << 20
+"""Pieces of the longest text that the model may see."""
 LONGEST_WORD = 200
 """Characters of the longest word that WordPiece cuts up; a longer one is unknown."""
 
@@ -48,8 +51,8 @@ class TokenizerOptions:
             problems.append(f"vocab_size is {self.vocab_size}; it is 4 or more. Use vocab_size=8000.")
         if self.min_count < 1:
             problems.append(f"min_count is {self.min_count}; it is 1 or more. Use min_count=1.")
-        if self.max_length < 4:
-            problems.append(f"max_length is {self.max_length}; it is 4 or more. Use max_length=512.")
+        if not 4 <= self.max_length <= MAX_LENGTH:
+            problems.append(f"max_length is {self.max_length}; it is 4 to {MAX_LENGTH}. Use max_length=512.")
         if problems:
             raise UserError(problems)
 
@@ -138,11 +141,19 @@ class TextTokenizer:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "TextTokenizer":
-        """Return the tokenizer of a checkpoint."""
-        told: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in state["specials"].items()
-        }
-        return cls(state["kind"], state["definition"], state["path"], Specials(**told))
+        """Return the tokenizer of a checkpoint.
+
+        Raises:
+            ValueError: it is none.
+        """
+        specials = typed(Specials, state["specials"])
+        if not all(isinstance(state[key], str) for key in ("kind", "definition")):
+            raise ValueError("the tokenizer's kind or definition is no text")
+        found = cls(state["kind"], state["definition"], state["path"], specials)
+        numbers = (specials.pad, specials.unknown, *specials.separator, *specials.prefix, *specials.suffix)
+        if not all(0 <= number < found.size for number in numbers):
+            raise ValueError(f"the tokenizer has {found.size} pieces and none of the number {max(numbers)}")
+        return found
 
 
 def train_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> TextTokenizer:

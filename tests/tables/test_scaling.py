@@ -67,4 +67,6 @@ def test_large_offsets_keep_their_digits():
 def test_a_scaler_comes_back_from_its_state():
     values = matrix()
     scaler = fit_scaler(values, COLUMNS, ROWS, "median", 0.0, True, "standard")
-    np.testing.assert_array_equal(Scaler.of(scaler.state())(values[:, COLUMNS]), scaler(values[:, COLUMNS]))
+    np.testing.assert_array_equal(
+        Scaler.of(scaler.state(), len(COLUMNS))(values[:, COLUMNS]), scaler(values[:, COLUMNS])
+    )
