@@ -4,7 +4,7 @@ Steps of mtl-train and of a bare hand-written loop (same layers, data, batches a
 interleaved windows: medians of the windows' ratios with their quartiles. Other rows: precision, compilation, reading
 data, evaluation, texts, start-up, sweeps, growth with tasks and samples.
 
-    scripts/benchmark [--windows 20] [--steps 30] [--only speed,start] [--output benchmark.csv]
+    scripts/benchmark [--windows 20] [--steps 20] [--only speed,start] [--output benchmark.csv]
 """
 
 import argparse
@@ -175,7 +175,7 @@ def main() -> None:
     """Print the table as Markdown and write it as CSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=30, help="optimizer steps a window")
+    parser.add_argument("--steps", type=int, default=20, help="optimizer steps a window")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, joined by commas")
     parser.add_argument("--output", type=Path, default=Path("benchmark.csv"))
     options = parser.parse_args()

@@ -145,6 +145,7 @@ def bare_text_steps(job: Job) -> Steps:
 def text(windows: int, steps: int, folder: Path) -> Iterator[Row]:
     """Yield samples/s on texts as a part of a bare loop's, and the seconds of a first and a second run on them."""
     write_texts(folder)
+    steps = max(1, steps // 2)  # they take longer than those on images
     yield from starting(folder)
     cases = {name: [f"backbone={name}", *more] for name, more in BACKBONES.items()}
     beside = [f"tasks.{task}.dataset.{option}" for task in ("topic", "score") for option in TABLE]
