@@ -100,14 +100,16 @@ def test_the_printed_command_trains_on_texts_and_predicts(folder, capsys):
     assert node["defaults"] == ["text", "_self_"]
     assert node["text"] == "review"
     assert {name: target["kind"] for name, target in node["targets"].items()} == {"mood": "binary", "stars": "binary"}
-    assert "left out, no running text: id, price" in out
-    assert "# left out, no running text: id, price" in (folder / "my_conf/dataset/data.yaml").read_text()
+    assert node["numeric"] == ["price"]
+    assert "left out id: it counts the rows" in out
+    assert "# left out: id: it counts the rows" in (folder / "my_conf/dataset/data.yaml").read_text()
     words = told(out)
     assert words[:3] == ["--config-dir", "my_conf", "task=mood+stars"]
     small = ["backbone.width=16", "backbone.embedding=16", "trainer.max_epochs=8", "optimizer.lr=0.01", "quiet=true"]
     assert cli.main([*words, *small, "hydra.run.dir=run", "trainer.device=cpu"]) == 0, capsys.readouterr().err
     assert summary()["mood/accuracy"] > 0.9
-    write(folder / "new.jsonl", '{"review": "it was great really lovely"}\n{"review": "awful and broken again"}\n')
+    objects = [{"review": "it was great really lovely", "price": 9.5}, {"review": "awful and broken again"}]
+    write(folder / "new.jsonl", "".join(json.dumps(each) + "\n" for each in objects))
     assert cli.main_predict(["checkpoint=run", "input=new.jsonl", "output=out.jsonl", "quiet=true"]) == 0
     found = [json.loads(line)["mood_prediction"] for line in (folder / "out.jsonl").read_text().splitlines()]
     assert found == ["good", "bad"]
@@ -210,6 +212,25 @@ def test_text_is_forced_and_forbidden(folder, capsys):
     ):
         assert init("input=data.csv", "target=mood", *words) == 2
         assert problem in capsys.readouterr().err
+
+
+def test_table_columns_beside_the_text_are_sorted_by_kind(folder):
+    stream = random.Random(3)
+    extra = [
+        [stream.choice(["?", 1, 2, 3]), stream.choice(["a", "b"]), f"2024-01-{stream.randint(10, 28)}", row[2] + "!",
+         stream.choice([1, 2, "x", "y"])] for row in reviews()
+    ]  # fmt: skip
+    rows = [[*row, *more] for row, more in zip(reviews(), extra, strict=True)]
+    write_csv(folder / "data.csv", [*HEADER, "gaps", "shop", "day", "copy", "mixed"], rows)
+    assert init("input=data.csv", "target=mood") == 0
+    node = dataset()
+    assert node["numeric"] == ["price", "gaps", "day"]
+    assert node["categorical"] == ["shop", "mixed"]
+    assert "?" in node["missing_values"]
+    told = (folder / "my_conf/dataset/data.yaml").read_text()
+    assert "# left out: copy: it says the same as the target mood" in told
+    assert "# left out: stars: it says the same as the target mood" in told
+    assert train("mood", "backbone=gru", "backbone.width=16", "trainer.max_epochs=1", "data.batch_size=64") == 0
 
 
 def test_json_lines_without_text_are_refused_with_the_way_out(folder, capsys):

@@ -48,8 +48,9 @@ Examples:
 PREDICT_HELP = """\
 Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE output=FILE [key=value ...]
 
-Writes the rows of a table, in their order and format (CSV, TSV or Parquet), with the predictions and probabilities of
-every task in further columns, named after the tasks. The statistics and categories are those of the training run.
+Writes the rows of a table, in their order and format (CSV, TSV, JSONL, Parquet), or the lines of a CoNLL file, with the
+predictions and probabilities of every task in further columns, named after the tasks. The statistics and categories are
+those of the training run.
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
   input=FILE          needs the model's input columns; others, labels among them, are copied and not looked at
@@ -70,17 +71,22 @@ Examples:
 INIT_HELP = """\
 Usage: mtl-init input=FILE 'target=[A,B]' output=DIR [key=value ...]
 
-Looks at a table (CSV, TSV or Parquet), prints what it takes its columns for and why, and writes a dataset and a task
-for each target into a conf folder, to train with at once or to edit first.
+Looks at a file, prints what it takes its columns for and why, and writes a dataset and a task for each target into a
+conf folder, to train with at once or to edit first. Tables (CSV, TSV, Parquet), the same and JSONL with columns of
+running text, which it finds by looking, and words with their labels, one a line (CoNLL, CoNLL-U).
 
-  input=FILE          the table; its path is written into the dataset as it is given here
+  input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
-                      clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector)
+                      clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector).
+                      Names with other than Latin letters in quotes: "target=['情感']"
   output=DIR          conf folder; files that are there already are not overwritten
-  group=COLUMN        column whose groups are kept in one split, such as patients
+  text=COLUMN         the column of text, or text=[title,body]; text=null: a table in any case
+  columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
+  word=COLUMN         the column of the words of CoNLL
+  group=COLUMN        column whose groups are kept in one split, such as patients; of CoNLL a key of comments
   delimiter=';'       what separates cells; found by looking
   encoding=latin-1    found by looking: utf-8, utf-16 or latin-1
-  format=csv          csv, tsv or parquet, where the name does not tell
+  format=csv          csv, tsv, jsonl, parquet, conll or conllu, where the name does not tell
   overwrite=true      overwrite files
 
   --version, --help
@@ -88,6 +94,8 @@ for each target into a conf folder, to train with at once or to edit first.
 Example:
   mtl-init input=data.csv 'target=[income,married]' output=my_conf
   mtl-train --config-dir my_conf task=income+married backbone=tabular
+  mtl-init input=reviews.jsonl 'target=[stars,topic]' text=review output=my_conf
+  mtl-init input=train.conllu 'target=[upos,deprel]' output=my_conf
 """
 
 

@@ -1,8 +1,8 @@
 """A first look at a file: its columns, targets as they are likely meant, and inputs to drop."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from mtl_cli.tables.guess import (
 )
 from mtl_cli.tables.inputs import require_columns
 from mtl_cli.tables.place import Place, canonical
-from mtl_cli.tables.profile import ColumnProfile, profile
+from mtl_cli.tables.profile import ColumnProfile, Profile, profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, table_format
 from mtl_cli.tables.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.tables.store import Layout, Table, read_table
@@ -59,19 +59,36 @@ def survey_table(file: TableFile, targets: Mapping[str, Sequence[str]], group: s
         raise UserError(f"{file.path} has {found.rows} row{'s' * (found.rows != 1)}; training needs 2 or more.")
     labels, target_missing = read_labels(file, found.columns, answers, found.rows)
     guesses = guess_targets(file, labels, targets, found.rows, target_missing)
-    inputs = [name for name in file.columns if name not in answers and name not in reserved]
-    samples = sample_inputs(file, found.columns, inputs)
+    names = [name for name in file.columns if name not in answers and name not in reserved]
+    inputs = find_inputs(file, found, names, labels.values())
+    return TableSurvey(
+        file, found.rows, found.columns, guesses, inputs.drop, inputs.categorical, inputs.missing, target_missing, group
+    )
+
+
+@dataclass(frozen=True)
+class FoundInputs:
+    """Columns to leave out with the reason, mixed ones to declare, and texts among numbers that mean a missing one."""
+
+    drop: Mapping[str, str]
+    categorical: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def find_inputs(file: TableFile, found: Profile, names: Sequence[str], labels: Collection[LabelColumn]) -> FoundInputs:
+    """Return what becomes of input columns."""
+    samples = sample_inputs(file, found.columns, names)
     whole = found.rows <= SAMPLE_ROWS
-    drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in inputs}
+    drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in names}
     drop = {name: reason for name, reason in drop.items() if reason}
-    for column in labels.values():
+    for column in labels:
         for name in same_inputs(column, {name: sample for name, sample in samples.items() if name not in drop}):
             drop[name] = f"it says the same as the target {column.name}, so the answer would leak into the question"
-    mixed = [name for name in inputs if found.columns[name].kind == "mixed" and name not in drop]
+    mixed = [name for name in names if found.columns[name].kind == "mixed" and name not in drop]
     strays = {name: stray_values(samples[name]) for name in mixed}
     alone = tuple(dict.fromkeys(values[0] for values in strays.values() if whole and len(values) == 1))
     categorical = tuple(name for name in mixed if not (whole and len(strays[name]) == 1))
-    return TableSurvey(file, found.rows, found.columns, guesses, drop, categorical, alone, target_missing, group)
+    return FoundInputs(drop, categorical, alone)
 
 
 def guess_targets(

@@ -1,7 +1,7 @@
 """What mtl-init found in a table, and its lines of YAML and of the report."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -54,9 +54,7 @@ class TableSurvey(FileSurvey):
     def option_lines(self) -> list[str]:
         """Return how the file is read, what becomes of its columns, and its targets."""
         lines = reading_lines(self.file)
-        if self.missing:
-            values = [*self.file.options.missing_values, *self.missing]
-            lines.append(f"missing_values: {listed(values)}  # {', '.join(self.missing)}: the only text among numbers")
+        lines += missing_lines(self.file, self.missing)
         if self.categorical:
             lines.append(
                 f"categorical: {listed(self.categorical)}  # numbers and text; other columns are found by looking"
@@ -107,6 +105,12 @@ def reading_lines(file: TableFile) -> list[str]:
     if file.delimiter != {"tsv": "\t"}.get(file.format, ","):
         lines.append(f"delimiter: {json.dumps(file.delimiter)}")
     return lines if file.options.encoding == "utf-8" else [*lines, f"encoding: {file.options.encoding}"]
+
+
+def missing_lines(file: TableFile, missing: Sequence[str]) -> list[str]:
+    """Return the YAML of missing values, where there are further ones."""
+    values = [*file.options.missing_values, *missing]
+    return [f"missing_values: {listed(values)}  # {', '.join(missing)}: the only text among numbers"] if missing else []
 
 
 def group_lines(group: str | None) -> list[str]:

@@ -11,8 +11,8 @@ from mtl_cli.tables.guess import Guess
 from mtl_cli.tables.inputs import require_columns
 from mtl_cli.tables.profile import profile
 from mtl_cli.tables.reading import TableFile
-from mtl_cli.tables.survey import guess_targets, read_labels
-from mtl_cli.tables.table_survey import group_lines, how_written, reading_lines
+from mtl_cli.tables.survey import find_inputs, guess_targets, read_labels
+from mtl_cli.tables.table_survey import group_lines, how_written, missing_lines, reading_lines
 from mtl_cli.texts.advice import SMALL, Advice, advise_texts
 from mtl_cli.texts.running_text import TextColumn
 from mtl_cli.texts.scripts import script_shares
@@ -20,7 +20,10 @@ from mtl_cli.texts.scripts import script_shares
 
 @dataclass(frozen=True)
 class TextSurvey(FileSurvey):
-    """How a file is written, its rows, targets, columns of text, and what fits them; `left` are other columns."""
+    """How a file is written, its rows, targets, columns of text, what fits them, and the table columns beside them.
+
+    `left` are columns that are left out, with the reason; `missing` and `target_missing` are as in `TableSurvey`.
+    """
 
     dataset: ClassVar[str] = "text"
 
@@ -30,7 +33,10 @@ class TextSurvey(FileSurvey):
     target_missing: Mapping[str, tuple[str, ...]]
     texts: tuple[TextColumn, ...]
     advice: Advice
-    left: tuple[str, ...]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    left: Mapping[str, str]
+    missing: tuple[str, ...]
     group: str | None
 
     @property
@@ -53,18 +59,21 @@ class TextSurvey(FileSurvey):
         names = [column.name for column in self.texts]
         lines = [*reading_lines(self.file), *(f"# {column.name}: {column.told}" for column in self.texts)]
         lines.append(f"text: {quoted(names[0]) if len(names) == 1 else listed(names)}")
-        lines += [*self.advice.option_lines(), *group_lines(self.group)]
-        if self.left:
-            lines.append(f"# left out, no running text: {some(self.left, 30)}")
-        return [*lines, *target_lines(self.targets, self.target_missing)]
+        lines += [*self.advice.option_lines(), *missing_lines(self.file, self.missing)]
+        kinds = {"numeric": self.numeric, "categorical": self.categorical}
+        lines += [f"{kind}: {listed(names)}  # beside the text" for kind, names in kinds.items() if names]
+        lines += [f"# left out: {name}: {reason}" for name, reason in self.left.items()]
+        return [*lines, *group_lines(self.group), *target_lines(self.targets, self.target_missing)]
 
     def report(self) -> list[Section]:
         """Return targets, texts, what was chosen for them and how the targets hang together."""
         inputs = [f"text {column.name}: {column.told}" for column in self.texts]
-        left = [f"left out, no running text: {some(self.left)}"] if self.left else []
+        kinds = {"numeric": self.numeric, "categorical": self.categorical}
+        beside = [f"{kind}: {some(names)}" for kind, names in kinds.items() if names]
+        left = [f"left out {name}: {reason}" for name, reason in self.left.items()]
         return [
             target_section(self.targets, self.rows),
-            Section("Inputs", [*inputs, *left]),
+            Section("Inputs", [*inputs, *beside, *left]),
             Section("Chosen for them", self.advice.told()),
             *association_sections(self.targets),
         ]
@@ -97,7 +106,8 @@ def survey_text(
     require_columns([*answers, *([group] if group else [])], file.columns, file.path)
     if both := [name for name in names if name in (*answers, group)]:
         raise UserError(f"Column '{both[0]}' is the text and in target= or group=. Leave it out of one of them.")
-    found = profile(file, answers)
+    beside = [name for name in file.columns if name not in (*answers, *names, group)]
+    found = profile(file, [*answers, *beside])
     if found.rows < 2:
         raise UserError(f"{file.path} has {found.rows} row{'s' * (found.rows != 1)}; training needs 2 or more.")
     if not any(column.present for column in texts):
@@ -106,5 +116,19 @@ def survey_text(
     guesses = guess_targets(file, labels, targets, found.rows, missing)
     shares = script_shares(text for column in texts for text in column.present)
     advice = advise_texts([column.texts for column in texts], shares, found.rows)
-    left = tuple(name for name in file.columns if name not in (*answers, *names, group))
-    return TextSurvey(file, found.rows, guesses, missing, tuple(texts), advice, left, group)
+    inputs = find_inputs(file, found, beside, labels.values())
+    used = [name for name in beside if name not in inputs.drop]
+    words = [name for name in used if name in inputs.categorical or found.columns[name].kind == "text"]
+    return TextSurvey(
+        file=file,
+        rows=found.rows,
+        targets=guesses,
+        target_missing=missing,
+        texts=tuple(texts),
+        advice=advice,
+        numeric=tuple(name for name in used if name not in words),
+        categorical=tuple(words),
+        left=inputs.drop,
+        missing=inputs.missing,
+        group=group,
+    )
