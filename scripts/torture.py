@@ -6,6 +6,7 @@ Usage: scripts/torture [--kills 100] [--others 5] [--seed 0] [--folder DIR]
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -23,7 +24,10 @@ from typing import Any
 
 import torch
 
-from mtl_cli import cli, run  # noqa: F401  imported once, here: each process is forked from this one
+from mtl_cli import cli
+
+for name in ("mtl_cli.run", "mtl_cli.report.plots", "torchmetrics"):  # once, here: each process is forked from this one
+    importlib.import_module(name)
 
 COMMON = [
     "trainer.device=cpu", "trainer.precision=fp32", "trainer.threads=1", "trainer.log_every=3", "data.workers=2",

@@ -141,7 +141,7 @@ def cheap(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seed", "cases"), [(0, 150), *(pytest.param(seed, 170, marks=pytest.mark.long) for seed in range(1, 6))]
+    ("seed", "cases"), [(0, 150), *(pytest.param(seed, 170, marks=pytest.mark.slow) for seed in range(1, 6))]
 )
 def test_every_mutation_trains_a_step_or_is_explained(seed, cases, conf, tmp_path, cheap, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -159,7 +159,7 @@ def test_every_mutation_trains_a_step_or_is_explained(seed, cases, conf, tmp_pat
     assert trained >= 0.3 * cases
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_thirty_mutations_as_processes(conf, tmp_path):
     stream = random.Random(99)
     program = "import sys; from mtl_cli.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -1,6 +1,7 @@
 """States in a stranger's checkpoint that do not fit: refused in a sentence, and never handed to a kernel."""
 
 import io
+import json
 import random
 import shutil
 
@@ -217,3 +218,51 @@ def test_any_value_in_a_datasets_state_ends_in_a_sentence(kind, cases, files, tm
             ends_in_a_sentence(code, error)
             refused += code == 2
     assert refused > cases
+
+
+# --- a tokenizer that the library would run
+
+
+def grown(definition):
+    replaced = {"type": "Replace", "pattern": {"String": "e"}, "content": "e" * 100}
+    definition["normalizer"] = {"type": "Sequence", "normalizers": [replaced] * 9}  # 1e18 letters of one
+
+
+def endless(definition):
+    pattern = {"Regex": "(a|a|aa)+$"}
+    split = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    definition["pre_tokenizer"] = split
+
+
+def panicking(definition):
+    definition["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+
+
+def nested(definition):
+    for _ in range(200):
+        definition["normalizer"] = {"type": "Sequence", "normalizers": [definition["normalizer"]]}
+
+
+def numbered(definition):
+    definition["model"]["vocab"] = {piece: 4_000_000_000 + k for k, piece in enumerate(definition["model"]["vocab"])}
+
+
+@pytest.mark.parametrize("attack", [grown, endless, panicking, nested, numbered])
+@pytest.mark.parametrize("kind", ["bpe", "hf"])
+def test_a_tokenizer_that_is_not_of_this_program_is_refused(attack, kind, files, tmp_path, monkeypatch, capsys):
+    if kind == "hf" and attack is not panicking:
+        pytest.skip("a pretrained tokenizer may be of any parts")
+    monkeypatch.chdir(tmp_path)
+    run.train(_kinds.config("text", files, trainer__max_steps=1), tmp_path / "run", [])
+
+    def change(state):
+        tokenizer = state["datasets"]["y"]["tokenizer"]
+        definition = json.loads(tokenizer["definition"])
+        attack(definition)
+        tokenizer.update(definition=json.dumps(definition), kind=kind)
+
+    rewrite(tmp_path / "run", change)
+    predict = ["checkpoint=run", f"input={files / 'text.csv'}", "output=out.csv"]
+    for main, words in ((cli.main, ["resume=run"]), (cli.main_eval, ["checkpoint=run"]), (cli.main_predict, predict)):
+        assert main(words) == 2, attack
+        ends_in_a_sentence(2, capsys.readouterr().err.rpartition("\nerror: ")[2])

@@ -67,7 +67,7 @@ def toy(tmp_path_factory):
     tasks = {name: _toy.task(name, _target_="toy_data.Toy") for name in ("quadrant", "sign")}
     (folder / "conf" / "task" / "toy.yaml").write_text("# @package _global_\n" + yaml.safe_dump({"tasks": tasks}))
     words = ["--config-dir", "conf", "task=toy", "backbone.channels=[4]", "backbone.dense=[8]", *KNOBS]
-    words += ["data.batch_size=16", "trainer.max_steps=900"]
+    words += ["data.batch_size=16", "trainer.max_steps=600"]
     done([*words, "hydra.run.dir=whole"], folder)
     return folder, words
 
@@ -75,11 +75,9 @@ def toy(tmp_path_factory):
 @pytest.mark.parametrize(
     ("number", "group", "directory"),
     [
-        (signal.SIGTERM, False, "run"),
-        (signal.SIGTERM, True, "a run, with 'quotes' = and (more) [of] $it"),
+        (signal.SIGTERM, False, "a run, with 'quotes' = and (more) [of] $it"),
         (signal.SIGUSR1, True, "runs/usr1"),
-        (signal.SIGINT, True, "runs/int"),
-        (signal.SIGINT, False, "ünïcode"),
+        (signal.SIGINT, True, "ünïcode"),
     ],
 )
 def test_a_signal_saves_and_the_printed_command_ends_with_the_same_bytes(number, group, directory, toy):
@@ -93,7 +91,7 @@ def test_a_signal_saves_and_the_printed_command_ends_with_the_same_bytes(number,
     assert process.returncode == CODES[number], out
     status = read_status(run)
     assert (status["status"], status["reason"]) == ("interrupted", number.name)
-    assert status["step"] < 900
+    assert status["step"] < 600
     assert "Traceback" not in out
     done(printed(out), folder)
     assert_same_run(folder / "whole", run)
@@ -102,7 +100,7 @@ def test_a_signal_saves_and_the_printed_command_ends_with_the_same_bytes(number,
 def test_parts_of_ones_own_are_found_and_trusted_by_the_printed_command(tmp_path):
     write_files(tmp_path)
     words = ["--config-dir=my_conf", "task=inside+right", "backbone=waves", "weighting=worst", *KNOBS]
-    words += ["trainer.max_steps=900"]
+    words += ["trainer.max_steps=600"]
     done([*words, "hydra.run.dir=whole"], tmp_path)
     process = start([*words, "hydra.run.dir=run"], tmp_path)
     wait_until((tmp_path / "run" / "checkpoints" / "last.json").exists, process)
@@ -127,12 +125,12 @@ def table(folder):
 def test_a_sweep_that_is_cut_off_goes_on_where_it_was(number, toy, tmp_path):
     source, words = toy
     words = [word for word in words if not word.startswith("trainer.max_steps")]
-    words += ["-m", "tasks.sign.weight=0.5,1,2", "trainer.max_steps=300", "--config-dir", str(source / "conf")]
+    words += ["-m", "tasks.sign.weight=0.5,1,2", "trainer.max_steps=200", "--config-dir", str(source / "conf")]
     words = words[2:]
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "toy_data.py").write_text((source / "toy_data.py").read_text())
-    done(words, tmp_path / "whole")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "toy_data.py").write_text((source / "toy_data.py").read_text())
+    if not (source / "runs" / "sweeps").exists():
+        done(words, source)
     process = start(words, tmp_path / "parts")
 
     def jobs():
@@ -157,6 +155,6 @@ def test_a_sweep_that_is_cut_off_goes_on_where_it_was(number, toy, tmp_path):
     assert "complete already" in out
     assert "Resuming" in out
     assert (next(iter(complete)) / "summary.json").stat().st_mtime_ns == before
-    assert table(tmp_path / "parts") == table(tmp_path / "whole")
+    assert table(tmp_path / "parts") == table(source)
     for path in jobs():
-        assert_same_run(tmp_path / "whole" / path.relative_to(tmp_path / "parts"), path)
+        assert_same_run(source / path.relative_to(tmp_path / "parts"), path)

@@ -249,7 +249,7 @@ def anonymous_memory():
     return int(text.partition("RssAnon:")[2].split()[0])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_memory_does_not_grow_over_200_epochs(tmp_path, monkeypatch):
     from mtl_cli import trainer
@@ -313,7 +313,7 @@ def wait_for(path, seconds=90):
         time.sleep(0.01)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_ten_kills_and_other_faults_lose_nothing(tmp_path):
     script = ROOT / "scripts" / "torture.py"
     done = subprocess.run(

@@ -1,7 +1,8 @@
 """Tokenizers, trained on training texts or taken from a pretrained model: texts and words to numbers of pieces."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ KINDS = ("bpe", "wordpiece", "words", "characters", "hf")
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 MAX_LENGTH = 1 << 20
 """Pieces of the longest text that the model may see."""
+EVERY_CHARACTER = r"[\s\S]"
 LONGEST_WORD = 200
 """Characters of the longest word that WordPiece cuts up; a longer one is unknown."""
 
@@ -73,7 +75,8 @@ class TextTokenizer:
 
     def __init__(self, kind: str, definition: str, path: str | None, specials: Specials) -> None:
         self.kind, self.definition, self.path, self.specials = kind, definition, path, specials
-        self._tokenizer = Tokenizer.from_str(definition)
+        with _no_panic():
+            self._tokenizer = Tokenizer.from_str(definition)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._known: dict[str, int] = {}
@@ -94,7 +97,8 @@ class TextTokenizer:
         ten to twenty times as fast. A pretrained tokenizer sees whole texts, for it may treat spaces otherwise.
         """
         if self.kind == "hf":
-            found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            with _no_panic():
+                found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
             return Ragged.of([each.ids or [self.specials.unknown] for each in found])
         rows = [text.split() or [""] for text in texts]
         if self.kind == "characters":
@@ -124,7 +128,8 @@ class TextTokenizer:
         """Cut the words that were never seen before."""
         new = list(self._known)[len(self._pieces) :]
         spaced = [f" {word}" for word in new] if self._marks_spaces else new
-        found = self._tokenizer.encode_batch_fast(spaced, add_special_tokens=False)
+        with _no_panic():
+            found = self._tokenizer.encode_batch_fast(spaced, add_special_tokens=False)
         self._pieces += [each.ids or [self.specials.unknown] for each in found]
 
     @property
@@ -149,11 +154,65 @@ class TextTokenizer:
         specials = typed(Specials, state["specials"])
         if not all(isinstance(state[key], str) for key in ("kind", "definition")):
             raise ValueError("the tokenizer's kind or definition is no text")
+        if state["kind"] != "hf":
+            check_trained(json.loads(state["definition"]))
         found = cls(state["kind"], state["definition"], state["path"], specials)
+        if found.kind != "hf" and max(found._tokenizer.get_vocab().values(), default=0) >= found.size:
+            raise ValueError(f"the tokenizer numbers its {found.size} pieces beyond that")
         numbers = (specials.pad, specials.unknown, *specials.separator, *specials.prefix, *specials.suffix)
         if not all(0 <= number < found.size for number in numbers):
             raise ValueError(f"the tokenizer has {found.size} pieces and none of the number {max(numbers)}")
         return found
+
+
+@contextlib.contextmanager
+def _no_panic() -> Iterator[None]:
+    """Turn a panic of the library, which passes by `except Exception`, into a UserError.
+
+    Raises:
+        UserError: the library gave up, as it does on some definitions that it did not write.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise UserError(f"The tokenizer cannot be used: {str(error)[:200]}. Use another tokenizer.") from error
+
+
+def check_trained(definition: Mapping[str, Any]) -> None:
+    """Refuse the definition of a trained tokenizer that `train_tokenizer` cannot have made.
+
+    The library would take others: replacements that make a text longer without end, expressions without end.
+
+    Raises:
+        ValueError: it is one.
+    """
+    parts = {key: definition.get(key) for key in ("normalizer", "pre_tokenizer", "model")}
+    kinds = set(_types(parts["normalizer"])) | set(_types(parts["pre_tokenizer"]))
+    foreign = kinds - {"Sequence", "NFC", "BertNormalizer", "Lowercase", "BertPreTokenizer", "Split"}
+    patterns = [part for part in _mappings(parts["pre_tokenizer"]) if part.get("type") == "Split"]
+    if foreign or definition.get("post_processor") or definition.get("added_tokens"):
+        raise ValueError(f"the definition of the tokenizer is not of this program: {sorted(map(str, foreign))[:3]}")
+    if any(part.get("pattern") != {"Regex": EVERY_CHARACTER} for part in patterns):
+        raise ValueError("the definition of the tokenizer has a pattern that is not of this program")
+    if not isinstance(parts["model"], dict) or parts["model"].get("type") not in ("BPE", "WordPiece", "WordLevel"):
+        raise ValueError("the definition of the tokenizer has a model that is not of this program")
+
+
+def _mappings(value: object) -> Iterator[dict[str, Any]]:
+    """Yield every mapping in plain data."""
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _mappings(part)
+
+
+def _types(value: object) -> Iterator[Any]:
+    """Yield the type of every mapping in plain data that has one."""
+    for part in _mappings(value):
+        if "type" in part:
+            yield part["type"]
 
 
 def train_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> TextTokenizer:
@@ -171,7 +230,7 @@ def train_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> TextToke
     )
     if options.kind == "characters":  # each is its own piece, spaces too
         clean = normalizers.Sequence([normalizers.Lowercase()] if options.lowercase else [])
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(EVERY_CHARACTER), "isolated")
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), clean])

@@ -1,5 +1,9 @@
 """A pretrained encoder in stages is that encoder, whatever the padding; its tokenizer goes with it."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -91,3 +95,49 @@ def test_a_text_longer_than_the_model_has_positions_for_is_told(factory):
     stem = factory()[0]
     with pytest.raises(UserError, match="max_length=40"):
         run_stage(stem, Inputs(batch([41], 41), "a"))
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.write_text, (self.path, "ran"))
+
+
+def strange(folder, **config):
+    """A copy of the model's folder, its config changed."""
+    shutil.copytree(tiny_bert(), folder)
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**told, **config}))
+    return folder
+
+
+def test_weights_that_are_a_pickle_are_not_read(tmp_path):
+    folder = strange(tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": Evil(tmp_path / "ran")}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="from which no model can be read"):
+        load_encoder(str(folder))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_in_a_models_folder_is_not_run_and_nobody_is_asked(tmp_path, monkeypatch):
+    code = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model", "AutoTokenizer": ["evil.Slow", "evil.Fast"]}
+    folder = strange(tmp_path / "model", model_type="evil", auto_map=code)
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"auto_map": code, "tokenizer_class": "EvilTokenizer"}))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question"))
+    for load in (load_encoder, load_tokenizer):
+        with pytest.raises(UserError, match="from which no model can be read"):
+            load(str(folder))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_kernel_of_the_hub_is_not_fetched(tmp_path):
+    for key in ("attn_implementation", "_attn_implementation"):
+        folder = strange(tmp_path / key, **{key: "somebody/kernel"})
+        try:
+            load_encoder(str(folder))
+        except UserError as error:
+            assert "from which no model can be read" in str(error)  # noqa: PT017  either is right
