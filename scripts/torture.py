@@ -99,7 +99,10 @@ class Process:
 
     def send(self, number: signal.Signals, group: bool = True) -> None:
         """Send a signal to the process, or to it and its workers."""
-        os.killpg(self.id, number) if group else os.kill(self.id, number)
+        try:
+            os.killpg(self.id, number) if group else os.kill(self.id, number)
+        except ProcessLookupError:  # killed before it has made a group of its own
+            os.kill(self.id, number)
 
 
 def command(case: str, folder: Path) -> list[str]:
