@@ -1,15 +1,18 @@
 """A profile of some steps of training: a trace for a viewer, and one table of where a step's time goes."""
 
+import gzip
 import logging
 import math
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from torch.profiler import ProfilerActivity, profile
 
-from mtl_cli.files import make_folder, write_text
+from mtl_cli.errors import RunFailure
+from mtl_cli.files import make_folder, write_bytes, write_text
 from mtl_cli.report.tables import table
 from mtl_cli.spans import Spans
 
@@ -69,26 +72,40 @@ class StepProfiler:
             self._profile.start()
 
     def close(self) -> None:
-        """End the recording, write its files and log the table."""
+        """End the recording, log the table and write the files; a disk that takes none does not end the run."""
         if self._done:
             return
         self._done = True
-        if self._profile is None or not self._steps:
+        recorded, self._profile = self._profile, None
+        if recorded is not None:  # also without a step: the next run in this process may want a profile too
+            self._mark(False)
+            recorded.stop()
+        if recorded is None or not self._steps:
             logger.warning("trainer.profile=true: the run ended within its first %d steps; no profile.", FIRST)
             return
-        self._profile.stop()
-        self._mark(False)
-        make_folder(self._folder)
-        self._profile.export_chrome_trace(str(self._folder / "trace.json.gz"))
-        key = "self_cuda_time_total" if self._cuda else "self_cpu_time_total"
-        operators = self._profile.key_averages().table(sort_by=key, row_limit=OPERATORS)
-        write_text(self._folder / "operators.txt", operators)
-        host, device = sums(self._profile.events(), [span.name for span in self._spans.all])
+        host, device = sums(recorded.events(), [span.name for span in self._spans.all])
         logger.warning(
-            "A step's time, mean of %d steps, the profiler's own cost included:\n%s\nTrace and operators are in %s",
-            self._steps, time_table(host, device if self._cuda else None, self._steps), self._folder,
+            "A step's time, mean of %d steps, the profiler's own cost included:\n%s",
+            self._steps, time_table(host, device if self._cuda else None, self._steps),
         )  # fmt: skip
-        self._profile = None
+        try:
+            self._write(recorded)
+            logger.warning("Trace and operators are in %s", self._folder)
+        except (OSError, RunFailure) as error:
+            logger.warning("The trace is not written: %s", error)
+
+    def _write(self, recorded: profile) -> None:
+        make_folder(self._folder)
+        key = "self_cuda_time_total" if self._cuda else "self_cpu_time_total"
+        operators = recorded.key_averages().table(sort_by=key, row_limit=OPERATORS)
+        write_text(self._folder / "operators.txt", operators)
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=self._folder) as place:
+            plain = Path(place, "trace.json")
+            recorded.export_chrome_trace(str(plain))
+            trace = plain.read_bytes() if plain.exists() else b""
+        if not trace.rstrip().endswith(b"}"):  # torch does not say so where a disk is full
+            raise RunFailure(f"Cannot write {self._folder / 'trace.json.gz'}: there is no room for it.")
+        write_bytes(self._folder / "trace.json.gz", gzip.compress(trace))
 
     def _mark(self, marked: bool) -> None:
         for span in self._spans.all:

@@ -1,8 +1,10 @@
 import gzip
 import json
+import resource
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from mtl_cli import run
 from mtl_cli.report.profile import ENGINE, FIRST, STEPS, StepProfiler, parts, sums, time_table
@@ -72,3 +74,40 @@ def test_a_run_that_is_too_short_for_a_profile_says_so(tmp_path, caplog):
         profiler.close()
     assert "ended within its first" in caplog.text
     assert not (tmp_path / "profile").exists()
+
+
+def steps(profiler, spans, number):
+    for _ in range(number):
+        with spans.data:
+            (torch.ones(3, requires_grad=True) * 2).sum().backward()
+        profiler.step_done()
+
+
+def test_a_run_that_ends_as_recording_starts_leaves_no_profiler_on(tmp_path, caplog):
+    spans = Spans()
+    profiler = StepProfiler(spans, tmp_path / "profile", cuda=False)
+    steps(profiler, spans, FIRST)
+    assert torch.autograd._profiler_enabled()
+    with caplog.at_level("WARNING", logger="mtl_cli"):
+        profiler.close()
+    assert not torch.autograd._profiler_enabled()
+    assert not any(span.marked for span in spans.all)
+    assert "ended within its first" in caplog.text
+
+
+@pytest.mark.parametrize("limit", [100, 20_000])  # the operators, or only the trace, do not fit
+def test_a_full_disk_costs_the_trace_and_not_the_run(limit, tmp_path, caplog):
+    spans = Spans()
+    profiler = StepProfiler(spans, tmp_path / "profile", cuda=False)
+    steps(profiler, spans, FIRST + STEPS - 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with caplog.at_level("WARNING", logger="mtl_cli"):
+            steps(profiler, spans, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "The trace is not written: Cannot write" in caplog.text
+    assert "backward" in caplog.text  # the table is shown all the same
+    left = {path.name for path in (tmp_path / "profile").rglob("*")}
+    assert left == ({"operators.txt"} if limit > 100 else set())
