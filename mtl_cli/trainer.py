@@ -37,6 +37,7 @@ def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> N
     job.learner.model.train()
     while progress.step < job.total_steps and not stopped_early(job):
         if stop.code is not None:
+            clock.count()  # before the checkpoint, which holds it
             interrupt(job, out, stop)
         with spans.data:
             step = next_step(job)
@@ -52,15 +53,16 @@ def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> N
         if progress.step % job.schedule.steps_per_epoch == 0:
             job.weighting.after_epoch()
         if evaluation_due(job):
-            clock.pause()
+            clock.count()
             assess(job, out)
             clock.resume(out, progress)
         elif save_due(job, clock):
+            clock.count()
             with spans.checkpoints:
                 save(job, out, best=False)
         with spans.profiler:
             job.profiler.step_done()
-    clock.pause()
+    clock.count()
     job.window.check()
     logger.debug("trained %d steps, plan %s", progress.step, plan)
 
@@ -270,8 +272,8 @@ class Clock:
         self.spans.take()
         self.start = self.last_save = time.perf_counter()
 
-    def pause(self) -> None:
-        """Stop counting training time."""
+    def count(self) -> None:
+        """Add the time since the last call, or since `resume`, to that of training."""
         now = time.perf_counter()
         self.progress.train_seconds += now - self.start
         self.progress.seconds += now - self.start
@@ -280,7 +282,7 @@ class Clock:
         self.start = now
 
     def resume(self, out: RunDirectory, progress: Progress) -> None:
-        """Count on; write the samples/s since the last time to timing.jsonl."""
+        """Leave the time since `count` out of training's, and write the samples/s so far to timing.jsonl."""
         now = time.perf_counter()
         progress.seconds += now - self.start
         rate = progress.samples / progress.train_seconds if progress.train_seconds else 0.0

@@ -1,11 +1,16 @@
 import contextlib
 import math
+import os
+import signal
+import time
 
 import pytest
+import torch
 
-from mtl_cli import run, spans
+from mtl_cli import run, spans, trainer
 from mtl_cli.files import read_json
 from mtl_cli.records import read_records
+from mtl_cli.signals import Interrupted
 from mtl_cli.spans import Spans, outside_arithmetic
 from tests import _toy
 
@@ -57,3 +62,23 @@ def test_a_run_tells_where_its_time_went_and_a_resumed_one_goes_on_counting(tmp_
     longer = read_json(tmp_path / "run/summary.json")["span_seconds"]
     assert all(longer[name] >= found[name] for name in found)
     assert longer["balance"] > found["balance"]
+
+
+@pytest.mark.parametrize("saves", ["by steps", "by a signal"])
+def test_a_checkpoint_between_evaluations_holds_the_time_of_its_samples(saves, tmp_path, monkeypatch):
+    config = _toy.config(save__every=2 if saves == "by steps" else None, save__keep=9)  # of 3 steps an epoch
+    original = trainer.train_step
+
+    def train_step(job, step):
+        if saves == "by a signal" and step.index == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.02)
+        return original(job, step)
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
+    with contextlib.suppress(Interrupted):
+        run.train(config, tmp_path / "run", [])
+    state = torch.load(tmp_path / "run/checkpoints/step_00000002.pt", weights_only=True)
+    assert state["progress"]["samples"] == 32
+    assert state["progress"]["train_seconds"] >= 0.04
+    assert state["progress"]["spans"]["balance"] > 0
