@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mtl_cli.errors import RunFailure
+from mtl_cli.files import finite
 
 BLOCK = 1 << 16
 """Bytes that are read at once."""
@@ -87,17 +87,6 @@ def whole_lines(path: Path, length: int | None = None) -> int:
                 return start + found + 1
             end = start
     return 0
-
-
-def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
-    """Return a JSON value with every float that is not finite replaced by None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

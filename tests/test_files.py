@@ -1,4 +1,6 @@
 import errno
+import json
+import math
 import os
 import threading
 
@@ -115,3 +117,13 @@ def test_json_comes_back_and_what_is_no_object_is_empty(tmp_path):
 
 def test_the_digest_is_sha256():
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+
+
+def test_a_json_file_holds_null_where_a_number_is_not_finite(tmp_path):
+    write_json(tmp_path / "x.json", {"a": [math.nan, 1.5], "b": {"c": -math.inf}, "d": (math.inf,)})
+
+    def refuse(word):
+        raise ValueError(word)
+
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text, parse_constant=refuse) == {"a": [None, 1.5], "b": {"c": None}, "d": [None]}
