@@ -133,7 +133,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a checkpoint on a split, "test" by default; write and return the metrics.
 
-    `overrides` are dotted keys of the run's config, such as data.root, and `split`.
+    `overrides` are dotted keys of the run's config, such as data.root, and `split`. Nothing is compiled unless they say
+    so: that takes longer than an evaluation, and a compiler.
 
     Raises:
         UserError: the checkpoint or the data does not fit.
@@ -144,7 +145,7 @@ def evaluate(
         raise UserError(f"split is {split!r}; it is train, val or test. Use split=test.")
     file = checkpoint.find(path, "best")
     state = checkpoint.load(file)
-    config = override(load_run_config(state["config"]), overrides)
+    config = override(load_run_config(state["config"]), {"trainer.compile": False, **overrides})
     resolved = checked(config)
     with torch_settings(resolved):
         built = build(resolved, Trust(tuple(overrides.get("trust", ())), tuple(folders)), state["datasets"])
@@ -294,8 +295,8 @@ def execute(
             try:
                 train_job(job, out, stop, bar)
             finally:
-                job.profiler.close()
                 bar.close()
+                job.profiler.close()
             summary = finish(built, out)
         out.status("completed", job.progress.step, job.epoch)
         return summary

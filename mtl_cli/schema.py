@@ -159,6 +159,7 @@ RESUMABLE = (
     "trainer.device",
     "trainer.log_every",
     "trainer.profile",
+    "trainer.compile",
     "save.",
 )
 """What a resumed run may change: keys, or sections that end in a dot."""

@@ -11,6 +11,7 @@ from mtl_cli.build import build
 from mtl_cli.compiling import compiled_modules
 from mtl_cli.config import resolve
 from mtl_cli.errors import UserError
+from mtl_cli.schema import RESUMABLE
 from mtl_cli.targets import Trust
 from mtl_cli.trainer import next_step, train_step
 from tests import _toy
@@ -44,6 +45,19 @@ def test_without_a_compiler_one_message_names_the_override(monkeypatch):
     no_compiler(monkeypatch)
     with pytest.raises(UserError, match=r"No working C\+\+ compiler found .* Use trainer.compile=false"):
         make(trainer__compile=True)
+
+
+def test_a_compiled_run_is_evaluated_and_goes_on_where_nothing_compiles(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(compiling, "compile_model", lambda model: None)
+        trained = run.train(_toy.config(trainer__compile=True), tmp_path / "run", [])
+    no_compiler(monkeypatch)
+    found = run.evaluate(tmp_path / "run", {"trust": ["tests"]}, [])
+    assert found["metrics"] == trained["test"]
+    with pytest.raises(UserError, match=r"Use trainer\.compile=false"):
+        run.resume(tmp_path / "run", {"trainer.max_epochs": 3, "trust": ["tests"]}, [])
+    assert "trainer.compile" in RESUMABLE
+    run.resume(tmp_path / "run", {"trainer.max_epochs": 3, "trainer.compile": False, "trust": ["tests"]}, [])
 
 
 def test_every_copy_of_a_stage_is_compiled_and_every_head_and_no_stem(monkeypatch):
