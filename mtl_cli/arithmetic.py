@@ -18,6 +18,11 @@ class Arithmetic:
     device: torch.device
     bf16: bool
 
+    @property
+    def precision(self) -> str:
+        """The precision as `trainer.precision` names it."""
+        return "bf16" if self.bf16 else "fp32"
+
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context for a forward pass."""
         if not self.bf16:

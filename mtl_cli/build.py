@@ -14,7 +14,7 @@ from mtl_cli.batch import FieldSpec, Inputs, with_statistics
 from mtl_cli.components import Components, bind_all, collect, group_datasets, make_source, state_of
 from mtl_cli.costs import Costs, costs
 from mtl_cli.datasets.base import SPLITS, DataSource
-from mtl_cli.dynamo import lean, leave_out
+from mtl_cli.dynamo import lean
 from mtl_cli.ema import EMA
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.job import Job, Plan
@@ -227,7 +227,6 @@ def build(
     Raises:
         UserError: every problem found, before the first step.
     """
-    leave_out()
     components = bind_all(config, trust)
     arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
     of = group_datasets(config)

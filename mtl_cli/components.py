@@ -10,6 +10,7 @@ import torch
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.datasets.base import DataSource
+from mtl_cli.dynamo import leave_out
 from mtl_cli.errors import UserError
 from mtl_cli.lr_schedules import LRSchedule
 from mtl_cli.schedules.base import Schedule
@@ -48,6 +49,7 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
     Raises:
         UserError: every misfit of all components.
     """
+    leave_out()  # optimizers are made here first
     problems: list[str] = []
 
     def bound(key: str, kind: type, runtime: Sequence[str]) -> Component:

@@ -38,7 +38,7 @@ def environment(command: Sequence[str], config: Mapping[str, Any], arithmetic: A
         "cpus": os.cpu_count(),
         "memory_gb": memory(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "precision": "bf16" if arithmetic.bf16 else "fp32",
+        "precision": arithmetic.precision,
         "threads": torch.get_num_threads(),
         "executable": Path(sys.executable).name,
         "git": git_state(Path.cwd()),

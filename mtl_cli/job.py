@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtl_cli.ema import EMA
 from mtl_cli.evaluate import Result
@@ -98,14 +97,9 @@ class Job:
     baseline: dict[str, Result] | None = None
     profiler: Profiler = field(default_factory=NoProfiler)
 
-    @cached_property
-    def trained(self) -> list[nn.Parameter]:
-        """The model's trained parameters: walking through the modules for them takes 50 µs a step."""
-        return [parameter for parameter in self.learner.model.parameters() if parameter.requires_grad]
-
     def gradients(self) -> list[Tensor]:
         """Return the gradients of the trained parameters that have one."""
-        return [parameter.grad for parameter in self.trained if parameter.grad is not None]
+        return [parameter.grad for parameter in self.learner.trained if parameter.grad is not None]
 
     @property
     def total_steps(self) -> int:

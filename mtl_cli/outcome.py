@@ -42,7 +42,7 @@ def print_head(built: Built, out: RunDirectory) -> None:
     arithmetic = job.learner.arithmetic
     logger.info(
         "%d steps of %d an epoch on %s, %s; run directory %s",
-        job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, "bf16" if arithmetic.bf16 else "fp32",
+        job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, arithmetic.precision,
         out.path,
     )  # fmt: skip
 
@@ -77,7 +77,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         "samples_per_second": rate,
         "outside_arithmetic": outside_arithmetic(progress.spans, progress.train_seconds),
         "span_seconds": progress.spans,
-        "precision": "bf16" if job.learner.arithmetic.bf16 else "fp32",
+        "precision": job.learner.arithmetic.precision,
         "device": str(job.learner.arithmetic.device),
     }
     draw(out, job, results)

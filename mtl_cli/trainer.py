@@ -145,7 +145,7 @@ def gradient_norm(job: Job) -> Tensor | None:
         return None
     norm = finite.norm(gradients)
     if job.plan.clip_norm is not None:
-        torch.nn.utils.clip_grads_with_norm_(job.trained, job.plan.clip_norm, norm)
+        torch.nn.utils.clip_grads_with_norm_(job.learner.trained, job.plan.clip_norm, norm)
     return norm
 
 
@@ -246,7 +246,7 @@ def save(job: Job, out: RunDirectory, best: bool) -> None:
         NotFinite: something is not finite; the checkpoints before are untouched.
     """
     job.window.check()
-    if not finite.all_finite([parameter.detach() for parameter in job.trained]):
+    if not finite.all_finite([parameter.detach() for parameter in job.learner.trained]):
         raise NotFinite("A weight is not finite after the update", job.progress.step - 1, {})
     out.save(job.progress.step, job.state(), best, job.progress.best_score, job.plan.keep)
     out.status("running", job.progress.step, job.epoch)

@@ -28,7 +28,6 @@ from measuring import (
     make_job,
     our_steps,
     plain_steps,
-    precision_of,
     ratio_row,
     row,
     summary,
@@ -117,14 +116,14 @@ def speed(windows: int, steps: int, folder: Path) -> Iterator[Row]:
         pairs = interleaved(our_steps(job, out), bare, windows, steps, job.learner.arithmetic.device)
         out.close()
         goal = ">= 0.90" if "mlp" in name else ">= 0.97" if own_layout else ""
-        yield ratio_row(f"samples/s against a bare loop: {name}", pairs, goal, steps, precision_of(job))
+        yield ratio_row(f"samples/s against a bare loop: {name}", pairs, goal, steps, job.learner.arithmetic.precision)
 
 
 def precision(windows: int, steps: int, folder: Path) -> Iterator[Row]:
     """Yield the speed of bf16 against fp32 on the default run."""
     fast, slow = (make_job([f"trainer.precision={name}", ENDLESS])[0] for name in ("bf16", "fp32"))
     pairs = interleaved(plain_steps(fast), plain_steps(slow), windows, steps, fast.learner.arithmetic.device)
-    auto = precision_of(make_job([])[0])
+    auto = make_job([])[0].learner.arithmetic.precision
     goal = ">= 1.8" if auto == "bf16" else "auto: fp32"
     yield ratio_row("bf16 against fp32, cnn", pairs, goal, steps, f"precision=auto chooses {auto} here")
 

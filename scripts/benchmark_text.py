@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import ENDLESS, Row, Steps, compose, interleaved, job_of, our_steps, precision_of, ratio_row, row
+from measuring import ENDLESS, Row, Steps, compose, interleaved, job_of, our_steps, ratio_row, row
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -156,7 +156,9 @@ def text(windows: int, steps: int, folder: Path) -> Iterator[Row]:
         bare = bare_text_steps(job_on(folder, overrides)[0])
         pairs = interleaved(our_steps(job, out), bare, windows, steps, job.learner.arithmetic.device)
         out.close()
-        yield ratio_row(f"samples/s against a bare loop: texts, {name}", pairs, ">= 0.90", steps, precision_of(job))
+        yield ratio_row(
+            f"samples/s against a bare loop: texts, {name}", pairs, ">= 0.90", steps, job.learner.arithmetic.precision
+        )
 
 
 def starting(folder: Path) -> Iterator[Row]:

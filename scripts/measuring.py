@@ -115,11 +115,6 @@ def ratio_row(what: str, pairs: Sequence[tuple[float, float]], goal: str, steps:
     return row(what, figure, spread, goal, f"{a:.2f} / {b:.2f} ms a step{note and f', {note}'}")
 
 
-def precision_of(job: Job) -> str:
-    """Return bf16 or fp32."""
-    return "bf16" if job.learner.arithmetic.bf16 else "fp32"
-
-
 def seconds_of(command: Sequence[str], folder: Path, times: int = 3) -> float:
     """Return the median wall seconds of a command."""
     taken = []
