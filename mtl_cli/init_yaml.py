@@ -113,6 +113,11 @@ def epochs(rows: int, batch_size: int) -> list[str]:
     return [f"trainer.max_epochs={wanted}"] if wanted > DEFAULT_EPOCHS else []
 
 
+def group_lines(group: str | None) -> list[str]:
+    """Return the YAML of the column of groups, where there is one."""
+    return [f"group_column: {quoted(group)}  # no group is in two splits"] if group else []
+
+
 def some(names: Sequence[str], most: int = 12) -> str:
     """Return names, not too many of them."""
     return ", ".join(names[:most]) + (f", … ({len(names)})" if len(names) > most else "")

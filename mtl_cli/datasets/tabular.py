@@ -112,8 +112,6 @@ class Tabular(TableFileSource):
             folds,
             fold,
         )
-        lists = [None if names is None else tuple(names) for names in (numeric, categorical)]
-        reserved = tuple(name for name in (split_column, group_column) if name)
         super().__init__(
             root,
             path,
@@ -123,7 +121,7 @@ class Tabular(TableFileSource):
             batch_size,
             read=ReadOptions(format, delimiter, encoding, tuple(map(str, missing_values)), names),
             memory=Memory(memory_mb, cache_dir),
-            declared=Declared(lists[0], lists[1], tuple(drop), reserved),
+            declared=Declared.of(numeric, categorical, drop, (split_column, group_column)),
         )
         self._fitting = Fitting(impute, impute_value, indicators, scale, max_categories, min_count)
         self._fitting.check()

@@ -140,9 +140,7 @@ class Text(TableFileSource):
             fold,
         )
         self._columns = (text,) if isinstance(text, str) else tuple(text)
-        reserved = (*(name for name in (split_column, group_column) if name), *self._columns)
-        lists = [None if names is None else tuple(names) for names in (numeric, categorical)]
-        declared = Declared(lists[0], lists[1], tuple(drop), reserved)
+        declared = Declared.of(numeric, categorical, drop, (split_column, group_column, *self._columns))
         super().__init__(
             root,
             path,

@@ -27,6 +27,18 @@ class Declared:
     reserved: tuple[str, ...]
     """Columns of splits and groups."""
 
+    @classmethod
+    def of(
+        cls,
+        numeric: Sequence[str] | None,
+        categorical: Sequence[str] | None,
+        drop: Sequence[str],
+        reserved: Sequence[str | None],
+    ) -> "Declared":
+        """Return what lists of names say; a `reserved` one that is None is none."""
+        lists = [None if names is None else tuple(names) for names in (numeric, categorical)]
+        return cls(lists[0], lists[1], tuple(drop), tuple(name for name in reserved if name))
+
     @property
     def listed(self) -> tuple[str, ...]:
         """Input columns whose kind is declared."""

@@ -62,7 +62,15 @@ def survey_table(file: TableFile, targets: Mapping[str, Sequence[str]], group: s
     names = [name for name in file.columns if name not in answers and name not in reserved]
     inputs = find_inputs(file, found, names, labels.values())
     return TableSurvey(
-        file, found.rows, found.columns, guesses, inputs.drop, inputs.categorical, inputs.missing, target_missing, group
+        file=file,
+        rows=found.rows,
+        targets=guesses,
+        target_missing=target_missing,
+        missing=inputs.missing,
+        group=group,
+        columns=found.columns,
+        drop=inputs.drop,
+        categorical=inputs.categorical,
     )
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mtl_cli.errors import UserError, nearest
-from mtl_cli.init_yaml import FileSurvey, FoundTask, Section, Training, listed, quoted, some
+from mtl_cli.init_yaml import FileSurvey, FoundTask, Section, Training, group_lines, listed, quoted, some
 from mtl_cli.span_labels import iobes
 from mtl_cli.tables.found_targets import class_statistics
 from mtl_cli.texts.advice import Advice, advise_words
@@ -108,7 +108,7 @@ class ConllSurvey(FileSurvey):
         lines += [f"columns: {listed(told.columns)}  # in the file's order"] if told.columns else []
         lines += [f"word: {quoted(told.word)}"] if told.word else []
         lines += self.advice.option_lines()
-        lines += [f"group_column: {quoted(self.group)}  # no group is in two splits"] if self.group else []
+        lines += group_lines(self.group)
         lines.append("targets:")
         for name, column in self.targets.items():
             lines.append(f"  # {name}: {column.why}")

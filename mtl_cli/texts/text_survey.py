@@ -5,54 +5,29 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mtl_cli.errors import UserError
-from mtl_cli.init_yaml import FileSurvey, FoundTask, Section, Training, listed, quoted, some
-from mtl_cli.tables.found_targets import association_sections, found_task, target_lines, target_section
-from mtl_cli.tables.guess import Guess
+from mtl_cli.init_yaml import Section, Training, listed, quoted, some
+from mtl_cli.tables.found_targets import association_sections, target_section
 from mtl_cli.tables.inputs import require_columns
 from mtl_cli.tables.profile import profile
 from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.row_survey import RowSurvey, missing_lines, reading_lines
 from mtl_cli.tables.survey import find_inputs, guess_targets, read_labels
-from mtl_cli.tables.table_survey import group_lines, how_written, missing_lines, reading_lines
 from mtl_cli.texts.advice import SMALL, Advice, advise_texts
 from mtl_cli.texts.running_text import TextColumn
 from mtl_cli.texts.scripts import script_shares
 
 
 @dataclass(frozen=True)
-class TextSurvey(FileSurvey):
-    """How a file is written, its rows, targets, columns of text, what fits them, and the table columns beside them.
-
-    `left` are columns that are left out, with the reason; `missing` and `target_missing` are as in `TableSurvey`.
-    """
+class TextSurvey(RowSurvey):
+    """Columns of text, what fits them, and table columns beside them; `left` are those left out, with the reason."""
 
     dataset: ClassVar[str] = "text"
 
-    file: TableFile
-    rows: int
-    targets: tuple[Guess, ...]
-    target_missing: Mapping[str, tuple[str, ...]]
     texts: tuple[TextColumn, ...]
     advice: Advice
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     left: Mapping[str, str]
-    missing: tuple[str, ...]
-    group: str | None
-
-    @property
-    def size(self) -> str:
-        """Rows and columns."""
-        return f"{self.rows} rows, {len(self.file.columns)} columns"
-
-    @property
-    def how(self) -> str:
-        """Format, and of CSV and TSV encoding and delimiter."""
-        return how_written(self.file)
-
-    @property
-    def tasks(self) -> list[FoundTask]:
-        """A task for each target."""
-        return [found_task(guess) for guess in self.targets]
 
     def option_lines(self) -> list[str]:
         """Return how the file is read, its texts and targets, and the columns that are left out."""
@@ -63,7 +38,7 @@ class TextSurvey(FileSurvey):
         kinds = {"numeric": self.numeric, "categorical": self.categorical}
         lines += [f"{kind}: {listed(names)}  # beside the text" for kind, names in kinds.items() if names]
         lines += [f"# left out: {name}: {reason}" for name, reason in self.left.items()]
-        return [*lines, *group_lines(self.group), *target_lines(self.targets, self.target_missing)]
+        return [*lines, *self.group_and_target_lines()]
 
     def report(self) -> list[Section]:
         """Return targets, texts, what was chosen for them and how the targets hang together."""
