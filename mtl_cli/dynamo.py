@@ -25,7 +25,8 @@ def leave_out() -> None:
 def lean(optimizer: Optimizer) -> Optimizer:
     """Return the optimizer with a step that imports no compiler, if it is one of torch's own."""
     if type(optimizer).__module__.startswith("torch.optim.") and not optimizer.defaults.get("differentiable"):
-        optimizer.step = MethodType(torch.no_grad()(innermost(type(optimizer).step)), optimizer)  # type: ignore[method-assign]
+        step = torch.no_grad()(innermost(type(optimizer).step))
+        optimizer.step = MethodType(step, optimizer)  # type: ignore[method-assign]  # of this instance alone
     return optimizer
 
 

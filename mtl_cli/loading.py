@@ -247,7 +247,7 @@ class _WholeBatches(torch.utils.data.Dataset[Sample]):
         try:
             return self.dataset.__getitems__(key[1])
         except Exception as error:  # told by the training process, in one line
-            return Failure(f"{type(error).__name__}: {error}")  # type: ignore[return-value]
+            return Failure(f"{type(error).__name__}: {error}")  # type: ignore[return-value]  # see Stream._read
 
 
 @dataclass(frozen=True)

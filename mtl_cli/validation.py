@@ -123,7 +123,7 @@ def _weight_problem(name: str, weight: object) -> Iterator[str]:
     if not _is_number(weight):
         found = f"'{weight}'" if isinstance(weight, str) else shown(weight)
         yield f"tasks.{name}.weight is {found}, which is no number. Use for example tasks.{name}.weight=1."
-    elif not (math.isfinite(weight) and weight >= 0):  # type: ignore[arg-type, operator]
+    elif not (math.isfinite(weight) and weight >= 0):  # type: ignore[arg-type, operator]  # a number by now
         yield f"tasks.{name}.weight is {weight}; a weight is finite and ≥ 0. Use for example tasks.{name}.weight=1."
 
 

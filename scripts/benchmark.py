@@ -58,7 +58,7 @@ class Bare(nn.Module):
     def __init__(self, job: Job, own_layout: bool) -> None:
         super().__init__()
         model = job.learner.model
-        stem, *stages = model.sharing.trunk.children()  # type: ignore[union-attr]
+        stem, *stages = model.sharing.trunk.children()  # type: ignore[union-attr]  # of hard sharing
         self.stems = stem.stems if own_layout else None
         self.trunk = nn.Sequential(*stages)
         self.heads = nn.ModuleDict({name: head.layers for name, head in model.heads.items()})

@@ -96,7 +96,7 @@ class BareText(nn.Module):
 
     def __init__(self, job: Job) -> None:
         super().__init__()
-        stem, *stages = job.learner.model.sharing.trunk.children()  # type: ignore[union-attr]
+        stem, *stages = job.learner.model.sharing.trunk.children()  # type: ignore[union-attr]  # of hard sharing
         (self.stem,) = stem.stems.children()
         self.stages = nn.ModuleList(stages)
         self.heads = nn.ModuleDict({name: head.layers for name, head in job.learner.model.heads.items()})
@@ -119,7 +119,7 @@ def bare_text_steps(job: Job) -> Steps:
         model.parameters(), lr=job.optimizer.param_groups[0]["lr"], weight_decay=0.01, fused=True
     )
     everything = stream.dataset.__getitems__(torch.arange(len(stream.dataset)))
-    inputs = {name: value.to(device) for name, value in everything.inputs.items()}  # type: ignore[union-attr]
+    inputs = {name: value.to(device) for name, value in everything.inputs.items()}  # type: ignore[union-attr]  # texts
     topic = everything.fields["topic"].to(device)
     score = everything.fields["score"].to(device)
     score = (score - score.mean()) / score.std()

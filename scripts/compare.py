@@ -17,21 +17,15 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
+from measuring import make_job, plain_steps
 
 from mtl_cli import cli
-from mtl_cli.build import build
-from mtl_cli.commands.compose import hydra_session, plain_config
-from mtl_cli.config import resolve
-from mtl_cli.job import Job
 from mtl_cli.report.tables import count
 from mtl_cli.shipped import conf_dir
-from mtl_cli.targets import Trust
-from mtl_cli.trainer import next_step, train_step
 
 FIRST = {"sharing": "hard", "weighting": "fixed"}
 # fmt: off
@@ -164,10 +158,8 @@ def step_times(group: str, names: Sequence[str], common: Sequence[str], windows:
     """Return the time of a training step by option, in that of the first: medians over short windows, all in turn."""
     steppers = {}
     for name in names:
-        with hydra_session() as session:
-            config = plain_config(session.compose([*common, f"{group}={name}"]))
-        job = build(resolve(config), Trust()).job
-        steppers[name] = partial(take_steps, job)
+        job, _ = make_job([*common, f"{group}={name}"])
+        steppers[name] = plain_steps(job)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for window in range(windows + 1):
         for name, stepper in steppers.items():
@@ -182,24 +174,23 @@ def step_times(group: str, names: Sequence[str], common: Sequence[str], windows:
     }
 
 
-def take_steps(job: Job, number: int) -> None:
-    """Take training steps of a job."""
-    job.learner.model.train()
-    for _ in range(number):
-        train_step(job, next_step(job))
-        job.progress.step += 1
+def parser_of(text: str | None, task: str, epochs: int, groups: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return a parser of what every comparison takes, with its defaults; with `groups`, one of them comes first."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if groups:
+        parser.add_argument("group", choices=groups)
+    parser.add_argument("--task", default=task)
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--output", type=Path, default=Path("runs/compare"))
+    parser.add_argument("overrides", nargs="*", help="further overrides of every run")
+    return parser
 
 
 def main() -> None:
     """Run the sweeps and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("group", choices=["sharing", "weighting"])
-    parser.add_argument("--task", default="multi_mnist_left+multi_mnist_right")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--output", type=Path, default=Path("runs/compare"))
-    parser.add_argument("overrides", nargs="*", help="further overrides of every run")
-    chosen = parser.parse_intermixed_args()
+    groups = ["sharing", "weighting"]
+    chosen = parser_of(__doc__, "multi_mnist_left+multi_mnist_right", 1, groups).parse_intermixed_args()
     folder = chosen.output / f"{chosen.group}_{chosen.task}_{chosen.epochs}"
     plain = [f"trainer.max_epochs={chosen.epochs}", *chosen.overrides]
     alone = run_alone(chosen.task, plain, chosen.seeds, folder)

@@ -6,22 +6,14 @@ trainer.precision=auto chooses bf16 from the hardware's flags alone; this is the
 are a sweep of mtl-train in DIR, so a second call continues where the first stopped.
 """
 
-import argparse
 import statistics
-from pathlib import Path
 
-from compare import cell, sweep
+from compare import cell, parser_of, sweep
 
 
 def main() -> None:
     """Run the sweep and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="mnist_digits+letters")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--output", type=Path, default=Path("runs/compare"))
-    parser.add_argument("overrides", nargs="*", help="further overrides of every run")
-    chosen = parser.parse_intermixed_args()
+    chosen = parser_of(__doc__, "mnist_digits+letters", 6).parse_intermixed_args()
     folder = chosen.output / f"precision_{chosen.task}_{chosen.epochs}"
     common = [f"task={chosen.task}", f"trainer.max_epochs={chosen.epochs}", *chosen.overrides]
     found = sweep(folder, [*common, f"seed={chosen.seeds}", "trainer.precision=fp32,bf16"])

@@ -1,6 +1,5 @@
 """Run directories and checkpoints from a stranger, given to the real commands: nothing of them runs."""
 
-import io
 import json
 import os
 import shutil
@@ -12,9 +11,9 @@ import torch
 import yaml
 
 from mtl_cli import checkpoint, cli, run
-from mtl_cli.files import sha256
 from mtl_cli.shipped import conf_dir
 from tests import _toy
+from tests._checkpoints import rewrite
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": []}
 
@@ -47,17 +46,6 @@ def both(capsys, *words):
     return texts
 
 
-def change(folder, change_state):
-    """Rewrite every checkpoint of a run, its checksum right again."""
-    for path in (folder / "checkpoints").glob("step_*.pt"):
-        state = torch.load(path, weights_only=True)
-        change_state(state)
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        path.write_bytes(buffer.getvalue())
-        checkpoint.digest_path(path).write_text(f"{sha256(buffer.getvalue())}  {path.name}\n")
-
-
 def change_config(folder, change_node):
     """Rewrite the config of a run, in its checkpoints and beside them."""
 
@@ -67,7 +55,7 @@ def change_config(folder, change_node):
         state["config"] = yaml.safe_dump(config, sort_keys=False)
         (folder / "config.yaml").write_text(state["config"])
 
-    change(folder, state_with)
+    rewrite(folder, state_with)
 
 
 def test_the_copy_itself_is_good(stranger, capsys):
@@ -103,7 +91,7 @@ TAGS = [
 def test_yaml_tags_make_no_objects(stranger, capsys, tag, place):
     text = f"seed: {tag}\n"
     if place == "checkpoint":
-        change(stranger, lambda state: state.update(config=text))
+        rewrite(stranger, lambda state: state.update(config=text))
         both(capsys, "trust=[tests]")
     else:
         (stranger / "config.yaml").write_text(text)
@@ -169,7 +157,7 @@ BOMBS = {
 @pytest.mark.parametrize("place", ["checkpoint", "config.yaml"])
 def test_yaml_bombs_do_not_go_off(stranger, capsys, bomb, place):
     if place == "checkpoint":
-        change(stranger, lambda state: state.update(config=BOMBS[bomb]))
+        rewrite(stranger, lambda state: state.update(config=BOMBS[bomb]))
         both(capsys, "trust=[tests]")
     else:
         (stranger / "config.yaml").write_text(BOMBS[bomb])
@@ -204,7 +192,7 @@ def laughs():
 
 @pytest.mark.parametrize("attack", STATES)
 def test_states_larger_than_their_file_are_refused(stranger, capsys, attack):
-    change(stranger, STATES[attack])
+    rewrite(stranger, STATES[attack])
     for text in both(capsys, "trust=[tests]"):
         assert "is no checkpoint of mtl-cli" in text
 
@@ -212,7 +200,7 @@ def test_states_larger_than_their_file_are_refused(stranger, capsys, attack):
 @pytest.mark.parametrize("key", ["model", "optimizer", "progress", "weighting", "ema", "datasets", "metrics_length"])
 @pytest.mark.parametrize("value", [{}, {"a": 1}, {1: {2: 3}}, -5, 10**30], ids=str)
 def test_states_of_nonsense_end_in_a_message(stranger, capsys, key, value):
-    change(stranger, lambda state: state.update({key: value}))
+    rewrite(stranger, lambda state: state.update({key: value}))
     for main, word in ((cli.main_eval, "checkpoint=run"), (cli.main, "resume=run")):
         code = main([word, "trust=[tests]"])
         error = capsys.readouterr().err

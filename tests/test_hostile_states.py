@@ -1,6 +1,5 @@
 """States in a stranger's checkpoint that do not fit: refused in a sentence, and never handed to a kernel."""
 
-import io
 import json
 import random
 import shutil
@@ -8,23 +7,12 @@ import shutil
 import pytest
 import torch
 
-from mtl_cli import checkpoint, cli, run
-from mtl_cli.files import sha256
+from mtl_cli import cli, run
 from tests import _kinds, _toy
+from tests._checkpoints import rewrite
 
 DELETE = object()
 NAN = float("nan")
-
-
-def rewrite(folder, change):
-    """Change the state in every checkpoint of a run, its checksum right again."""
-    for path in (folder / "checkpoints").glob("step_*.pt"):
-        state = torch.load(path, weights_only=True)
-        change(state)
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        path.write_bytes(buffer.getvalue())
-        checkpoint.digest_path(path).write_text(f"{sha256(buffer.getvalue())}  {path.name}\n")
 
 
 @pytest.fixture(scope="module")
