@@ -86,9 +86,9 @@ def find(path: Path, name: str) -> Path:
     return folder / file
 
 
-def others(folder: Path) -> str:
-    """Return the checkpoints of a folder, as words; each may be given to resume= and checkpoint=."""
-    files = [str(path) for path in sorted(folder.glob("step_*.pt"))]
+def others(folder: Path, damaged: Path | None = None) -> str:
+    """Return the checkpoints of a folder but a damaged one, as words; each may be given to resume= and checkpoint=."""
+    files = [str(path) for path in sorted(folder.glob("step_*.pt")) if path != damaged]
     return ", ".join(files) + " (one may be given in its place)" if files else "none"
 
 
@@ -202,7 +202,7 @@ def check_digest(path: Path, data: bytes) -> None:
     if sha256(data) not in expected:
         raise UserError(
             f"{path} is damaged: {len(data)} bytes whose SHA-256 is not the one in {digest_path(path).name}. "
-            f"Others: {others(path.parent)}."
+            f"Others: {others(path.parent, path)}."
         )
 
 
@@ -224,7 +224,7 @@ def check_zip(path: Path, data: bytes) -> None:
         raise UserError(f"{path} is no checkpoint of mtl-cli: it unpacks to more than its size.")
     if damaged is not None:
         raise UserError(
-            f"{path} is damaged: the checksum of its entry {damaged} is wrong. Others: {others(path.parent)}."
+            f"{path} is damaged: the checksum of its entry {damaged} is wrong. Others: {others(path.parent, path)}."
         )
 
 

@@ -91,6 +91,7 @@ def test_every_flipped_bit_is_detected_and_the_other_checkpoints_are_named(file,
         with pytest.raises(UserError, match="is damaged") as caught:
             checkpoint.load(file)
         assert str(other) in str(caught.value)
+        assert str(file) not in str(caught.value).partition("Others:")[2]
 
 
 def test_a_flipped_bit_in_the_content_is_detected_without_the_checksum_beside_it(file):
