@@ -1,6 +1,6 @@
 """Configuration-driven multi-task learning in PyTorch."""
 
-from mtl_cli.torchvision_guard import install as _install_torchvision_guard
+from mtl_cli.images.torchvision_guard import install as _install_torchvision_guard
 
 __version__ = "0.1.0"
 

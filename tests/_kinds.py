@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mtl_cli.shipped import conf_dir
+from mtl_cli.config.shipped import conf_dir
 from tests import _toy
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": []}

@@ -6,7 +6,7 @@ from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.backbones.cnn import CNN
 from mtl_cli.batch import FieldSpec, Inputs, InputSpec
 from mtl_cli.heads.mlp import MLPHead
-from mtl_cli.model import MultiTaskModel, build_heads
+from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads
 from mtl_cli.sharing.hard import Hard
 from mtl_cli.sharing.independent import Independent
 from mtl_cli.tasks.classification import Classification

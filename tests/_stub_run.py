@@ -1,11 +1,11 @@
-"""A stand-in for mtl_cli.run: notes its calls, and leaves in a run directory what a real run leaves."""
+"""A stand-in for mtl_cli.runs.run and evaluation: notes calls, and leaves in a run directory what a real run leaves."""
 
 import json
 import sys
 import types
 
-import mtl_cli
-from mtl_cli.config import config_hash
+import mtl_cli.runs
+from mtl_cli.config.run_config import config_hash
 from mtl_cli.errors import UserError
 
 
@@ -13,7 +13,7 @@ class StubRun(types.ModuleType):
     """`score(config)` gives a run's selection score; `on_train(config, directory)` may raise in its place."""
 
     def __init__(self):
-        super().__init__("mtl_cli.run")
+        super().__init__("mtl_cli.runs.run")
         self.trained, self.resumed, self.evaluated, self.checked = [], [], [], []
         self.commands, self.folders = [], []
         self.score = lambda config: 0.5
@@ -71,8 +71,9 @@ class StubRun(types.ModuleType):
 
 
 def install(monkeypatch):
-    """Put a stub in the place of mtl_cli.run for one test, and return it."""
+    """Put a stub in the place of mtl_cli.runs.run for one test, and return it."""
     stub = StubRun()
-    monkeypatch.setitem(sys.modules, "mtl_cli.run", stub)
-    monkeypatch.setattr(mtl_cli, "run", stub, raising=False)
+    for name in ("run", "evaluation"):
+        monkeypatch.setitem(sys.modules, f"mtl_cli.runs.{name}", stub)
+        monkeypatch.setattr(mtl_cli.runs, name, stub, raising=False)
     return stub

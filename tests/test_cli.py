@@ -10,17 +10,17 @@ import pytest
 
 import mtl_cli
 from mtl_cli import cli
-from mtl_cli.commands.help import EVAL_HELP, train_help
-from mtl_cli.errors import RunFailure, UserError
-from mtl_cli.schema import knobs
-from mtl_cli.shipped import conf_dir, group_options
-from mtl_cli.signals import Interrupted
+from mtl_cli.commands.evaluate import HELP as EVAL_HELP
+from mtl_cli.commands.help import train_help
+from mtl_cli.config.schema import knobs
+from mtl_cli.config.shipped import conf_dir, group_options
+from mtl_cli.errors import Interrupted, RunFailure, UserError
 from tests._stub_run import install
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
-    """A stub in the place of mtl_cli.run, in an empty working directory."""
+    """A stub in the place of mtl_cli.runs.run, in an empty working directory."""
     monkeypatch.chdir(tmp_path)
     return install(monkeypatch)
 
@@ -320,14 +320,14 @@ def test_eval_help_names_what_it_takes(run, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "No checkpoint is given. Use mtl-eval checkpoint=RUN_DIR"),
+        ([], "mtl-eval needs checkpoint=. Use mtl-eval checkpoint=RUN_DIR"),
         (["checkpoint=nowhere"], "No checkpoint at nowhere"),
         (["checkpoint=out", "split=tset"], "split is 'tset'; it is one of train, val, test. Did you mean 'test'?"),
         (["checkpoint=out", "splt=test"], "Unknown key 'splt' in splt=test. Did you mean 'split'?"),
         (["checkpoint=out", "data.batch_size=0"], "data.batch_size is 0"),
         (["checkpoint=out", "--cfg", "job"], "mtl-eval has no option --cfg"),
         (["checkpoint=out", "-x"], "Unknown option -x"),
-        (["out"], "No checkpoint is given"),
+        (["out"], "mtl-eval needs checkpoint="),
     ],
 )
 def test_eval_explains_what_is_wrong(run, run_dir, capsys, words, message):

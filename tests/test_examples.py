@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtl_cli import run
 from mtl_cli.commands.compose import hydra_session, plain_config
-from mtl_cli.predict import predict
-from mtl_cli.shipped import conf_dir
+from mtl_cli.config.shipped import conf_dir
+from mtl_cli.runs import run
+from mtl_cli.runs.predict import predict
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "generate_examples.py"
 spec = importlib.util.spec_from_file_location("generate_examples", SCRIPT)

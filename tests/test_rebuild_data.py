@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtl_cli.packaged import FOLDER
-from tests._official_files import write_python2_pickle
+from mtl_cli.images.packaged import FOLDER
+from tests.images._official_files import write_python2_pickle
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "rebuild_data.py"
 

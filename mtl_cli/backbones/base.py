@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.errors import nearest
 from mtl_cli.features import Features, FeatureSpec, run_stage
-from mtl_cli.layers import initialise
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named import initialise
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.seeding import derive, seeded
 
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import check_names, checked_dropout
-from mtl_cli.table_layers import CategoryEmbedding
+from mtl_cli.layers.named import check_names, checked_dropout
+from mtl_cli.layers.table import CategoryEmbedding
 
 
 class FTTransformer(Backbone):

@@ -12,8 +12,8 @@ from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
 from mtl_cli.errors import UserError
 from mtl_cli.features import Features
-from mtl_cli.pretrained import load_encoder
-from mtl_cli.text_layers import ScaledTable, TextBesideTable
+from mtl_cli.layers.text import ScaledTable, TextBesideTable
+from mtl_cli.texts.pretrained import load_encoder
 
 logger = logging.getLogger("mtl_cli")
 CLOSE = 1e-4

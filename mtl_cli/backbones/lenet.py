@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from mtl_cli.backbones.images import ImageBackbone
+from mtl_cli.backbones.image_base import ImageBackbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import activation, check_names, checked_dropout
+from mtl_cli.layers.named import activation, check_names, checked_dropout
 
 
 class LeNet(ImageBackbone):

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from mtl_cli.backbones.recurrent import RecurrentBackbone
+from mtl_cli.backbones.recurrent_base import RecurrentBackbone
 
 
 class LSTM(RecurrentBackbone):

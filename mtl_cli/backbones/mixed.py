@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import activation, check_names, checked_dropout
-from mtl_cli.table_layers import JoinedTable
-from mtl_cli.text_layers import MeanOfText
+from mtl_cli.layers.named import activation, check_names, checked_dropout
+from mtl_cli.layers.table import JoinedTable
+from mtl_cli.layers.text import MeanOfText
 
 KINDS = ("image", "table", "vector", "text", "text_table")
 GRID = 4

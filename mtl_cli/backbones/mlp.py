@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import activation, check_names, checked_dropout
-from mtl_cli.table_layers import SummedTable
+from mtl_cli.layers.named import activation, check_names, checked_dropout
+from mtl_cli.layers.table import SummedTable
 
 
 class MLP(Backbone):

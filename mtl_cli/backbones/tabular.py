@@ -6,8 +6,8 @@ from torch import nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import activation, check_names, checked_dropout
-from mtl_cli.table_layers import JoinedTable
+from mtl_cli.layers.named import activation, check_names, checked_dropout
+from mtl_cli.layers.table import JoinedTable
 
 
 class Tabular(Backbone):

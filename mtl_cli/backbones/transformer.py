@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from torch import nn
 
-from mtl_cli.backbones.texts import TextBackbone, checked_sizes
+from mtl_cli.backbones.text_base import TextBackbone, checked_sizes
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers import check_names, checked_dropout
-from mtl_cli.text_layers import TransformerLayer
+from mtl_cli.layers.named import check_names, checked_dropout
+from mtl_cli.layers.text import TransformerLayer
 
 
 class Transformer(TextBackbone):

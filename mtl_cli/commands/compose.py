@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_cli.commands import hydra_plugin
+from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS
+from mtl_cli.config.shipped import conf_dir, group_options, read_yaml
 from mtl_cli.errors import UserError
-from mtl_cli.schema import COMPONENTS, KNOWN_KEYS
-from mtl_cli.shipped import conf_dir, group_options, read_yaml
 
 GROUPS = frozenset({"task", "experiment", *COMPONENTS} - {"tasks"})
 """The groups that the primary config chooses from; there may be no file in them yet."""

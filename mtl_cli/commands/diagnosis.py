@@ -21,11 +21,11 @@ from mtl_cli.commands.messages import (
     section_message,
 )
 from mtl_cli.commands.overrides import parse, quoted
+from mtl_cli.config.interpolation import get_key, split_key
+from mtl_cli.config.schema import knobs
+from mtl_cli.config.shipped import group_options
+from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError
-from mtl_cli.interpolation import get_key, split_key
-from mtl_cli.schema import knobs
-from mtl_cli.shipped import group_options
-from mtl_cli.validation import validate
 
 CONFIG_ERRORS = (
     *(HydraException, OmegaConfBaseException, UserWarning, yaml.YAMLError),

@@ -1,11 +1,11 @@
-"""The help texts. The knobs and their units come from the schema's docstrings, the options from the conf folders."""
+"""The help of mtl-train: knobs and units from the schema's docstrings, options from the conf folders."""
 
 import ast
 import textwrap
 from pathlib import Path
 
-from mtl_cli import schema
-from mtl_cli.shipped import conf_dir, group_options
+from mtl_cli.config import schema
+from mtl_cli.config.shipped import conf_dir, group_options
 
 _EXAMPLES = """\
 Examples:
@@ -26,76 +26,6 @@ Options:
   --info defaults-tree               how the config was composed (also: config, defaults, plugins, searchpath)
   --shell-completion install=bash    completion: eval "$(mtl-train --shell-completion install=bash)" (also zsh, fish)
   --hydra-help, --version, --help
-"""
-EVAL_HELP = """\
-Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test] [key=value ...]
-
-Rebuilds the model from the run's own config, prints the metrics of a split per task, and writes them with
-confusion matrices into the run directory.
-
-  checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
-  split=NAME          train, val or test; default test
-  key=value           any key of the run's config, such as another source of the same data
-
-  --config-dir DIR    folder of your own modules that the run's config names, and that you trust
-  --version, --help
-
-Examples:
-  mtl-eval checkpoint=runs/2026-01-31/12-00-00-000000_mnist_digits+letters
-  mtl-eval checkpoint=RUN_DIR split=val trainer.device=cpu
-  mtl-eval checkpoint=RUN_DIR data.source=torchvision data.root=DIR
-"""
-PREDICT_HELP = """\
-Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE output=FILE [key=value ...]
-
-Writes the rows of a table, in their order and format (CSV, TSV, JSONL, Parquet), or the lines of a CoNLL file, with the
-predictions and probabilities of every task in further columns, named after the tasks. The statistics and categories are
-those of the training run.
-
-  checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
-  input=FILE          needs the model's input columns; others, labels among them, are copied and not looked at
-  output=FILE         appears whole or not at all; another file of that name is replaced, the input never
-  batch_size=4096     rows at a time
-  tasks=[A,B]         predict these tasks only; default: all on tables
-  key=value           any key of the run's config, such as trainer.device=cpu
-
-A category that training never saw counts as unknown; a missing number is imputed as in training. A missing input
-column, or a cell that is no number where one is needed, is an error.
-
-  --config-dir DIR    folder of your own modules that the run's config names, and that you trust
-  --version, --help
-
-Examples:
-  mtl-predict checkpoint=RUN_DIR input=new.csv output=predicted.csv
-"""
-INIT_HELP = """\
-Usage: mtl-init input=FILE 'target=[A,B]' output=DIR [key=value ...]
-
-Looks at a file, prints what it takes its columns for and why, and writes a dataset and a task for each target into a
-conf folder, to train with at once or to edit first. Tables (CSV, TSV, Parquet), the same and JSONL with columns of
-running text, which it finds by looking, and words with their labels, one a line (CoNLL, CoNLL-U).
-
-  input=FILE          the file; its path is written into the dataset as it is given here
-  target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
-                      clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector).
-                      Names with other than Latin letters in quotes: "target=['情感']"
-  output=DIR          conf folder; files that are there already are not overwritten
-  text=COLUMN         the column of text, or text=[title,body]; text=null: a table in any case
-  columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
-  word=COLUMN         the column of the words of CoNLL
-  group=COLUMN        column whose groups are kept in one split, such as patients; of CoNLL a key of comments
-  delimiter=';'       what separates cells; found by looking
-  encoding=latin-1    found by looking: utf-8, utf-16 or latin-1
-  format=csv          csv, tsv, jsonl, parquet, conll or conllu, where the name does not tell
-  overwrite=true      overwrite files
-
-  --version, --help
-
-Example:
-  mtl-init input=data.csv 'target=[income,married]' output=my_conf
-  mtl-train --config-dir my_conf task=income+married backbone=tabular
-  mtl-init input=reviews.jsonl 'target=[stars,topic]' text=review output=my_conf
-  mtl-init input=train.conllu 'target=[upos,deprel]' output=my_conf
 """
 
 

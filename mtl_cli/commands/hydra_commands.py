@@ -15,8 +15,8 @@ from mtl_cli.commands import hydra_plugin
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.compose import hydra_session, version_base
 from mtl_cli.commands.diagnosis import CONFIG_ERRORS, diagnose
+from mtl_cli.config.shipped import conf_dir
 from mtl_cli.errors import EXIT_DONE, EXIT_USAGE, UserError
-from mtl_cli.shipped import conf_dir
 
 PASSED_ON = ("--cfg", "--package", "--resolve", "--info", "--hydra-help", "--shell-completion", "--config-name")
 

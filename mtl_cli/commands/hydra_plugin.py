@@ -16,7 +16,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from mtl_cli.schema import Config
+from mtl_cli.config.schema import Config
 
 _JOINED = re.compile(r"task/([^/+]+(?:\+[^/+]+)+)")
 

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from hydra.errors import ConfigCompositionException, MissingConfigException
 
+from mtl_cli.config.interpolation import leaves, split_key
+from mtl_cli.config.shipped import read_yaml
 from mtl_cli.errors import UserError, nearest
-from mtl_cli.interpolation import leaves, split_key
-from mtl_cli.shipped import read_yaml
 
 
 def option_message(group: str, name: str, options: Sequence[str], text: str) -> str:

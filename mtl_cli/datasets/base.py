@@ -65,3 +65,14 @@ class DataSource(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what an earlier run fitted, in place of fitting; called before `open`."""
         assert not state, f"{type(self).__name__} keeps no state"
+
+
+def checked_batch_size(batch_size: int) -> int:
+    """Return the batch size.
+
+    Raises:
+        ValueError: it is below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; a batch holds 1 sample or more. Use data.batch_size=128.")
+    return batch_size

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.data_options import checked_batch_size, official_root
-from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
 from mtl_cli.errors import UserError
-from mtl_cli.memory_dataset import MemoryDataset
-from mtl_cli.official_files import checked_rows, official_files
-from mtl_cli.plain_pickle import read_plain_pickle
-from mtl_cli.splits import Rows, hold_out
+from mtl_cli.images.official_files import checked_rows, official_files, official_root
+from mtl_cli.images.plain_pickle import read_plain_pickle
+from mtl_cli.images.rows import MemoryDataset
+from mtl_cli.images.splits import Rows, hold_out
 
 SPLIT_SEED = 20090408
 """Seed of the validation split; no option of a run moves it."""
@@ -62,7 +61,7 @@ def dataset(rows: Rows) -> MemoryDataset:
 def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the images uint8 [N, 3, 32, 32] and labels [N] of one file of CIFAR-10's Python version.
 
-    The file is a pickle; it is read as plain data (`mtl_cli.plain_pickle`), so that none of its code runs.
+    The file is a pickle; it is read as plain data (`mtl_cli.images.plain_pickle`), so that none of its code runs.
 
     Raises:
         UserError: the file is damaged or of another format.

@@ -1,11 +1,10 @@
 """Pictures of ten kinds of clothing: the official Fashion-MNIST files."""
 
 from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.data_options import checked_batch_size, official_root
-from mtl_cli.datasets.base import Dataset, DataSource
-from mtl_cli.memory_dataset import MemoryDataset
-from mtl_cli.official_files import read_official_idx
-from mtl_cli.splits import hold_out
+from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.images.official_files import official_root, read_official_idx
+from mtl_cli.images.rows import MemoryDataset
+from mtl_cli.images.splits import hold_out
 
 SPLIT_SEED = 20170825
 """Seed of the validation split; no option of a run moves it."""

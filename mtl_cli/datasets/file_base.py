@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.data_options import checked_batch_size
-from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
 from mtl_cli.errors import UserError
 from mtl_cli.tables.labels import Columns, FittedTarget, Target
 from mtl_cli.tables.paths import data_path

@@ -9,12 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.data_options import checked_batch_size, official_root
-from mtl_cli.datasets.base import Dataset, DataSource
-from mtl_cli.memory_dataset import MemoryDataset
-from mtl_cli.official_files import read_official_idx
-from mtl_cli.packaged import read_packaged
-from mtl_cli.splits import Rows, hold_out
+from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.images.official_files import official_root, read_official_idx
+from mtl_cli.images.packaged import read_packaged
+from mtl_cli.images.rows import MemoryDataset
+from mtl_cli.images.splits import Rows, hold_out
 
 SPLIT_SEED = 20170218
 """Seed of EMNIST's validation split; no option of a run moves it."""

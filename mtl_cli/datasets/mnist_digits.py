@@ -1,10 +1,10 @@
 """Handwritten digits: 10,000 of MNIST inside the package, or the official MNIST files."""
 
 from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.data_options import checked_batch_size, official_root
-from mtl_cli.datasets.base import Dataset, DataSource
-from mtl_cli.digits import CLASS_NAMES, MEAN, STD, read_digits
-from mtl_cli.memory_dataset import MemoryDataset
+from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.images.digits import CLASS_NAMES, MEAN, STD, read_digits
+from mtl_cli.images.official_files import official_root
+from mtl_cli.images.rows import MemoryDataset
 
 
 class MnistDigits(DataSource):

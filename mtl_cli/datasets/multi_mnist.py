@@ -6,11 +6,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.data_options import checked_batch_size, official_root
-from mtl_cli.datasets.base import Dataset, DataSource
-from mtl_cli.digits import CLASS_NAMES, read_digits
-from mtl_cli.memory_dataset import MemoryDataset
-from mtl_cli.splits import Rows
+from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.images.digits import CLASS_NAMES, read_digits
+from mtl_cli.images.official_files import official_root
+from mtl_cli.images.rows import MemoryDataset
+from mtl_cli.images.splits import Rows
 
 PAIR_SEEDS = {"train": 20171026, "val": 20171027, "test": 20171028}
 """Seeds of the pairs of each split; no option of a run moves them."""

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from mtl_cli.datasets.file_base import FileSource
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
-from mtl_cli.tables.inputs import InputRows, TableInputs, require_columns
+from mtl_cli.tables.inputs import InputRows, TableInputs
 from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target
 from mtl_cli.tables.opening import Memory, open_profile, open_table
-from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.tables.store import Layout, Table

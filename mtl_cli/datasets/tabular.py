@@ -12,8 +12,7 @@ from mtl_cli.datasets.file_base import Maker, taken
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared
-from mtl_cli.tables.fitting import Fitting
-from mtl_cli.tables.inputs import InputRows, TableInputs
+from mtl_cli.tables.inputs import Fitting, InputRows, TableInputs
 from mtl_cli.tables.labels import parse_targets
 from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions

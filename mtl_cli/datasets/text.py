@@ -16,11 +16,10 @@ from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared
-from mtl_cli.tables.fitting import Fitting
-from mtl_cli.tables.inputs import InputRows, TableInputs, require_columns
+from mtl_cli.tables.inputs import Fitting, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, parse_targets
 from mtl_cli.tables.opening import Memory
-from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.tables.store import Table
 from mtl_cli.texts.columns import file_rows, row_texts

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mtl_cli.features import Features, FeatureSpec
 from mtl_cli.heads.base import Head
-from mtl_cli.layers import activation, check_names, checked_dropout, initialise
+from mtl_cli.layers.named import activation, check_names, checked_dropout, initialise
 
 
 class TokenHead(Head):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from mtl_cli.metrics.collected import Collected
+from mtl_cli.metrics.base import Collected
 
 
 class ColumnMean(Metric):

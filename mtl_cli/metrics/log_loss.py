@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mtl_cli.metrics.collected import Collected
+from mtl_cli.metrics.base import Collected
 
 EPSILON = torch.finfo(torch.float32).eps
 

@@ -22,7 +22,7 @@ class SpanF1(Metric):
     type and both its ends agree. Which labels make a span is seqeval's rule, which is that of the task's own script.
 
     Args:
-        names: the classes' names in the letters of IOBES, such as B-PER, I-PER, O (`mtl_cli.span_labels.iobes`).
+        names: the classes' names in the letters of IOBES, such as B-PER, I-PER, O (`mtl_cli.texts.span_labels.iobes`).
     """
 
     full_state_update = False

@@ -13,8 +13,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from mtl_cli.errors import RunFailure
 from mtl_cli.files import make_folder, write_bytes, write_text
+from mtl_cli.report.spans import Spans
 from mtl_cli.report.tables import table
-from mtl_cli.spans import Spans
 
 logger = logging.getLogger("mtl_cli")
 FIRST, STEPS = 5, 20

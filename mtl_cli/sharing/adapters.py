@@ -10,10 +10,10 @@ from torch.func import functional_call
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.errors import UserError
-from mtl_cli.experts import count_problems
 from mtl_cli.features import Features, run_stages
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
+from mtl_cli.sharing.expert_base import count_problems
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers whose weights are adapted."""

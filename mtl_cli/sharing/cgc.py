@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import ExtractionLevel, count_problems, split_point
 from mtl_cli.features import run_stages
 from mtl_cli.sharing.base import Shared, Sharing
+from mtl_cli.sharing.expert_base import ExtractionLevel, count_problems, split_point
 
 
 class CGC(Sharing):

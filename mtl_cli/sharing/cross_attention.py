@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.columns import partner_groups
 from mtl_cli.features import Features, alias, run_stages, tokens, untokens
-from mtl_cli.layers import checked_dropout
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named import checked_dropout
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
+from mtl_cli.sharing.column_base import partner_groups
 
 
 class CrossAttention(Sharing):
@@ -25,7 +25,7 @@ class CrossAttention(Sharing):
     Args:
         num_heads: attention heads; divides the width of the features.
         dropout: probability, on attention weights.
-        partners: tasks that attend to each other, "dataset" or "all" (see `mtl_cli.columns.partner_groups`).
+        partners: tasks that attend to each other, "dataset" or "all" (see `column_base.partner_groups`).
         backbone: makes the columns.
         tasks: names of all tasks.
 

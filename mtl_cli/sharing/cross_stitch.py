@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.columns import partner_groups
 from mtl_cli.features import Features, alias, run_stage, stitch
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
+from mtl_cli.sharing.column_base import partner_groups
 
 UNITS = ("per_task", "per_channel")
 
@@ -28,7 +28,7 @@ class CrossStitch(Sharing):
     Args:
         units: "per_task", α [T, T] a stage, or "per_channel", α [T, T, D].
         self_weight: initial α of a task's own features; the other T − 1 share 1 − `self_weight` equally.
-        partners: columns that run together, "dataset" or "all" (see `mtl_cli.columns.partner_groups`).
+        partners: columns that run together, "dataset" or "all" (see `mtl_cli.sharing.column_base.partner_groups`).
         backbone: makes the columns.
         tasks: names of all tasks.
 

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.errors import nearest
-from mtl_cli.experts import Stack, count_problems, run_experts, split_point
 from mtl_cli.features import Features, alias, pool, run_stages
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
+from mtl_cli.sharing.expert_base import Stack, count_problems, run_experts, split_point
 
 GATES = ("per_example", "static")
 EPSILON = 1e-6  # inside the logarithm and the reciprocal, as in the authors' code

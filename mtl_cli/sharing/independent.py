@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import run_stages
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 

@@ -6,10 +6,10 @@ from torch import nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import Gate, count_problems, run_experts, split_point
 from mtl_cli.features import alias, pool, run_stages
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
+from mtl_cli.sharing.expert_base import Gate, count_problems, run_experts, split_point
 
 
 class MMoE(Sharing):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import Features, FeatureSpec, alias, align, join, local, pointwise, run_stage
-from mtl_cli.named_modules import NamedModules
+from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
 

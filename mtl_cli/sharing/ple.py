@@ -6,9 +6,9 @@ from torch import nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.experts import ExtractionLevel, count_problems, split_point
 from mtl_cli.features import run_stages
 from mtl_cli.sharing.base import Shared, Sharing
+from mtl_cli.sharing.expert_base import ExtractionLevel, count_problems, split_point
 
 
 class PLE(Sharing):

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtl_cli.batch import InputSpec, Sample
 from mtl_cli.errors import UserError
 from mtl_cli.tables.place import Place
-from mtl_cli.typed import numbers
+from mtl_cli.tables.scaling import numbers
 
 BLOCK_VALUES = 1 << 22
 MAX_VALUES = 1 << 28

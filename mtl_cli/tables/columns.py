@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtl_cli.errors import UserError
-from mtl_cli.tables.inputs import require_columns
 from mtl_cli.tables.labels import Target
 from mtl_cli.tables.profile import Profile
-from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.reading import TableFile, require_columns
 
 logger = logging.getLogger("mtl_cli")
 

@@ -1,5 +1,6 @@
 """Rows of a table as model inputs, by what was fitted on training rows."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,18 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import InputSpec
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.config.annotations import typed
+from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import categories, dates, numbers
+from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.place import Place
-from mtl_cli.tables.scaling import Scaler
+from mtl_cli.tables.reading import require_columns
+from mtl_cli.tables.scaling import IMPUTE, SCALE, Scaler, fit_scaler
 from mtl_cli.tables.store import Table
-from mtl_cli.tables.vocabulary import Vocabulary
-from mtl_cli.typed import typed
+from mtl_cli.tables.vocabulary import Vocabulary, fit_vocabulary
+
+logger = logging.getLogger("mtl_cli")
 
 
 @dataclass(frozen=True)
@@ -116,15 +121,60 @@ class InputRows:
         return {"numeric": torch.from_numpy(numeric), "categorical": torch.from_numpy(self._lookup[codes])}
 
 
-def require_columns(wanted: Sequence[str], present: Sequence[str], path: Path) -> None:
-    """Refuse a file without one of the columns that are needed.
+@dataclass(frozen=True)
+class Fitting:
+    """How numbers are filled in and scaled, and which categories are kept; see `mtl_cli.datasets.tabular.Tabular`."""
 
-    Raises:
-        UserError: every column that is missing.
-    """
-    if absent := [name for name in wanted if name not in present]:
-        listed = ", ".join(f"'{name}'" for name in absent[:10]) + (", …" if len(absent) > 10 else "")
-        some = ", ".join(present[:10]) + (", …" if len(present) > 10 else "")
-        alike = [name for name in present if name.lower() == absent[0].lower()]
-        hint = f" Did you mean '{alike[0]}'?" if alike else nearest(absent[0], present)
-        raise UserError(f"{path} has no column {listed}.{hint} Its columns: {some}.")
+    impute: str
+    impute_value: float
+    indicators: bool
+    scale: str
+    max_categories: int | None
+    min_count: int
+    count_key: str = "min_count"
+    """What the option of that number is called."""
+
+    def check(self) -> None:
+        """Refuse options that are none.
+
+        Raises:
+            UserError: every one.
+        """
+        problems = []
+        if self.impute not in IMPUTE:
+            problems.append(f"impute is '{self.impute}'; it is one of {', '.join(IMPUTE)}. Use impute=mean.")
+        if self.scale not in SCALE:
+            problems.append(f"scale is '{self.scale}'; it is one of {', '.join(SCALE)}. Use scale=standard.")
+        if self.max_categories is not None and self.max_categories < 1:
+            problems.append(
+                f"max_categories is {self.max_categories}; it is 1 or more, or null. Use max_categories=10000."
+            )
+        if self.min_count < 1:
+            problems.append(f"{self.count_key} is {self.min_count}; it is 1 or more. Use {self.count_key}=1.")
+        if problems:
+            raise UserError(problems)
+
+    def inputs(self, chosen: InputColumns, table: Table, rows: np.ndarray) -> TableInputs:
+        """Return the input columns of a table, fitted on its training `rows`."""
+        places = table.number_places([*chosen.numbers, *chosen.dates])
+        scaler = fit_scaler(table.numbers, places, rows, self.impute, self.impute_value, self.indicators, self.scale)
+        vocabularies = []
+        for name in chosen.texts:
+            codes, values = table.text(name)
+            vocabularies.append(fit_vocabulary(codes[rows], values, self.max_categories, self.min_count))
+            warn_of_names(table, name, codes[rows], vocabularies[-1].size - 1)
+            left = len(set(values).difference(vocabularies[-1].values))
+            if left:
+                logger.info("%s, column '%s': %d of %d categories are unknown.", table.path, name, left, len(values))
+        return TableInputs(chosen.numbers, chosen.dates, chosen.texts, scaler, tuple(vocabularies))
+
+
+def warn_of_names(table: Table, name: str, codes: np.ndarray, known: int) -> None:
+    """Warn of a column in which nearly every row has a value of its own: as categories they say nothing."""
+    count = int((codes >= 0).sum())
+    if count >= 20 and known >= 0.95 * count:
+        logger.warning(
+            "%s, column '%s': nearly every row has a category of its own, such as '%s', which says little. "
+            "Leave the column out (drop=[%s]), or write it as plain numbers (1234.5) if that is what it holds.",
+            table.path, name, table.values[table.text_places([name])[0]][0], name,
+        )  # fmt: skip

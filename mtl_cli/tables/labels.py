@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
+from mtl_cli.config.annotations import typed
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.declared_targets import NAMED as NAMED
 from mtl_cli.tables.declared_targets import ROLES
 from mtl_cli.tables.declared_targets import Target as Target
 from mtl_cli.tables.declared_targets import parse_targets as parse_targets
 from mtl_cli.tables.place import Place
-from mtl_cli.typed import typed
 
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
 """What truth values are written as, in any case."""

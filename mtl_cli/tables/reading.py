@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
 from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
 
@@ -206,3 +206,17 @@ def table_format(path: Path, format: str) -> str:
             f"The name of {path} does not tell its format ({', '.join(SUFFIXES)}). Set format=csv, tsv or parquet."
         )
     return SUFFIXES[suffixes[-1]]
+
+
+def require_columns(wanted: Sequence[str], present: Sequence[str], path: Path) -> None:
+    """Refuse a file without one of the columns that are needed.
+
+    Raises:
+        UserError: every column that is missing.
+    """
+    if absent := [name for name in wanted if name not in present]:
+        listed = ", ".join(f"'{name}'" for name in absent[:10]) + (", …" if len(absent) > 10 else "")
+        some = ", ".join(present[:10]) + (", …" if len(present) > 10 else "")
+        alike = [name for name in present if name.lower() == absent[0].lower()]
+        hint = f" Did you mean '{alike[0]}'?" if alike else nearest(absent[0], present)
+        raise UserError(f"{path} has no column {listed}.{hint} Its columns: {some}.")

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from mtl_cli.typed import numbers
+from torch import Tensor
 
 IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
@@ -107,3 +106,15 @@ def blocks(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> Iterato
     """Yield some columns of `rows` of a matrix, a block of rows at a time."""
     for start in range(0, len(rows), BLOCK_ROWS):
         yield matrix[rows[start : start + BLOCK_ROWS]][:, columns]
+
+
+def numbers(value: object, length: int, name: str, whole: bool = False) -> np.ndarray:
+    """Return a tensor [length] of a checkpoint as an array; `whole` are integers.
+
+    Raises:
+        ValueError: it is none, or of another shape.
+    """
+    if not isinstance(value, Tensor) or value.shape != (length,) or value.is_floating_point() == whole:
+        found = f"of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)[:40]
+        raise ValueError(f"{name} is {found}, not {length} numbers")
+    return value.numpy()

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -127,23 +127,6 @@ class Task(ABC):
 def masked_mean(losses: Tensor, marks: Tensor) -> Tensor:
     """Return the mean of `losses` where `marks`, of the same shape, are True; 0 where none is."""
     return torch.where(marks, losses, 0.0).sum() / marks.sum().clamp(min=1)
-
-
-def class_labels(field: FieldSpec, num_classes: int) -> list[str]:
-    """Return the names of the classes, their numbers where they have none."""
-    return list(field.class_names) or [str(number) for number in range(num_classes)]
-
-
-def named_classes(field: FieldSpec, numbers: Tensor) -> "np.ndarray[Any, Any]":
-    """Return the names of classes [B], the numbers themselves where they have no names."""
-    values = numbers.cpu().numpy()
-    return np.asarray(field.class_names, dtype=object)[values] if field.class_names else values
-
-
-def probability_columns(name: str, labels: Sequence[str], probabilities: Tensor) -> Columns:
-    """Return probabilities [B, C] as columns "<name>_probability_<label>"."""
-    values = probabilities.cpu().numpy()
-    return {f"{name}_probability_{label}": values[:, index] for index, label in enumerate(labels)}
 
 
 def needs_kind(name: str, target: str, field: FieldSpec, *kinds: str) -> None:

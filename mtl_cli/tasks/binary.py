@@ -9,8 +9,15 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.imbalance import checked_gamma, checked_smoothing, focal_factor, weights_by_class
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, class_labels, masked_mean, named_classes, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.class_base import (
+    checked_gamma,
+    checked_smoothing,
+    class_labels,
+    focal_factor,
+    named_classes,
+    weights_by_class,
+)
 
 if TYPE_CHECKING:
     from torchmetrics import Metric

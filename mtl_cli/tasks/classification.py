@@ -9,16 +9,15 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.imbalance import checked_gamma, checked_smoothing, focal_factor, weights_by_class
-from mtl_cli.tasks.base import (
-    Columns,
-    MetricInfo,
-    Task,
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.class_base import (
+    checked_gamma,
+    checked_smoothing,
     class_labels,
-    masked_mean,
+    focal_factor,
     named_classes,
-    needs_kind,
     probability_columns,
+    weights_by_class,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class Classification(Task):
     """One of C classes: cross-entropy, accuracy, macro-F1 and a confusion matrix; targets int64 [B].
 
     The loss of a row is w_y·(1 − p_y)^γ·CE: `class_weights` w are null (all 1), balanced or a number a class,
-    `focal_gamma` is γ (see `mtl_cli.imbalance`), CE the cross-entropy with `label_smoothing` (Szegedy et al.,
+    `focal_gamma` is γ (see `mtl_cli.tasks.class_base`), CE the cross-entropy with `label_smoothing` (Szegedy et al.,
     "Rethinking the Inception architecture", CVPR 2016). The mean is over rows. Differs from torch's weighted mean,
     which divides by the weights of the batch: so parts of a batch add up to the whole.
 

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, class_labels, masked_mean, needs_kind, probability_columns
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.class_base import class_labels, probability_columns
 
 if TYPE_CHECKING:
     from torchmetrics import Metric

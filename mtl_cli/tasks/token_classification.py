@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.imbalance import checked_smoothing, weights_by_class
-from mtl_cli.span_labels import iobes
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, named_classes, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.class_base import checked_smoothing, named_classes, weights_by_class
+from mtl_cli.texts.span_labels import iobes
 
 if TYPE_CHECKING:
     from torchmetrics import Metric

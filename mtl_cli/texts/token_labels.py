@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
+from mtl_cli.config.annotations import typed
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.texts.conll import Sentences
-from mtl_cli.typed import typed
 
 KEYS = ("kind", "column", "classes", "missing", "unseen")
 UNSEEN = ("error", "missing")

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mtl_cli.config.annotations import typed
 from mtl_cli.errors import UserError, nearest
-from mtl_cli.texts.library import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from mtl_cli.texts.ragged import Ragged, places, starts_of
-from mtl_cli.typed import typed
+from mtl_cli.texts.tokenizers_library import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 KINDS = ("bpe", "wordpiece", "words", "characters", "hf")
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
@@ -271,7 +271,7 @@ def pretrained_tokenizer(path: str) -> TextTokenizer:
     Raises:
         UserError: transformers is not installed, or there is no such model.
     """
-    from mtl_cli.pretrained import load_tokenizer
+    from mtl_cli.texts.pretrained import load_tokenizer
 
     loaded = load_tokenizer(path)
     backend = getattr(loaded, "backend_tokenizer", None)

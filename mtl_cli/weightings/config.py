@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_cli.jacobian import cosines, row_norms
-from mtl_cli.quadratic import solve_cosines
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.jacobian import cosines, row_norms
+from mtl_cli.weightings.linalg.quadratic import solve_cosines
 
 
 class ConFIG(GradientWeighting):

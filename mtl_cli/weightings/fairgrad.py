@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mtl_cli.quadratic import bargaining_weights
 from mtl_cli.weightings.base import require
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.quadratic import bargaining_weights
 
 
 class FairGrad(GradientWeighting):

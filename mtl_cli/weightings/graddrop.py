@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtl_cli.jacobian import CHUNK
 from mtl_cli.weightings.base import require
 from mtl_cli.weightings.jacobian_base import JacobianWeighting
+from mtl_cli.weightings.linalg.jacobian import CHUNK
 
 
 class GradDrop(JacobianWeighting):

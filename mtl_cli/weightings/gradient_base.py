@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.jacobian import boundary_backward, boundary_rows, gramian
 from mtl_cli.weightings.base import Pass, Step, require
+from mtl_cli.weightings.linalg.jacobian import boundary_backward, boundary_rows, gramian
 from mtl_cli.weightings.row_base import RowWeighting, combined_norm
 
 STEADY = 1e-6

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.jacobian import row_norms
-from mtl_cli.quadratic import solve_cosines
 from mtl_cli.weightings.base import require
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.jacobian import row_norms
+from mtl_cli.weightings.linalg.quadratic import solve_cosines
 
 
 class IMTL(GradientWeighting):

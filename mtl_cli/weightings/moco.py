@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_cli.jacobian import gramian, row_norms
-from mtl_cli.quadratic import project_onto_simplex
 from mtl_cli.weightings.base import require
 from mtl_cli.weightings.jacobian_base import JacobianWeighting
+from mtl_cli.weightings.linalg.jacobian import gramian, row_norms
+from mtl_cli.weightings.linalg.quadratic import project_onto_simplex
 
 
 class MoCo(JacobianWeighting):

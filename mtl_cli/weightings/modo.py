@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_cli.quadratic import project_onto_simplex
 from mtl_cli.weightings.base import require
 from mtl_cli.weightings.cross_base import CrossWeighting
+from mtl_cli.weightings.linalg.quadratic import project_onto_simplex
 
 
 class MoDo(CrossWeighting):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mtl_cli.quadratic import bargaining_weights
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.quadratic import bargaining_weights
 
 
 class NashMTL(GradientWeighting):

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_cli.quadratic import nonnegative_minimizer
 from mtl_cli.weightings.base import require
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.quadratic import nonnegative_minimizer
 
 
 class PCD(GradientWeighting):

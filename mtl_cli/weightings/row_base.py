@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.jacobian import Jacobian, cosines, row_norms
 from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
+from mtl_cli.weightings.linalg.jacobian import Jacobian, cosines, row_norms
 
 
 class RowWeighting(Weighting):

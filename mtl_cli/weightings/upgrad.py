@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mtl_cli.quadratic import dual_cone_projector
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.quadratic import dual_cone_projector
 
 
 class UPGrad(GradientWeighting):

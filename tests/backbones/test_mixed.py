@@ -7,7 +7,7 @@ from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.backbones.mixed import Mixed
 from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.features import run_stages
-from tests.backbones.test_texts import batch
+from tests.backbones.test_text_base import batch
 
 SPECS = {
     "picture": InputSpec("image", (3, 9, 14)),

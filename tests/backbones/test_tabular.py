@@ -9,7 +9,7 @@ from mtl_cli.backbones.mlp import MLP
 from mtl_cli.backbones.tabular import Tabular
 from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.features import run_stages
-from mtl_cli.table_layers import CategoryEmbedding, JoinedTable, SummedTable
+from mtl_cli.layers.table import CategoryEmbedding, JoinedTable, SummedTable
 from tests.sharing._inputs import MODES, TWO, sharing, tables
 
 SPEC = InputSpec("table", (7,), (4, 3))

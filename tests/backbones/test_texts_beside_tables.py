@@ -12,7 +12,7 @@ from mtl_cli.backbones.tabular import Tabular
 from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.features import pool, run_stage
 from tests.backbones._tiny_bert import TINY_BERT, tiny_bert
-from tests.backbones.test_texts import BACKBONES, LENGTHS, batch, features
+from tests.backbones.test_text_base import BACKBONES, LENGTHS, batch, features
 from tests.sharing._inputs import backbone
 
 TABLE = InputSpec("table", (4,), (5, 3))

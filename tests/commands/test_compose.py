@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from mtl_cli.commands.compose import hydra_session, plain_config
-from mtl_cli.commands.jobs import compose, compose_job
-from mtl_cli.config import KNOWN_KEYS, config_hash, load_run_config
+from mtl_cli.commands.composed_run import compose, compose_run
+from mtl_cli.config.run_config import KNOWN_KEYS, config_hash, load_run_config
+from mtl_cli.config.schema import knobs
 from mtl_cli.errors import UserError
-from mtl_cli.schema import knobs
 
 TASK = """\
 # @package _global_
@@ -20,12 +20,12 @@ tasks:
 
 def composed(*overrides, config_dir=None):
     with hydra_session(config_dir) as session:
-        return compose_job(session, overrides).config
+        return compose_run(session, overrides).config
 
 
 def problems(*overrides, config_dir=None):
     with hydra_session(config_dir) as session, pytest.raises(UserError) as caught:
-        compose_job(session, overrides)
+        compose_run(session, overrides)
     return caught.value.problems
 
 
@@ -130,7 +130,7 @@ def test_a_joined_file_written_by_hand_wins(my_conf):
 
 def test_the_choice_of_tasks_names_the_run_directory():
     with hydra_session() as session:
-        directory = compose_job(session, ["task=letters+cifar10"]).run_dir
+        directory = compose_run(session, ["task=letters+cifar10"]).run_dir
     assert re.fullmatch(r"runs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d{6}_letters\+cifar10", str(directory))
     assert not directory.exists()
 

@@ -7,7 +7,7 @@ import torch
 
 from mtl_cli.datasets.cifar10 import MEAN, STD, Cifar10
 from mtl_cli.errors import UserError
-from tests._official_files import write_cifar10
+from tests.images._official_files import write_cifar10
 
 
 def write_python3_pickle(path, value):

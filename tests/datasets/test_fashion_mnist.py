@@ -3,7 +3,7 @@ import pytest
 
 from mtl_cli.datasets.fashion_mnist import FashionMnist
 from mtl_cli.errors import UserError
-from tests._official_files import write_mnist
+from tests.images._official_files import write_mnist
 
 
 @pytest.mark.parametrize("packed", [False, True])

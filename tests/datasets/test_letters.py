@@ -6,8 +6,8 @@ import torch
 
 from mtl_cli.datasets.letters import MEAN, STD, Letters, draw_glyphs, packaged_letters
 from mtl_cli.errors import UserError
-from mtl_cli.packaged import FOLDER
-from tests._official_files import linear_resize, write_emnist, write_pair
+from mtl_cli.images.packaged import FOLDER
+from tests.images._official_files import linear_resize, write_emnist, write_pair
 
 SHIPPED = np.load(FOLDER / "ocr_letters_52k.npz")
 

@@ -4,7 +4,7 @@ import torch
 from mtl_cli.batch import InputSpec
 from mtl_cli.datasets.mnist_digits import MnistDigits
 from mtl_cli.errors import UserError
-from tests._official_files import write_mnist
+from tests.images._official_files import write_mnist
 
 
 def test_packaged_digits_come_as_normalised_images_with_a_label():

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from mtl_cli.datasets.multi_mnist import MEAN, PAIR_SEEDS, STD, MultiMnist, overlay, pairs
-from mtl_cli.digits import packaged_digits
-from tests._official_files import linear_resize, write_mnist
+from mtl_cli.images.digits import packaged_digits
+from tests.images._official_files import linear_resize, write_mnist
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mtl_cli import run
 from mtl_cli.report.profile import ENGINE, FIRST, STEPS, StepProfiler, parts, sums, time_table
-from mtl_cli.spans import Spans
+from mtl_cli.report.spans import Spans
+from mtl_cli.runs import run
 from tests import _toy
 
 NAMES = [span.name for span in Spans().all]

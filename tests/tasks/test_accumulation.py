@@ -2,7 +2,8 @@
 
 import torch
 
-from mtl_cli import checkpoint, run
+from mtl_cli.runs import run
+from mtl_cli.storage import checkpoint
 from tests import _toy
 from tests.tasks._inputs import CLASSES, ROW_KINDS
 

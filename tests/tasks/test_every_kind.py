@@ -10,10 +10,10 @@ import torch
 
 from mtl_cli import tasks
 from mtl_cli.batch import FieldSpec
-from mtl_cli.evaluate import Meter
-from mtl_cli.loading import label_counts
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.tasks.base import Task
+from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.loading import label_counts
 from tests.tasks._inputs import CLASSES, FIELDS, KINDS, make, targets, with_missing
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mtl_cli import run
-from mtl_cli.evaluate import Meter
+from mtl_cli.runs import run
+from mtl_cli.training.evaluate import Meter
 from tests import _toy
 from tests.tasks._generated import FIELDS, Generated, truth
 from tests.tasks._inputs import CLASSES, ROW_KINDS, make

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import mtl_cli.tasks
-from mtl_cli.targets import Trust, bind
+from mtl_cli.config.targets import Trust, bind
 from mtl_cli.tasks.base import Task
 from tests.tasks._inputs import CLASSES, ROW_KINDS
 

@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mtl_cli import run
+from mtl_cli.runs import run
 from tests import _toy
 from tests.tasks._inputs import CLASSES
 from tests.tasks._sklearn import folds, table

@@ -5,8 +5,8 @@ import csv
 import numpy as np
 from sklearn.datasets import load_linnerud
 
-from mtl_cli import run
-from mtl_cli.predict import predict
+from mtl_cli.runs import run
+from mtl_cli.runs.predict import predict
 from tests import _toy
 from tests.tables._files import defaults, write_csv
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mtl_cli import run
+from mtl_cli.runs import run
 from tests import _toy
 from tests.sharing._inputs import arguments
 from tests.tables._files import defaults

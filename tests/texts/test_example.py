@@ -3,8 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from mtl_cli import run
 from mtl_cli.commands.compose import hydra_session, plain_config
+from mtl_cli.runs import run
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "generate_texts.py"
 spec = importlib.util.spec_from_file_location("generate_texts", SCRIPT)

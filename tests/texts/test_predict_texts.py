@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from mtl_cli import run
 from mtl_cli.errors import UserError
-from mtl_cli.predict import predict
+from mtl_cli.runs import evaluation
+from mtl_cli.runs.predict import predict
 from tests.tables._files import write_csv
 from tests.texts import _grammars
 from tests.texts._files import CONLLU, write
@@ -85,7 +85,7 @@ def test_words_come_back_as_conll_line_for_line(trained, tmp_path):
 
 def test_predicted_words_are_those_of_the_evaluation(trained, tmp_path):
     folder, words, _ = trained
-    told = run.evaluate(folder, {"tasks.tag.dataset.test_path": str(words), "tasks.topic.dataset.path": str(
+    told = evaluation.evaluate(folder, {"tasks.tag.dataset.test_path": str(words), "tasks.topic.dataset.path": str(
         write_csv(tmp_path / "texts.csv", _grammars.HEADER, _grammars.text_table(250, 0))),
         "tasks.score.dataset.path": str(tmp_path / "texts.csv")}, [])  # fmt: skip
     predict(folder, words, tmp_path / "out.conll", {})

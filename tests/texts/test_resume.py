@@ -2,10 +2,10 @@
 
 import pytest
 
-from mtl_cli import run
+from mtl_cli.runs import run
 from tests import _toy
+from tests.runs.test_run import assert_same, assert_same_run, final, train_until
 from tests.tables._files import write_csv
-from tests.test_run import assert_same, assert_same_run, final, train_until
 from tests.texts import _grammars, _reviews
 from tests.texts._files import write
 from tests.texts._runs import backbone, dataset, node

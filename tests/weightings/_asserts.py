@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from mtl_cli.jacobian import gramian
 from mtl_cli.weightings.cross_base import CrossWeighting
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.jacobian import gramian
 from mtl_cli.weightings.row_base import RowWeighting
 from tests.weightings._inputs import positive_losses
 

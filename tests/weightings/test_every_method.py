@@ -5,9 +5,9 @@ import inspect
 import pytest
 import torch
 
-from mtl_cli.jacobian import row_norms
-from mtl_cli.quadratic import rank
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.linalg.jacobian import row_norms
+from mtl_cli.weightings.linalg.quadratic import rank
 from mtl_cli.weightings.row_base import RowWeighting
 from tests.weightings._asserts import assert_no_conflict, assert_same_direction, largest_norm, update_of
 from tests.weightings._inputs import (

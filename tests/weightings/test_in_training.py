@@ -4,12 +4,12 @@ import pytest
 import torch
 import yaml
 
-from mtl_cli.build import build
-from mtl_cli.config import resolve
+from mtl_cli.config.run_config import resolve
+from mtl_cli.config.shipped import conf_dir
+from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
-from mtl_cli.shipped import conf_dir
-from mtl_cli.targets import Trust
-from mtl_cli.trainer import next_step, train_step
+from mtl_cli.runs.build import build
+from mtl_cli.training.trainer import next_step, train_step
 from tests import _toy
 from tests.weightings._inputs import METHODS, ROW_METHODS, config, load_class
 

@@ -1,0 +1,52 @@
+"""What backbones of texts that are trained from scratch have in common: a table of piece vectors a dataset."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from mtl_cli.backbones.base import Backbone
+from mtl_cli.batch import InputSpec
+from mtl_cli.layers.text import EmbedText, ScaledTable, TextBesideTable
+
+
+class TextBackbone(Backbone):
+    """A backbone whose stem, one a dataset, looks up the vectors of its pieces: datasets keep their vocabularies."""
+
+    embedding: int
+    dropout: float
+    positions = False
+    """Whether the stem adds sinusoids of positions."""
+
+    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return sequences of the width of the vectors.
+
+        Raises:
+            ValueError: a dataset's inputs are no texts.
+        """
+        for dataset, spec in inputs.items():
+            if spec.kind not in ("text", "text_table"):
+                raise ValueError(
+                    f"This backbone takes texts, alone or with table columns; dataset '{dataset}' has {spec.kind} "
+                    "inputs. Use backbone=mixed for datasets of several kinds, backbone=cnn for images, or "
+                    "backbone=tabular for tables."
+                )
+        return InputSpec("text", (self.embedding,))
+
+    def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
+        """Return the vectors of the dataset's pieces, with its table columns where it has any."""
+        width = common.shape[0]
+        text = EmbedText(inputs.categories[0], width, self.dropout, self.positions)
+        if inputs.table is None:
+            return text
+        return TextBesideTable(text, ScaledTable(inputs.table, width, 1.0 if self.positions else width**-0.5))
+
+
+def checked_sizes(**sizes: int) -> None:
+    """Check widths and numbers of layers.
+
+    Raises:
+        ValueError: one is below 1.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"backbone.{name} is {size}; it is 1 or more.")

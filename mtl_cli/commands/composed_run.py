@@ -1,0 +1,126 @@
+"""One job: overrides in; a checked plain config and the directory of its run out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mtl_cli.commands.compose import GROUPS, Session, plain_config, source_folders, task_clashes
+from mtl_cli.commands.diagnosis import CONFIG_ERRORS, diagnose
+from mtl_cli.commands.messages import hydra_message
+from mtl_cli.config.validation import validate
+from mtl_cli.errors import UserError
+
+_LIST_CHOICE = re.compile(rf"\+*({'|'.join(sorted(GROUPS))})=\[(.*)\]")
+
+
+HONOURED = (
+    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.searchpath", "hydra.mode"),
+    *("hydra.launcher", "hydra.sweeper"),
+)
+"""Settings of Hydra that do something here; a run's directory, its log and the sweep are this program's own."""
+
+
+@dataclass(frozen=True)
+class ComposedRun:
+    """A checked config and the composed one that it comes from."""
+
+    config: dict[str, Any]
+    composed: DictConfig
+
+    @property
+    def run_dir(self) -> Path:
+        """The value of hydra.run.dir.
+
+        Raises:
+            UserError: it has no value, or holds a run already.
+        """
+        path = Path(hydra_value(self.composed, "hydra.run.dir"))
+        if (path / "status.json").exists():
+            raise UserError(
+                f"{path} holds a run already. Give another hydra.run.dir, or continue that run by resume={path}."
+            )
+        return path
+
+    @property
+    def lasting_dir(self) -> Path:
+        """The value of hydra.run.dir where the same command means the same directory.
+
+        Raises:
+            UserError: it has no value, or one that changes with the time.
+        """
+        node: Any = OmegaConf.to_container(self.composed.hydra.run, resolve=False)
+        if "${now:" in str(node["dir"]):
+            raise UserError("resume=auto finds a run by its directory, and none is given. Add hydra.run.dir=DIR.")
+        return Path(hydra_value(self.composed, "hydra.run.dir"))
+
+
+def compose(session: Session, overrides: Sequence[str]) -> DictConfig:
+    """Return the composed config with its `hydra` node.
+
+    Raises:
+        UserError: every problem with the overrides.
+    """
+    lists = [match for text in overrides if (match := _LIST_CHOICE.fullmatch(text))]
+    if lists:
+        raise UserError([_list_message(match[0], match[1], match[2]) for match in lists])
+    try:
+        composed = session.compose(overrides)
+    except CONFIG_ERRORS as error:
+        raise UserError(diagnose(session, overrides, error)) from error
+    if idle := [text for text in overrides if text.lstrip("+~").startswith("hydra.") and not _has_effect(text)]:
+        used = ", ".join(HONOURED)
+        raise UserError(
+            [f"{text} has no effect; of Hydra's settings these have: {used}. Leave it out." for text in idle]
+        )
+    return composed
+
+
+def compose_run(session: Session, overrides: Sequence[str]) -> ComposedRun:
+    """Return a checked job.
+
+    Raises:
+        UserError: every problem that shows without torch.
+    """
+    composed = compose(session, overrides)
+    config = plain_config(composed)
+    folders = source_folders(composed)
+    problems = validate(config, folders)
+    problems += task_clashes(composed.hydra.runtime.choices.get("task"), folders)
+    if config.get("resume") is not None:
+        problems.append("resume is set in a conf file. Give it on the command line only: resume=RUN_DIR.")
+    if problems:
+        raise UserError(problems)
+    return ComposedRun(config, composed)
+
+
+def hydra_value(composed: DictConfig, key: str) -> str:
+    """Return a value of the `hydra` node as text, its interpolations resolved.
+
+    Raises:
+        UserError: it has no value.
+    """
+    try:
+        value = OmegaConf.select(composed, key)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key} has no value: {hydra_message(error)} Set {key}=DIR.") from error
+    if not value:
+        raise UserError(f"{key} is empty. Set {key}=DIR.")
+    return str(value)
+
+
+def _has_effect(text: str) -> bool:
+    key = text.lstrip("+~").partition("=")[0]
+    return any(key == name or key.startswith(f"{name}.") for name in HONOURED)
+
+
+def _list_message(text: str, group: str, names: str) -> str:
+    joined = "+".join(name.strip() for name in names.split(","))
+    mend = (
+        f"Join tasks by +: task={joined}." if group == "task" else f"Choose one, or sweep over them by -m {group}=A,B."
+    )
+    return f"{text} is a list of options. {mend}"

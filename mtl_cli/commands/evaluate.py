@@ -1,0 +1,69 @@
+"""mtl-eval: a checkpoint on a split."""
+
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.commands.command_line import CommandLine
+from mtl_cli.commands.console import console
+from mtl_cli.commands.program import Program
+from mtl_cli.config.knobs import key_problems
+from mtl_cli.errors import EXIT_DONE, UserError, nearest
+
+SPLITS = ("train", "val", "test")
+HELP = """\
+Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test] [key=value ...]
+
+Rebuilds the model from the run's own config, prints the metrics of a split per task, and writes them with
+confusion matrices into the run directory.
+
+  checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
+  split=NAME          train, val or test; default test
+  key=value           any key of the run's config, such as another source of the same data
+
+  --config-dir DIR    folder of your own modules that the run's config names, and that you trust
+  --version, --help
+
+Examples:
+  mtl-eval checkpoint=runs/2026-01-31/12-00-00-000000_mnist_digits+letters
+  mtl-eval checkpoint=RUN_DIR split=val trainer.device=cpu
+  mtl-eval checkpoint=RUN_DIR data.source=torchvision data.root=DIR
+"""
+
+
+def evaluate(line: CommandLine) -> int:
+    """Evaluate the checkpoint that the command line names.
+
+    Raises:
+        UserError: an override is wrong, or the checkpoint or the data does not fit.
+    """
+    from mtl_cli.commands.overrides import parse_values
+
+    overrides = parse_values(line.others("checkpoint"), "mtl-eval")
+    if problems := eval_problems(overrides):
+        raise UserError(problems)
+    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+        from mtl_cli.runs import evaluation
+
+        evaluation.evaluate(Path(str(line.word("checkpoint"))), overrides, line.command, line.trusted_folders)
+    return EXIT_DONE
+
+
+def eval_problems(overrides: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the overrides of mtl-eval, as far as that shows without the checkpoint."""
+    problems = []
+    split = overrides.get("split", "test")
+    if split not in SPLITS:
+        hint = nearest(str(split), SPLITS)
+        problems.append(f"split is '{split}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test.")
+    rest = {key: value for key, value in overrides.items() if key != "split"}
+    return problems + key_problems(rest, ("split", "checkpoint"), "mtl-eval")
+
+
+PROGRAM = Program(
+    name="mtl-eval",
+    help=lambda line: HELP,
+    body=evaluate,
+    usage="mtl-eval checkpoint=RUN_DIR or checkpoint=FILE",
+    needs=("checkpoint",),
+    reads={"checkpoint": "a run directory or a .pt file: checkpoint=PATH"},
+)

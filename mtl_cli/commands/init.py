@@ -1,0 +1,62 @@
+"""mtl-init: from a file to the conf files that train on it."""
+
+from pathlib import Path
+
+from mtl_cli.commands.command_line import CommandLine
+from mtl_cli.commands.program import Program
+from mtl_cli.errors import EXIT_DONE
+
+HELP = """\
+Usage: mtl-init input=FILE 'target=[A,B]' output=DIR [key=value ...]
+
+Looks at a file, prints what it takes its columns for and why, and writes a dataset and a task for each target into a
+conf folder, to train with at once or to edit first. Tables (CSV, TSV, Parquet), the same and JSONL with columns of
+running text, which it finds by looking, and words with their labels, one a line (CoNLL, CoNLL-U).
+
+  input=FILE          the file; its path is written into the dataset as it is given here
+  target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
+                      clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector).
+                      Names with other than Latin letters in quotes: "target=['情感']"
+  output=DIR          conf folder; files that are there already are not overwritten
+  text=COLUMN         the column of text, or text=[title,body]; text=null: a table in any case
+  columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
+  word=COLUMN         the column of the words of CoNLL
+  group=COLUMN        column whose groups are kept in one split, such as patients; of CoNLL a key of comments
+  delimiter=';'       what separates cells; found by looking
+  encoding=latin-1    found by looking: utf-8, utf-16 or latin-1
+  format=csv          csv, tsv, jsonl, parquet, conll or conllu, where the name does not tell
+  overwrite=true      overwrite files
+
+  --version, --help
+
+Example:
+  mtl-init input=data.csv 'target=[income,married]' output=my_conf
+  mtl-train --config-dir my_conf task=income+married backbone=tabular
+  mtl-init input=reviews.jsonl 'target=[stars,topic]' text=review output=my_conf
+  mtl-init input=train.conllu 'target=[upos,deprel]' output=my_conf
+"""
+
+
+def init(line: CommandLine) -> int:
+    """Look at the file that the command line names, and write conf files.
+
+    Raises:
+        UserError: an option is wrong, the file cannot be used, or a file would be overwritten.
+    """
+    from mtl_cli.commands.overrides import parse_values
+    from mtl_cli.init.first_look import init_config
+
+    options = parse_values(line.others("input", "output"), "mtl-init")
+    init_config(str(line.word("input")), Path(str(line.word("output"))), options)
+    return EXIT_DONE
+
+
+PROGRAM = Program(
+    name="mtl-init",
+    help=lambda line: HELP,
+    body=init,
+    usage="mtl-init input=data.csv 'target=[income,married]' output=my_conf",
+    needs=("input", "output"),
+    reads={"input": "the file of a table: input=FILE"},
+    flags=(),
+)

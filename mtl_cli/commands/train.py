@@ -1,0 +1,101 @@
+"""mtl-train: a run from its start, one that is continued, or a sweep."""
+
+from pathlib import Path
+
+from mtl_cli.commands.command_line import CommandLine
+from mtl_cli.commands.console import console
+from mtl_cli.commands.program import Program
+from mtl_cli.config.knobs import value_problems
+from mtl_cli.config.schema import CONSOLE, RESUMABLE
+from mtl_cli.errors import EXIT_DONE, UserError
+
+RESUME_TOO = ("trust", *(key for key in CONSOLE if key != "resume"))
+"""What may accompany resume= beside what the run itself may change."""
+
+
+def train(line: CommandLine) -> int:
+    """Run what the command line of mtl-train asks for: a run, one that is continued, a sweep, or a look at the config.
+
+    Raises:
+        UserError: words exclude each other, or the config is wrong.
+    """
+    if line.word("resume") not in (None, "auto"):
+        return run_resume(line)
+    others = [flag for flag in line.flags if flag not in ("--config-dir", "--config-name")]
+    if line.word("resume") is not None and (others or line.multirun):
+        raise UserError(
+            f"resume=auto does not go with {' '.join(others) or 'a sweep'}. Leave it out: a sweep continues by itself."
+        )
+    if any(flag in line.flags for flag in ("--cfg", "--info", "--shell-completion", "--hydra-help")):
+        from mtl_cli.commands.hydra_commands import run_hydra_command
+
+        return run_hydra_command(line)
+    if line.multirun:
+        from mtl_cli.commands.sweeps.sweep import run_sweep
+
+        return run_sweep(line)
+    return run_single(line) if line.word("resume") is None else run_auto(line)
+
+
+def run_auto(line: CommandLine) -> int:
+    """Continue the run of this very command where its directory holds a checkpoint, else start it."""
+    from mtl_cli.commands.compose import hydra_session
+    from mtl_cli.commands.composed_run import compose_run
+
+    with hydra_session(line.config_dir, line.config_name) as session:
+        job = compose_run(session, line.others("resume"))
+        directory = job.lasting_dir
+    with console(job.config["verbose"], job.config["quiet"]):
+        from mtl_cli.runs import auto_resume
+
+        auto_resume.continue_or_train(job.config, directory, line.command, line.folders)
+    return EXIT_DONE
+
+
+def run_single(line: CommandLine) -> int:
+    """Compose one config and train with it."""
+    from mtl_cli.commands.compose import hydra_session
+    from mtl_cli.commands.composed_run import compose_run
+
+    with hydra_session(line.config_dir, line.config_name) as session:
+        job = compose_run(session, line.overrides)
+        directory = job.run_dir
+    with console(job.config["verbose"], job.config["quiet"]):
+        from mtl_cli.runs import run
+
+        run.train(job.config, directory, line.command, line.folders)
+    return EXIT_DONE
+
+
+def run_resume(line: CommandLine) -> int:
+    """Continue the run that resume= names."""
+    if any(flag != "--config-dir" for flag in line.flags):
+        raise UserError(f"resume= does not go with {' '.join(line.flags)}. Use mtl-train resume=RUN_DIR alone.")
+    directory = Path(str(line.word("resume")))
+    if not directory.exists():
+        raise UserError(f"No run directory at {directory}. Give an existing one, or drop resume= to start a new run.")
+    from mtl_cli.commands.overrides import parse_values
+
+    overrides = parse_values(line.others("resume"), "resume=")
+    problems = []
+    for key, value in overrides.items():
+        if not any(key == name or (name.endswith(".") and key.startswith(name)) for name in (*RESUMABLE, *RESUME_TOO)):
+            may = ", ".join(name + "*" if name.endswith(".") else name for name in (*RESUMABLE, *RESUME_TOO))
+            problems.append(f"{key}={value} cannot change in a resumed run; only {may} may. Leave it out.")
+    if problems := problems + value_problems(overrides):
+        raise UserError(problems)
+    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+        from mtl_cli.runs import run
+
+        run.resume(directory, overrides, line.command, line.trusted_folders)
+    return EXIT_DONE
+
+
+def help_text(line: CommandLine) -> str:
+    """Return the help, with the options that a --config-dir adds."""
+    from mtl_cli.commands.help import train_help
+
+    return train_help(line.config_dir)
+
+
+PROGRAM = Program(name="mtl-train", help=help_text, body=train, flags=None)

@@ -1,0 +1,1 @@
+"""Schema, checks, targets and interpolation of a config."""

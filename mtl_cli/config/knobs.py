@@ -1,0 +1,31 @@
+"""Overrides of plain knobs, checked without composing a config."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mtl_cli.config.schema import KNOWN_KEYS, knobs, sections
+from mtl_cli.errors import nearest
+
+
+def key_problems(overrides: dict[str, Any], own: Sequence[str], program: str) -> list[str]:
+    """Return what is wrong with overrides of a run's config; `own` are further keys, which the program itself takes."""
+    problems = []
+    for key, value in overrides.items():
+        if key not in own and key.partition(".")[0] not in KNOWN_KEYS:
+            hint = nearest(key, [*own, *KNOWN_KEYS])
+            problems.append(f"Unknown key '{key}' in {key}={value}.{hint} {program} --help shows what it takes.")
+    return problems + value_problems(overrides)
+
+
+def value_problems(overrides: dict[str, Any]) -> list[str]:
+    """Return what is wrong with plain knobs: their values, and keys that their section does not have."""
+    problems = []
+    for key, value in overrides.items():
+        section, _, name = key.partition(".")
+        if key in knobs():
+            problem = knobs()[key].problem(value)
+            problems += [problem] if problem else []
+        elif section in sections():
+            hint = nearest(name, sections()[section])
+            problems.append(f"{section} has no key '{name}'.{hint} Its keys: {', '.join(sections()[section])}.")
+    return problems

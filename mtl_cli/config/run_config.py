@@ -1,0 +1,157 @@
+"""A config as plain data: checked, resolved, hashed and read back from a run."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mtl_cli.config.interpolation import MAX_NODES
+from mtl_cli.config.interpolation import resolve as resolve
+from mtl_cli.config.schema import CONSOLE, knobs
+from mtl_cli.config.schema import KNOWN_KEYS as KNOWN_KEYS
+from mtl_cli.config.schema import RESUMABLE as RESUMABLE
+from mtl_cli.config.validation import validate as validate
+from mtl_cli.errors import UserError, nearest
+from mtl_cli.files import read_small
+
+Config = dict[str, Any]
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return the identity of a config, 16 hex digits: everything but what the console shows.
+
+    The order of the tasks counts, the order of other keys does not.
+    """
+    kept = {key: value for key, value in config.items() if key not in CONSOLE}
+    tasks = config.get("tasks")
+    order = list(tasks) if isinstance(tasks, Mapping) else []
+    text = json.dumps([_canonical(kept), [str(name) for name in order]], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:  # noqa: ANN401  any YAML value
+    if isinstance(value, Mapping):
+        return {f"{type(key).__name__} {key}": _canonical(item) for key, item in value.items()}
+    return [_canonical(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def load_run_config(text: str) -> dict[str, Any]:
+    """Return the config in a run directory or checkpoint, read as data only.
+
+    Raises:
+        UserError: it is no YAML, no mapping, or has other top-level keys than a config.
+    """
+    try:
+        config = yaml.safe_load(text)
+        _check_data(config, [0], 0)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"The run's config is not readable: {first}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"The run's config is no mapping but {type(config).__name__}.")
+    problems = [
+        f"The run's config has a key '{key}' that no config has.{nearest(str(key), KNOWN_KEYS)}"
+        for key in config
+        if key not in KNOWN_KEYS
+    ]
+    if problems:
+        raise UserError(problems)
+    return config
+
+
+def with_new_knobs(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's config with the knobs that an older version did not have yet, at their defaults.
+
+    So a new knob's default must be what older versions did.
+    """
+    for key, knob in knobs().items():
+        section, _, name = key.rpartition(".")
+        node = config.setdefault(section, {}) if section else config
+        if isinstance(node, dict):
+            node.setdefault(name, knob.default)
+    return config
+
+
+def _check_data(value: object, count: list[int], depth: int) -> None:
+    count[0] += 1
+    if count[0] > MAX_NODES or depth > 100:
+        raise ValueError(f"it holds more than {MAX_NODES} values, or deeper ones than 100 levels.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str | int | float):
+                raise ValueError(f"a key is {key!r}, which is no text.")
+            _check_data(item, count, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_data(item, count, depth + 1)
+    elif not isinstance(value, str | int | float | None):
+        raise ValueError(f"a value is {value!r}, of type {type(value).__name__}.")
+
+
+def check_written(path: Path, config: Config) -> None:
+    """Compare the config file of a run with the config in its checkpoint.
+
+    Raises:
+        UserError: they differ, or the file is no config.
+    """
+    try:
+        text = read_small(path)
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {path}: {error}. Remove it: the checkpoint holds the config too.") from error
+    if load_run_config(text) != config:
+        raise UserError(
+            f"{path} is not the config of the checkpoint. Undo the change, or start a new run with the changed one."
+        )
+
+
+def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
+    """Return a config with its node interpolations resolved; `folders` may hold conf files of the user's own.
+
+    Raises:
+        UserError: every problem with it.
+    """
+    problems = validate(config, folders)
+    if problems:
+        raise UserError(problems)
+    return resolve(config)
+
+
+def override(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """Return a run's config with the values of dotted keys replaced, and the knobs that came after it.
+
+    Raises:
+        UserError: the config has no such key.
+    """
+    changed = with_new_knobs(copy_nodes(config))
+    problems = []
+    for key, value in overrides.items():
+        *path, last = key.split(".")
+        node: Any = changed
+        for part in path:
+            node = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or last not in node:
+            problems.append(f"{key}={value}: the run's config has no key '{key}'.")
+        else:
+            node[last] = value
+    if problems:
+        raise UserError(problems)
+    return changed
+
+
+def copy_nodes(value: Any) -> Any:  # noqa: ANN401  any YAML value
+    """Return a deep copy of plain data."""
+    return {key: copy_nodes(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def targets_in(node: object) -> Iterator[object]:
+    """Yield every `_target_` of a config."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node["_target_"]
+        for value in node.values():
+            yield from targets_in(value)

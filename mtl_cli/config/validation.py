@@ -1,0 +1,198 @@
+"""What is wrong with a plain config, as far as it shows without torch and without reading data."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.config.interpolation import get_key, has_key, leaves, resolve
+from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS, knobs, sections, shown
+from mtl_cli.config.shipped import conf_dir, default_nodes, target_nodes
+from mtl_cli.errors import UserError, nearest
+
+_TASK_NAME = re.compile(r"\w[\w-]*")
+
+
+def validate(config: Mapping[str, Any], folders: Sequence[Path] = ()) -> list[str]:
+    """Return every problem: what is wrong, the value found, the override that mends it.
+
+    `folders` are conf folders beside the shipped one whose defaults free values are compared with.
+    """
+    try:
+        plain = resolve(config)
+    except UserError as error:
+        return error.problems
+    if missing := [f"{key} has no value (???). Set {key}=VALUE." for key, value in leaves(plain) if value == "???"]:
+        return missing
+    return list(
+        dict.fromkeys(
+            [
+                *_unknown_keys(plain),
+                *_knob_problems(plain),
+                *_together(plain),
+                *_task_problems(plain.get("tasks")),
+                *_component_problems(plain),
+                *_type_problems(plain, [conf_dir(), *folders]),
+            ]
+        )
+    )
+
+
+def _unknown_keys(config: Mapping[str, Any]) -> Iterator[str]:
+    for key in config:
+        if key not in KNOWN_KEYS:
+            yield f"The config has an unknown key '{key}'.{nearest(str(key), KNOWN_KEYS)} Leave it out: ~{key}."
+    for section, names in sections().items():
+        values = config.get(section)
+        for name in values if isinstance(values, Mapping) else ():
+            if name not in names:
+                hint = nearest(str(name), names)
+                yield f"{section} has an unknown key '{name}'.{hint} Leave it out: ~{section}.{name}."
+
+
+def _knob_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for key, knob in knobs().items():
+        if not has_key(config, key):
+            yield f"The config has no {key}; it is {knob.described}. Leave out what removes it (~{key})."
+            continue
+        problem = knob.problem(get_key(config, key))
+        if problem:
+            yield problem
+
+
+def _together(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield problems that lie in two knobs, or in a knob and the tasks."""
+    trainer = config.get("trainer")
+    if isinstance(trainer, Mapping) and trainer.get("max_epochs", 0) is trainer.get("max_steps", 0) is None:
+        yield "trainer.max_epochs and trainer.max_steps are both null, so the run has no end. Use trainer.max_epochs=6."
+    yield from _fold_problems(config.get("data"), config.get("tasks"))
+    if config.get("verbose") is True and config.get("quiet") is True:
+        yield "verbose and quiet are both true. Use one of them."
+    tasks = config.get("tasks")
+    names = [str(name) for name in tasks] if isinstance(tasks, Mapping) else []
+    for key in ("selection.metric", "early_stopping.metric"):
+        metric = get_key(config, key) if has_key(config, key) else None
+        if isinstance(metric, str) and names:
+            yield from _metric_problem(key, metric, names)
+
+
+def _fold_problems(data: object, tasks: object) -> Iterator[str]:
+    if not isinstance(data, Mapping) or not isinstance(tasks, Mapping):
+        return
+    folds, fold = data.get("folds"), data.get("fold", 0)
+    if folds is None and fold:
+        yield f"data.fold is {fold}, but data.folds is null, so it would be ignored. Use for example data.folds=5."
+    elif isinstance(folds, int) and isinstance(fold, int) and fold >= folds:
+        yield f"data.fold is {fold} of data.folds={folds}; folds are counted from 0. Use data.fold={folds - 1}."
+    datasets = [node.get("dataset") for node in tasks.values() if isinstance(node, Mapping)]
+    if folds is not None and not any(isinstance(node, Mapping) and node.get("folds") for node in datasets):
+        yield f"data.folds is {folds}, but no dataset here is divided into folds. Use data.folds=null."
+
+
+def _metric_problem(key: str, metric: str, tasks: Sequence[str]) -> Iterator[str]:
+    task, slash, name = metric.partition("/")
+    if metric == "skill" or (slash and name and task in tasks):
+        return
+    known = f"'skill' or <task>/<metric> with a task of {', '.join(tasks)}"
+    hint = nearest(task, tasks) if slash else nearest(metric, ["skill"])
+    yield f"{key} is '{metric}'; it is {known}.{hint} Use for example {key}=skill."
+
+
+def _task_problems(tasks: object) -> Iterator[str]:
+    if not isinstance(tasks, Mapping):
+        yield f"tasks is {tasks!r}, which names no tasks. Choose some by task=mnist_digits+letters."
+        return
+    if not tasks:
+        yield "No task is selected. Choose some by task=mnist_digits+letters."
+    weights = []
+    for name, node in tasks.items():
+        if not (isinstance(name, str) and _TASK_NAME.fullmatch(name)):
+            yield f"A task is named '{name}'; a name is letters, digits, _ and -. Rename it."
+        if not isinstance(node, Mapping):
+            yield f"tasks.{name} is {node!r}, which is no task. Choose it by task={name}."
+        elif "weight" in node:
+            weights.append(node["weight"])
+            yield from _weight_problem(str(name), node["weight"])
+    if weights and len(weights) == len(tasks) and all(_is_number(weight) and weight == 0 for weight in weights):
+        first = next(iter(tasks))
+        yield f"Every task has weight 0, so nothing is trained. Use for example tasks.{first}.weight=1."
+
+
+def _weight_problem(name: str, weight: object) -> Iterator[str]:
+    if not _is_number(weight):
+        found = f"'{weight}'" if isinstance(weight, str) else shown(weight)
+        yield f"tasks.{name}.weight is {found}, which is no number. Use for example tasks.{name}.weight=1."
+    elif not (math.isfinite(weight) and weight >= 0):  # type: ignore[arg-type, operator]  # a number by now
+        yield f"tasks.{name}.weight is {weight}; a weight is finite and ≥ 0. Use for example tasks.{name}.weight=1."
+
+
+def _component_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for name in COMPONENTS:
+        node = config.get(name)
+        if name == "tasks":
+            continue
+        if not isinstance(node, Mapping) or not node:
+            yield f"No {name} is chosen: it is {node!r}. Choose one by {name}=OPTION; mtl-train --help lists them."
+        elif not isinstance(node.get("_target_"), str):
+            yield f"{name} has no _target_ that names its class. Choose an option by {name}=OPTION."
+    tasks = config.get("tasks")
+    for name, node in tasks.items() if isinstance(tasks, Mapping) else ():
+        if isinstance(node, Mapping) and not isinstance(node.get("_target_"), str):
+            yield f"tasks.{name} has no _target_ that names its class. Choose a task that has one: task=NAME."
+
+
+def _type_problems(config: Mapping[str, Any], folders: Sequence[Path]) -> Iterator[str]:
+    """Yield free values whose type is not that of their default in the conf files."""
+    components = {name: config[name] for name in COMPONENTS if name in config}
+    targets = sorted({node["_target_"] for node in target_nodes(components)})
+    defaults = default_nodes(targets, folders)
+    for at, node in _targets_with_keys(components, ""):
+        shipped = defaults.get(node["_target_"], [])
+        for key, value in node.items():
+            if (known := [other[key] for other in shipped if key in other]) and key not in ("_target_", "weight"):
+                yield from _type_problem(f"{at}.{key}", value, known)
+
+
+def _targets_with_keys(tree: object, at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(tree, Mapping):
+        if isinstance(tree.get("_target_"), str):
+            yield at, tree
+        for key, value in tree.items():
+            yield from _targets_with_keys(value, f"{at}.{key}" if at else str(key))
+
+
+def _type_problem(key: str, value: object, defaults: Sequence[Any]) -> Iterator[str]:
+    if value is None or any(_alike(value, default) for default in defaults):
+        return
+    found = f"'{value}'" if isinstance(value, str) else shown(value)
+    example = shown(defaults[0])
+    yield f"{key} is {found}; its default is {example}, {_kind(defaults[0])}. Use for example {key}={example}."
+
+
+def _alike(value: object, default: object) -> bool:
+    """True where a value may stand in the place of a default: the same type, as far as a default shows one."""
+    if default is None or (isinstance(default, str) and "${" in default):
+        return True
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, str):
+        return isinstance(value, str | int | float)  # such as "longest" or a number of steps
+    if _is_number(default):
+        return _is_number(value)
+    if isinstance(default, list):
+        return isinstance(value, list) and all(not default or _alike(item, default[0]) for item in value)
+    return isinstance(value, Mapping)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, list):
+        return f"a list, each entry {_kind(value[0])}" if value else "a list"
+    kinds = {int: "a whole number", float: "a number", str: "text"}
+    return kinds.get(type(value), "a mapping")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

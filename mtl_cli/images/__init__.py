@@ -1,0 +1,1 @@
+"""Reading images and the files that they come in."""

@@ -1,0 +1,1 @@
+"""mtl-init: looking at files, guessing, writing YAML."""

@@ -1,0 +1,128 @@
+"""A tokenizer, a length and a backbone that fit texts, each with the reason."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtl_cli.init.scripts import SPACELESS, spaceless_share
+from mtl_cli.texts.encoding import sentence_rows, text_rows
+from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions, train_tokenizer
+
+SMALL, LARGE = 2_000, 50_000
+"""Texts up to which a vocabulary is small, and from which on a transformer is worth its time."""
+LONG, LONGEST = 80, 512
+"""Pieces of the middle text from which on a recurrent network is slow, and that no text is longer than."""
+SPACELESS_SHARE = 0.3
+COVERED = 0.99
+BATCH, SMALL_BATCH = 128, 32
+MAX_EPOCHS, STEPS = 60, 1_200
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value of an option, and why."""
+
+    value: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is written into the dataset by option, and the backbone and batch size for the command."""
+
+    options: Mapping[str, Choice]
+    backbone: Choice
+    batch_size: int
+    epochs: int
+
+    def option_lines(self) -> list[str]:
+        """Return the lines of YAML."""
+        return [f"{name}: {choice.value}  # {choice.why}" for name, choice in self.options.items()]
+
+    def told(self) -> list[str]:
+        """Return the choices for the printed report."""
+        chosen = {**self.options, "backbone": self.backbone}
+        return [f"{name}={choice.value}: {choice.why}" for name, choice in chosen.items()]
+
+    @property
+    def overrides(self) -> list[str]:
+        """Overrides of the command that trains."""
+        batch = [] if self.batch_size == BATCH else [f"data.batch_size={self.batch_size}"]
+        return [f"backbone={self.backbone.value}", *batch, f"trainer.max_epochs={self.epochs}"]
+
+
+def advise_texts(columns: Sequence[Sequence[str]], shares: Mapping[str, float], rows: int) -> Advice:
+    """Return what fits whole texts of a file of `rows`, given the texts of its first rows by column."""
+    kind, vocabulary = choose_tokenizer(shares, rows)
+    tokenizer = trained(kind, vocabulary, True, [text for texts in columns for text in texts])
+    lengths = text_rows(tokenizer, columns, 1 << 30)[0].lengths
+    middle, covered = (math.ceil(each) for each in np.quantile(lengths, [0.5, COVERED]))
+    longest = min(LONGEST, rounded(covered))
+    why = (
+        f"pieces: half of the texts have up to {middle}, {COVERED:.0%} up to {covered}, the longest has {lengths.max()}"
+    )
+    if (cut := (lengths > longest).mean()) >= 0.001:
+        why += f"; {cut:.1%} are cut"
+    options = {"tokenizer": kind, "vocab_size": vocabulary, "max_length": Choice(str(longest), why)}
+    return Advice(options, choose_backbone(kind.value, rows, middle), *steps_of(rows))
+
+
+def advise_words(sentences: Sequence[Sequence[str]], shares: Mapping[str, float], rows: int) -> Advice:
+    """Return what fits sentences of words; `rows` is how many the file has."""
+    kind, vocabulary = choose_tokenizer(shares, rows)
+    if kind.value == "characters":  # words are parted already
+        kind = Choice("bpe", "words are parted already, and it cuts rare ones into pieces")
+    tokenizer = trained(kind, vocabulary, False, [" ".join(words) for words in sentences])
+    lengths = sentence_rows(tokenizer, sentences, 1 << 30).ids.lengths
+    middle, most = math.ceil(np.median(lengths)), int(lengths.max())
+    longest = min(LONGEST, rounded(most))
+    why = f"pieces: half of the sentences have up to {middle}, the longest has {most}"
+    if most > longest:
+        why += "; a longer one is several rows"
+    options = {"tokenizer": kind, "vocab_size": vocabulary, "max_length": Choice(str(longest), why)}
+    backbone = Choice("gru", "every word is seen with those before and after it; learns from few sentences too")
+    return Advice(options, backbone, *steps_of(rows))
+
+
+def choose_tokenizer(shares: Mapping[str, float], rows: int) -> tuple[Choice, Choice]:
+    """Return the kind of tokenizer and its vocabulary, for scripts and a number of texts."""
+    spaceless = spaceless_share(shares)
+    if spaceless_share(shares, but="Han") >= SPACELESS_SHARE and rows < LARGE:
+        names = " and ".join(script for script in shares if script in SPACELESS)
+        why = f"{names}, written without spaces, {spaceless:.0%} of the letters: too few texts to learn words from"
+        return Choice("characters", why), Choice("8000", "as many characters as there are, at most")
+    size = 4000 if rows < SMALL else 8000 if rows < LARGE else 16000
+    if spaceless >= SPACELESS_SHARE:
+        size = max(size, 8000)
+        why = f"{spaceless:.0%} of the letters are of scripts without spaces; each Chinese character is a piece"
+    else:
+        why = "words parted by spaces: frequent ones are a piece, rare ones several"
+    return Choice("bpe", why), Choice(str(size), f"for {rows} texts: each piece should be seen often enough")
+
+
+def choose_backbone(tokenizer: str, rows: int, middle: int) -> Choice:
+    """Return the backbone for whole texts, by their tokenizer, number and middle length."""
+    if middle > LONG:
+        return Choice("text_cnn", f"long texts, {middle} pieces in the middle: the fastest")
+    if rows >= LARGE:
+        return Choice("transformer", f"{rows} texts are enough to learn attention from")
+    why = "reads letters in their order" if tokenizer == "characters" else "reads short texts in both directions"
+    return Choice("gru", f"{why}, and learns from few")
+
+
+def steps_of(rows: int) -> tuple[int, int]:
+    """Return batch size and epochs: small files get smaller batches and more epochs, so that there are some steps."""
+    batch = SMALL_BATCH if rows < 2 * SMALL else BATCH
+    return batch, max(3, min(MAX_EPOCHS, math.ceil(STEPS / max(1.0, 0.7 * rows / batch))))
+
+
+def trained(kind: Choice, vocabulary: Choice, lowercase: bool, texts: Sequence[str]) -> TextTokenizer:
+    """Return the tokenizer that the dataset would have, trained on the first rows."""
+    return train_tokenizer(TokenizerOptions(kind.value, None, int(vocabulary.value), 1, lowercase, LONGEST), texts)
+
+
+def rounded(length: int) -> int:
+    """Return a length as a multiple of 16."""
+    return max(16, math.ceil(length / 16) * 16)

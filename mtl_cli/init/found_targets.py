@@ -1,0 +1,108 @@
+"""Targets that were guessed, as mtl-init writes and prints them."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from mtl_cli.init.association import associate
+from mtl_cli.init.guess import Guess, LabelColumn
+from mtl_cli.init.yaml_files import FoundTask, Section, listed, quoted
+from mtl_cli.tables.labels import in_order
+
+MAX_LISTED, MAX_SHOWN = 50, 6
+HEAD = "    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}\n"
+IMBALANCE = """\
+    label_smoothing: 0.0
+    class_weights: null  # null, balanced, or a list: one factor a class
+    focal_gamma: 0.0     # exponent of the focal loss; 0 = cross-entropy, 2 is usual
+"""
+TASKS = {
+    "binary": ("mtl_cli.tasks.binary.Binary", IMBALANCE, "auc", "f1, accuracy, log_loss"),
+    "class": ("mtl_cli.tasks.classification.Classification", IMBALANCE, "accuracy", "f1"),
+    "ordinal": ("mtl_cli.tasks.ordinal.Ordinal", "", "qwk", "mae, accuracy"),
+    "multilabel": ("mtl_cli.tasks.multilabel.Multilabel", "", "map", "f1, f1_micro"),
+    "real": ("mtl_cli.tasks.regression.Regression", "", "rmse", "mae, r2"),
+    "count": ("mtl_cli.tasks.count.Count", "", "deviance", "mae"),
+    "survival": ("mtl_cli.tasks.survival.Survival", "", "concordance", ""),
+    "ranking": (
+        "mtl_cli.tasks.ranking.Ranking", "    k: 10  # rows of a group that NDCG looks at\n", "auc", "log_loss, ndcg"
+    ),
+}  # fmt: skip
+"""Class, further arguments, primary metric and the other metrics of the task for each kind of target."""
+
+
+def found_task(guess: Guess) -> FoundTask:
+    """Return the task on a target."""
+    target, arguments, primary, others = TASKS[guess.kind]
+    return FoundTask(guess.name, guess.kind, guess.why, target, arguments + HEAD, primary, others)
+
+
+def target_lines(guesses: Sequence[Guess], missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the YAML of a dataset's targets; `missing` are, by column, values that stand for no label."""
+    lines = ["targets:"]
+    for guess in guesses:
+        lines.append(f"  # {guess.name}: {guess.why}")
+        lines.append(f"  {guess.name}: {{{', '.join(target_items(guess, missing))}}}")
+    return lines
+
+
+def target_items(guess: Guess, missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what stands in the braces of a target."""
+    items = [f"kind: {guess.kind}"]
+    single = len(guess.columns) == 1
+    items.append(f"column: {quoted(guess.names[0])}" if single else f"columns: {listed(guess.names)}")
+    if guess.kind in ("class", "binary", "ordinal") and len(guess.columns[0].values) <= MAX_LISTED:
+        items.append(f"classes: {listed(in_order(guess.columns[0].values))}")
+    absent = [value for name in guess.names for value in missing.get(name, ())]
+    return [*items, f"missing: {listed(absent)}"] if absent else items
+
+
+def target_section(guesses: Sequence[Guess], rows: int) -> Section:
+    """Return what was guessed and why, with the statistics of the labels."""
+    lines = []
+    for guess in guesses:
+        task = found_task(guess)
+        others = f" (also {task.others})" if task.others else ""
+        lines.append(f"{guess.name}: {guess.kind}, because {guess.why}. Metric: {task.primary}{others}")
+        lines += [f"  {column.name}: {label_statistics(guess, column, rows)}" for column in guess.columns]
+        lines += [f"  note: {note}" for note in guess.notes]
+    return Section("Targets", lines)
+
+
+def label_statistics(guess: Guess, column: LabelColumn, rows: int) -> str:
+    """Return how the labels of a column are spread, in words."""
+    missing = rows - column.present
+    lost = f"; {missing} of {rows} missing ({missing / rows:.1%})" if missing else ""
+    if guess.kind in ("class", "binary", "ordinal", "multilabel") or column.numbers is None:
+        return class_statistics(column.counts) + lost
+    values = column.numbers[column.codes >= 0]
+    spread = f"mean {values.mean():.4g}, deviation {values.std():.4g}, from {values.min():.4g} to {values.max():.4g}"
+    return f"{spread}{lost}"
+
+
+def class_statistics(counts: Mapping[str, int]) -> str:
+    """Return the labels by class, not too many of them, and how unlike their numbers are."""
+    total = sum(counts.values())
+    shown = [f"{name} {count} ({count / total:.1%})" for name, count in itertools.islice(counts.items(), MAX_SHOWN)]
+    more = f", … ({len(counts)} in all)" if len(counts) > MAX_SHOWN else ""
+    ratio = max(counts.values()) / max(1, min(counts.values()))
+    return f"{', '.join(shown)}{more}; imbalance {ratio:.1f}"
+
+
+def association_sections(guesses: Sequence[Guess]) -> list[Section]:
+    """Return a row a pair of target columns, where there are several targets."""
+    if len(guesses) < 2:
+        return []
+    columns = [column for guess in guesses for column in guess.columns]
+    rows = [["pair", "rows", "correlation", "bits", "share"]]
+    for one, other in itertools.combinations(columns, 2):
+        found = associate(one.labels, other.labels)
+        numbers = [
+            f"{value:.3f}" if math.isfinite(value) else "–" for value in (found.correlation, found.bits, found.share)
+        ]
+        rows.append([f"{one.name} – {other.name}", str(found.rows), *numbers])
+    title = (
+        "Targets together (correlation: Pearson's r of numbers, else Cramér's V; mutual information in bits,\n"
+        "and as a share of the smaller entropy): the larger, the more likely they help each other"
+    )
+    return [Section(title, (), rows)]

@@ -1,0 +1,191 @@
+"""What the columns of a file are likely to be: kinds of targets, and inputs to drop, each with the reason."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mtl_cli.init.association import Labels
+from mtl_cli.tables.labels import TRUTH, in_order
+from mtl_cli.tables.profile import ColumnProfile
+
+MAX_ORDERED, MAX_CLASSES = 11, 100
+ORDER_WORDS = re.compile(r"rat(e|ing)|stars?|score|grade|level|sever|stage|satisf|quality|rank|priority", re.IGNORECASE)
+COUNT_WORDS = re.compile(r"count|number|num_|^n_|visits|clicks|purchases|events|children|kids|quantity", re.IGNORECASE)
+RARE, IMBALANCED = 0.05, 10.0
+NEARLY_ALL = 0.95
+MIN_ROWS = 20
+"""Rows from which on distinct values say something."""
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """A column of labels: its numbers where all are, codes [N], and the names of codes where these are not too many."""
+
+    name: str
+    numbers: np.ndarray | None
+    codes: np.ndarray
+    values: tuple[str, ...]
+    distinct: int
+
+    @property
+    def labels(self) -> Labels:
+        """The column, for its association with others."""
+        if self.numbers is not None and self.distinct > MAX_ORDERED:
+            return Labels.of_numbers(self.numbers)
+        return Labels(self.codes, self.numbers)
+
+    @property
+    def present(self) -> int:
+        """Rows with a label."""
+        return int((self.codes >= 0).sum())
+
+    @property
+    def is_truth(self) -> bool:
+        """True for two values that say yes and no."""
+        return self.distinct <= 2 and all(value.lower() in TRUTH for value in self.values)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by class, in the classes' order."""
+        counted = np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+        by_name = dict(zip(self.values, counted.tolist(), strict=True))
+        return {name: by_name[name] for name in in_order(by_name)}
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A target: its kind, its columns, and why; `notes` are what may deserve a look."""
+
+    name: str
+    kind: str
+    columns: tuple[LabelColumn, ...]
+    why: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that it is read from."""
+        return [column.name for column in self.columns]
+
+
+def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
+    """Return what kind of target one column or several are."""
+    if len(columns) == 1:
+        kind, why = guess_kind(columns[0])
+        return Guess(name, kind, tuple(columns), why, tuple(_notes(kind, columns[0])))
+    if all(column.is_truth for column in columns):
+        return Guess(name, "multilabel", tuple(columns), "every column says yes or no")
+    if all(column.numbers is not None and not column.is_truth for column in columns):
+        return Guess(name, "real", tuple(columns), "every column is a number: one vector")
+    first, second = columns[0], columns[1]
+    if len(columns) == 2 and first.is_truth:
+        return Guess(name, "ranking", tuple(columns), f"{first.name} says yes or no, {second.name} names the group")
+    if len(columns) == 2 and first.numbers is not None and second.is_truth:
+        return Guess(name, "survival", tuple(columns), f"{first.name} is a time, {second.name} says whether it ended")
+    return Guess(name, "", tuple(columns), "the columns do not go together")
+
+
+def guess_kind(column: LabelColumn) -> tuple[str, str]:
+    """Return the kind of a target of one column, and why."""
+    distinct = column.distinct
+    if distinct == 2:
+        return "binary", "two values"
+    if column.numbers is None:
+        return "class", f"{distinct} different texts"
+    values = column.numbers[~np.isnan(column.numbers)]
+    if (values % 1 != 0).any():
+        return "real", "numbers with a fraction"
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    dense = distinct <= MAX_ORDERED and distinct >= 0.5 * (high - low + 1)
+    if COUNT_WORDS.search(column.name) and low >= 0:
+        return "count", f"whole numbers from {low} to {high}, and the name says that they are counted"
+    if dense and (ORDER_WORDS.search(column.name) or low == 1):
+        return "ordinal", f"{distinct} whole numbers from {low} to {high}: a scale"
+    if dense and low == 0 and high == distinct - 1:
+        return (
+            "class",
+            f"the whole numbers 0 to {high}: numbered classes; kind: ordinal if they are a scale, count if counted",
+        )
+    zeros = float((values == 0).mean()) if values.size else 0.0
+    if low == 0 and zeros >= RARE:
+        return "count", f"whole numbers from 0 to {high}, {zeros:.0%} of them 0"
+    if distinct <= MAX_ORDERED and values.size >= MIN_ROWS * distinct:
+        return "class", f"only {distinct} different whole numbers"
+    return "real", f"{distinct} different whole numbers from {low} to {high}"
+
+
+def _notes(kind: str, column: LabelColumn) -> list[str]:
+    notes = []
+    if kind in ("class", "binary", "ordinal"):
+        counts = sorted(column.counts.values())
+        if counts and counts[-1] >= IMBALANCED * counts[0]:
+            notes.append(
+                f"the most frequent class is {counts[-1] / max(1, counts[0]):.0f} times the rarest: look at f1 rather "
+                "than accuracy; class_weights=balanced, focal_gamma=2 or dataset.balance weigh rare classes up"
+            )
+        if len(counts) > MAX_CLASSES:
+            notes.append(f"{len(counts)} classes are many: is the column a text, or a name of each row?")
+        if counts and counts[0] < 5:
+            notes.append("a class has fewer than 5 rows: validation or test may lack it")
+    if kind == "real" and column.numbers is not None:
+        values = column.numbers[~np.isnan(column.numbers)]
+        spread = values.std()
+        if spread > 0 and abs(((values - values.mean()) ** 3).mean()) / spread**3 > 3:
+            notes.append("a long tail: L1 or Huber loss, or a logarithm in the file, may fit better")
+    return notes
+
+
+@dataclass(frozen=True)
+class InputSample:
+    """Cells of an input column in the first rows: codes of its values [n], and how many it has."""
+
+    codes: np.ndarray
+    values: tuple[str, ...]
+    numbers: np.ndarray | None
+
+
+def guess_drop(profile: ColumnProfile, sample: InputSample, whole: bool) -> str:
+    """Return why an input column should be dropped, or an empty string; `whole` where the sample is all of the rows."""
+    present = sample.codes >= 0
+    count = int(present.sum())
+    distinct = len(np.unique(sample.codes[present]))
+    if profile.kind == "empty":
+        return "no cell has a value"
+    if profile.kind not in ("number", "date", "text", "mixed"):
+        return f"cells of type {profile.kind} are no inputs"
+    if whole and distinct <= 1 and count == len(sample.codes):
+        return "the same value in every row"
+    if count < MIN_ROWS or distinct < NEARLY_ALL * count:
+        return ""
+    if profile.kind in ("text", "mixed"):
+        return "nearly every row has a value of its own: a name or a free text, not a category"
+    if profile.kind == "number" and sample.numbers is not None:
+        steps = np.diff(sample.numbers[~np.isnan(sample.numbers)])
+        if steps.size and (steps == 1).mean() > NEARLY_ALL:
+            return "it counts the rows"
+    return ""
+
+
+def same_inputs(column: LabelColumn, samples: Mapping[str, InputSample]) -> list[str]:
+    """Return the inputs that say the same as a target: each value of one goes with one value of the other."""
+    if not samples:
+        return []
+    head = column.codes[: len(next(iter(samples.values())).codes)]
+    distinct = len(np.unique(head[head >= 0]))
+    if distinct < 2 or distinct > len(head) / 2:
+        return []
+    return [name for name, sample in samples.items() if says_the_same(head, sample.codes, distinct)]
+
+
+def says_the_same(one: np.ndarray, other: np.ndarray, distinct: int) -> bool:
+    """True where codes [n] of two columns name each other; `distinct` are those of the first."""
+    both = (one >= 0) & (other >= 0)
+    if both.sum() < MIN_ROWS or len(one) != len(other):
+        return False
+    pairs = np.unique(one[both] * (int(other.max()) + 1) + other[both])
+    if len(pairs) > distinct or len(pairs) < 2:
+        return False
+    width = int(other.max()) + 1
+    return len(np.unique(pairs // width)) == len(np.unique(pairs % width)) == len(pairs)

@@ -1,0 +1,1 @@
+"""The multi-task model, which parameters are shared, costs, transfer, averages."""

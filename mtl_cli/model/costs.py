@@ -1,0 +1,104 @@
+"""What a model costs: parameters and floating-point operations, beside those of independent models."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.batch import Inputs
+from mtl_cli.features import run_stages
+from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.tasks.base import Task
+from mtl_cli.weightings.base import Partition
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Parameters, and operations of a forward pass per sample (a multiply-add counts as two).
+
+    `independent_*` is what one network a task would cost.
+    """
+
+    total: int
+    trained: int
+    shared: int
+    specific: dict[str, int]
+    flops: dict[str, int]
+    independent_parameters: dict[str, int]
+    independent_flops: dict[str, int]
+
+    def record(self) -> dict[str, Any]:
+        """Return the costs for a summary."""
+        return {
+            "parameters": {
+                "total": self.total,
+                "trained": self.trained,
+                "shared": self.shared,
+                "specific": self.specific,
+                "independent": sum(self.independent_parameters.values()),
+            },
+            "flops": {
+                "per_sample": self.flops,
+                "total": sum(self.flops.values()),
+                "independent": sum(self.independent_flops.values()),
+            },
+        }
+
+
+def costs(
+    model: MultiTaskModel,
+    partition: Partition,
+    factory: BackboneFactory,
+    tasks: Mapping[str, Task],
+    examples: Mapping[str, Inputs],
+) -> Costs:
+    """Return a model's costs; `flops` by dataset, for all its tasks together. Leaves the model as it is."""
+    training = model.training
+    model.eval()
+    flops = {}
+    for dataset, inputs in examples.items():
+        names = [task for task, of in factory.dataset_of.items() if of == dataset]
+        flops[dataset] = count_flops(partial(model, tasks=names), inputs)
+    model.train(training)
+    alone_parameters, alone_flops = {}, {}
+    for name, task in tasks.items():
+        own = factory.alone(name)
+        stages = own(name).eval()
+        with torch.random.fork_rng(devices=[]):
+            head = task.build_head(own.specs[-1]).eval()
+        alone_parameters[name] = size(stages) + size(head)
+        alone = partial(forward_alone, stages, head)
+        alone_flops[name] = count_flops(alone, examples[factory.dataset_of[name]])
+    return Costs(
+        total=size(model),
+        trained=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        shared=sum(p.numel() for p in partition.shared),
+        specific={task: sum(p.numel() for p in own) for task, own in partition.specific.items()},
+        flops=flops,
+        independent_parameters=alone_parameters,
+        independent_flops=alone_flops,
+    )
+
+
+def forward_alone(stages: nn.Sequential, head: nn.Module, inputs: Inputs) -> torch.Tensor:
+    """Return the outputs of one task's own network."""
+    return head(run_stages(stages, inputs))
+
+
+def size(module: nn.Module) -> int:
+    """Return the number of parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_flops(forward: Callable[[Inputs], object], inputs: Inputs) -> int:
+    """Return the operations of a forward pass, per sample."""
+    values = inputs.values
+    rows = len(values if isinstance(values, torch.Tensor) else next(iter(values.values())))
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:
+        forward(inputs)
+    return counter.get_total_flops() // rows

@@ -1,0 +1,103 @@
+"""The model: a sharing mode and one head a task, and which of its parameters the tasks share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.batch import Inputs
+from mtl_cli.layers.named_modules import NamedModules
+from mtl_cli.seeding import seeded
+from mtl_cli.sharing.base import Sharing
+from mtl_cli.tasks.base import Task
+from mtl_cli.weightings.base import Partition
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Head outputs [B, num_outputs] by task, float32; boundary and penalty as in `Shared`."""
+
+    outputs: dict[str, Tensor]
+    boundary: list[Tensor]
+    penalty: Tensor | None
+
+
+class MultiTaskModel(nn.Module):
+    """A sharing mode with one head a task."""
+
+    def __init__(self, sharing: Sharing, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.sharing = sharing
+        self.heads = NamedModules(heads)
+        self._frozen: tuple[nn.Module, ...] = ()
+
+    def freeze(self, stages: Sequence[nn.Module]) -> None:
+        """Train these stages no more, and keep them in evaluation mode."""
+        self._frozen = tuple(stages)
+        for stage in self._frozen:
+            stage.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "MultiTaskModel":
+        """Set training mode, but for frozen stages."""
+        super().train(mode)
+        for stage in self._frozen:
+            stage.eval()
+        return self
+
+    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Outputs:
+        """Return the outputs of `tasks`, which all belong to the dataset of `inputs`."""
+        shared = self.sharing(inputs, tasks, boundary)
+        outputs = {task: self.heads[task](shared.features[task]).float() for task in tasks}
+        return Outputs(outputs, shared.boundary, shared.penalty)
+
+
+def build_heads(tasks: Mapping[str, Task], sharing: Sharing, seed: int) -> dict[str, nn.Module]:
+    """Return a head for each task, each seeded by its name, `heads/<task>`."""
+    heads = {}
+    for name, task in tasks.items():
+        with seeded(seed, f"heads/{name}"):
+            heads[name] = task.build_head(sharing.specs[name])
+    return heads
+
+
+def partition(model: MultiTaskModel, examples: Mapping[str, Inputs], dataset_of: Mapping[str, str]) -> Partition:
+    """Return which trained parameters are shared: those that the outputs of two tasks or more depend on.
+
+    Found by one backward a task on real `examples` (by dataset), on the tasks of `dataset_of`, rather than declared.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    reached: dict[str, set[int]] = {}
+    below: set[int] = set()
+    training = model.training
+    model.eval()
+    with torch.random.fork_rng(devices=[]):
+        for dataset, inputs in examples.items():
+            tasks = [task for task, of in dataset_of.items() if of == dataset]
+            if not tasks or not parameters:
+                continue
+            out = model(inputs, tasks, model.sharing.has_boundary)
+            for task in tasks:
+                reached[task] = dependencies(out.outputs[task], parameters)
+            for tensor in out.boundary:
+                below |= dependencies(tensor, parameters)
+    model.train(training)
+    times = [sum(index in of for of in reached.values()) for index in range(len(parameters))]
+    return Partition(
+        shared=[p for p, count in zip(parameters, times, strict=True) if count > 1],
+        specific={
+            task: [p for index, p in enumerate(parameters) if index in of and times[index] == 1]
+            for task, of in reached.items()
+        },
+        trunk=[p for index, p in enumerate(parameters) if index in below],
+        above=[p for index, p in enumerate(parameters) if index not in below],
+    )
+
+
+def dependencies(tensor: Tensor, parameters: Sequence[nn.Parameter]) -> set[int]:
+    """Return the indices of the parameters that `tensor` depends on."""
+    if not tensor.requires_grad:
+        return set()
+    gradients = torch.autograd.grad(tensor.sum(), parameters, retain_graph=True, allow_unused=True)
+    return {index for index, gradient in enumerate(gradients) if gradient is not None}

@@ -1,0 +1,1 @@
+"""From a config to objects, and one run, evaluation or prediction."""

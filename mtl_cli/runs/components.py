@@ -1,0 +1,128 @@
+"""The classes that a config names, with arguments that fit their signatures."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from mtl_cli.backbones.base import Backbone
+from mtl_cli.config.targets import Component, Trust, bind
+from mtl_cli.datasets.base import DataSource
+from mtl_cli.errors import UserError
+from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.schedules.base import Schedule
+from mtl_cli.sharing.base import Sharing
+from mtl_cli.tasks.base import Task
+from mtl_cli.training.dynamo import leave_out
+from mtl_cli.weightings.base import Weighting
+
+
+@dataclass(frozen=True)
+class Components:
+    """The classes that a config names, with arguments that fit their signatures."""
+
+    tasks: dict[str, Component]
+    datasets: dict[str, Component]
+    backbone: Component
+    sharing: Component
+    weighting: Component
+    schedule: Component
+    optimizer: Component
+    lr_schedule: Component
+
+
+def collect(problems: list[str], make: Callable[[], Any]) -> Any:  # noqa: ANN401  what `make` returns, or None
+    """Return what `make` returns; a UserError's problems go into `problems` instead."""
+    try:
+        return make()
+    except UserError as error:
+        problems += error.problems
+        return None
+
+
+def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
+    """Return every component of a resolved config, and try out those that need no data.
+
+    Raises:
+        UserError: every misfit of all components.
+    """
+    leave_out()  # optimizers are made here first
+    problems: list[str] = []
+
+    def bound(key: str, kind: type, runtime: Sequence[str]) -> Component:
+        return collect(problems, lambda: bind(config[key], kind, key, trust, runtime))
+
+    tasks, datasets = {}, {}
+    for name, node in config["tasks"].items():
+        own = {key: value for key, value in node.items() if key != "dataset"}
+        where = f"tasks.{name}"
+        tasks[name] = collect(problems, partial(bind, own, Task, where, trust, ("name", "field")))
+        datasets[name] = collect(problems, partial(bind, node.get("dataset"), DataSource, f"{where}.dataset", trust))
+    components = Components(
+        tasks=tasks,
+        datasets=datasets,
+        backbone=bound("backbone", Backbone, ()),
+        sharing=bound("sharing", Sharing, ("backbone", "tasks")),
+        weighting=bound("weighting", Weighting, ("tasks",)),
+        schedule=bound("schedule", Schedule, ("steps_per_pass", "sizes", "dataset_of", "seed")),
+        optimizer=bound("optimizer", torch.optim.Optimizer, ("params",)),
+        lr_schedule=bound("lr_schedule", LRSchedule, ()),
+    )
+    dry: list[tuple[Component, dict[str, Any]]] = [(components.backbone, {}), (components.lr_schedule, {})]
+    dry += [(components.weighting, {"tasks": list(config["tasks"])})]
+    dry += [(components.optimizer, {"params": [torch.nn.Parameter(torch.zeros(1))]})]
+    for component, runtime in dry:
+        if component is not None:
+            collect(problems, partial(component.make, **runtime))
+    if problems:
+        raise UserError(problems)
+    return components
+
+
+def state_of(dataset: str, states: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what a checkpoint holds of a dataset, empty where that is nothing.
+
+    Raises:
+        UserError: it is no state.
+    """
+    state = (states or {}).get(dataset)
+    if state is not None and not isinstance(state, Mapping):
+        raise UserError(f"The checkpoint's state of the dataset of '{dataset}' is of type {type(state).__name__}.")
+    return state or {}
+
+
+def make_source(component: Component, state: Mapping[str, Any], opened: bool = True) -> DataSource:
+    """Return a new data source; with a checkpoint's state it fits nothing, and is `opened` on demand.
+
+    Raises:
+        UserError: its arguments do not fit, its files cannot be read, or the state is not one of it.
+    """
+    source: DataSource = component.make()
+    if not state:
+        source.open()
+        return source
+    try:
+        source.load_state_dict(state)
+        if opened:
+            source.open()
+    except UserError:
+        raise
+    except Exception as error:  # nonsense in the place of a state may raise anything
+        raise UserError(
+            f"{component.where}: the checkpoint's state of this dataset cannot be used: {type(error).__name__}: "
+            f"{str(error)[:200]}. debug=true shows where."
+        ) from error
+    return source
+
+
+def group_datasets(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the dataset of each task: tasks whose dataset nodes are equal share one, named after the first of them."""
+    names: dict[str, str] = {}
+    of = {}
+    for task, node in config["tasks"].items():
+        key = json.dumps(node["dataset"], sort_keys=True)
+        of[task] = names.setdefault(key, task)
+    return of

@@ -1,0 +1,121 @@
+"""What a run prints at its head and leaves behind at its end."""
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.errors import Interrupted as Interrupted
+from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.files import make_folder
+from mtl_cli.report.spans import outside_arithmetic
+from mtl_cli.report.tables import count, duration, evaluation_table
+from mtl_cli.runs.build import Built
+from mtl_cli.storage import checkpoint
+from mtl_cli.storage.directory import RunDirectory
+from mtl_cli.storage.records import read_records
+from mtl_cli.training.evaluate import Result, flat
+from mtl_cli.training.job import Job
+from mtl_cli.training.selection import evaluate_split, lower_is_better
+
+logger = logging.getLogger("mtl_cli")
+
+
+def print_head(built: Built, out: RunDirectory) -> None:
+    """Log what is about to run."""
+    job, cost = built.job, built.costs
+    for dataset, tasks in built.datasets.items():
+        sizes = " / ".join(str(len(built.sources[dataset].split(split))) for split in ("train", "val", "test"))
+        weights = ", ".join(f"{task} (weight {job.tasks[task].weight:g})" for task in tasks)
+        logger.info("dataset %s: train / val / test %s; tasks %s", dataset, sizes, weights)
+    record = cost.record()
+    logger.info(
+        "model: %s parameters, %s of them shared; %s FLOPs a sample (independent models: %s, %s)",
+        count(cost.total), count(cost.shared), count(record["flops"]["total"]),
+        count(record["parameters"]["independent"]), count(record["flops"]["independent"]),
+    )  # fmt: skip
+    workers, cores = sum(stream.workers for stream in job.train.values()), os.cpu_count() or 1
+    if workers > cores:
+        logger.info("%d processes read data on %d cores; fewer data.workers may be faster.", workers, cores)
+    arithmetic = job.learner.arithmetic
+    logger.info(
+        "%d steps of %d an epoch on %s, %s; run directory %s",
+        job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, arithmetic.precision,
+        out.path,
+    )  # fmt: skip
+
+
+def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
+    """Test the best checkpoint, draw the figures and write the summary, which is returned."""
+    job = built.job
+    progress = job.progress
+    try:
+        best = checkpoint.load(checkpoint.find(out.path, "best"))
+        job.learner.model.load_state_dict(best["model"])
+        if job.ema is not None:
+            job.ema.load_state_dict(best["ema"])
+    except (UserError, RuntimeError, ValueError, TypeError, KeyError) as error:  # one of another run's may lie there
+        raise RunFailure(f"Training is done, but its best checkpoint cannot be tested: {error}") from error
+    results = evaluate_split(job, job.test)
+    values = flat(results)
+    out.metrics.write({"kind": "eval", "split": "test", "step": progress.best_step, "metrics": values})
+    rate = progress.samples / progress.train_seconds if progress.train_seconds else math.nan
+    summary = {
+        "status": "completed",
+        "selection": selection_record(job),
+        "best_val": progress.best_val,
+        "last_val": progress.last_val,
+        "test": values,
+        **built.costs.record(),
+        "steps": progress.step,
+        "skipped_steps": progress.skipped,
+        "rollbacks": progress.rollbacks,
+        "seconds": progress.seconds,
+        "train_seconds": progress.train_seconds,
+        "samples_per_second": rate,
+        "outside_arithmetic": outside_arithmetic(progress.spans, progress.train_seconds),
+        "span_seconds": progress.spans,
+        "precision": job.learner.arithmetic.precision,
+        "device": str(job.learner.arithmetic.device),
+    }
+    draw(out, job, results)
+    out.summary(summary)
+    logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", results))
+    logger.info(
+        "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
+        duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,
+    )  # fmt: skip
+    return summary
+
+
+def selection_record(job: Job) -> dict[str, Any]:
+    """Return the selection metric with its best value, in the metric's own sign."""
+    name, lower = job.plan.selection, lower_is_better(job, job.plan.selection)
+    best = job.progress.best_score
+    value = -best if lower and best is not None else best
+    return {"metric": name, "best": value, "lower_is_better": lower, "best_step": job.progress.best_step}
+
+
+def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:
+    """Draw the figures of a run into plots/."""
+    from mtl_cli.report.plots import curves
+
+    folder = out.path / "plots"
+    make_folder(folder)
+    try:
+        curves(folder, read_records(out.metrics.path))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        logger.warning("No curves are drawn: %s holds a damaged record (%r).", out.metrics.path, error)
+    draw_confusions(folder, "test", job, results)
+
+
+def draw_confusions(folder: Path, split: str, job: Job, results: Mapping[str, Result]) -> None:
+    """Draw a confusion matrix for each task that has one."""
+    from mtl_cli.report.plots import confusion
+
+    for name, result in results.items():
+        if result.confusion is not None:
+            names = job.tasks[name].field.class_names or [str(i) for i in range(len(result.confusion))]
+            confusion(folder / f"confusion_{name}.png", name, split, result.confusion.tolist(), names)

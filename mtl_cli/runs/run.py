@@ -1,0 +1,176 @@
+"""One run from a config to its summary: train and resume."""
+
+import contextlib
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.backends.cudnn
+
+from mtl_cli.config.run_config import (
+    Config,
+    check_written,
+    checked,
+    config_hash,
+    load_run_config,
+    override,
+    targets_in,
+)
+from mtl_cli.config.targets import Trust
+from mtl_cli.errors import Interrupted as Interrupted
+from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.files import write_json
+from mtl_cli.report.profile import StepProfiler
+from mtl_cli.report.progress import Progressbar
+from mtl_cli.runs.build import Built, build
+from mtl_cli.runs.components import bind_all
+from mtl_cli.runs.environment import environment
+from mtl_cli.runs.outcome import finish, print_head
+from mtl_cli.storage import checkpoint
+from mtl_cli.storage.checkpoint import run_directory_of, weights_of
+from mtl_cli.storage.directory import RunDirectory, read_status
+from mtl_cli.training.arithmetic import torch_settings
+from mtl_cli.training.job import restore
+from mtl_cli.training.recovery import train as train_job
+from mtl_cli.training.signals import stop_requests
+
+logger = logging.getLogger("mtl_cli")
+
+
+def check(config: Config, folders: Sequence[Path] = ()) -> None:
+    """Check a composed config as far as that goes without reading data.
+
+    Raises:
+        UserError: every problem found.
+    """
+    bind_all(checked(config, folders), Trust(tuple(config["trust"]), tuple(folders)))
+
+
+def train(config: Config, directory: Path, command: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, Any]:
+    """Train from the start in a new `directory`, made once everything is known to fit; return the summary.
+
+    `folders` hold the user's own modules, which a config composed on this machine may name.
+
+    Raises:
+        UserError: the config or data is wrong, or `directory` holds a run already; nothing was made.
+        RunFailure: training cannot go on.
+        Interrupted: a signal asked to stop; everything is saved.
+    """
+    resolved = checked(config, folders)
+    if read_status(directory):
+        raise UserError(
+            f"{directory} holds a run already. Give another hydra.run.dir, or continue it with resume={directory}."
+        )
+    with torch_settings(resolved):
+        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
+        out = RunDirectory.create(directory, config, config_hash(config))
+        surroundings = environment(command, resolved, built.job.learner.arithmetic)
+        return execute(built, out, resolved, resume_command(directory, resolved, command), surroundings)
+
+
+def resume(
+    directory: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Continue the run in `directory` from its last checkpoint, or from that one of its files; return the summary.
+
+    `overrides` are dotted keys; the config is the run's own.
+
+    Raises:
+        UserError: there is no checkpoint, it is damaged, or it belongs to another config.
+        RunFailure: training cannot go on.
+        Interrupted: a signal asked to stop; everything is saved.
+    """
+    file = checkpoint.find(directory, "last")
+    if directory.is_file():
+        directory = run_directory_of(file)
+    state = checkpoint.load(file)
+    config = load_run_config(state["config"])
+    check_written(directory / "config.yaml", config)
+    changed = override(config, overrides)
+    resolved = checked(changed)
+    with torch_settings(resolved):
+        trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
+        built = build(resolved, trust, state["datasets"])
+        restore(built.job, state)
+        out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
+        progress = built.job.progress
+        out.point_back(progress.step, progress.best_step, progress.best_score)
+        logger.info("Resuming %s after step %d.", directory, progress.step)
+        return execute(built, out, resolved, resume_command(directory, resolved, command))
+
+
+def start_weights(config: Config) -> dict[str, torch.Tensor] | None:
+    """Return the weights of the best checkpoint that `init_from` names, averaged where that run averaged them."""
+    if config["init_from"] is None:
+        return None
+    return weights_of(checkpoint.load(checkpoint.find(Path(config["init_from"]), "best")))
+
+
+def resume_command(directory: Path, config: Config, command: Sequence[str]) -> str:
+    """Return the command that continues a run, with what it needs to find and trust classes of the user's own."""
+    words = ["mtl-train", f"resume={directory}"]
+    modules = {str(target).partition(".")[0] for target in targets_in(config)} - {"mtl_cli", "torch"}
+    if modules:
+        words.append(f"trust=[{','.join(sorted(modules))}]")
+    for index, word in enumerate(command):
+        if word == "--config-dir" and index + 1 < len(command):
+            words += ["--config-dir", command[index + 1]]
+        elif word.startswith("--config-dir="):
+            words.append(word)
+    return shlex.join(words)
+
+
+def execute(
+    built: Built, out: RunDirectory, config: Config, again: str, surroundings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Train, test the best checkpoint, write summary and figures; keep status.json true whatever happens.
+
+    `again` is the command that continues the run, printed where it is interrupted; `surroundings` go to
+    environment.json.
+    """
+    job = built.job
+    try:
+        if surroundings is not None:
+            write_json(out.path / "environment.json", surroundings)
+        print_head(built, out)
+        out.status("running", job.progress.step, job.epoch)
+        if config["trainer"]["profile"]:
+            cuda = job.learner.arithmetic.device.type == "cuda"
+            job.profiler = StepProfiler(job.learner.spans, out.path / "profile", cuda)
+        with stop_requests() as stop:
+            bar = Progressbar(job.total_steps, job.progress.step, job.progress.samples, config["quiet"])
+            try:
+                train_job(job, out, stop, bar)
+            finally:
+                bar.close()
+                job.profiler.close()
+            summary = finish(built, out)
+        out.status("completed", job.progress.step, job.epoch)
+        return summary
+    except Interrupted as interrupted:
+        logger.warning("%s Continue with:\n  %s", interrupted, again)
+        raise
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with contextlib.suppress(RunFailure):  # a full disk must not hide what went wrong first
+            out.status(status, job.progress.step, job.epoch, str(error) or type(error).__name__)
+        if is_out_of_memory(error):
+            raise RunFailure(
+                f"Out of memory on {job.learner.arithmetic.device} at step {job.progress.step}. Use a smaller "
+                "data.batch_size with trainer.accumulate=2 or more (the same step in parts), or trainer.precision=bf16."
+            ) from error
+        raise
+    finally:
+        for stream in (*job.train.values(), *job.val.values(), *job.test.values()):
+            stream.close()
+        out.close()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for the errors by which Python, torch and its CPU allocator say so."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

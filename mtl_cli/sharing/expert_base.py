@@ -1,0 +1,194 @@
+"""Experts and gates: what the mixture-of-experts modes have in common."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.errors import UserError
+from mtl_cli.features import Features, FeatureSpec, alias, mixture, pool, run_stages
+from mtl_cli.layers.named_modules import NamedModules
+
+
+def count_problems(**counts: int) -> list[str]:
+    """Return what is wrong with the numbers given as `sharing.<name>`: each is at least 1."""
+    return [
+        f"sharing.{name} is {value}; at least 1 is needed. Use sharing.{name}=1."
+        for name, value in counts.items()
+        if value < 1
+    ]
+
+
+def split_point(specs: Sequence[FeatureSpec], expert_stages: int, problems: Sequence[str]) -> int:
+    """Return the last stage of the trunk when experts are copies of the last `expert_stages` stages.
+
+    `specs` are those of the backbone's features, stem included. Experts that are whole backbones are for vector inputs,
+    since the gate reads the pooled features at the split. `problems` are what is known to be wrong with other settings.
+
+    Raises:
+        UserError: the backbone has too few stages for that, or there are other problems.
+    """
+    stages = len(specs) - 1
+    most = stages if specs[0].kind == "vector" else stages - 1
+    found = [*problems, *split_problems(stages, most, expert_stages, specs[0].kind)]
+    if found:
+        raise UserError(found)
+    return stages - expert_stages
+
+
+def split_problems(stages: int, most: int, expert_stages: int, kind: str) -> list[str]:
+    """Return what is wrong with splitting off `expert_stages` of `stages` stages, where at most `most` can be."""
+    if 1 <= expert_stages <= most:
+        return []
+    if most < 1:
+        return [
+            f"sharing.expert_stages is {expert_stages}, but the backbone has {stages} stage after its stem, which "
+            f"gives a {kind}: no stage is left for the trunk, whose features the gates read. "
+            "Use a deeper backbone or sharing=hard."
+        ]
+    valid = "1" if most == 1 else f"1 to {most}"
+    return [
+        f"sharing.expert_stages is {expert_stages}; this backbone allows {valid}. Use sharing.expert_stages={most}."
+    ]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Outputs of several experts on the same features: values [B, E, ...] under one mask."""
+
+    values: Tensor
+    mask: Tensor | None
+
+    def mix(self, gates: Tensor) -> Features:
+        """Return the mixture of the experts under gates [B, E]."""
+        return Features(mixture(gates, self.values), self.mask)
+
+    def aliased(self) -> "Stack":
+        """Return the same values as an `alias`."""
+        return Stack(alias(self.values), self.mask)
+
+
+def run_experts(experts: Iterable[nn.Module], x: Features) -> Stack:
+    """Return the outputs of all experts on `x`."""
+    outputs = [run_stages(expert, x) for expert in experts]
+    return Stack(torch.stack([output.values for output in outputs], dim=1), outputs[0].mask)  # [B, E, ...]
+
+
+def join_stacks(stacks: Sequence[Stack]) -> Stack:
+    """Return the experts of several stacks in one, in order."""
+    return Stack(torch.cat([stack.values for stack in stacks], dim=1), stacks[0].mask)
+
+
+class Gate(nn.Module):
+    """Softmax over E experts: softmax(W x), without bias."""
+
+    def __init__(self, width: int, num_experts: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, num_experts, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return gates [B, E] for pooled features [B, D]."""
+        return torch.softmax(self.linear(x), dim=-1)
+
+
+class SharedGate(nn.Module):
+    """Softmax over the experts of every task and the shared ones: softmax(W x), W in blocks of rows, one a task."""
+
+    def __init__(self, blocks: Mapping[str, nn.Linear], shared: nn.Linear) -> None:
+        super().__init__()
+        self.blocks, self.shared = NamedModules(blocks), shared
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return gates [B, ΣE] for pooled features [B, D]: the tasks' experts in order, then the shared ones."""
+        logits = [block(x) for block in [*self.blocks.values(), self.shared]]
+        return torch.softmax(torch.cat(logits, dim=-1), dim=-1)
+
+
+class ExtractionLevel(nn.Module):
+    """One level of Tang et al., RecSys 2020: shared experts, experts of each task, and a gate a task over both.
+
+    Task k mixes its own and the shared experts, g^k(x) = w^k(x)·S^k(x) (eq. 1–3). Below the last level a shared gate
+    mixes all experts for the shared input of the next level (section 4.2).
+
+    Args:
+        build: returns the stages of an expert, given the name of its copy.
+        seeded: returns a context in which modules of that name are seeded.
+        name: distinguishes this level's gates from those of other levels.
+        width: D of the level's input.
+        tasks: names of all tasks.
+        num_shared: shared experts.
+        num_own: experts of each task.
+        is_last: whether no level follows, so that there is no shared gate.
+    """
+
+    def __init__(
+        self, build: Callable[[str], nn.Module], seeded: Callable[[str], AbstractContextManager[None]], name: str,
+        width: int, tasks: Sequence[str], num_shared: int, num_own: int, is_last: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.shared = nn.ModuleList(build(str(e)) for e in range(num_shared))
+        self.own = NamedModules({t: nn.ModuleList(build(f"{t}/{e}") for e in range(num_own)) for t in tasks})
+        self.gates = NamedModules()
+        for task in tasks:
+            with seeded(f"gates/{name}/{task}"):
+                self.gates[task] = Gate(width, num_own + num_shared)
+        self.shared_gate: SharedGate | None = None
+        if is_last:
+            return
+        blocks = {}
+        for task in tasks:
+            with seeded(f"shared_gate/{name}/{task}"):
+                blocks[task] = nn.Linear(width, num_own, bias=False)
+        with seeded(f"shared_gate/{name}"):
+            self.shared_gate = SharedGate(blocks, nn.Linear(width, num_shared, bias=False))
+
+    def forward(self, shared: Features, own: Mapping[str, Features], tasks: Sequence[str]) -> "LevelOutput":
+        """Return this level's output for `tasks`, where a level follows.
+
+        `own` holds the input of every task, since the shared gate reads the experts of all; `shared` is the common one.
+        """
+        assert self.shared_gate is not None, "the last level goes by `last`"
+        common = run_experts(self.shared, shared)
+        stacks = {task: self._run_own(task, x) for task, x in own.items()}
+        everything = join_stacks([*stacks.values(), common])
+        return LevelOutput(
+            shared=everything.mix(self.shared_gate(pool(shared))),
+            own={task: self._mix(task, own[task], stacks[task], common) for task in tasks},
+        )
+
+    def last(
+        self, shared: Features, own: Mapping[str, Features], boundary: bool
+    ) -> tuple[dict[str, Features], list[Tensor]]:
+        """Return the features of the tasks in `own` and, if asked for, the boundary: shared experts and inputs."""
+        common = run_experts(self.shared, shared)
+        if boundary:
+            common, own = common.aliased(), alias_inputs(own)
+        features = {task: self._mix(task, x, self._run_own(task, x), common) for task, x in own.items()}
+        cut = list({id(x): x.values for x in own.values()}.values())
+        return features, [common.values, *cut] if boundary else []
+
+    def _run_own(self, task: str, x: Features) -> Stack:
+        experts = self.own[task]
+        assert isinstance(experts, nn.ModuleList)
+        return run_experts(experts, x)
+
+    def _mix(self, task: str, x: Features, own: Stack, common: Stack) -> Features:
+        return join_stacks([own, common]).mix(self.gates[task](pool(x)))
+
+
+@dataclass(frozen=True)
+class LevelOutput:
+    """Inputs of the next level: the shared one and those of tasks."""
+
+    shared: Features
+    own: dict[str, Features]
+
+
+def alias_inputs(inputs: Mapping[str, Features]) -> dict[str, Features]:
+    """Return the inputs as `alias`es; tasks that have the same features keep having the same."""
+    made: dict[int, Features] = {}
+    for x in inputs.values():
+        made.setdefault(id(x), x.replace(alias(x.values)))
+    return {task: made[id(x)] for task, x in inputs.items()}

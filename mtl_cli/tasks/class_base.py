@@ -1,0 +1,87 @@
+"""What helps with imbalanced classes: weights by class, and the focal loss."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import FieldSpec
+from mtl_cli.tasks.base import Columns
+
+
+def weights_by_class(wanted: str | Sequence[float] | None, field: FieldSpec, where: str) -> Tensor | None:
+    """Return the weight of each class [C] in the loss; None where all are 1.
+
+    "balanced" is N/(C·n_c) (King & Zeng, "Logistic regression in rare events data", Political Analysis 2001; so in
+    scikit-learn), n_c being the training labels of a class and C the classes that have any: the mean over the training
+    labels is 1.
+
+    Raises:
+        ValueError: `wanted` is neither None, "balanced" nor a number ≥ 0 for each class.
+    """
+    counts, num_classes = field.counts, field.num_classes
+    if wanted is None:
+        return None
+    if isinstance(wanted, str):
+        if wanted != "balanced":
+            raise ValueError(f"{where}.class_weights is '{wanted}'; it is null, balanced or a list of numbers.")
+        if len(counts) != num_classes:
+            raise ValueError(f"{where}.class_weights is balanced, but the field has no counts. Give a list of numbers.")
+        present = sum(count > 0 for count in counts)
+        return torch.tensor([sum(counts) / (present * count) if count else 0.0 for count in counts])
+    weights = torch.tensor([float(weight) for weight in wanted])
+    if len(weights) != num_classes or not bool((weights.isfinite() & (weights >= 0)).all()) or not weights.any():
+        raise ValueError(
+            f"{where}.class_weights is {list(wanted)}; give a number ≥ 0 for each of the {num_classes} classes, "
+            f"one of them above 0, such as {where}.class_weights=[{','.join(['1'] * num_classes)}]."
+        )
+    return weights
+
+
+def checked_smoothing(label_smoothing: float, where: str) -> float:
+    """Return the label smoothing.
+
+    Raises:
+        ValueError: it is not in [0, 1).
+    """
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"{where}.label_smoothing is {label_smoothing}; it lies in [0, 1).")
+    return label_smoothing
+
+
+def checked_gamma(focal_gamma: float, where: str) -> float:
+    """Return the exponent of the focal loss.
+
+    Raises:
+        ValueError: it is negative or not finite.
+    """
+    if not 0.0 <= focal_gamma < float("inf"):
+        raise ValueError(f"{where}.focal_gamma is {focal_gamma}; it is 0 (no focal loss) or more, usually 2.")
+    return focal_gamma
+
+
+def focal_factor(cross_entropy: Tensor, gamma: float) -> Tensor:
+    """Return (1 − p)^γ for the probability p = exp(−cross_entropy) of the true class.
+
+    Lin, Goyal, Girshick, He, Dollár, "Focal loss for dense object detection", ICCV 2017, equation 4.
+    """
+    return (-torch.expm1(-cross_entropy)).clamp_min(1e-12) ** gamma  # at 0 the gradient of a root is infinite
+
+
+def class_labels(field: FieldSpec, num_classes: int) -> list[str]:
+    """Return the names of the classes, their numbers where they have none."""
+    return list(field.class_names) or [str(number) for number in range(num_classes)]
+
+
+def named_classes(field: FieldSpec, numbers: Tensor) -> "np.ndarray[Any, Any]":
+    """Return the names of classes [B], the numbers themselves where they have no names."""
+    values = numbers.cpu().numpy()
+    return np.asarray(field.class_names, dtype=object)[values] if field.class_names else values
+
+
+def probability_columns(name: str, labels: Sequence[str], probabilities: Tensor) -> Columns:
+    """Return probabilities [B, C] as columns "<name>_probability_<label>"."""
+    values = probabilities.cpu().numpy()
+    return {f"{name}_probability_{label}": values[:, index] for index, label in enumerate(labels)}

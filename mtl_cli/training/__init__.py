@@ -1,0 +1,1 @@
+"""The loop, its step, order, loading, evaluation and recovery."""

@@ -1,0 +1,89 @@
+"""Where and in which precision a model runs."""
+
+import contextlib
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.backends.cudnn
+
+from mtl_cli.config.run_config import Config
+from mtl_cli.errors import UserError
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Where and in which precision a model runs; parameters and losses stay float32."""
+
+    device: torch.device
+    bf16: bool
+
+    @property
+    def precision(self) -> str:
+        """The precision as `trainer.precision` names it."""
+        return "bf16" if self.bf16 else "fp32"
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context for a forward pass."""
+        if not self.bf16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was given; a CPU has."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+
+def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
+    """Return the device and precision that `trainer.device` and `trainer.precision` ask for.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    wanted = config["trainer"]["device"]
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(wanted)
+    missing = (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise UserError(f"trainer.device is {wanted}, which this machine does not have. Use trainer.device=cpu.")
+    precision = config["trainer"]["precision"]
+    return Arithmetic(device, has_fast_bf16(device) if precision == "auto" else precision == "bf16")
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, a CPU with AMX or AVX512_BF16.
+
+    Steps/s against float32 on one core with AVX512_BF16 and without AMX: 1.62 for the default CNN, 1.97 for an MLP of
+    1.3 M parameters, 1.68 for a GRU, 1.57 for a transformer, 1.07 to 1.18 for small ones. With AMX: 2 to 2.5.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = (torch.cpu._is_amx_tile_supported, torch.cpu._is_avx512_bf16_supported)
+    return device.type == "cpu" and platform.machine() == "x86_64" and any(flag() for flag in flags)
+
+
+@contextmanager
+def torch_settings(config: Config) -> Iterator[None]:
+    """Set threads and determinism for one run, and give them back after it."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    if config["trainer"]["threads"] is not None:
+        torch.set_num_threads(config["trainer"]["threads"])
+    if config["deterministic"]:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = benchmark

@@ -1,0 +1,152 @@
+"""What training works on: the plan, how far it is, and all objects of a run."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl_cli.config.annotations import typed
+from mtl_cli.errors import UserError
+from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.model.ema import EMA
+from mtl_cli.report.profile import NoProfiler, Profiler
+from mtl_cli.schedules.base import Schedule
+from mtl_cli.tasks.base import Task
+from mtl_cli.training.evaluate import Result
+from mtl_cli.training.loading import Stream
+from mtl_cli.training.optimizer_state import load_optimizer
+from mtl_cli.training.step import Learner
+from mtl_cli.training.window import Window
+from mtl_cli.weightings.base import Weighting
+
+ROLLBACK_FACTOR = 0.5
+"""What going back to a checkpoint multiplies the learning rate by."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plain knobs of training, as config.py describes them."""
+
+    max_epochs: int | None
+    max_steps: int | None
+    eval_every: int
+    accumulate: int
+    clip_norm: float | None
+    log_every: int
+    on_nonfinite: str
+    save_every: int | None
+    save_every_minutes: float | None
+    keep: int
+    selection: str
+    stop_metric: str | None
+    patience: int | None
+
+
+@dataclass
+class Progress:
+    """How far a run is; all that a resumed run must know besides its tensors."""
+
+    step: int = 0
+    draws: dict[str, int] = field(default_factory=dict)
+    best_score: float | None = None
+    best_step: int = 0
+    best_val: dict[str, float] = field(default_factory=dict)
+    last_val: dict[str, float] = field(default_factory=dict)
+    stop_best: float | None = None
+    stale: int = 0
+    skipped: int = 0
+    rollbacks: int = 0
+    samples: int = 0
+    train_seconds: float = 0.0
+    seconds: float = 0.0
+    spans: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Progress":
+        """Return the progress in a checkpoint.
+
+        Raises:
+            ValueError: a value is of another type, or negative.
+        """
+        found = typed(cls, state)
+        whole = [value for value in vars(found).values() if type(value) is int]
+        if min(*whole, *found.draws.values()) < 0:
+            raise ValueError(f"progress has a number below 0: {str(state)[:200]}")
+        return found
+
+
+@dataclass
+class Job:
+    """Everything that training needs, built."""
+
+    learner: Learner
+    tasks: dict[str, Task]
+    weighting: Weighting
+    schedule: Schedule
+    optimizer: torch.optim.Optimizer
+    lr_schedule: LRSchedule
+    ema: EMA | None
+    train: dict[str, Stream]
+    val: dict[str, Stream]
+    test: dict[str, Stream]
+    dataset_states: dict[str, Any]
+    plan: Plan
+    progress: Progress = field(default_factory=Progress)
+    window: Window = field(default_factory=Window)
+    baseline: dict[str, Result] | None = None
+    profiler: Profiler = field(default_factory=NoProfiler)
+
+    def gradients(self) -> list[Tensor]:
+        """Return the gradients of the trained parameters that have one."""
+        return [parameter.grad for parameter in self.learner.trained if parameter.grad is not None]
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run: `max_steps` where it is set, else `max_epochs` epochs."""
+        if self.plan.max_steps is not None:
+            return self.plan.max_steps
+        assert self.plan.max_epochs is not None, "checked with the config"
+        return self.plan.max_epochs * self.schedule.steps_per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.progress.step // self.schedule.steps_per_epoch
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of this job."""
+        return {
+            "versions": {"torch": str(torch.__version__)},
+            "model": self.learner.model.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "datasets": self.dataset_states,
+            "progress": {**asdict(self.progress), "window": self.window.state_dict()},
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        self.learner.model.load_state_dict(state["model"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        load_optimizer(self.optimizer, state["optimizer"])
+        self.weighting.load_state_dict(state["weighting"])
+        progress = dict(state["progress"])
+        self.window.load_state_dict(progress.pop("window"), self.learner.arithmetic.device)
+        self.progress = Progress.of(progress)
+
+
+def restore(job: Job, state: Mapping[str, Any]) -> None:
+    """Load a checkpoint into a job.
+
+    Raises:
+        UserError: it does not fit the model.
+    """
+    try:
+        job.load(state)
+    except Exception as error:  # nonsense in the place of a state may raise anything
+        reason = str(error).splitlines()[:3] if isinstance(error, RuntimeError | ValueError) else [repr(error)[:200]]
+        raise UserError(f"The checkpoint does not fit the model of its config: {' '.join(reason)}") from error

@@ -1,0 +1,55 @@
+"""Which checkpoint is the best, and when early stopping ends a run: from validation data only."""
+
+import math
+from collections.abc import Mapping
+
+from mtl_cli.training.evaluate import Result, evaluate, flat, skill, trivial
+from mtl_cli.training.job import Job
+from mtl_cli.training.loading import Stream
+
+
+def evaluate_split(job: Job, streams: Mapping[str, Stream]) -> dict[str, Result]:
+    """Evaluate on a split, with the averaged weights where there are any."""
+    learner = job.learner
+    if job.ema is None:
+        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
+    with job.ema.applied():
+        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
+
+
+def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
+    """Return "skill" or a metric "<task>/<metric>" of validation results, such that higher is better."""
+    if name != "skill":
+        value = flat(results)[name]
+        return -value if lower_is_better(job, name) else value
+    if job.baseline is None:
+        job.baseline = trivial(job.learner.tasks, job.val, job.train)
+    return skill(job.learner.tasks, results, job.baseline)
+
+
+def is_better(value: float, best: float | None) -> bool:
+    """True where a value, higher is better, is the best so far; NaN, a metric that is not defined, is the worst."""
+    return best is None or value > best or (math.isnan(best) and not math.isnan(value))
+
+
+def lower_is_better(job: Job, name: str) -> bool:
+    """Return how "skill" or a metric "<task>/<metric>" is read."""
+    if name == "skill":
+        return False
+    task, metric = name.split("/")
+    return metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better
+
+
+def count_patience(job: Job, results: Mapping[str, Result], score: float) -> None:
+    """Count evaluations without improvement of the early-stopping metric."""
+    progress, name = job.progress, job.plan.stop_metric
+    value = score if name is None else score_of(job, name, results)
+    if is_better(value, progress.stop_best):
+        progress.stop_best, progress.stale = value, 0
+    else:
+        progress.stale += 1
+
+
+def stopped_early(job: Job) -> bool:
+    """True where early stopping's patience is used up."""
+    return job.plan.patience is not None and job.progress.stale >= job.plan.patience

@@ -1,0 +1,131 @@
+"""One optimizer step as a weighting sees it: lazily made forward passes over the step's micro-batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.batch import Batch
+from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.report.spans import Spans
+from mtl_cli.seeding import seed_step
+from mtl_cli.tasks.base import Task
+from mtl_cli.training.arithmetic import Arithmetic
+from mtl_cli.weightings.base import Partition, Pass
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What every step of a run has in common: the model, its trained tasks and how it is run."""
+
+    model: MultiTaskModel
+    tasks: Mapping[str, Task]
+    partition: Partition
+    arithmetic: Arithmetic
+    seed: int
+    spans: Spans = field(default_factory=Spans)
+
+    @cached_property
+    def trained(self) -> list[nn.Parameter]:
+        """The model's trained parameters: walking through the modules for them takes 50 µs a step."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+
+class TrainStep:
+    """One optimizer step; satisfies `mtl_cli.weightings.base.Step`.
+
+    `batches[draw][micro]` maps a dataset to its batch; see `Weighting.num_draws` and `trainer.accumulate`.
+    Passes are reseeded by (seed, step, dataset, draw, micro-batch): nothing to save, and repeatable.
+    """
+
+    def __init__(
+        self, learner: Learner, index: int, batches: Sequence[Sequence[Mapping[str, Batch]]], logging: bool
+    ) -> None:
+        self.index, self.seed, self.logging = index, learner.seed, logging
+        self.partition = learner.partition
+        self._learner, self._batches = learner, batches
+        self._counts = [count_labels(part) for part in batches]
+        self.tasks = tuple(task for task in learner.tasks if any(task in counts for counts in self._counts))
+        self.num_passes = len(batches[0])
+        self.datasets = tuple(batches[0][0])
+        self.notes: dict[str, Tensor] = {}
+        self.losses: dict[str, Tensor] = {}
+        """Losses by task without declared weights, detached, as the first draw's passes saw them."""
+        self._penalties: list[tuple[nn.Parameter, Tensor]] = []
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Record a scalar that is read when the step is logged."""
+        self.notes[name] = value.detach()
+
+    def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
+        """Yield one Pass per micro-batch; each graph is made when it is asked for."""
+        if draw == 0:
+            self.losses, self._penalties = {}, []
+        for micro, batches in enumerate(self._batches[draw]):
+            with self._learner.spans.forward:
+                done = self._forward(batches, draw, micro, boundary)
+            yield done
+
+    def losses_now(self) -> dict[str, Tensor]:
+        """Return the losses of the first draw under the present parameters, with the same masks, without a trace."""
+        model, seen = self._learner.model, self.losses
+        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+        totals: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for each in self.passes():
+                for task, loss in each.losses.items():
+                    totals[task] = totals[task] + loss if task in totals else loss
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        self.losses = seen
+        return totals
+
+    def finish(self) -> None:
+        """Add what the weighting does not scale: gradients of the sharing mode's regulariser and penalties."""
+        regularizer = self._learner.model.sharing.regularizer()
+        if regularizer is not None and regularizer.requires_grad:
+            regularizer.backward()
+        for parameter, gradient in self._penalties:
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+    def _forward(self, batches: Mapping[str, Batch], draw: int, micro: int, boundary: bool) -> Pass:
+        learner = self._learner
+        losses: dict[str, Tensor] = {}
+        boundaries: list[Tensor] = []
+        for dataset, batch in batches.items():
+            tasks = [task for task in batch.targets if task in learner.tasks]
+            if not tasks:
+                continue
+            seed_step(learner.arithmetic.device, self.seed, "step", self.index, dataset, draw, micro)
+            with learner.arithmetic.autocast():
+                out = learner.model(batch.inputs, tasks, boundary)
+            boundaries += out.boundary
+            for task in tasks:
+                share = batch.counts[task] / self._counts[draw][task]
+                loss = learner.tasks[task].loss(out.outputs[task], batch.targets[task])
+                loss = loss if share == 1.0 else loss * share
+                if draw == 0:
+                    value = loss.detach()
+                    self.losses[task] = self.losses[task] + value if task in self.losses else value
+                weight = learner.tasks[task].weight
+                losses[task] = loss if weight == 1.0 else loss * weight
+            if draw == 0 and out.penalty is not None and out.penalty.requires_grad:
+                self._penalise(out.penalty / self.num_passes)
+        return Pass(losses, boundaries)
+
+    def _penalise(self, penalty: Tensor) -> None:
+        parameters = self._learner.trained
+        gradients = torch.autograd.grad(penalty, parameters, retain_graph=True, allow_unused=True)
+        self._penalties += [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+
+
+def count_labels(batches: Sequence[Mapping[str, Batch]]) -> dict[str, int]:
+    """Return the labels of each task over the micro-batches of a step."""
+    totals: dict[str, int] = {}
+    for micro in batches:
+        for batch in micro.values():
+            for task, count in batch.counts.items():
+                totals[task] = totals.get(task, 0) + count
+    return totals

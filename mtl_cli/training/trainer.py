@@ -1,0 +1,271 @@
+"""Training: one explicit loop."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import Batch
+from mtl_cli.errors import Interrupted
+from mtl_cli.report.progress import Progressbar
+from mtl_cli.report.tables import evaluation_table
+from mtl_cli.storage.directory import RunDirectory
+from mtl_cli.training.bad_rows import bad_rows, describe
+from mtl_cli.training.clock import Clock
+from mtl_cli.training.evaluate import flat
+from mtl_cli.training.job import ROLLBACK_FACTOR, Job
+from mtl_cli.training.selection import (
+    count_patience,
+    evaluate_split,
+    is_better,
+    lower_is_better,
+    score_of,
+    stopped_early,
+)
+from mtl_cli.training.signals import StopRequest
+from mtl_cli.training.step import TrainStep
+from mtl_cli.training.window import NotFinite, all_finite, first_bad, total_norm
+
+logger = logging.getLogger("mtl_cli")
+
+
+def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> None:
+    """Train to the end of the plan, writing records and checkpoints to `out`.
+
+    Raises:
+        Interrupted: `stop` was set; everything is saved.
+        NotFinite: a loss, gradient or weight is not finite.
+        RunFailure: a file cannot be written.
+    """
+    progress, plan, spans, clock = job.progress, job.plan, job.learner.spans, Clock(job)
+    job.learner.model.train()
+    while progress.step < job.total_steps and not stopped_early(job):
+        if stop.code is not None:
+            clock.count()  # before the checkpoint, which holds it
+            interrupt(job, out, stop)
+        with spans.data:
+            step = next_step(job)
+        update = train_step(job, step)
+        progress.step += 1
+        with spans.records:
+            bar.advance(progress.samples)
+        if step.logging:
+            with spans.wait:
+                job.learner.arithmetic.synchronize()
+            with spans.records:
+                bar.show(log(job, out, step, update))
+        if progress.step % job.schedule.steps_per_epoch == 0:
+            job.weighting.after_epoch()
+        if evaluation_due(job):
+            clock.count()
+            assess(job, out)
+            clock.resume(out, progress)
+        elif save_due(job, clock):
+            clock.count()
+            with spans.checkpoints:
+                save(job, out, best=False)
+        with spans.profiler:
+            job.profiler.step_done()
+    clock.count()
+    job.window.check()
+    logger.debug("trained %d steps, plan %s", progress.step, plan)
+
+
+def next_step(job: Job) -> TrainStep:
+    """Draw the batches of the next step: `accumulate` micro-batches of every dataset whose tasks take part."""
+    progress, plan = job.progress, job.plan
+    names = job.schedule.tasks(progress.step)
+    parts = job.weighting.num_draws
+    batches: list[list[dict[str, Batch]]] = [[{} for _ in range(plan.accumulate)] for _ in range(parts)]
+    for dataset, stream in job.train.items():
+        if not any(name in stream.targets for name in names):
+            continue
+        start = progress.draws.get(dataset, 0)
+        progress.draws[dataset] = start + plan.accumulate
+        for micro in range(plan.accumulate):
+            for part, batch in enumerate(stream.batches(start + micro, parts)):
+                batches[part][micro][dataset] = only(batch, names)
+                progress.samples += batch.rows
+    last = progress.step + 1 == job.total_steps
+    logging_due = (progress.step + 1) % plan.log_every == 0 or last
+    return TrainStep(job.learner, progress.step, batches, logging_due)
+
+
+def only(batch: Batch, tasks: Sequence[str]) -> Batch:
+    """Return the batch with the targets of the given tasks."""
+    if all(task in tasks for task in batch.targets):
+        return batch
+    targets = {task: target for task, target in batch.targets.items() if task in tasks}
+    return replace(batch, targets=targets, counts={task: batch.counts[task] for task in targets})
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimizer step used: weights by task, the gradient's norm before clipping, the learning rate."""
+
+    weights: dict[str, Tensor]
+    norm: Tensor | None
+    lr: float
+
+
+def train_step(job: Job, step: TrainStep) -> Update:
+    """Take one optimizer step: gradients, regulariser, check, clipping, update, average."""
+    lr = set_learning_rate(job)
+    if not step.tasks:  # a batch without any label
+        return Update({}, None, lr)
+    job.optimizer.zero_grad(set_to_none=True)
+    before = Before(job) if job.plan.on_nonfinite == "skip" else None
+    spans = job.learner.spans
+    with spans.balance:
+        weights = job.weighting.backward(step)
+        step.finish()
+    if before is not None and skip(job, step):
+        before.restore()
+        return Update({}, None, lr)
+    with spans.update:
+        norm = gradient_norm(job)
+        job.window.add(step.index, step.losses, norm, first_draws(job, step))
+        job.optimizer.step()
+    with spans.balance:
+        job.weighting.after_step(step)
+    if job.ema is not None:
+        with spans.update:
+            job.ema.update()
+    return Update(weights, norm, lr)
+
+
+def set_learning_rate(job: Job) -> float:
+    """Set the scheduled learning rate of the model's parameters and return it; the weighting's own stays."""
+    group = job.optimizer.param_groups[0]
+    factor = job.lr_schedule.factor(job.progress.step, job.total_steps) * ROLLBACK_FACTOR**job.progress.rollbacks
+    group["lr"] = group["base_lr"] * factor
+    return group["lr"]
+
+
+def gradient_norm(job: Job) -> Tensor | None:
+    """Return the norm of the model's gradient, which is clipped to `trainer.clip_norm`; not read, so no sync."""
+    gradients = job.gradients()
+    if not gradients:
+        return None
+    norm = total_norm(gradients)
+    if job.plan.clip_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(job.learner.trained, job.plan.clip_norm, norm)
+    return norm
+
+
+def first_draws(job: Job, step: TrainStep) -> dict[str, int]:
+    """Return the first draw of a step by dataset."""
+    return {dataset: job.progress.draws[dataset] - job.plan.accumulate for dataset in step.datasets}
+
+
+class Before:
+    """The weighting's state and the model's buffers before a step that may be left out: a forward pass changes both."""
+
+    def __init__(self, job: Job) -> None:
+        self._weighting = job.weighting
+        self._state = {
+            key: value.clone() if isinstance(value, Tensor) else value
+            for key, value in job.weighting.state_dict().items()
+        }
+        self._buffers = [(buffer, buffer.clone()) for buffer in job.learner.model.buffers()]
+
+    def restore(self) -> None:
+        """Undo the step."""
+        self._weighting.load_state_dict(self._state)
+        for buffer, value in self._buffers:
+            buffer.copy_(value)
+
+
+def skip(job: Job, step: TrainStep) -> bool:
+    """Return whether the step has a loss or gradient that is not finite; it is then counted and left out."""
+    bad = first_bad(step.losses, job.gradients())
+    if bad is None:
+        return False
+    job.progress.skipped += 1
+    cause = describe(bad_rows(job.train, first_draws(job, step), job.plan.accumulate))
+    logger.warning("Step %d is skipped: %s is not finite. %s (%d so far)", step.index, bad, cause, job.progress.skipped)
+    return True
+
+
+def log(job: Job, out: RunDirectory, step: TrainStep, update: Update) -> dict[str, float]:
+    """Write a training record and return the mean losses since the last one; the only device sync of its steps."""
+    job.window.check()
+    losses = job.window.means()
+    declared = job.learner.tasks
+    record: dict[str, Any] = {
+        "kind": "train",
+        "step": job.progress.step,
+        "epoch": round(job.progress.step / job.schedule.steps_per_epoch, 6),
+        "lr": update.lr,
+        "losses": losses,
+        "weights": {task: float(value) * declared[task].weight for task, value in update.weights.items()},
+    }
+    if update.norm is not None:
+        record["grad_norm"] = float(update.norm)
+    if step.notes:
+        record["notes"] = {name: float(value) for name, value in step.notes.items()}
+    out.metrics.write(record)
+    return losses
+
+
+def evaluation_due(job: Job) -> bool:
+    """True at the end of every `eval_every` epochs and of the run."""
+    period = job.plan.eval_every * job.schedule.steps_per_epoch
+    return job.progress.step % period == 0 or job.progress.step == job.total_steps
+
+
+def save_due(job: Job, clock: "Clock") -> bool:
+    """True where the steps or the minutes between checkpoints are over."""
+    plan = job.plan
+    by_steps = plan.save_every is not None and job.progress.step % plan.save_every == 0
+    by_time = plan.save_every_minutes is not None and clock.since_save() > 60 * plan.save_every_minutes
+    if by_steps or by_time:
+        clock.saved()
+        return True
+    return False
+
+
+def assess(job: Job, out: RunDirectory) -> None:
+    """Evaluate on validation data, keep the best, count towards early stopping, and save."""
+    progress = job.progress
+    results = evaluate_split(job, job.val)
+    values = flat(results)
+    score = score_of(job, job.plan.selection, results)
+    better = is_better(score, progress.best_score)
+    progress.last_val = values
+    if better:
+        progress.best_score, progress.best_step, progress.best_val = score, progress.step, values
+    count_patience(job, results, score)
+    shown = -score if lower_is_better(job, job.plan.selection) else score
+    record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
+    out.metrics.write({**record, "metrics": values})
+    logger.info("%s", evaluation_table(f"val, step {progress.step}", results, shown, better))
+    save(job, out, best=better)
+
+
+def save(job: Job, out: RunDirectory, best: bool) -> None:
+    """Write a checkpoint, unless a loss since the last log, or a weight, is not finite.
+
+    Raises:
+        NotFinite: something is not finite; the checkpoints before are untouched.
+    """
+    job.window.check()
+    if not all_finite([parameter.detach() for parameter in job.learner.trained]):
+        raise NotFinite("A weight is not finite after the update", job.progress.step - 1, {})
+    out.save(job.progress.step, job.state(), best, job.progress.best_score, job.plan.keep)
+    out.status("running", job.progress.step, job.epoch)
+
+
+def interrupt(job: Job, out: RunDirectory, stop: StopRequest) -> None:
+    """Save and stop.
+
+    Raises:
+        Interrupted: always, with the signal's exit code.
+    """
+    save(job, out, best=False)
+    out.status("interrupted", job.progress.step, job.epoch, stop.name)
+    assert stop.code is not None
+    raise Interrupted(stop.code, f"Stopped by {stop.name} after step {job.progress.step}.")

@@ -1,0 +1,1 @@
+"""Gradients as rows, and the solvers that weightings share."""

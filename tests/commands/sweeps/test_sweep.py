@@ -1,0 +1,374 @@
+import csv
+import dataclasses
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtl_cli import cli
+from mtl_cli.commands.sweeps.table import SweepRow, mean_and_spread, mean_table, ranked, row, shown_metrics, to_csv
+from mtl_cli.config.run_config import config_hash
+from mtl_cli.errors import Interrupted, RunFailure, UserError
+from tests._stub_run import install
+
+WEIGHTS = ["-m", "tasks.letters.weight=0.1,0.3,1"]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """A stub in the place of mtl_cli.runs.run, in an empty working directory; a run's score is the letters' weight."""
+    monkeypatch.chdir(tmp_path)
+    stub = install(monkeypatch)
+    stub.score = lambda config: config["tasks"]["letters"]["weight"]
+    return stub
+
+
+def sweep_dirs():
+    return sorted(Path("runs/sweeps").iterdir()) if Path("runs/sweeps").exists() else []
+
+
+def rows(directory=None):
+    [directory] = [directory] if directory else sweep_dirs()
+    with (directory / "summary.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def trained_weights(run):
+    return [config["tasks"]["letters"]["weight"] for config, _ in run.trained]
+
+
+def test_jobs_run_in_order_in_directories_named_by_their_hash(run):
+    assert cli.main(WEIGHTS) == 0
+    assert trained_weights(run) == [0.1, 0.3, 1]
+    [directory] = sweep_dirs()
+    assert [path for _, path in run.trained] == [directory / config_hash(config) for config, _ in run.trained]
+    assert len(directory.name) == 16
+    assert len(run.checked) == 3
+
+
+def test_combinations_vary_the_last_value_fastest(run):
+    assert cli.main(["-m", "seed=range(0,2)", "task=letters,mnist_digits+letters", "sharing=choice(hard)"]) == 0
+    assert [(config["seed"], len(config["tasks"])) for config, _ in run.trained] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert list(rows()[0]) == ["seed", "task", "sharing", *list(rows()[0])[3:]]
+
+
+def test_hydras_own_word_for_a_sweep_is_known(run):
+    assert cli.main(["hydra.mode=MULTIRUN", "seed=0,1"]) == 0
+    assert [config["seed"] for config, _ in run.trained] == [0, 1]
+
+
+def test_values_to_sweep_over_may_stand_in_an_experiment(run, tmp_path):
+    (tmp_path / "my_conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "my_conf" / "experiment" / "grid.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {seed: '0,1', tasks.letters.weight: '0.1,0.3'}}}\n"
+    )
+    assert cli.main(["-m", "--config-dir", "my_conf", "experiment=grid", "tasks.letters.weight=3"]) == 0
+    assert [(c["seed"], c["tasks"]["letters"]["weight"]) for c, _ in run.trained] == [(0, 3), (1, 3)]
+
+
+def test_a_glob_sweeps_over_the_options_of_a_group(run):
+    assert cli.main(["-m", "optimizer=glob(adam*)"]) == 0
+    assert [config["optimizer"]["_target_"] for config, _ in run.trained] == ["torch.optim.Adam", "torch.optim.AdamW"]
+
+
+def test_the_table_and_the_csv_are_ordered_best_first(run, capsys):
+    assert cli.main(WEIGHTS) == 0
+    found = rows()
+    assert [line["tasks.letters.weight"] for line in found] == ["1", "0.3", "0.1"]
+    assert [line["selection"] for line in found] == ["1.0", "0.3", "0.1"]
+    assert found[1] | {"directory": ""} == {
+        "tasks.letters.weight": "0.3",
+        "selection": "0.3",
+        "val/letters/loss": "1.0",
+        "val/letters/accuracy": "0.15",
+        "test/letters/loss": "1.0",
+        "test/letters/accuracy": "0.075",
+        "status": "completed",
+        "seconds": "1.5",
+        "directory": "",
+        "reason": "",
+    }
+    lines = capsys.readouterr().out.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("tasks.letters.weight "))
+    assert lines[head].split()[1:] == ["val", "skill", "test", "letters/accuracy", "status", "time", "directory"]
+    assert [line.split()[0] for line in lines[head + 1 : head + 4]] == ["1", "0.3", "0.1"]
+    assert not any("mean" in line for line in lines)
+
+
+def test_the_same_command_finds_its_sweep_and_skips_what_is_complete(run, capsys):
+    assert cli.main(WEIGHTS) == 0
+    first = rows()
+    run.trained.clear()
+    run.checked.clear()
+    assert cli.main([*WEIGHTS, "verbose=true"]) == 0
+    assert (run.trained, run.resumed, run.checked) == ([], [], [])
+    assert "Job 1 of 3, tasks.letters.weight=0.1: complete already." in capsys.readouterr().out
+    assert rows() == first
+    assert cli.main(["tasks.letters.weight=0.1,0.3,1", "--multirun", "task=mnist_digits+letters"]) == 0
+    assert len(sweep_dirs()) == 1
+    assert run.trained == []
+
+
+def test_other_overrides_make_another_sweep(run):
+    assert cli.main(["-m", "seed=0,1"]) == 0
+    assert cli.main(["-m", "seed=0,1", "data.batch_size=64"]) == 0
+    assert cli.main(["-m", "seed=0,1", "task=letters"]) == 0
+    assert len(sweep_dirs()) == 3
+
+
+def test_a_sweep_directory_can_be_given(run):
+    assert cli.main(["-m", "seed=0,1", "hydra.sweep.dir=here"]) == 0
+    assert [path.parent for _, path in run.trained] == [Path("here")] * 2
+    assert cli.main(["-m", "seed=0,1", "hydra.sweep.dir='there/{sweep}/x'"]) == 0
+    assert run.trained[-1][1].parts[0] == "there"
+    assert len(run.trained[-1][1].parts[1]) == 16
+    assert not Path("runs").exists()
+
+
+def test_a_failing_job_stops_no_other(run, capsys):
+    def fail(config, directory):
+        if config["seed"] == 1:
+            run.start(config, directory, "failed")
+            raise RunFailure("the loss of letters is nan at step 7")
+        if config["seed"] == 2:
+            raise UserError("no data in /x")
+        if config["seed"] == 3:
+            raise ZeroDivisionError("by zero")
+
+    run.on_train = fail
+    assert cli.main(["-m", "seed=0,1,2,3"]) == 1
+    assert [config["seed"] for config, _ in run.trained] == [0, 1, 2, 3]
+    found = {line["seed"]: (line["status"], line["reason"]) for line in rows()}
+    assert found == {
+        "0": ("completed", ""),
+        "1": ("failed", "the loss of letters is nan at step 7"),
+        "2": ("failed", "no data in /x"),
+        "3": ("failed", "ZeroDivisionError: by zero"),
+    }
+    text = capsys.readouterr().out
+    assert "seed=1, failed: the loss of letters is nan at step 7" in text
+    assert text.rindex("seed=2, failed: no data in /x") > text.index("seed  val skill")
+
+
+def test_a_job_with_a_checkpoint_is_continued_and_one_without_starts_again(run):
+    run.on_train = lambda config, directory: stop(run, config, directory, checkpoint=config["seed"] == 1)
+    for seed in (1, 2):  # interrupted at seed 1 with a checkpoint, then at seed 2 without one
+        assert cli.main(["-m", "seed=0,1,2,3"]) == 130
+        assert {line["seed"]: line["status"] for line in rows()}[str(seed)] == "interrupted"
+    run.on_train = lambda *_: None
+    (run.trained[-1][1] / "left").write_text("over")
+    assert cli.main(["-m", "seed=0,1,2,3"]) == 0
+    assert [config["seed"] for config, _ in run.trained] == [0, 1, 2, 2, 3]
+    assert [overrides for _, overrides in run.resumed] == [
+        {"trust": [], "debug": False, "verbose": False, "quiet": False}
+    ]
+    assert run.resumed[0][0] == run.trained[1][1]
+    assert not (run.trained[-2][1] / "left").exists()
+    assert {line["status"] for line in rows()} == {"completed"}
+
+
+def stop(run, config, directory, checkpoint):
+    """End the runs of seeds 1 and 2 as Ctrl-C does."""
+    if config["seed"] in (1, 2):
+        run.start(config, directory, "interrupted", checkpoint)
+        raise Interrupted(130, "stopped")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted(143, "stopped")])
+def test_a_stopped_sweep_ends_with_the_code_of_the_signal_and_a_table(run, capsys, error):
+    def interrupt(config, directory):
+        if config["seed"] == 1:
+            raise error
+
+    run.on_train = interrupt
+    assert cli.main(["-m", "seed=0,1,2"]) == getattr(error, "code", 130)
+    assert [config["seed"] for config, _ in run.trained] == [0, 1]
+    assert [line["status"] for line in rows()] == ["completed", "pending", "pending"]
+    assert "The same command continues it." in capsys.readouterr().out
+
+
+def test_nothing_starts_before_every_job_is_valid(run, tmp_path, capsys):
+    words = ["-m", "tasks.letters.weight=1,-1,nan", "trainer.max_epoch=3", "backbone=cnn,cn"]
+    assert cli.main(words) == 2
+    text = capsys.readouterr().err
+    for part in ("weight is -1", "weight is nan", "Use trainer.max_epochs=3.", "Unknown backbone option 'cn'"):
+        assert text.count(part) == 1, part
+    assert (run.trained, run.checked) == ([], [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_components_refuse_stops_the_sweep_too(run, tmp_path, capsys):
+    def refuse(config):
+        if config["seed"]:
+            raise UserError([f"seed {config['seed']} is odd", "the same for all"])
+
+    run.on_check = refuse
+    assert cli.main(["-m", "seed=0,1,3"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: seed 1 is odd",
+        "error: the same for all",
+        "error: seed 3 is odd",
+    ]
+    assert run.trained == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["seed=0,0"], "Two jobs of the sweep are the same"),
+        (["seed=interval(0,1)"], "is no list of values"),
+        (["seed=range(0,100000)"], "it can have 1 to 10000"),
+        (["seed=0,1", "hydra.sweep.subdir=."], "its last part must be {job}"),
+        (["seed=0,1", "resume=x"], "resume= does not go with --multirun"),
+    ],
+)
+def test_a_sweep_that_makes_no_sense_is_refused(run, tmp_path, capsys, words, message):
+    assert cli.main(["-m", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert run.trained == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_complete_run_of_another_config_is_not_touched(run, capsys):
+    assert cli.main(["-m", "seed=0,1"]) == 0
+    status = run.trained[0][1] / "status.json"
+    status.write_text(json.dumps(json.loads(status.read_text()) | {"config_hash": "other"}))
+    assert cli.main(["-m", "seed=0,1"]) == 2
+    assert "holds a complete run of another config. Move it away." in capsys.readouterr().err
+    assert json.loads(status.read_text())["config_hash"] == "other"
+
+
+def test_a_directory_that_another_process_works_in_is_left_alone(run):
+    from filelock import FileLock
+
+    run.on_train = lambda config, directory: stop(run, config, directory, checkpoint=False)
+    assert cli.main(["-m", "seed=0,1"]) == 130
+    run.on_train = lambda *_: None
+    with FileLock(run.trained[1][1] / ".lock"):
+        assert cli.main(["-m", "seed=0,1"]) == 1
+    assert "Another process works in" in {line["seed"]: line["reason"] for line in rows()}["1"]
+    assert cli.main(["-m", "seed=0,1"]) == 0
+
+
+def test_means_over_seeds_are_grouped_by_the_other_values(run, capsys):
+    run.score = lambda config: config["tasks"]["letters"]["weight"] + config["seed"] / 10
+    assert cli.main(["-m", "seed=0,1,2", "tasks.letters.weight=0.1,0.3", "quiet=true"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    head = lines.index("mean ± standard deviation over seed")
+    assert [line.split() for line in lines[head + 2 : head + 4]] == [
+        ["0.3", "3", "0.4000", "±", "0.1000", "0.1000", "±", "0.0250"],
+        ["0.1", "3", "0.2000", "±", "0.1000", "0.0500", "±", "0.0250"],
+    ]
+
+
+# --- the tables themselves
+
+
+def completed(swept, score, lower=False, **test):
+    return SweepRow(swept, Path("x"), "completed", score=score, lower_is_better=lower, metric="skill", test=test)
+
+
+def test_errors_rank_from_low_to_high_and_jobs_without_a_score_last():
+    def order(*scores, lower):
+        return [item.score for item in ranked([completed({}, score, lower) for score in scores])]
+
+    assert order(0.2, 0.9, 0.5, lower=False) == [0.9, 0.5, 0.2]
+    assert order(0.2, 0.9, 0.5, lower=True) == [0.2, 0.5, 0.9]
+    assert str(order(float("nan"), 0.1, 0.4, lower=False)) == "[0.4, 0.1, nan]"
+
+
+def test_the_standard_deviation_has_n_minus_1():
+    assert mean_and_spread([1.0, 2.0, 3.0, 4.0]) == "2.5000 ± 1.2910"  # √(5/3)
+    assert mean_and_spread([1.0]) == "1.0000"
+    assert mean_and_spread([1.0, float("nan")]) == "–"
+
+
+def test_seeds_alone_give_one_row():
+    text = mean_table([completed({"seed": str(i)}, float(i)) for i in range(3)])
+    assert text.splitlines() == [
+        "mean ± std over seed  jobs        val skill",
+        "all                      3  1.0000 ± 1.0000",
+    ]
+
+
+def test_a_printed_table_leaves_out_losses_and_most_metrics_of_many_tasks():
+    few = {"a/loss": 1.0, "a/accuracy": 1.0, "a/f1": 1.0}
+    many = {f"{task}/{name}": 0.0 for task in "abcdef" for name in ("loss", "accuracy", "f1")}
+    assert shown_metrics([SweepRow({}, Path("x"), "completed", test=few)]) == ["a/accuracy", "a/f1"]
+    assert shown_metrics([SweepRow({}, Path("x"), "completed", test=many)]) == [f"{task}/accuracy" for task in "abcdef"]
+
+
+def test_csv_has_a_column_for_every_metric_of_any_job():
+    text = to_csv([completed({"seed": "0"}, 0.5, **{"a/f1": 1.0}), completed({"seed": "1"}, 0.25, **{"b/f1": 0.125})])
+    assert text.splitlines() == [
+        "seed,selection,test/a/f1,test/b/f1,status,seconds,directory,reason",
+        "0,0.5,1.0,,completed,,x,",
+        "1,0.25,,0.125,completed,,x,",
+    ]
+
+
+def test_a_directory_without_a_run_is_pending(tmp_path):
+    assert row(tmp_path, {}).status == "pending"
+    assert row(tmp_path, {}, "why").reason == "why"
+    (tmp_path / "status.json").write_text("{broken")
+    assert row(tmp_path, {}).status == "pending"
+
+
+# --- other processes
+
+
+def test_jobs_for_a_launcher_are_run_by_their_number(run, monkeypatch):
+    """The worker that joblib sends to its processes, with Hydra's own launcher in this one."""
+    from mtl_cli.commands.sweeps import sweep
+
+    real = sweep.plan
+    monkeypatch.setattr(sweep, "plan", lambda *args: dataclasses.replace(real(*args), launcher="other"))
+
+    def fail(config, directory):
+        if config["seed"] == 1:
+            raise UserError("no data in /x")
+
+    run.on_train = fail
+    logging.getLogger().handlers[:] = handlers = list(logging.getLogger().handlers)
+    assert cli.main(["-m", "seed=0,1"]) == 1
+    assert [config["seed"] for config, _ in run.trained] == [0, 1]
+    [directory] = sweep_dirs()
+    assert {line["seed"]: (line["status"], line["reason"]) for line in rows()} == {
+        "0": ("completed", ""),
+        "1": ("failed", "no data in /x"),
+    }
+    names = {config_hash(config) for config, _ in run.trained} - {config_hash(run.trained[1][0])}
+    assert {path.name for path in directory.iterdir()} == {*names, "summary.csv"}
+    assert logging.getLogger().handlers == handlers
+    run.on_train = lambda *_: None
+    assert cli.main(["-m", "seed=0,1"]) == 0
+    assert [config["seed"] for config, _ in run.trained] == [0, 1, 1]
+
+
+@pytest.mark.slow
+def test_joblib_runs_jobs_in_other_processes(tmp_path):
+    words = ["task=mnist_digits", "backbone=mlp", "backbone.hidden=[16]", "trainer.max_epochs=1", "trainer.max_steps=2"]
+    script = "import sys; from mtl_cli.cli import train; sys.exit(train())"
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        "-m",
+        "seed=0,1",
+        *words,
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=280, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    [directory] = (tmp_path / "runs" / "sweeps").iterdir()
+    assert {line["status"] for line in rows(directory)} == {"completed"}
+    assert len(rows(directory)) == 2

@@ -1,0 +1,181 @@
+"""mtl-init on files whose columns are known, from the command line to a run."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from mtl_cli import cli
+from mtl_cli.commands.compose import hydra_session, plain_config
+from mtl_cli.init.yaml_files import quoted
+from mtl_cli.tables.labels import parse_targets
+from tests.tables._files import write_csv
+
+HEADER = ["id", "age", "city", "note", "income", "married", "stars", "visits", "price", "days", "died", "copy", "user"]
+
+
+def rows(count=200):
+    stream = random.Random(0)
+    body = []
+    for index in range(count):
+        income = stream.choice(["low", "mid", "high"])
+        copy = {"low": 7, "mid": 8, "high": 9}[income]
+        age = "?" if stream.random() < 0.1 else stream.randint(18, 90)
+        city, married = stream.choice(["Rome", "Oslo"]), stream.choice(["yes", "no", ""])
+        stars, visits = stream.randint(1, 5), stream.choice([0, 0, 1, 2, 9, 30])
+        price, days, died = round(stream.random() * 100, 2), stream.randint(1, 900), stream.randint(0, 1)
+        known = [index, age, city, f"text {index} {stream.random()}", income, married, stars, visits]
+        body.append([*known, price, days, died, copy, f"u{index % 9}"])
+    return body
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "data.csv", HEADER, rows())
+    return tmp_path
+
+
+def init(*words):
+    return cli.main_init(["input=data.csv", "output=my_conf", *words])
+
+
+def dataset(folder, name="data"):
+    return yaml.safe_load((folder / "my_conf" / "dataset" / f"{name}.yaml").read_text())
+
+
+TARGET = "target=[income,married,stars,visits,price,days+died]"
+
+
+def test_columns_are_guessed_with_reasons(folder, capsys):
+    assert init(TARGET) == 0
+    node, out = dataset(folder), capsys.readouterr().out
+    assert {name: target["kind"] for name, target in node["targets"].items()} == {
+        "income": "class", "married": "binary", "stars": "ordinal", "visits": "count", "price": "real",
+        "days_died": "survival",
+    }  # fmt: skip
+    assert node["targets"]["income"]["classes"] == ["high", "low", "mid"]
+    assert node["targets"]["married"]["classes"] == ["no", "yes"]
+    assert node["targets"]["stars"]["classes"] == ["1", "2", "3", "4", "5"]
+    assert node["targets"]["days_died"]["columns"] == ["days", "died"]
+    assert sorted(node["drop"]) == ["copy", "id", "note"]
+    assert "?" in node["missing_values"]
+    for line in (
+        "data.csv: 200 rows, 13 columns (csv, utf-8, delimiter ',')",
+        "stars: ordinal, because 5 whole numbers from 1 to 5: a scale. Metric: qwk",
+        "drop copy: it says the same as the target income, so the answer would leak into the question",
+        "drop id: it counts the rows",
+        "drop note: nearly every row has a value of its own",
+        "numeric: age",
+        "categorical: city, user",
+        "mtl-train --config-dir my_conf task=income+married+stars+visits+price+days_died backbone=tabular",
+    ):
+        assert line in out
+    counts = [row[4] for row in rows()]
+    assert f"high {counts.count('high')} ({counts.count('high') / 200:.1%})" in out
+    missing = [row[5] for row in rows()].count("")
+    assert f"{missing} of 200 missing" in out
+    parse_targets(node["targets"])
+
+
+def test_what_is_written_composes_and_trains(folder, capsys):
+    assert init(TARGET) == 0
+    names = ["income", "married", "stars", "visits", "price", "days_died"]
+    with hydra_session(folder / "my_conf") as session:
+        config = plain_config(session.compose([f"task={'+'.join(names)}", "backbone=tabular"]))
+    assert list(config["tasks"]) == names
+    words = [f"task={'+'.join(names)}", "backbone=tabular", "trainer.max_steps=2", "trainer.max_epochs=1"]
+    words += ["--config-dir", "my_conf", "hydra.run.dir=run", "trainer.device=cpu", "quiet=true"]
+    code = cli.main(words)
+    assert code == 0, capsys.readouterr().err
+    assert (folder / "run" / "summary.json").is_file()
+
+
+def test_several_columns_make_one_target(folder):
+    assert init("target=[died+married,price+days,died+user]") == 0
+    kinds = {name: target["kind"] for name, target in dataset(folder)["targets"].items()}
+    assert kinds == {"died_married": "multilabel", "price_days": "real", "died_user": "ranking"}
+
+
+def test_files_are_never_overwritten_silently(folder, capsys):
+    assert init("target=income") == 0
+    before = (folder / "my_conf" / "task" / "income.yaml").read_text()
+    assert init("target=income") == 0  # the same content again
+    (folder / "my_conf" / "task" / "income.yaml").write_text(before + "# mine\n")
+    assert init("target=income") == 2
+    assert "my_conf/task/income.yaml would be overwritten" in capsys.readouterr().err
+    assert (folder / "my_conf" / "task" / "income.yaml").read_text() == before + "# mine\n"
+    assert init("target=income", "overwrite=true") == 0
+    assert (folder / "my_conf" / "task" / "income.yaml").read_text() == before
+
+
+def test_delimiter_encoding_and_format_are_found(folder, capsys):
+    header, body = (
+        ["größe", "ort name", "ziel"],
+        [[index / 3, "Köln" if index % 2 else "Bonn", index % 2] for index in range(40)],
+    )
+    write_csv(folder / "data.csv", header, body, delimiter=";", encoding="latin-1")
+    assert init("target=ziel") == 0
+    assert dataset(folder)["delimiter"] == ";"
+    assert dataset(folder)["encoding"] == "latin-1"
+    assert dataset(folder)["drop"] == ["ort name"]  # it names the target
+    table = {"x": np.arange(40.0), "y": ["a", "b"] * 20}
+    pq.write_table(pa.table(table), folder / "letters.parquet")
+    assert cli.main_init(["input=letters.parquet", "target=y", "output=other"]) == 0
+    assert (folder / "other" / "dataset" / "letters_data.yaml").is_file()  # `letters` is the package's own
+
+
+def test_imbalance_is_pointed_out(folder, capsys):
+    write_csv(
+        folder / "data.csv", ["x", "y"], [[index, "rare" if index % 50 == 0 else "usual"] for index in range(500)]
+    )
+    assert init("target=y") == 0
+    assert "the most frequent class is 49 times the rarest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "No target is given"),
+        (["target=incme"], "has no column 'incme'. Did you mean 'income'?"),
+        (["target=income", "ovrwrite=true"], "no option ovrwrite=True. Did you mean 'overwrite'?"),
+        (["target=[income,income]"], "has 'income' twice"),
+        (["target=income+price"], "do not go together"),
+        (["target=income", "group=nobody"], "has no column 'nobody'"),
+        (["target=income", "format=xml"], "format is 'xml'"),
+        (["target=income", "--multirun"], "no option --multirun"),
+    ],
+)
+def test_faults_end_with_code_2_and_write_nothing(folder, capsys, words, problem):
+    assert init(*words) == 2
+    assert problem in capsys.readouterr().err
+    assert not (folder / "my_conf").exists()
+
+
+def test_files_that_are_missing_or_empty_are_named(folder, capsys):
+    assert cli.main_init(["input=gone.csv", "target=y", "output=my_conf"]) == 2
+    assert "No input at gone.csv" in capsys.readouterr().err
+    assert cli.main_init(["target=y", "output=my_conf"]) == 2
+    assert "needs input=" in capsys.readouterr().err
+    write_csv(folder / "data.csv", ["x", "y"], [[index, ""] for index in range(30)])
+    assert init("target=y") == 2
+    assert "column 'y' has no label in any row" in capsys.readouterr().err
+    write_csv(folder / "data.csv", ["x", "y"], [[index, 1] for index in range(30)])
+    assert init("target=y") == 2
+    assert "has the label '1' in every row" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "two words", "no", "1", "a: b", "ü", '"', "a#b", "", "null", "- x", "50%", "1e5", "<=50K"]
+)
+def test_names_are_read_back_as_they_are(text):
+    assert yaml.safe_load(f"[{quoted(text)}]") == [text]
+
+
+def test_help_and_version_read_nothing(capsys):
+    assert cli.main_init(["--help"]) == 0
+    assert "mtl-init input=FILE" in capsys.readouterr().out
+    assert cli.main_init(["--version"]) == 0

@@ -1,0 +1,110 @@
+"""A run abandoned at a step and taken up in new objects ends bit for bit the same: every mode, every weighting."""
+
+import io
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from mtl_cli.config.run_config import resolve
+from mtl_cli.config.shipped import conf_dir
+from mtl_cli.config.targets import Trust
+from mtl_cli.errors import UserError
+from mtl_cli.runs.build import build
+from mtl_cli.training.trainer import next_step, train_step
+from tests import _toy
+from tests.runs.test_run import assert_same
+
+TRUST = Trust(("tests",))
+
+
+def options(group):
+    found = sorted(path.stem for path in Path(conf_dir(), group).glob("*.yaml"))
+    assert len(found) > 1
+    return found
+
+
+def node(group, name):
+    return yaml.safe_load(Path(conf_dir(), group, f"{name}.yaml").read_text())
+
+
+def fresh(sharing, weighting, schedule="joint"):
+    config = _toy.config(
+        sharing=node("sharing", sharing),
+        weighting=node("weighting", weighting),
+        schedule=node("schedule", schedule),
+        ema__decay=0.9,
+        trainer__max_epochs=3,
+        backbone__channels=[4, 4],
+        backbone__dense=[8, 8],
+    )
+    return build(resolve(config), TRUST).job
+
+
+def advance(job, until):
+    job.learner.model.train()
+    while job.progress.step < until:
+        step = next_step(job)
+        train_step(job, step)
+        job.progress.step += 1
+        if job.progress.step % job.schedule.steps_per_epoch == 0:
+            job.weighting.after_epoch()
+    return job
+
+
+def through_a_file(state):
+    """Return a state as a checkpoint gives it back: nothing of the old objects survives."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+def check(sharing, weighting, schedule="joint"):
+    whole = advance(fresh(sharing, weighting, schedule), 8)
+    abandoned = advance(fresh(sharing, weighting, schedule), 5)
+    taken_up = fresh(sharing, weighting, schedule)
+    taken_up.load(through_a_file(abandoned.state()))
+    advance(taken_up, 8)
+    one, other = taken_up.state(), whole.state()
+    for key in ("model", "ema", "optimizer", "weighting"):
+        assert_same(one[key], other[key], key)
+    assert one["progress"]["step"] == 8
+
+
+def refused(sharing, weighting, schedule="joint"):
+    """Return whether a combination is refused before training."""
+    try:
+        fresh(sharing, weighting, schedule)
+    except UserError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("sharing", options("sharing"))
+def test_every_sharing_mode_resumes_bit_for_bit(sharing):
+    check(sharing, "uncertainty")
+
+
+@pytest.mark.parametrize("weighting", options("weighting"))
+def test_every_weighting_resumes_bit_for_bit(weighting):
+    check("hard", weighting)
+
+
+@pytest.mark.parametrize("schedule", options("schedule"))
+def test_every_schedule_resumes_bit_for_bit(schedule):
+    check("hard", "fixed", schedule)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sharing", "weighting"), list(itertools.product(options("sharing"), options("weighting"))))
+def test_every_mode_with_every_weighting_resumes_bit_for_bit_or_is_refused(sharing, weighting):
+    if not refused(sharing, weighting):
+        check(sharing, weighting)
+
+
+def test_gradient_weightings_are_refused_where_nothing_is_shared_and_only_there():
+    modes = {sharing: refused(sharing, "pcgrad") for sharing in options("sharing")}
+    assert {sharing for sharing, no in modes.items() if no} == {"independent", "soft"}

@@ -1,0 +1,100 @@
+"""No step waits for the device: on torch's meta device, where a value that is read is an error, steps still work."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from mtl_cli.config.run_config import resolve
+from mtl_cli.config.shipped import conf_dir
+from mtl_cli.config.targets import Trust
+from mtl_cli.runs import build as builder
+from mtl_cli.training.arithmetic import Arithmetic
+from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.weightings.base import Weighting
+from tests import _toy
+
+FOREACH = {"_target_": "torch.optim.AdamW", "lr": 0.01, "weight_decay": 0.01, "foreach": True}
+SOLVED_ON_THE_HOST = {
+    "aligned_mtl", "cagrad", "config", "dual_proj", "fairgrad", "gradvac", "imtl", "mgda", "nash_mtl", "pcd", "pcgrad",
+    "upgrad",
+}  # fmt: skip
+"""Weightings whose small problem, of K tasks, is solved on the CPU: README says so."""
+
+
+def options(group):
+    found = sorted(path.stem for path in Path(conf_dir(), group).glob("*.yaml"))
+    assert len(found) > 2
+    return found
+
+
+def node(group, option):
+    return yaml.safe_load((conf_dir() / group / f"{option}.yaml").read_text(encoding="utf-8"))
+
+
+def take_steps(monkeypatch, number=3, **changes):
+    """Take steps with all tensors on the meta device, which knows shapes and no values."""
+    monkeypatch.setattr(builder, "make_arithmetic", lambda config: Arithmetic(torch.device("meta"), bf16=False))
+    cpu_stream = Weighting.stream  # the meta device has no generators
+    monkeypatch.setattr(Weighting, "stream", lambda self, at="cpu": cpu_stream(self) if str(at) == "cpu" else None)
+    names = []
+    original = builder.partition
+
+    def partition(model, *arguments):
+        names.append({id(parameter): name for name, parameter in model.named_parameters()})
+        return original(model, *arguments)
+
+    monkeypatch.setattr(builder, "partition", partition)
+    config = _toy.config(optimizer=FOREACH, trainer__log_every=100, trainer__max_epochs=50, **changes)
+    job = builder.build(resolve(config), Trust(("tests",))).job
+    moved = dict(job.learner.model.named_parameters())  # others than before: meta tensors take no place of real ones
+    parts = job.learner.partition
+    of = lambda parameters: [moved[names[0][id(parameter)]] for parameter in parameters]  # noqa: E731
+    specific = {task: of(own) for task, own in parts.specific.items()}
+    parts = dataclasses.replace(
+        parts, shared=of(parts.shared), specific=specific, trunk=of(parts.trunk), above=of(parts.above)
+    )
+    job.learner = dataclasses.replace(job.learner, partition=parts)
+    job.learner.model.train()
+    for _ in range(number):
+        train_step(job, next_step(job))
+        job.progress.step += 1
+    return job
+
+
+@pytest.mark.parametrize("mode", options("sharing"))
+def test_no_sharing_mode_reads_a_value(mode, monkeypatch):
+    take_steps(monkeypatch, sharing=node("sharing", mode), backbone__channels=[4, 4])
+
+
+@pytest.mark.parametrize("method", [name for name in options("weighting") if name not in SOLVED_ON_THE_HOST])
+def test_no_weighting_reads_a_value_that_does_not_say_so(method, monkeypatch):
+    take_steps(monkeypatch, weighting=node("weighting", method))
+
+
+@pytest.mark.parametrize("method", sorted(SOLVED_ON_THE_HOST))
+def test_the_others_read_the_gramian(method, monkeypatch):
+    with pytest.raises((NotImplementedError, RuntimeError), match=r"[Mm]eta"):
+        take_steps(monkeypatch, weighting=node("weighting", method))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trainer__clip_norm": 1.0, "ema__decay": 0.9},
+        {"trainer__accumulate": 2},
+        {"tasks": {"quadrant": _toy.task("quadrant", missing=0.5), "sign": _toy.task("sign", missing=0.5)}},
+        {"tasks": {"quadrant": _toy.task("quadrant"), "sign": _toy.task("sign", seed=2)}},
+        {"schedule": node("schedule", "round_robin")},
+    ],
+    ids=["clipping and average", "accumulation", "missing labels", "two datasets", "round robin"],
+)
+def test_no_way_of_training_reads_a_value(changes, monkeypatch):
+    take_steps(monkeypatch, **changes)
+
+
+def test_skipping_bad_steps_reads_one(monkeypatch):
+    with pytest.raises((NotImplementedError, RuntimeError), match=r"[Mm]eta"):
+        take_steps(monkeypatch, trainer__on_nonfinite="skip")
