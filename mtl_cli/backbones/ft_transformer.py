@@ -14,12 +14,12 @@ from mtl_cli.layers.table import CategoryEmbedding
 
 
 class FTTransformer(Backbone):
-    """Stages block1 … blockN: pre-norm transformer blocks over a token a column and a [CLS] token; vectors at the end.
+    """Stages block1 … blockN: pre-norm transformer blocks over a [CLS] token and one token per column; then vectors.
 
-    Y. Gorishniy, I. Rubachev, V. Khrulkov, A. Babenko, "Revisiting deep learning models for tabular data", NeurIPS
-    2021, section 3.3: a feature tokenizer (here the stem, one a dataset), ReGLU feed-forward layers, no norm before the
-    first attention, and of the last block only the [CLS] token, normalised and rectified. Datasets of different columns
-    share the blocks: sequences differ in length only.
+    Source: Y. Gorishniy, I. Rubachev, V. Khrulkov, A. Babenko, "Revisiting deep learning models for tabular data",
+    NeurIPS 2021, section 3.3: a feature tokenizer (here the stem, one per dataset), ReGLU feed-forward layers, no norm
+    before the first attention, and of the last block only the [CLS] token, normalised and rectified. Datasets of
+    different columns share the blocks: sequences differ in length only.
 
     Args:
         width: D of a token.

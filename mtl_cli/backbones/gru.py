@@ -6,7 +6,7 @@ from mtl_cli.backbones.recurrent_base import RecurrentBackbone
 
 
 class GRU(RecurrentBackbone):
-    """Bidirectional layers, one a stage: layer1 … layerN, sequences [B, L, width].
+    """Bidirectional layers, one per stage: layer1 … layerN, sequences [B, L, width].
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
     """

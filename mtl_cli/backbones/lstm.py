@@ -6,7 +6,7 @@ from mtl_cli.backbones.recurrent_base import RecurrentBackbone
 
 
 class LSTM(RecurrentBackbone):
-    """Bidirectional layers, one a stage: layer1 … layerN, sequences [B, L, width].
+    """Bidirectional layers, one per stage: layer1 … layerN, sequences [B, L, width].
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997.
     """

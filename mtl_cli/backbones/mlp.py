@@ -14,8 +14,8 @@ from mtl_cli.layers.table import SummedTable
 class MLP(Backbone):
     """Stages dense1 … denseN: linear – activation – dropout.
 
-    Datasets of different input sizes share it through a linear stem a dataset, to the first hidden width; so do tables,
-    whose categories count as one-hot.
+    Datasets of different input sizes share it through one linear stem per dataset, to the first hidden width; so do
+    tables, whose categories count as one-hot.
     """
 
     def __init__(self, hidden: Sequence[int], dropout: float, activation: str, init: str) -> None:

@@ -13,8 +13,10 @@ from mtl_cli.layers.table import JoinedTable
 class Tabular(Backbone):
     """Stages dense1 … denseN: linear – activation – dropout, on vectors of the first hidden width.
 
-    The stem, one a dataset, embeds its categories and brings them with its numbers to that width, so that datasets of
-    different columns share the stages: G. Guo, F. Berkhahn, "Entity embeddings of categorical variables", 2016.
+    The stem, one per dataset, embeds its categories and brings them with its numbers to that width, so that datasets of
+    different columns share the stages.
+
+    Source: G. Guo, F. Berkhahn, "Entity embeddings of categorical variables", 2016.
     """
 
     def __init__(self, hidden: Sequence[int], embedding: int, dropout: float, activation: str, init: str) -> None:

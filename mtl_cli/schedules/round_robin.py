@@ -6,10 +6,10 @@ from mtl_cli.schedules.base import Schedule, turns
 
 
 class RoundRobin(Schedule):
-    """One task a step, or the tasks of one dataset, in turn.
+    """One task per step, or the tasks of one dataset, in turn.
 
     Args:
-        epoch_length: see `Schedule`; "sum" gives every dataset a pass where there is one task a dataset.
+        epoch_length: see `Schedule`; "sum" gives every dataset a pass where there is one task per dataset.
         unit: what takes a turn, "task" or "dataset" (all its tasks at once).
         steps_per_pass: see `Schedule`, as the following.
         sizes: training samples, by dataset.

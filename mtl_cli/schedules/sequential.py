@@ -12,7 +12,7 @@ LENGTH_UNITS = ("epochs", "steps")
 class Sequential(Schedule):
     """One task after the other in their given order, each for `length` epochs or steps; the last until the run's end.
 
-    With `rehearsal`, a step trains, with that probability, one of the earlier tasks instead, drawn uniformly.
+    With `rehearsal`, a step trains one of the earlier tasks instead with that probability; it is drawn uniformly.
 
     Source: experience replay in Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", Connection Science
     1995. Differs from it in rehearsing on whole training sets rather than on a buffer.

@@ -9,7 +9,7 @@ from mtl_cli.seeding import derive
 
 
 class Temperature(Schedule):
-    """One task a step, or the tasks of one dataset, drawn with probability pᵢ ∝ Nᵢ^α, N the size of its dataset.
+    """One task per step, or the tasks of one dataset, drawn with probability pᵢ ∝ Nᵢ^α, N the size of its dataset.
 
     Source: Sanh, Wolf, Ruder, "A Hierarchical Multi-task Approach for Learning Embeddings from Semantic Tasks",
     AAAI 2019 (proportional sampling, α = 1); with α = 1/τ, Arivazhagan et al., "Massively Multilingual Neural Machine

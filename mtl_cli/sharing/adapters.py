@@ -24,7 +24,7 @@ class Adapters(Sharing):
 
     Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, eq. 3. B starts at 0, so that
     at the start it equals hard sharing (apart from dropout, whose masks are drawn for each task). Differs from it in
-    one pair (A, B) a task, in adapting every Linear, Conv1d and Conv2d (A a convolution to r channels, B a 1×1
+    one pair (A, B) per task, in adapting every Linear, Conv1d and Conv2d (A a convolution to r channels, B a 1×1
     convolution; with groups, a low-rank shift of the grouped filters), in A ~ N(0, 1/fan_in), and in that the trunk may
     be trained.
 

@@ -10,7 +10,7 @@ from mtl_cli.sharing.expert_base import ExtractionLevel, count_problems, split_p
 
 
 class CGC(Sharing):
-    """Shared experts, experts of each task, and a gate a task over both: g^k(x) = w^k(x)·S^k(x), w^k = softmax(W^k x).
+    """Shared experts, experts of each task, and one gate per task: g^k(x) = w^k(x)·S^k(x), w^k = softmax(W^k x).
 
     Source: Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
     Recommendations", RecSys 2020, eq. 1–3. Differs from it in that experts are copies of the last stages on a shared

@@ -15,7 +15,7 @@ from mtl_cli.sharing.column_base import partner_groups
 
 
 class CrossAttention(Sharing):
-    """A backbone a task; its features, as tokens, attend to those of all: fₜ + MultiHead(fₜ, F, F), F = [f₁; …; f_T].
+    """One backbone per task; its features, as tokens, attend to all: fₜ + MultiHead(fₜ, F, F), F = [f₁; …; f_T].
 
     Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017, section 3.2.2, across tasks as in Lopes, Vu,
     de Charette, "Cross-task Attention Mechanism for Dense Multi-task Learning", WACV 2023. Differs from the latter in

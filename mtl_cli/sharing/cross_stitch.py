@@ -17,7 +17,7 @@ UNITS = ("per_task", "per_channel")
 
 
 class CrossStitch(Sharing):
-    """A backbone a task; after each stage the tasks' features are mixed linearly: x̃ₜ = Σₛ αₜₛ xₛ.
+    """One backbone per task; after each stage the tasks' features are mixed linearly: x̃ₜ = Σₛ αₜₛ xₛ.
 
     Source: Misra, Shrivastava, Gupta, Hebert, "Cross-stitch Networks for Multi-task Learning", CVPR 2016, eq. 1.
     Differs from it in that α has the optimizer's learning rate, and backbones are not pre-trained on their tasks.
@@ -26,7 +26,7 @@ class CrossStitch(Sharing):
     itself is not stitched. Under `partners=all` one α holds for all tasks, and every column runs on every dataset.
 
     Args:
-        units: "per_task", α [T, T] a stage, or "per_channel", α [T, T, D].
+        units: "per_task", α [T, T] per stage, or "per_channel", α [T, T, D].
         self_weight: initial α of a task's own features; the other T − 1 share 1 − `self_weight` equally.
         partners: columns that run together, "dataset" or "all" (see `mtl_cli.sharing.column_base.partner_groups`).
         backbone: makes the columns.

@@ -10,7 +10,7 @@ from mtl_cli.sharing.base import Shared, Sharing
 
 
 class Hierarchical(Sharing):
-    """One trunk, and a task's head on the stage it is attached to; simple tasks leave low, complex ones high.
+    """One trunk; each task has its head on the stage that it is attached to: simple tasks low, complex ones high.
 
     Source: Søgaard and Goldberg, "Deep multi-task learning with low level tasks supervised at lower layers", ACL 2016.
     Hashimoto et al., "A Joint Many-Task Model", EMNLP 2017, stacks tasks likewise; it differs from them in passing no

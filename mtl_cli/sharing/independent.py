@@ -10,7 +10,7 @@ from mtl_cli.sharing.base import Shared, Sharing
 
 
 class Independent(Sharing):
-    """A backbone a task, seeded by the task's name: side by side in one run, yet nothing in common."""
+    """One backbone per task, seeded by the task's name: side by side in one run, yet nothing in common."""
 
     def __init__(self, *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
         super().__init__()

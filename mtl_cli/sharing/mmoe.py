@@ -13,7 +13,7 @@ from mtl_cli.sharing.expert_base import Gate, count_problems, run_experts, split
 
 
 class MMoE(Sharing):
-    """Experts that all tasks share and a gate a task: f^k(x) = Σₑ g^k(x)ₑ fₑ(x), g^k(x) = softmax(W^k x).
+    """Experts that all tasks share and a gate per task: f^k(x) = Σₑ g^k(x)ₑ fₑ(x), g^k(x) = softmax(W^k x).
 
     Source: Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts",
     KDD 2018, eq. 5–7. Differs from it in that experts are copies of the last stages on a shared trunk, and x, for the

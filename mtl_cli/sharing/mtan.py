@@ -17,7 +17,7 @@ class MTAN(Sharing):
 
     aᵗ₁ = h(g(p₁)) and aᵗⱼ = h(g([pⱼ; f(âᵗⱼ₋₁)])), where g and h are layers at each position (1×1 convolutions on maps)
     with ReLU and sigmoid, one each for task and stage, and f (3×3 convolution on maps, linear otherwise, with ReLU,
-    then pooling to the next stage's size) is one a stage, shared by the tasks.
+    then pooling to the next stage's size) is one per stage, shared by the tasks.
 
     Source: Liu, Johns, Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, eq. 1–2. Differs from it in
     reading the mask from pⱼ itself rather than from a layer inside the stage, in average pooling, and in having no

@@ -12,7 +12,7 @@ from mtl_cli.sharing.expert_base import ExtractionLevel, count_problems, split_p
 
 
 class PLE(Sharing):
-    """Levels of shared and task experts, one a stage: g^{k,j}(x) = w^{k,j}(g^{k,j−1}(x))·S^{k,j}(x).
+    """Levels of shared and task experts, one per stage: g^{k,j}(x) = w^{k,j}(g^{k,j−1}(x))·S^{k,j}(x).
 
     Source: Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
     Recommendations", RecSys 2020, section 4.2 (eq. 4–6). Below the last level a shared gate mixes the experts of all

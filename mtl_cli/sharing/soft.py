@@ -14,7 +14,7 @@ from mtl_cli.sharing.base import Shared, Sharing
 
 
 class Soft(Sharing):
-    """A backbone a task, drawn to each other by λ·Σᵢ<ⱼ‖θᵢ − θⱼ‖², λ = `strength`.
+    """One backbone per task, drawn to each other by λ·Σᵢ<ⱼ‖θᵢ − θⱼ‖², λ = `strength`.
 
     Source: Duong, Cohn, Bird, Cook, "Low Resource Dependency Parsing: Cross-lingual Parameter Sharing in a Neural
     Network Parser", ACL 2015, eq. 2. Differs from it in tying every parameter of equal name and shape rather than a

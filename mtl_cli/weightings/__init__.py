@@ -1,1 +1,1 @@
-"""One weighting a file."""
+"""Weightings, one per file."""

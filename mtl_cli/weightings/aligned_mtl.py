@@ -17,7 +17,8 @@ class AlignedMTL(GradientWeighting):
 
     Source: Senushkin, Patakin, Kuznetsov & Konushin, "Independent Component Alignment for Multi-Task Learning",
     CVPR 2023, algorithm 1: B = √scale · V Λ^(−1/2) Vᵀ for the Gramian VΛVᵀ. `scale` is an eigenvalue of the Gramian:
-    the smallest (the paper's), the lower median, or the mean (`rmse`). Dependent gradients leave eigenvalues out.
+    the smallest (the paper's), the lower median, or the mean (`rmse`). Where gradients are dependent, the eigenvalues
+    that are 0 are left out.
     """
 
     def __init__(self, level: str, update_every: int, match_norm: str, scale: str, *, tasks: Sequence[str]) -> None:

@@ -134,7 +134,7 @@ class Weighting(nn.Module, ABC):
         return draws[[order.index(task) for task in self.tasks]]
 
     def problems(self, setting: "Setting") -> list[str]:
-        """Return what keeps this weighting from serving a run, each with the override that mends it."""
+        """Return what keeps this weighting from serving a run, each with the override that fixes it."""
         found = []
         name = type(self).__name__
         if len(self.tasks) < self.min_tasks:
@@ -166,7 +166,7 @@ class Weighting(nn.Module, ABC):
     def present(self, tasks: Sequence[str]) -> Tensor:
         """Return the indices [K] of `tasks` in the fixed order of all tasks [T]."""
         key = tuple(tasks)
-        if key not in self._present:  # a new tensor a step costs 5 µs
+        if key not in self._present:  # a new tensor per step costs 5 µs
             self._present[key] = torch.tensor([self.tasks.index(task) for task in key])
         return self._present[key]
 
@@ -185,7 +185,7 @@ class Weighting(nn.Module, ABC):
 
 
 class LossWeighting(Weighting):
-    """A weighting whose total loss is a function of the losses alone; heads are weighted like the trunk."""
+    """A weighting whose total loss is a function of the losses alone. Heads are weighted like the trunk."""
 
     linear: ClassVar[bool] = False
     """Whether the weights do not depend on the losses, so that accumulation needs no pass to find them."""
@@ -198,7 +198,7 @@ class LossWeighting(Weighting):
         """
 
     def observe(self, losses: Tensor, present: Tensor) -> None:
-        """Take note of the step's losses [K], once a step; nothing by default."""
+        """Take note of the step's losses [K], once per step; nothing by default."""
 
     def backward(self, step: Step) -> dict[str, Tensor]:
         """Backpropagate the total loss; with several micro-batches, through weights ∂total/∂L from the whole step."""

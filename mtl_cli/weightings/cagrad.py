@@ -12,7 +12,8 @@ class CAGrad(GradientWeighting):
     """The vector within c · ‖mean gradient‖ of the mean gradient that serves the worst-off task most.
 
     Source: Liu, Liu, Jin, Stone & Liu, "Conflict-Averse Gradient Descent for Multi-task Learning", NeurIPS 2021,
-    algorithm 1; the dual problem is solved by torchjd with CLARABEL, on the Gramian divided by its trace.
+    algorithm 1; the dual problem is solved by torchjd with CLARABEL, on the Gramian divided by its trace. Needs
+    `pip install 'mtl-cli[solvers]'`.
     """
 
     def __init__(self, level: str, update_every: int, match_norm: str, c: float, *, tasks: Sequence[str]) -> None:

@@ -14,8 +14,8 @@ class ConFIG(GradientWeighting):
     """The direction with the same cosine to every gradient, as long as the gradients' projections onto it together.
 
     Source: Liu, Chu & Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks", ICLR 2025,
-    equation 2: the pseudo-inverse of the matrix of unit gradients times 1. Conflict-free where the gradients are
-    independent; not where 0 is a positive combination of them.
+    equation 2: the pseudo-inverse of the matrix of unit gradients times 1. It is free of conflicts where the gradients
+    are independent, and not where 0 is a positive combination of them.
     """
 
     def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:

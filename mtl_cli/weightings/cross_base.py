@@ -14,7 +14,7 @@ from mtl_cli.weightings.row_base import RowWeighting, combined_norm
 class CrossWeighting(RowWeighting):
     """A weighting that finds weights from the products of rows of two independent draws.
 
-    With two draws the update is their mean; with three, the third alone. Heads get the mean over all draws.
+    With two draws the update is the mean of both; with three it is the third alone. Heads get the mean over all draws.
     """
 
     levels: ClassVar[tuple[str, ...]] = ("parameters",)

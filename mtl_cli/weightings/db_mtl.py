@@ -16,7 +16,7 @@ class DBMTL(JacobianWeighting):
 
     Source: Lin, Jiang, Ye, Zhang, Chen, Chen, Liu, Tsang & Kwok, "Dual-Balancing for Multi-Task Learning",
     arXiv 2308.12029, algorithm 1: the average decays by beta / k^beta_sigma in step k of a task. Heads get the gradient
-    of log Lᵢ. Keeps T·P numbers.
+    of log Lᵢ. Its state has T·P numbers.
     """
 
     scale_invariant = True

@@ -6,7 +6,7 @@ from mtl_cli.weightings.base import LossWeighting
 
 
 class Equal(LossWeighting):
-    """Σᵢ Lᵢ: every task weighs 1; declared weights other than 1 are refused."""
+    """Σᵢ Lᵢ: every task weighs 1."""
 
     linear = True
     scale_invariant = True

@@ -16,8 +16,8 @@ class FAMO(LossWeighting):
 
     Source: Liu, Feng, Stone & Liu, "FAMO: Fast Adaptive Multitask Optimization", NeurIPS 2023, algorithm 1, with the
     authors' Adam (learning rate `lr`, weight decay `gamma`) on w and 0 as the lower bound of the losses. Each task has
-    an Adam count of its own, so that an absent one keeps its state. The second forward of a step sees the same dropout
-    masks as the first.
+    an Adam count of its own, so that an absent one keeps its state. Each step costs a second forward without
+    gradients, which sees the same dropout masks as the first.
     """
 
     scale_invariant = True

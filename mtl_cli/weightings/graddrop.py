@@ -15,7 +15,8 @@ class GradDrop(JacobianWeighting):
     """Σᵢ gᵢ where every coordinate keeps only gradients of one sign, drawn by how much of the mass is positive.
 
     Source: Chen, Ngiam, Huang, Luong, Kretzschmar, Chai & Anguelov, "Just Pick a Sign: Optimizing Deep Multitask Models
-    with Gradient Sign Dropout", NeurIPS 2020, algorithm 1 with f the identity; `leak` lets a part of all through.
+    with Gradient Sign Dropout", NeurIPS 2020, algorithm 1 with f the identity; `leak` lets a part of each gradient
+    through.
     Differs from it: rows are taken as they are, at the parameters or at the features, without the product with the
     activations' signs and the sum over the batch.
     """

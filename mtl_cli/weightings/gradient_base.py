@@ -18,11 +18,11 @@ STEADY = 1e-6
 class GradientWeighting(RowWeighting):
     """A weighting that finds the tasks' weights from the Gramian of their gradients.
 
-    With `update_every=k` the weights are found every k steps and reused in between at the cost of one backward.
+    With `update_every=k` the weights are found every k steps. In between they are reused, at the cost of one backward.
     """
 
     on_cpu: ClassVar[bool] = True
-    """Whether `forward` runs on the CPU (solvers): the Gramian [K, K] crosses over, the one device sync of a step."""
+    """Whether `forward` runs on the CPU (solvers): the Gramian [K, K] crosses over, the one device sync per step."""
     scaled: ClassVar[bool] = True
     """Whether `weigh` divides out the largest row norm; not where the state compares norms of different steps."""
 

@@ -13,7 +13,7 @@ from mtl_cli.weightings.row_base import RowWeighting
 
 
 class JacobianWeighting(RowWeighting):
-    """A weighting that finds the update from the rows themselves; its state may be as large as they are."""
+    """A weighting that finds the update from the gradients themselves. Its state may be as large as they are."""
 
     levels: ClassVar[tuple[str, ...]] = ("parameters",)
     used: Tensor | None = None

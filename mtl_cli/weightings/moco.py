@@ -16,7 +16,7 @@ class MoCo(JacobianWeighting):
 
     Source: Fernando, Shen, Liu, Chaudhury, Murugesan & Chen, "Mitigating Gradient Bias in Multi-objective Learning: A
     Provably Convergent Approach", ICLR 2023, algorithm 1: Y moves by beta / k^beta_sigma towards the gradients, λ by
-    gamma / k^gamma_sigma, with a regulariser rho, and is projected onto the simplex. Keeps T·P numbers.
+    gamma / k^gamma_sigma, with a regulariser rho, and is projected onto the simplex. Its state has T·P numbers.
     Differs from it: the Gramian of Y is divided by its largest diagonal entry, so that gamma has no unit; Y itself is
     not projected onto a ball.
     """

@@ -16,7 +16,7 @@ class PCD(GradientWeighting):
     Source: "Not All Objectives Are Born Equal: Priority-Constrained Descent for Hierarchical Multi-Objective
     Optimization", TMLR 2026, arXiv 2606.29521: min ‖d − g̃₁‖² with g̃ⱼᵀd ≥ tau ‖g̃ⱼ‖² for gradients divided by the root of
     a moving average (decay beta, bias-corrected) of their squared norms; d is given the norm of g₁. Constraints that
-    cannot hold together are dropped. `primary` is a task's name, null for the first.
+    cannot hold together are dropped.
     Differs from it: eps is added relative to the largest moving average, so that it has no unit; and a step without the
     primary task serves the first task that is there.
     """

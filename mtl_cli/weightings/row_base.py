@@ -1,4 +1,4 @@
-"""What weightings that combine the tasks' gradients have in common: rows of gradients, one a task."""
+"""What weightings that combine the tasks' gradients have in common: rows of gradients, one per task."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -11,11 +11,11 @@ from mtl_cli.weightings.linalg.jacobian import Jacobian, cosines, row_norms
 
 
 class RowWeighting(Weighting):
-    """What gradient and Jacobian weightings have in common: rows of gradients, one a task.
+    """What gradient and Jacobian weightings have in common: rows of gradients, one per task.
 
-    `level=parameters` takes them at the shared parameters, one backward a task. `level=features` takes them at the
+    `level=parameters` takes them at the shared parameters, one backward per task. `level=features` takes them at the
     boundary, where shared computation hands over to the tasks, and needs one trunk backward; it balances another
-    quantity (MGDA-UB, Sener & Koltun, NeurIPS 2018, section 3.3) and solves once a micro-batch.
+    quantity (MGDA-UB, Sener & Koltun, NeurIPS 2018, section 3.3) and solves once per micro-batch.
     Heads get the gradient of their own loss. `match_norm=sum` gives the update the norm of the plain sum of gradients.
     """
 
@@ -38,7 +38,7 @@ class RowWeighting(Weighting):
         return self.level == "features"
 
     def problems(self, setting: Setting) -> list[str]:
-        """Return what keeps this weighting from serving a run, each with the override that mends it."""
+        """Return what keeps this weighting from serving a run, each with the override that fixes it."""
         found = super().problems(setting)
         if self.level == "features" and setting.num_datasets > 1:
             found.append(
@@ -57,7 +57,7 @@ class RowWeighting(Weighting):
         return None
 
     def observe(self, losses: Tensor, present: Tensor) -> None:
-        """Take note of the step's losses [K], once a step; nothing by default."""
+        """Take note of the step's losses [K], once per step; nothing by default."""
 
     def _record(self, step: Step, draw: int = 0, slot: int = 0) -> tuple[Jacobian, Tensor]:
         """Return the Jacobian of a draw's losses, summed over its micro-batches, in buffer `slot`, and the losses."""

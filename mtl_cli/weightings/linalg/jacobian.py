@@ -1,4 +1,4 @@
-"""The tasks' gradients as rows: one backward a task, written in place, and what is computed from the rows."""
+"""The tasks' gradients as rows: one backward per task, written in place, and what is computed from the rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
