@@ -28,6 +28,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 
+def some(names: Iterable[str], most: int = 24) -> str:
+    """Return names as words, not too many of them: a run may have hundreds of tasks."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f", … ({len(listed)})" if len(listed) > most else "")
+
+
 class Interrupted(Exception):
     """A run that stopped on a signal, after saving."""
 

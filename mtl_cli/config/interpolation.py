@@ -12,7 +12,7 @@ from mtl_cli.errors import UserError
 _INTERPOLATION = re.compile(r"\\\$\{|\$\{([^${}]*)\}")
 """The start of a literal ${ after a backslash, or one whole interpolation; nested ones do not match."""
 _PATH = re.compile(r"[\w-]+(\.[\w-]+|\[[\w-]+\])*")
-MAX_NODES = 20_000
+MAX_NODES = 100_000
 """Values in a config; more of them come from interpolations or aliases that multiply one another."""
 
 

@@ -13,6 +13,7 @@ from mtl_cli.config.interpolation import resolve as resolve
 from mtl_cli.config.schema import CONSOLE, knobs
 from mtl_cli.config.schema import KNOWN_KEYS as KNOWN_KEYS
 from mtl_cli.config.schema import RESUMABLE as RESUMABLE
+from mtl_cli.config.task_groups import expand, key_in_group, task_has, task_names
 from mtl_cli.config.validation import validate as validate
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.files import read_small
@@ -26,9 +27,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
     The order of the tasks counts, the order of other keys does not.
     """
     kept = {key: value for key, value in config.items() if key not in CONSOLE}
-    tasks = config.get("tasks")
-    order = list(tasks) if isinstance(tasks, Mapping) else []
-    text = json.dumps([_canonical(kept), [str(name) for name in order]], sort_keys=True, ensure_ascii=False)
+    text = json.dumps([_canonical(kept), task_names(config.get("tasks"))], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
@@ -110,7 +109,9 @@ def check_written(path: Path, config: Config) -> None:
 
 
 def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
-    """Return a config with its node interpolations resolved; `folders` may hold conf files of the user's own.
+    """Return a config with its node interpolations resolved and its groups of tasks expanded.
+
+    `folders` may hold conf files of the user's own.
 
     Raises:
         UserError: every problem with it.
@@ -118,11 +119,13 @@ def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
     problems = validate(config, folders)
     if problems:
         raise UserError(problems)
-    return resolve(config)
+    return expand(resolve(config))
 
 
 def override(config: Config, overrides: Mapping[str, Any]) -> Config:
     """Return a run's config with the values of dotted keys replaced, and the knobs that came after it.
+
+    A key of a task of a group becomes a value of its own.
 
     Raises:
         UserError: the config has no such key.
@@ -130,11 +133,15 @@ def override(config: Config, overrides: Mapping[str, Any]) -> Config:
     changed = with_new_knobs(copy_nodes(config))
     problems = []
     for key, value in overrides.items():
-        *path, last = key.split(".")
+        own = key_in_group(changed.get("tasks"), key)
+        *path, last = (own or key).split(".")
+        has_own = own is not None and task_has(changed["tasks"], key)
         node: Any = changed
         for part in path:
+            if has_own and isinstance(node, dict):
+                node[part] = node.get(part) or {}
             node = node.get(part) if isinstance(node, dict) else None
-        if not isinstance(node, dict) or last not in node:
+        if not isinstance(node, dict) or not (has_own or last in node):
             problems.append(f"{key}={value}: the run's config has no key '{key}'.")
         else:
             node[last] = value

@@ -1,7 +1,6 @@
 """What is wrong with a plain config, as far as it shows without torch and without reading data."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,8 @@ from typing import Any
 from mtl_cli.config.interpolation import get_key, has_key, leaves, resolve
 from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS, knobs, sections, shown
 from mtl_cli.config.shipped import conf_dir, default_nodes, target_nodes
-from mtl_cli.errors import UserError, nearest
-
-_TASK_NAME = re.compile(r"\w[\w-]*")
+from mtl_cli.config.task_groups import TASK_NAME, distinct_nodes, group_problems, task_names
+from mtl_cli.errors import UserError, nearest, some
 
 
 def validate(config: Mapping[str, Any], folders: Sequence[Path] = ()) -> list[str]:
@@ -25,12 +23,17 @@ def validate(config: Mapping[str, Any], folders: Sequence[Path] = ()) -> list[st
         return error.problems
     if missing := [f"{key} has no value (???). Set {key}=VALUE." for key, value in leaves(plain) if value == "???"]:
         return missing
+    names, groups = task_names(plain.get("tasks")), list(group_problems(plain.get("tasks")))
+    if groups:
+        return groups
+    if isinstance(tasks := plain.get("tasks"), Mapping):
+        plain["tasks"] = distinct_nodes(tasks)
     return list(
         dict.fromkeys(
             [
                 *_unknown_keys(plain),
                 *_knob_problems(plain),
-                *_together(plain),
+                *_together(plain, names),
                 *_task_problems(plain.get("tasks")),
                 *_component_problems(plain),
                 *_type_problems(plain, [conf_dir(), *folders]),
@@ -61,16 +64,14 @@ def _knob_problems(config: Mapping[str, Any]) -> Iterator[str]:
             yield problem
 
 
-def _together(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield problems that lie in two knobs, or in a knob and the tasks."""
+def _together(config: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """Yield problems that lie in two knobs, or in a knob and the tasks, whose names are given with their groups'."""
     trainer = config.get("trainer")
     if isinstance(trainer, Mapping) and trainer.get("max_epochs", 0) is trainer.get("max_steps", 0) is None:
         yield "trainer.max_epochs and trainer.max_steps are both null, so the run has no end. Use trainer.max_epochs=6."
     yield from _fold_problems(config.get("data"), config.get("tasks"))
     if config.get("verbose") is True and config.get("quiet") is True:
         yield "verbose and quiet are both true. Use one of them."
-    tasks = config.get("tasks")
-    names = [str(name) for name in tasks] if isinstance(tasks, Mapping) else []
     for key in ("selection.metric", "early_stopping.metric"):
         metric = get_key(config, key) if has_key(config, key) else None
         if isinstance(metric, str) and names:
@@ -94,7 +95,7 @@ def _metric_problem(key: str, metric: str, tasks: Sequence[str]) -> Iterator[str
     task, slash, name = metric.partition("/")
     if metric == "skill" or (slash and name and task in tasks):
         return
-    known = f"'skill' or <task>/<metric> with a task of {', '.join(tasks)}"
+    known = f"'skill' or <task>/<metric> with a task of {some(tasks)}"
     hint = nearest(task, tasks) if slash else nearest(metric, ["skill"])
     yield f"{key} is '{metric}'; it is {known}.{hint} Use for example {key}=skill."
 
@@ -107,7 +108,7 @@ def _task_problems(tasks: object) -> Iterator[str]:
         yield "No task is selected. Choose some by task=mnist_digits+letters."
     weights = []
     for name, node in tasks.items():
-        if not (isinstance(name, str) and _TASK_NAME.fullmatch(name)):
+        if not (isinstance(name, str) and TASK_NAME.fullmatch(name)):
             yield f"A task is named '{name}'; a name is letters, digits, _ and -. Rename it."
         if not isinstance(node, Mapping):
             yield f"tasks.{name} is {node!r}, which is no task. Choose it by task={name}."
@@ -147,19 +148,21 @@ def _type_problems(config: Mapping[str, Any], folders: Sequence[Path]) -> Iterat
     components = {name: config[name] for name in COMPONENTS if name in config}
     targets = sorted({node["_target_"] for node in target_nodes(components)})
     defaults = default_nodes(targets, folders)
-    for at, node in _targets_with_keys(components, ""):
+    for at, node in _targets_with_keys(components, "", set()):
         shipped = defaults.get(node["_target_"], [])
         for key, value in node.items():
             if (known := [other[key] for other in shipped if key in other]) and key not in ("_target_", "weight"):
                 yield from _type_problem(f"{at}.{key}", value, known)
 
 
-def _targets_with_keys(tree: object, at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(tree, Mapping):
+def _targets_with_keys(tree: object, at: str, seen: set[int]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each node with a `_target_` and its key; one that tasks of a group share is yielded once."""
+    if isinstance(tree, Mapping) and id(tree) not in seen:
+        seen.add(id(tree))
         if isinstance(tree.get("_target_"), str):
             yield at, tree
         for key, value in tree.items():
-            yield from _targets_with_keys(value, f"{at}.{key}" if at else str(key))
+            yield from _targets_with_keys(value, f"{at}.{key}" if at else str(key), seen)
 
 
 def _type_problem(key: str, value: object, defaults: Sequence[Any]) -> Iterator[str]:

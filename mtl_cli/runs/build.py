@@ -11,6 +11,7 @@ import torch
 from mtl_cli.backbones.base import Backbone, BackboneFactory
 from mtl_cli.batch import FieldSpec, Inputs, with_statistics
 from mtl_cli.config.targets import Component, Trust
+from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.model.costs import Costs, costs
@@ -226,6 +227,7 @@ def build(
         test=make_streams(sources, of, tasks, "test", seed, arithmetic.device, 0),
         dataset_states={name: source.state_dict() for name, source in sources.items()},
         plan=plan,
+        groups=config.get(GROUPS, {}),
     )
     return Built(job, costs_of_model, {d: [t for t in of if of[t] == d] for d in sources}, sources)
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.datasets.base import SPLITS, DataSource
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.loading import Stream
@@ -36,16 +37,16 @@ def check_labels(tasks: Mapping[str, Task], sources: Mapping[str, DataSource], o
 
 
 def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[str]:
-    """Return what is wrong with the metrics that selection and early stopping name."""
+    """Return what is wrong with the metrics that selection and early stopping name: of tasks, or of groups of them."""
     known = ["skill"]
-    for name, task in tasks.items():
-        known += [f"{name}/{metric}" for metric in ("loss", *task.metric_info)]
+    for name, members in {**{name: [name] for name in tasks}, **config.get(GROUPS, {})}.items():
+        known += dict.fromkeys(f"{name}/{metric}" for task in members for metric in ("loss", *tasks[task].metric_info))
     problems = []
     for key in ("selection", "early_stopping"):
         metric = config[key]["metric"]
         if metric is not None and metric not in known:
             problems.append(
-                f"{key}.metric is '{metric}'; no task reports it.{nearest(metric, known)} Known: {', '.join(known)}."
+                f"{key}.metric is '{metric}'; no task reports it.{nearest(metric, known)} Known: {some(known)}."
             )
     return problems
 

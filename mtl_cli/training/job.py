@@ -93,6 +93,8 @@ class Job:
     test: dict[str, Stream]
     dataset_states: dict[str, Any]
     plan: Plan
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    """The tasks of each group, whose means are reported under the group's name."""
     progress: Progress = field(default_factory=Progress)
     window: Window = field(default_factory=Window)
     baseline: dict[str, Result] | None = None

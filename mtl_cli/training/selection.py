@@ -1,20 +1,21 @@
 """Which checkpoint is the best, and when early stopping ends a run: from validation data only."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 
 from mtl_cli.training.evaluate import Result, evaluate, flat, skill, trivial
+from mtl_cli.training.group_means import with_group_means
 from mtl_cli.training.job import Job
 from mtl_cli.training.loading import Stream
 
 
 def evaluate_split(job: Job, streams: Mapping[str, Stream]) -> dict[str, Result]:
-    """Evaluate on a split, with the averaged weights where there are any."""
+    """Evaluate on a split, with the averaged weights where there are any; the means of groups of tasks come last."""
     learner = job.learner
-    if job.ema is None:
-        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
-    with job.ema.applied():
-        return evaluate(learner.model, job.tasks, streams, learner.arithmetic)
+    with contextlib.nullcontext() if job.ema is None else job.ema.applied():
+        results = evaluate(learner.model, job.tasks, streams, learner.arithmetic)
+    return with_group_means(results, job.groups)
 
 
 def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
@@ -33,10 +34,11 @@ def is_better(value: float, best: float | None) -> bool:
 
 
 def lower_is_better(job: Job, name: str) -> bool:
-    """Return how "skill" or a metric "<task>/<metric>" is read."""
+    """Return how "skill" or a metric "<task>/<metric>" is read; a group's is read as that of its tasks."""
     if name == "skill":
         return False
     task, metric = name.split("/")
+    task = next((each for each in job.groups.get(task, ()) if metric in job.tasks[each].metric_info), task)
     return metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better
 
 
