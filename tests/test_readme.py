@@ -1,4 +1,4 @@
-"""What the README shows works as it is shown."""
+"""What the READMEs show works as it is shown, and what they link to exists."""
 
 import json
 import re
@@ -10,24 +10,31 @@ from pathlib import Path
 import pytest
 
 from mtl_cli import cli
+from mtl_cli.config.shipped import conf_dir, group_options
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+EXTENDING = ROOT / "mtl_cli" / "README.md"
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "mtl_cli").rglob("README.md")), ROOT / "scripts" / "README.md"]
+assert len(PAGES) > 10
 BLOCK = re.compile(r"^```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?P<path>[^)#\s]*)#?(?P<heading>[^)\s]*)\)")
+PROGRAMS = {
+    "mtl-train": cli.main, "mtl-eval": cli.main_eval, "mtl-predict": cli.main_predict, "mtl-init": cli.main_init
+}  # fmt: skip
 
 
-def blocks():
-    found = [(match["head"].strip(), match["text"]) for match in BLOCK.finditer(README.read_text(encoding="utf-8"))]
-    assert len(found) > 8
-    return found
+def blocks(page=README):
+    return [(match["head"].strip(), match["text"]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
 
 
-def commands():
-    lines = [line for head, text in blocks() if not head for line in text.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines if line.startswith("mtl-")]
+def commands(page=README):
+    lines = [line for head, text in blocks(page) if not head for line in text.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(("mtl-", "python "))]
 
 
 def write_files(folder):
-    for head, text in blocks():
+    for head, text in blocks(EXTENDING):
         if " " in head:
             path = folder / head.split(" ", 1)[1]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +45,7 @@ def test_own_parts_train_evaluate_and_resume(tmp_path, monkeypatch, capsys):
     write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (own,) = [words for words in commands() if "weighting=worst" in words]
+    (own,) = [words for words in commands(EXTENDING) if "weighting=worst" in words]
     assert cli.main([*own[1:], "hydra.run.dir=run"]) == 0
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["test"]["inside/accuracy"] > 0.9
@@ -49,11 +56,15 @@ def test_own_parts_train_evaluate_and_resume(tmp_path, monkeypatch, capsys):
     assert cli.main(["resume=run", "trust=[my_parts]", "trainer.max_epochs=21"]) == 0
 
 
+def needs_files(words):
+    """Whether a command works on what other commands have left."""
+    return words[0] != "mtl-train" or any(word.startswith(("--config-dir", "resume=")) for word in words)
+
+
 def composable():
-    """Return the mtl-train commands that need no run; without sweeps, which --cfg does not take."""
-    chosen = [words for words in commands() if words[0] == "mtl-train" and "--config-dir" not in words]
-    chosen = [words for words in chosen if "--help" not in words and not any("resume=" in word for word in words)]
-    assert len(chosen) > 3
+    """Return the mtl-train commands of all pages that need no file; without sweeps, which --cfg does not take."""
+    chosen = [words for page in PAGES for words in commands(page) if not needs_files(words)]
+    assert len(chosen) > 10
     return [[word for word in words[1:] if word != "-m" and not re.search(r"=[^\[{]*,", word)] for words in chosen]
 
 
@@ -63,6 +74,25 @@ def test_every_train_command_composes(arguments, tmp_path, monkeypatch):
     assert cli.main(["--cfg", "job", *arguments]) == 0
 
 
+def test_the_commands_of_the_first_successes_work_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = [words for words in commands() if needs_files(words)]
+    assert {words[0] for words in chosen} == {"python", *PROGRAMS}
+    for program, *arguments in chosen:
+        if program == "python":
+            subprocess.run([sys.executable, ROOT / arguments[0], *arguments[1:]], check=True, capture_output=True)
+            continue
+        steps = 2 if "-m" in arguments else 12 if "resume=runs/patients" in arguments else 8
+        shorter = [word.replace("seed=0,1,2", "seed=0") for word in arguments]
+        shorter += [f"trainer.max_steps={steps}"] if program == "mtl-train" else []
+        assert PROGRAMS[program](shorter) == 0, shorter
+    summary = json.loads((tmp_path / "runs" / "patients" / "summary.json").read_text())
+    assert {"diagnosis/accuracy", "stay/rmse", "months_died/concordance"} <= set(summary["test"])
+    assert (tmp_path / "predicted.csv").read_text().count("\n") == 12_001
+    (table,) = (tmp_path / "runs" / "sweeps").glob("*/summary.csv")
+    assert len(table.read_text().splitlines()) == 1 + 3
+
+
 @pytest.mark.slow
 def test_the_sweep_of_weights_runs(tmp_path):
     words = next(words for words in commands() if "tasks.letters.weight=0.1,0.3,1,3" in words)
@@ -70,3 +100,43 @@ def test_the_sweep_of_weights_runs(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "sweep" / "summary.csv").read_text().splitlines()) == 5
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_relative_link_leads_somewhere(page):
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    links = [match for match in LINK.finditer(text) if not match["path"].startswith(("http:", "https:"))]
+    for match in links:
+        target = page.parent / match["path"] if match["path"] else page
+        assert target.exists(), match[0]
+        assert not match["heading"] or match["heading"] in anchors(target), match[0]
+
+
+def test_links_are_found():
+    assert len(LINK.findall(README.read_text(encoding="utf-8"))) > 20
+
+
+def test_the_readme_is_short_and_names_every_option():
+    text = README.read_text(encoding="utf-8")
+    assert text.count("\n") <= 150
+    options = group_options([conf_dir()])
+    for group in ("task", "backbone", "sharing", "schedule", "experiment"):
+        [row] = re.findall(rf"^\| `{group}=` \|(.*?)\|", text, re.MULTILINE)
+        named = set(re.findall(r"`(\w+)`", row))
+        assert named == set(options[group]), group
+    [row] = re.findall(r"^\| `weighting=` \|(.*?)\|", text, re.MULTILINE)
+    assert sum(map(int, re.findall(r"\b\d+\b", row))) == len(options["weighting"])
+    assert set(re.findall(r"`(\w+)`", row)) <= set(options["weighting"])
+
+
+def test_the_readme_has_a_line_for_every_folder():
+    text = README.read_text(encoding="utf-8").partition("## Where things are")[2]
+    folders = [path.parent.name for path in (ROOT / "mtl_cli").glob("*/__init__.py")]
+    assert len(folders) > 15
+    assert [name for name in folders if f"{name}/`" not in text] == []
