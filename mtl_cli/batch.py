@@ -1,7 +1,8 @@
 """What a dataset hands to the model: specs, samples and batches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,6 +52,27 @@ class FieldSpec:
     std: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WantedField:
+    """A label field that a task needs: its kind, and what the task's node says of how it is read.
+
+    `kind` is one of a dataset's targets, such as "binary"; None where the class of the task does not say. `reading` may
+    hold `column` or `columns`, `classes`, `missing` and `unseen`, as a dataset's `targets` do; without a column the
+    field is the column of its own name.
+    """
+
+    name: str
+    task: str
+    kind: str | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def node(self) -> dict[str, Any]:
+        """The same as an entry of a dataset's `targets`."""
+        has_column = "column" in self.reading or "columns" in self.reading
+        return {"kind": self.kind, **({} if has_column else {"column": self.name}), **self.reading}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Named arrays from a .npz file or a folder of .npy files: one is the input, others are labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Sample
+from mtl_cli.batch import Sample, WantedField
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import FileSource, Maker, taken
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import ArrayTable, read_arrays
 from mtl_cli.tables.array_inputs import ArrayInputs, ArrayRows, check_finite, expected_shape, fit_array, row_shape
-from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_targets
+from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_targets, undeclared
 from mtl_cli.tables.rows import EncodedRows
 from mtl_cli.tables.scaling import SCALE
 from mtl_cli.tables.split_rules import SplitRules
@@ -86,10 +86,17 @@ class Arrays(FileSource[ArrayTable]):
         )
         super().__init__(root, path, rules, {}, balance, batch_size)
         self._input, self._declared, self._memory_mb = input, targets, memory_mb
+        self._wanted_by: dict[str, str] = {}
         if scale not in SCALE:
             raise UserError(f"scale is '{scale}'; it is one of {', '.join(SCALE)}. Use scale=standard.")
         self._scale = scale
         self._inputs: ArrayInputs | None = None
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Read the fields that `targets` does not declare as the tasks say."""
+        wanted = undeclared(fields, self._declared)
+        self._wanted_by = {name: each.task for name, each in wanted.items()}
+        self._declared = {**self._declared, **{name: each.node for name, each in wanted.items()}}
 
     def example(self) -> Sample:
         """Return two rows of zeros, the mean: all that an array's shapes depend on."""
@@ -141,7 +148,7 @@ class Arrays(FileSource[ArrayTable]):
             spread = table.columns_of(column) if isinstance(column, str) else []
             changed = {key: value for key, value in node.items() if key != "column"} if len(spread) > 1 else node
             nodes[name] = {**changed, "columns": spread} if len(spread) > 1 else node
-        targets = parse_targets(nodes)
+        targets = parse_targets(nodes, self._wanted_by)
         table.require([column for target in targets.values() for column in target.columns])
         return targets
 

@@ -1,13 +1,14 @@
 """What a dataset is: a source with three splits, each fetched by whole batches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, InputSpec, Sample
+from mtl_cli.batch import FieldSpec, InputSpec, Sample, WantedField
+from mtl_cli.errors import UserError
 
 SPLITS = ("train", "val", "test")
 
@@ -34,10 +35,11 @@ class Dataset(Protocol):
 class DataSource(ABC):
     """A dataset, built with the arguments of its YAML.
 
-    It is built, given the state of a checkpoint where there is one (`load_state_dict`), and then opened: `open` reads
-    the files once and fits what there is to fit, unless a state was loaded. Bad files end in a `UserError`, from
-    either. A source without anything to fit may read its files when it is built. `input_spec` and `field_specs` are
-    there after `open`, and after `load_state_dict` with a state that is not empty.
+    It is built, told which label fields the tasks need (`want`), given the state of a checkpoint where there is one
+    (`load_state_dict`), and then opened: `open` reads the files once and fits what there is to fit, unless a state was
+    loaded. Bad files end in a `UserError`, from any of these. A source without anything to fit may read its files when
+    it is built. `input_spec` and `field_specs` are there after `open`, and after `load_state_dict` with a state that is
+    not empty.
     """
 
     input_spec: InputSpec
@@ -45,6 +47,24 @@ class DataSource(ABC):
     batch_size: int
     balance: str | None = None
     """Class field whose classes are drawn equally often in training; None draws every row once a pass."""
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Take in which label fields the tasks of the dataset need, one a task; called once, before anything else.
+
+        A source that reads its fields by their names extends this. Others have the fields that they have: they refuse a
+        task that says how its field is read.
+
+        Raises:
+            UserError: a field cannot be read as a task says.
+        """
+        problems = [
+            f"tasks.{each.task}.{key} says how a label is read; {type(self).__name__} has labels of its own. Leave it "
+            f"out: ~tasks.{each.task}.{key}."
+            for each in fields
+            for key in each.reading
+        ]
+        if problems:
+            raise UserError(problems)
 
     def open(self) -> None:  # noqa: B027  most sources read their files when they are built
         """Read the files, and fit on training rows what no state told. Called once, before any split is asked for."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtl_cli.batch import InputSpec, Sample
+from mtl_cli.batch import InputSpec, Sample, WantedField
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import FileSource, Maker
+from mtl_cli.tables.declared_targets import undeclared
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.texts.conll import ConllFile, ConllOptions, Sentences
 from mtl_cli.texts.encoding import SentenceRows, checked_length, example_inputs, sentence_rows, typical_length
@@ -90,11 +91,18 @@ class Conll(FileSource[Sentences]):
         )
         super().__init__(root, path, rules, {}, None, batch_size)
         self._read_options = ConllOptions(format, None if columns is None else tuple(columns), word, encoding)
-        self._token_targets = parse_token_targets(targets, [str(value) for value in missing_values])
+        self._missing = [str(value) for value in missing_values]
+        self._token_targets = parse_token_targets(targets, self._missing)
         self._options = TokenizerOptions(tokenizer, tokenizer_path, vocab_size, min_count, lowercase, max_length)
         self._options.check()
         self._tokenizer: TextTokenizer | None = None
         self._length = 2
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Read the fields that `targets` does not declare as the tasks say."""
+        wanted = undeclared(fields, self._token_targets)
+        nodes, tasks = {n: each.node for n, each in wanted.items()}, {n: each.task for n, each in wanted.items()}
+        self._token_targets |= parse_token_targets(nodes, self._missing, tasks)
 
     def example(self) -> Sample:
         """Return two rows of unknown words, of the median length and half of it: all that shapes depend on."""

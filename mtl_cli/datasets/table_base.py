@@ -1,16 +1,17 @@
 """What datasets on files of tables have in common: columns of inputs, labels and splits, read at once."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from mtl_cli.batch import WantedField
 from mtl_cli.datasets.file_base import FileSource
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
 from mtl_cli.tables.inputs import InputRows, TableInputs
-from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target
+from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_wanted, undeclared
 from mtl_cli.tables.opening import Memory, open_profile, open_table
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.rows import EncodedRows, StoredRows
@@ -46,13 +47,26 @@ class TableFileSource(FileSource[Table]):
         texts: tuple[str, ...] = (),
     ) -> None:
         super().__init__(root, path, rules, targets, balance, batch_size)
-        declared.check(self._targets)
         self._read_options, self._memory, self._declared = read, memory, declared
         self._texts = texts
         self._inputs: TableInputs | None = None
         self._chosen = InputColumns((), (), ())
         self._layout = Layout((), (), ())
         self._files: dict[Path, TableFile] = {}
+        self._check_targets()
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Read the fields that `targets` does not declare as the tasks say."""
+        self._targets |= parse_wanted(undeclared(fields, self._targets))
+        self._check_targets()
+
+    def _check_targets(self) -> None:
+        """Compare the targets with the columns that are inputs.
+
+        Raises:
+            UserError: the answer would leak into the question.
+        """
+        self._declared.check(self._targets)
 
     def reader(self, path: Path) -> TableFile:
         """Return any file, read as this dataset's own: delimiter, encoding, missing values; format by its name if auto.

@@ -152,7 +152,6 @@ class Text(TableFileSource):
             declared=declared,
             texts=self._columns,
         )
-        check_columns(self._columns, self._targets, declared)
         self._fitting = Fitting(
             impute, impute_value, indicators, scale, max_categories, min_category_count, "min_category_count"
         )
@@ -162,6 +161,10 @@ class Text(TableFileSource):
         self._tokenizer: TextTokenizer | None = None
         self._length = 2
         self._pieces: dict[Path, Ragged] = {}
+
+    def _check_targets(self) -> None:
+        super()._check_targets()
+        check_columns(self._columns, self._targets, self._declared)
 
     def example(self) -> Sample:
         """Return two rows of unknown pieces, of the median length and half of it: all that shapes depend on.

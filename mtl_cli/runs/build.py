@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from mtl_cli.model.ema import EMA
 from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads, partition
 from mtl_cli.model.transfer import freeze, warm_start
 from mtl_cli.runs.checks import check_labels, check_metrics, weighting_problems
-from mtl_cli.runs.components import Components, bind_all, collect, group_datasets, make_source, state_of
+from mtl_cli.runs.components import Components, bind_all, collect, group_datasets, make_source, state_of, wanted_fields
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
@@ -57,12 +57,14 @@ def open_datasets(
     problems: list[str] = []
     sources: dict[str, DataSource] = {}
     keys: dict[str, DataSource] = {}
-    for dataset in dict.fromkeys(group_datasets(config).values()):
-        key = json.dumps(config["tasks"][dataset]["dataset"], sort_keys=True)
+    of = group_datasets(config)
+    for dataset in dict.fromkeys(of.values()):
+        wanted = wanted_fields(components, of, dataset)
+        key = json.dumps([config["tasks"][dataset]["dataset"], *map(asdict, wanted)], sort_keys=True)
         state = state_of(dataset, states)
         source = None if state else _sources.get(key)
         if source is None:
-            source = collect(problems, partial(make_source, components.datasets[dataset], state))
+            source = collect(problems, partial(make_source, components.datasets[dataset], wanted, state))
         if source is None:
             continue
         sources[dataset] = source

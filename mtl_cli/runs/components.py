@@ -1,5 +1,7 @@
 """The classes that a config names, with arguments that fit their signatures."""
 
+import contextlib
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,8 @@ from typing import Any
 import torch
 
 from mtl_cli.backbones.base import Backbone
-from mtl_cli.config.targets import Component, Trust, bind
+from mtl_cli.batch import WantedField
+from mtl_cli.config.targets import Component, Trust, bind, locate
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.lr_schedules import LRSchedule
@@ -19,12 +22,17 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.training.dynamo import leave_out
 from mtl_cli.weightings.base import Weighting
 
+READING = ("column", "columns", "classes", "missing", "unseen")
+"""Keys of a task's node that say how its label field is read, unless its class takes an argument of that name."""
+
 
 @dataclass(frozen=True)
 class Components:
     """The classes that a config names, with arguments that fit their signatures."""
 
     tasks: dict[str, Component]
+    readings: dict[str, dict[str, Any]]
+    """What each task's node says of how its label field is read."""
     datasets: dict[str, Component]
     backbone: Component
     sharing: Component
@@ -55,14 +63,21 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
     def bound(key: str, kind: type, runtime: Sequence[str]) -> Component:
         return collect(problems, lambda: bind(config[key], kind, key, trust, runtime))
 
-    tasks, datasets = {}, {}
+    tasks: dict[str, Component] = {}
+    datasets: dict[str, Component] = {}
+    readings: dict[str, dict[str, Any]] = {}
+    bound_datasets: dict[int, Component] = {}  # tasks of a group share one node
     for name, node in config["tasks"].items():
-        own = {key: value for key, value in node.items() if key != "dataset"}
-        where = f"tasks.{name}"
+        where, dataset = f"tasks.{name}", node.get("dataset")
+        own, readings[name] = divided(node, where, trust)
         tasks[name] = collect(problems, partial(bind, own, Task, where, trust, ("name", "field")))
-        datasets[name] = collect(problems, partial(bind, node.get("dataset"), DataSource, f"{where}.dataset", trust))
+        if id(dataset) not in bound_datasets:
+            bind_dataset = partial(bind, dataset, DataSource, f"{where}.dataset", trust)
+            bound_datasets[id(dataset)] = collect(problems, bind_dataset)
+        datasets[name] = bound_datasets[id(dataset)]
     components = Components(
         tasks=tasks,
+        readings=readings,
         datasets=datasets,
         backbone=bound("backbone", Backbone, ()),
         sharing=bound("sharing", Sharing, ("backbone", "tasks")),
@@ -82,6 +97,26 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
     return components
 
 
+def divided(node: Mapping[str, Any], where: str, trust: Trust) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of a task's node its class takes, and what says how its label field is read."""
+    takes: Mapping[str, object] = {}
+    with contextlib.suppress(UserError):  # binding reports it
+        takes = inspect.signature(locate(node.get("_target_"), Task, where, trust)).parameters
+    reading = {key: node[key] for key in READING if key in node and key not in takes}
+    return {key: value for key, value in node.items() if key != "dataset" and key not in reading}, reading
+
+
+def wanted_fields(components: Components, of: Mapping[str, str], dataset: str) -> list[WantedField]:
+    """Return the label fields that the tasks of a dataset need, one a task."""
+    found = []
+    for name, task in components.tasks.items():
+        if of[name] == dataset:
+            assert issubclass(task.cls, Task), "bound as one"
+            target = str(task.arguments.get("target"))
+            found.append(WantedField(target, name, task.cls.field_kind, components.readings[name]))
+    return found
+
+
 def state_of(dataset: str, states: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Return what a checkpoint holds of a dataset, empty where that is nothing.
 
@@ -94,13 +129,18 @@ def state_of(dataset: str, states: Mapping[str, Any] | None) -> Mapping[str, Any
     return state or {}
 
 
-def make_source(component: Component, state: Mapping[str, Any], opened: bool = True) -> DataSource:
-    """Return a new data source; with a checkpoint's state it fits nothing, and is `opened` on demand.
+def make_source(
+    component: Component, wanted: Sequence[WantedField], state: Mapping[str, Any], opened: bool = True
+) -> DataSource:
+    """Return a new data source of the `wanted` label fields.
+
+    With a checkpoint's state it fits nothing, and is `opened` on demand.
 
     Raises:
         UserError: its arguments do not fit, its files cannot be read, or the state is not one of it.
     """
     source: DataSource = component.make()
+    source.want(wanted)
     if not state:
         source.open()
         return source
@@ -121,8 +161,11 @@ def make_source(component: Component, state: Mapping[str, Any], opened: bool = T
 def group_datasets(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the dataset of each task: tasks whose dataset nodes are equal share one, named after the first of them."""
     names: dict[str, str] = {}
-    of = {}
+    of: dict[str, str] = {}
+    texts: dict[int, str] = {}  # tasks of a group share one node
     for task, node in config["tasks"].items():
-        key = json.dumps(node["dataset"], sort_keys=True)
-        of[task] = names.setdefault(key, task)
+        dataset = node["dataset"]
+        if id(dataset) not in texts:
+            texts[id(dataset)] = json.dumps(dataset, sort_keys=True)
+        of[task] = names.setdefault(texts[id(dataset)], task)
     return of

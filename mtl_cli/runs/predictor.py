@@ -16,7 +16,7 @@ from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.runs.build import make_model, make_tasks
-from mtl_cli.runs.components import bind_all, group_datasets, make_source, state_of
+from mtl_cli.runs.components import bind_all, group_datasets, make_source, state_of, wanted_fields
 from mtl_cli.storage.checkpoint import weights_of
 from mtl_cli.tasks.base import Columns, Task
 from mtl_cli.training.arithmetic import Arithmetic, make_arithmetic
@@ -136,7 +136,8 @@ def build_predictor(
     sources: dict[str, DataSource] = {}
     for dataset in dict.fromkeys(of.values()):
         fitted = state_of(dataset, state["datasets"])
-        sources[dataset] = make_source(components.datasets[dataset], fitted, opened=False)
+        wanted = wanted_fields(components, of, dataset)
+        sources[dataset] = make_source(components.datasets[dataset], wanted, fitted, opened=False)
     tasks = make_tasks(components, {name: source.field_specs for name, source in sources.items()}, of)
     tables: dict[str, Any] = {name: source for name, source in sources.items() if isinstance(source, TableSource)}
     words = {name: source for name, source in sources.items() if isinstance(source, SentenceSource)}

@@ -1,9 +1,10 @@
 """What the targets of a config say, checked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from mtl_cli.batch import WantedField
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.place import canonical
 
@@ -25,6 +26,18 @@ class Target:
     columns: tuple[str, ...]
     classes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    task: str = field(default="", compare=False)
+    """The task whose node says how the field is read; empty where the dataset's `targets` do."""
+
+    @property
+    def where(self) -> str:
+        """The key of the config that declares it, for messages."""
+        return f"tasks.{self.task}" if self.task else f"targets.{self.name}"
+
+    @property
+    def mend(self) -> str:
+        """The same as an override begins: a task's node need not have the key yet."""
+        return f"+{self.where}" if self.task else self.where
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -44,8 +57,49 @@ class Target:
         return self.columns[:1] if self.kind == "ranking" else self.columns
 
 
-def parse_targets(targets: Mapping[str, Any]) -> dict[str, Target]:
-    """Return the targets that a config declares.
+def undeclared(wanted: Sequence[WantedField], declared: Collection[str]) -> dict[str, WantedField]:
+    """Return the fields that tasks want by name, without those that a dataset's own `targets` declare.
+
+    Raises:
+        UserError: a field is to be read in two ways, or in a way that nobody says.
+    """
+    problems: list[str] = []
+    found: dict[str, WantedField] = {}
+    for each in wanted:
+        other = found.setdefault(each.name, each)
+        if each.name in declared:
+            problems += [
+                f"tasks.{each.task}.{key} says how '{each.name}' is read, and so do the targets of its dataset. Leave "
+                "one of them out."
+                for key in each.reading
+            ]
+        elif each.kind is None:
+            problems.append(
+                f"tasks.{each.task} does not say how '{each.name}' is read, for its class has no field_kind. Set "
+                f"that, or declare it in the dataset: targets={{{each.name}: {{kind: class, column: {each.name}}}}}."
+            )
+        elif each.node != other.node:
+            problems.append(
+                f"tasks.{other.task} and tasks.{each.task} read '{each.name}' in two ways: {other.node} and "
+                f"{each.node}. Give one of them a target of its own, such as +tasks.{each.task}.column={each.name} "
+                f"tasks.{each.task}.target={each.task}_{each.name}."
+            )
+    if problems:
+        raise UserError(problems)
+    return {name: each for name, each in found.items() if name not in declared}
+
+
+def parse_wanted(wanted: Mapping[str, WantedField]) -> dict[str, Target]:
+    """Return the targets that tasks say how to read.
+
+    Raises:
+        UserError: everything wrong with them.
+    """
+    return parse_targets({n: each.node for n, each in wanted.items()}, {n: each.task for n, each in wanted.items()})
+
+
+def parse_targets(targets: Mapping[str, Any], tasks: Mapping[str, str] | None = None) -> dict[str, Target]:
+    """Return the targets that a config declares; `tasks` are those whose nodes do so, by target.
 
     Raises:
         UserError: everything wrong with them.
@@ -54,23 +108,21 @@ def parse_targets(targets: Mapping[str, Any]) -> dict[str, Target]:
     found = {}
     for name, node in targets.items():
         try:
-            found[str(name)] = parse_target(str(name), node)
+            found[str(name)] = parse_target(str(name), node, (tasks or {}).get(str(name), ""))
         except UserError as error:
             problems += error.problems
-    if not targets:
-        problems.append("The dataset has no targets. Give some: targets={income: {kind: class, column: income}}.")
     if problems:
         raise UserError(problems)
     return found
 
 
-def parse_target(name: str, node: Any) -> Target:  # noqa: ANN401  any YAML value
-    """Return one target.
+def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN401  any YAML value
+    """Return one target, which the node of `task` declares or, where that is empty, its dataset.
 
     Raises:
         UserError: what is wrong with it.
     """
-    where = f"targets.{name}"
+    where = Target(name, "", (), task=task).where
     if not isinstance(node, Mapping):
         raise UserError(f"{where} is {node!r}. Use for example {where}={{kind: class, column: {name}}}.")
     if unknown := [key for key in node if key not in KEYS]:
@@ -96,7 +148,7 @@ def parse_target(name: str, node: Any) -> Target:  # noqa: ANN401  any YAML valu
         )
     if kind == "binary" and classes and len(classes) != 2:
         raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
-    return Target(name, kind, tuple(columns), classes, _words(node.get("missing"), f"{where}.missing"))
+    return Target(name, kind, tuple(columns), classes, _words(node.get("missing"), f"{where}.missing"), task)
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401  any YAML value

@@ -15,6 +15,8 @@ from mtl_cli.tables.declared_targets import NAMED as NAMED
 from mtl_cli.tables.declared_targets import ROLES
 from mtl_cli.tables.declared_targets import Target as Target
 from mtl_cli.tables.declared_targets import parse_targets as parse_targets
+from mtl_cli.tables.declared_targets import parse_wanted as parse_wanted
+from mtl_cli.tables.declared_targets import undeclared as undeclared
 from mtl_cli.tables.place import Place
 
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
@@ -71,8 +73,8 @@ class FittedTarget:
 
     def state(self) -> dict[str, Any]:
         """Return plain data for a checkpoint."""
-        target = {**vars(self.target), "columns": list(self.target.columns)}
-        target |= {"classes": list(self.target.classes), "missing": list(self.target.missing)}
+        target = {key: value for key, value in vars(self.target).items() if key != "task"}
+        target |= {name: list(getattr(self.target, name)) for name in ("columns", "classes", "missing")}
         fitted = {name: list(getattr(self, name)) for name in ("classes", "mean", "std", "counts")}
         return {"target": target, **fitted}
 
@@ -147,7 +149,7 @@ def raw_values(target: Target, table: Columns) -> np.ndarray:
     if target.kind == "ranking":
         codes, values = table.text(target.texts[0])
         if len(values) > EXACT:
-            raise UserError(f"targets.{target.name} has {len(values)} groups; float32 can number {EXACT}.")
+            raise UserError(f"{target.where} has {len(values)} groups; float32 can number {EXACT}.")
         columns.append(np.where(codes < 0, np.nan, codes))
     else:
         columns += [_truths(target, table, name) for name in target.texts]
@@ -204,13 +206,13 @@ def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarg
     if not classes:
         if target.kind == "binary" and len(counts) > 2:
             raise UserError(
-                f"{place.path}, column '{place.column}': targets.{target.name} is binary, but there are "
-                f"{len(counts)} labels: {', '.join(sorted(counts)[:5])}. Use targets.{target.name}.kind=class."
+                f"{place.path}, column '{place.column}': {target.where} is binary, but there are "
+                f"{len(counts)} labels: {', '.join(sorted(counts)[:5])}. {_as_classes(target)}"
             )
         if target.kind == "ordinal" and not all(_is_number(value) for value in counts):
             raise UserError(
                 f"{place.path}, column '{place.column}': the labels {', '.join(sorted(counts)[:5])} are no numbers, so "
-                f"their order is not known. Give it: targets.{target.name}.classes=[lowest,…,highest]."
+                f"their order is not known. Give it: {target.mend}.classes=[lowest,…,highest]."
             )
         classes = in_order(counts)
     return FittedTarget(target, classes=classes, counts=tuple(counts.get(name, 0) for name in classes))
@@ -249,13 +251,19 @@ def _check_varied(target: Target, table: Columns, values: np.ndarray, present: n
 
 def _nothing(target: Target, place: Place, why: str) -> str:
     return (
-        f"{place.path}, column '{place.column}': {why}, so there is nothing to learn for targets.{target.name}. "
-        f"Leave it out: ~tasks.NAME.dataset.targets.{target.name}."
+        f"{place.path}, column '{place.column}': {why}, so there is nothing to learn for {target.where}. "
+        f"Leave it out: ~{target.where if target.task else f'tasks.NAME.dataset.{target.where}'}."
     )
 
 
+def _as_classes(target: Target) -> str:
+    if not target.task:
+        return f"Use {target.where}.kind=class."
+    return f"Use {target.where}._target_=mtl_cli.tasks.classification.Classification."
+
+
 def _absent(target: Target) -> str:
-    return f"If it stands for a missing label, say so: targets.{target.name}.missing=[VALUE]"
+    return f"If it stands for a missing label, say so: {target.mend}.missing=[VALUE]"
 
 
 def _outside(fitted: FittedTarget, table: Columns, row: int, value: str) -> UserError:
@@ -265,5 +273,5 @@ def _outside(fitted: FittedTarget, table: Columns, row: int, value: str) -> User
     return table.place(target.columns[0]).error(
         row,
         f"the label '{value}' is none of {whose} ({known}){nearest(value, fitted.classes)}",
-        f"Declare them all by targets.{target.name}.classes=[…], or {_absent(target)[0].lower()}{_absent(target)[1:]}.",
+        f"Declare them all by {target.mend}.classes=[…], or {_absent(target)[0].lower()}{_absent(target)[1:]}.",
     )

@@ -45,6 +45,8 @@ class Task(ABC):
 
     primary: str
     """The metric that the task is selected by."""
+    field_kind: ClassVar[str | None] = None
+    """The kind of target that a dataset of files reads for it; None: only fields that the dataset declares itself."""
     head_gives: ClassVar[str] = "vector"
     """What the task's head gives for a sample: see `Head.gives`."""
 

@@ -30,6 +30,7 @@ class Binary(Task):
     y·(1 − ε) + ε/2. `predictions` are of class 1 where its probability is above one half.
     """
 
+    field_kind = "binary"
     primary = "auc"
     metric_info: Mapping[str, MetricInfo] = {
         "auc": MetricInfo(),

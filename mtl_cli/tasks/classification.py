@@ -35,6 +35,7 @@ class Classification(Task):
     Macro-F1 averages over the classes that occur among targets or predictions, as torchmetrics defines it.
     """
 
+    field_kind = "class"
     primary = "accuracy"
     metric_info: Mapping[str, MetricInfo] = {"accuracy": MetricInfo(), "f1": MetricInfo()}
 

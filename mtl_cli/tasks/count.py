@@ -25,6 +25,7 @@ class Count(Task):
     of thousands weighs no more beside other tasks than one of a few.
     """
 
+    field_kind = "count"
     primary = "deviance"
     metric_info: Mapping[str, MetricInfo] = {
         "deviance": MetricInfo(lower_is_better=True),

@@ -22,6 +22,7 @@ class Multilabel(Task):
     Targets float32 [B, C]. The loss is the mean binary cross-entropy of the entries that are known.
     """
 
+    field_kind = "multilabel"
     primary = "map"
     metric_info: Mapping[str, MetricInfo] = {"map": MetricInfo(), "f1": MetricInfo(), "f1_micro": MetricInfo()}
 

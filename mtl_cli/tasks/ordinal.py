@@ -27,6 +27,7 @@ class Ordinal(Task):
     analysis of cross-classified categorical data", 1980), and parts of a batch add up to the whole.
     """
 
+    field_kind = "ordinal"
     primary = "qwk"
     metric_info: Mapping[str, MetricInfo] = {
         "accuracy": MetricInfo(),

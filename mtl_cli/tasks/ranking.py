@@ -22,6 +22,7 @@ class Ranking(Task):
     binary cross-entropy, as in McMahan et al., "Ad click prediction: a view from the trenches", KDD 2013.
     """
 
+    field_kind = "ranking"
     primary = "auc"
     metric_info: Mapping[str, MetricInfo] = {
         "auc": MetricInfo(),

@@ -24,6 +24,7 @@ class Regression(Task):
     columns of each column's own.
     """
 
+    field_kind = "real"
     primary = "rmse"
     metric_info: Mapping[str, MetricInfo] = {
         "mae": MetricInfo(lower_is_better=True),

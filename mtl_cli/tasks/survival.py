@@ -26,6 +26,7 @@ class Survival(Task):
     that much larger. A batch without an event has loss 0.
     """
 
+    field_kind = "survival"
     primary = "concordance"
     metric_info: Mapping[str, MetricInfo] = {"concordance": MetricInfo()}
 

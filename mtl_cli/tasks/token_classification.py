@@ -29,6 +29,7 @@ class TokenClassification(Task):
     none, or auto, which looks at the names of the classes. Where they do, the task is selected by `span_f1`.
     """
 
+    field_kind = "tokens"
     head_gives: ClassVar[str] = "sequence"
 
     def __init__(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,13 @@ class TokenTarget:
     missing: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     unseen: str = "error"
+    task: str = field(default="", compare=False)
+    """The task whose node says how the field is read; empty where the dataset's `targets` do."""
+
+    @property
+    def where(self) -> str:
+        """The key of the config that declares it, for messages."""
+        return f"tasks.{self.task}" if self.task else f"targets.{self.name}"
 
     @property
     def field_spec(self) -> FieldSpec:
@@ -40,7 +47,9 @@ class TokenTarget:
 
     def state(self) -> dict[str, Any]:
         """Return plain data for a checkpoint."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        del plain["task"]
+        return plain
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "TokenTarget":
@@ -55,8 +64,12 @@ class TokenTarget:
         return found
 
 
-def parse_token_targets(targets: Mapping[str, Any], missing: Sequence[str]) -> dict[str, TokenTarget]:
+def parse_token_targets(
+    targets: Mapping[str, Any], missing: Sequence[str], tasks: Mapping[str, str] | None = None
+) -> dict[str, TokenTarget]:
     """Return the targets that a config declares; `missing` are values that stand for no label in all of them.
+
+    `tasks` are those whose nodes declare them, by target.
 
     Raises:
         UserError: everything wrong with them.
@@ -64,7 +77,8 @@ def parse_token_targets(targets: Mapping[str, Any], missing: Sequence[str]) -> d
     problems: list[str] = []
     found = {}
     for name, node in targets.items():
-        where = f"targets.{name}"
+        task = (tasks or {}).get(str(name), "")
+        where = TokenTarget(str(name), "", task=task).where
         if not isinstance(node, Mapping) or not isinstance(node.get("column"), str):
             problems.append(f"{where} is {node!r}. Use for example {where}={{kind: tokens, column: {name}}}.")
             continue
@@ -78,10 +92,8 @@ def parse_token_targets(targets: Mapping[str, Any], missing: Sequence[str]) -> d
             problems.append(f"{where}.unseen is {unseen!r}; it is error or missing. Use {where}.unseen=missing.")
         lists = {key: listed(node.get(key)) for key in ("classes", "missing")}
         found[str(name)] = TokenTarget(
-            str(name), node["column"], lists["classes"], (*missing, *lists["missing"]), (), unseen
+            str(name), node["column"], lists["classes"], (*missing, *lists["missing"]), (), unseen, task
         )
-    if not targets:
-        problems.append("The dataset has no targets. Give some: targets={pos: {kind: tokens, column: upos}}.")
     if problems:
         raise UserError(problems)
     return found
@@ -113,11 +125,11 @@ def fit_tokens(target: TokenTarget, sentences: Sentences, rows: np.ndarray) -> T
         )
         raise UserError(
             f"{sentences.path}, column '{target.column}': {why}, so there is nothing to learn for "
-            f"targets.{target.name}. Leave it out: ~tasks.NAME.dataset.targets.{target.name}."
+            f"{target.where}. Leave it out: ~{target.where if target.task else f'tasks.NAME.dataset.{target.where}'}."
         )
     classes = target.classes or tuple(sorted(counts))
     number = tuple(counts.get(name, 0) for name in classes)
-    return TokenTarget(target.name, target.column, classes, target.missing, number, target.unseen)
+    return replace(target, classes=classes, counts=number)
 
 
 def encode_tokens(target: TokenTarget, sentences: Sentences) -> np.ndarray:
@@ -139,12 +151,13 @@ def encode_tokens(target: TokenTarget, sentences: Sentences) -> np.ndarray:
         )  # fmt: skip
         labels[bad] = MISSING_CLASS
     elif bad.size:
+        mend = f"+{target.where}" if target.task else target.where
         value, line = values[codes[bad[0]]], sentences.lines[bad[0]]
         known = ", ".join(target.classes[:8]) + (", …" if len(target.classes) > 8 else "")
         raise UserError(
             f"{sentences.path}, line {line}, column '{target.column}': the label '{value}' is none of the classes of "
             f"the training sentences ({known}){nearest(value, target.classes)}. Declare them all by "
-            f"targets.{target.name}.classes=[…], or if it stands for a missing label, say so: "
-            f"targets.{target.name}.missing=[{value}]; targets.{target.name}.unseen=missing takes all such labels so."
+            f"{mend}.classes=[…], or if it stands for a missing label, say so: {mend}.missing=[{value}]; "
+            f"{mend}.unseen=missing takes all such labels so."
         )
     return labels

@@ -277,7 +277,6 @@ def test_targets_that_are_declared_wrongly(write):
         ("y", "Use for example targets.y={kind: class, column: y}"),
     ):
         refused(write(), words, targets={"y": node})
-    refused(write(), "The dataset has no targets", targets={})
 
 
 def test_options_that_do_not_go_together(write):
