@@ -1,7 +1,7 @@
-"""Features between stages: vectors, sequences and maps. All code that branches on the number of dimensions is here."""
+"""Features between stages, and the stages. All code that branches on the number of dimensions is here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,13 @@ KINDS = {1: "vector", 2: "sequence", 3: "map"}
 class Features:
     """Hidden values: vectors [B, D], sequences [B, L, D] or maps [B, C, H, W].
 
-    `mask` [B, L], True where a token is real, comes with sequences that are padded.
+    `mask` [B, L], True where a token is real, comes with sequences that are padded. `skips` are earlier values that a
+    later stage or a head reads, such as the maps of an encoder, the earliest (finest) first.
     """
 
     values: Tensor
     mask: Tensor | None = None
+    skips: tuple[Tensor, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -28,16 +30,20 @@ class Features:
         return KINDS[self.values.ndim - 1]
 
     def replace(self, values: Tensor) -> "Features":
-        """Return features with other values [same length] under the same mask."""
-        return Features(values, self.mask)
+        """Return features with other values [same length] and the same mask and skips."""
+        return Features(values, self.mask, self.skips)
 
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """Shape of features without the batch: (D,), (L, D) or (C, H, W); `masked` where they carry a mask."""
+    """Shape of features without the batch: (D,), (L, D) or (C, H, W); `masked` where they carry a mask.
+
+    `skips` are the shapes of the skips, without the batch.
+    """
 
     shape: tuple[int, ...]
     masked: bool = False
+    skips: tuple[tuple[int, ...], ...] = ()
 
     @property
     def kind(self) -> str:
@@ -52,19 +58,71 @@ class FeatureSpec:
     def widened(self, width: int) -> "FeatureSpec":
         """Return the same spec with `width` channels."""
         shape = (width, *self.shape[1:]) if len(self.shape) == 3 else (*self.shape[:-1], width)
-        return FeatureSpec(shape, self.masked)
+        return replace(self, shape=shape)
 
     @classmethod
     def of(cls, features: Features) -> "FeatureSpec":
         """Return the spec of `features`."""
-        return cls(tuple(features.values.shape[1:]), features.mask is not None)
+        skips = tuple(tuple(skip.shape[1:]) for skip in features.skips)
+        return cls(tuple(features.values.shape[1:]), features.mask is not None, skips)
+
+
+class Stage(nn.Module):
+    """A stage of a backbone that reads or leaves more than values; any other module is a stage by these defaults.
+
+    A stage is called with `(values)`, `(values, mask)`, `(values, skips)` or `(values, mask, skips)`, as it declares.
+    It returns the new values as a tensor, or `Features`, whose mask replaces the old one.
+    """
+
+    takes_mask: bool = False
+    """Whether it is called with the mask."""
+    takes_skips: bool = False
+    """Whether it is called with the skips. A tensor as result uses up the last skip, `Features` as result set all."""
+    keeps_input: bool = False
+    """Whether the values that it is handed, which it must not change in place, become a skip of the stages after it.
+
+    These are what the sharing mode hands it, after stitching or mixing. `BackboneFactory` sets this to False on a stage
+    whose skip nothing would read."""
+
+
+class Stages(nn.Sequential):
+    """Successive stages of one copy of a backbone, numbered from `first`; number 0 is the stem.
+
+    Freezing and compiling find stages here, so a sharing mode keeps them in the `Stages` that it got.
+    """
+
+    def __init__(self, *stages: nn.Module, first: int = 0) -> None:
+        super().__init__(*stages)
+        self.first = first
+
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        if isinstance(index, int):
+            return super().__getitem__(index)
+        start, _, step = index.indices(len(self))
+        assert step == 1, "stages keep their order"
+        return Stages(*list(self)[index], first=self.first + start)
+
+    def forward(self, x: Inputs | Features) -> Features:
+        """Return the features after the last stage."""
+        return run_stages(self, x)
+
+    def numbered(self) -> Iterator[tuple[int, nn.Module]]:
+        """Yield each stage with its number."""
+        return enumerate(self, start=self.first)
+
+
+class NewPart(nn.Module):
+    """A part that a pretrained backbone did not come with: it is trained where its stage is frozen (`freeze=`)."""
+
+
+PLAIN = Stage()
+"""Speaks for modules that declare nothing."""
 
 
 def run_stage(stage: nn.Module, x: Inputs | Features) -> Features:
-    """Run one stage of a backbone, carrying the mask past stages that do not ask for it.
+    """Run one stage of a backbone; mask and skips are carried past stages that do not ask for them (see `Stage`).
 
-    A stage that wants the mask says `takes_mask = True` and is called with `(values, mask)`; a stage may return
-    `Features` to set a new mask. Stage 0, the stem, takes `Inputs`.
+    Stage 0, the stem, takes `Inputs`. Skips in the `Features` of a stage that takes none are added to those there are.
 
     Raises:
         ValueError: a masked stage changed the length of a sequence without a new mask.
@@ -72,17 +130,36 @@ def run_stage(stage: nn.Module, x: Inputs | Features) -> Features:
     if isinstance(x, Inputs):
         out = stage(x)
         return out if isinstance(out, Features) else Features(out)
-    out = stage(x.values, x.mask) if getattr(stage, "takes_mask", False) else stage(x.values)
+    says = stage if isinstance(stage, Stage) else PLAIN
+    given: list[object] = [x.values]
+    if says.takes_mask:
+        given.append(x.mask)
+    if says.takes_skips:
+        given.append(x.skips)
+    out, skips = stage(*given), x.skips
     if isinstance(out, Features):
-        return out
-    if x.mask is None or out.ndim != 3:
-        return Features(out)
-    if out.shape[1] != x.mask.shape[1]:
+        values, mask = out.values, out.mask
+        skips = out.skips if says.takes_skips else (*skips, *out.skips)
+    else:
+        values, mask = out, carried_mask(stage, out, x.mask)
+        skips = skips[:-1] if says.takes_skips else skips
+    return Features(values, mask, (*skips, x.values) if says.keeps_input else skips)
+
+
+def carried_mask(stage: nn.Module, values: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Return the mask of the values that a stage gave without one: the one before, or None where they are no sequence.
+
+    Raises:
+        ValueError: the sequence has another length than the mask.
+    """
+    if mask is None or values.ndim != 3:
+        return None
+    if values.shape[1] != mask.shape[1]:
         raise ValueError(
-            f"Stage {type(stage).__name__} changed the sequence length from {x.mask.shape[1]} to {out.shape[1]} "
+            f"Stage {type(stage).__name__} changed the sequence length from {mask.shape[1]} to {values.shape[1]} "
             "without a new mask. Let it return Features(values, mask)."
         )
-    return Features(out, x.mask)
+    return mask
 
 
 def run_stages(stages: nn.Module | Sequence[nn.Module], x: Inputs | Features) -> Features:
@@ -117,25 +194,17 @@ def tokens(features: Features) -> Tensor:
 
 
 def untokens(values: Tensor, like: Features) -> Features:
-    """Return tokens [B, L, D] in the kind, shape and mask of `like`; the inverse of `tokens`."""
+    """Return tokens [B, L, D] in the kind, shape, mask and skips of `like`; the inverse of `tokens`."""
     if like.values.ndim == 2:
-        return Features(values.squeeze(1))
+        return like.replace(values.squeeze(1))
     if like.values.ndim == 4:
         height, width = like.values.shape[2:]
-        return Features(values.transpose(1, 2).unflatten(2, (height, width)))
-    return Features(values, like.mask)
-
-
-def resize(features: Features, spec: FeatureSpec) -> Features:
-    """Return features with the positions of `spec`: maps are pooled to its height and width, the rest is unchanged."""
-    if features.values.ndim == 4 and features.values.shape[2:] != spec.shape[1:]:
-        height, width = spec.shape[1:]
-        return Features(F.adaptive_avg_pool2d(features.values, (height, width)))
-    return features
+        return like.replace(values.transpose(1, 2).unflatten(2, (height, width)))
+    return like.replace(values)
 
 
 def align(features: Features, like: Features) -> Features:
-    """Return features with the kind, positions and mask of `like` and their own channels.
+    """Return features, without skips, with the kind, positions and mask of `like` and their own channels.
 
     Maps are pooled to the height and width; where positions cannot be matched (another kind, or a sequence of another
     length) every position gets the pooled vector.
@@ -188,14 +257,40 @@ def pointwise(spec: FeatureSpec, out: int) -> nn.Module:
     return nn.Conv2d(spec.width, out, kernel_size=1) if spec.kind == "map" else nn.Linear(spec.width, out)
 
 
-def gate_scale(gate: Tensor, values: Tensor) -> Tensor:
-    """Return `values` [B, ...] scaled per sample by `gate` [B]."""
-    return gate.reshape(-1, *[1] * (values.ndim - 1)) * values
-
-
 def mixture(gates: Tensor, experts: Tensor) -> Tensor:
     """Return Σₑ gates[:, e]·experts[:, e]: gates [B, E], experts [B, E, ...] of any kind."""
     return torch.einsum("be,be...->b...", gates, experts)
+
+
+class Boundary:
+    """Where shared computation hands over to the tasks: one alias per tensor, however often it is handed over.
+
+    Where nobody `asked` for it, tensors stay as they are and `tensors` is empty.
+    """
+
+    def __init__(self, asked: bool) -> None:
+        self._asked = asked
+        self._made: dict[int, tuple[Tensor, Tensor]] = {}  # with the tensor itself, so that its id stays its own
+
+    def hand_over(self, tensor: Tensor) -> Tensor:
+        """Return the alias of a tensor, for the tasks to read in its place."""
+        if not self._asked:
+            return tensor
+        if id(tensor) not in self._made:
+            self._made[id(tensor)] = (tensor, alias(tensor))
+        return self._made[id(tensor)][1]
+
+    def hand_over_features(self, features: Features) -> Features:
+        """Return the features with values and skips as aliases."""
+        if not self._asked:
+            return features
+        values = self.hand_over(features.values)
+        return Features(values, features.mask, tuple(map(self.hand_over, features.skips)))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The aliases, in the order in which they were made."""
+        return [made for _, made in self._made.values()]
 
 
 def alias(tensor: Tensor) -> Tensor:

@@ -16,14 +16,14 @@ class Doubles(nn.Module):
         return 2 * values
 
 
-class Masked(nn.Module):
+class Masked(F.Stage):
     takes_mask = True
 
     def forward(self, values, mask):
         return values * mask.unsqueeze(-1) if mask is not None else values
 
 
-class Halves(nn.Module):
+class Halves(F.Stage):
     """Keeps every other token."""
 
     def __init__(self, with_mask):
@@ -87,6 +87,93 @@ def test_stages_run_in_order_from_the_stem():
     assert torch.equal(F.run_stages(nn.Sequential(Stem()), Inputs(VECTOR, "d")).values, VECTOR + 1)
 
 
+class Keeps(F.Stage):
+    keeps_input = True
+
+    def forward(self, values):
+        return values[:, :, ::2, ::2]
+
+
+class Takes(F.Stage):
+    """Adds up all that it is given, and uses up the last skip."""
+
+    takes_skips = True
+
+    def forward(self, values, skips):
+        return torch.nn.functional.interpolate(values, skips[-1].shape[2:]) + skips[-1]
+
+
+def test_stages_keep_what_they_are_handed_carry_skips_and_use_up_the_last():
+    first = F.run_stage(Keeps(), ALL[3])
+    assert first.skips == (MAP,)
+    second = F.run_stage(Keeps(), first.replace(3 * first.values))
+    assert [skip.shape for skip in second.skips] == [(2, 3, 4, 6), (2, 3, 2, 3)]
+    assert torch.equal(second.skips[1], 3 * MAP[:, :, ::2, ::2])
+    carried = F.run_stage(Doubles(), second)
+    assert carried.skips == second.skips
+    assert FeatureSpec.of(carried) == FeatureSpec((3, 1, 2), skips=((3, 4, 6), (3, 2, 3)))
+    assert FeatureSpec.of(carried).widened(9).skips == ((3, 4, 6), (3, 2, 3))
+    up = F.run_stage(Takes(), carried)
+    assert up.skips == (MAP,)
+    assert torch.equal(up.values[:, :, 0, 0], 2 * second.values[:, :, 0, 0] + second.skips[1][:, :, 0, 0])
+    assert F.run_stage(Takes(), up).skips == ()
+
+
+def test_features_from_a_stage_that_takes_skips_set_them_and_from_others_add_to_them():
+    class Sets(F.Stage):
+        def __init__(self, takes):
+            super().__init__()
+            self.takes_mask = self.takes_skips = takes
+
+        def forward(self, values, mask=None, skips=()):
+            return Features(values, mask, (5 * values, *[2 * skip for skip in skips]))
+
+    given = Features(SEQUENCE, MASK, (SEQUENCE + 1, SEQUENCE + 2))
+    taken = F.run_stage(Sets(takes=True), given)
+    assert taken.mask is MASK
+    assert [skip.mean() for skip in taken.skips] == [
+        skip.mean() for skip in (5 * SEQUENCE, *(2 * s for s in given.skips))
+    ]
+    added = F.run_stage(Sets(takes=False), given)
+    assert added.skips[:2] == given.skips
+    assert torch.equal(added.skips[2], 5 * SEQUENCE)
+    assert len(added.skips) == 3
+
+
+def test_tokens_go_back_with_the_skips():
+    given = Features(MAP, skips=(MAP + 1,))
+    assert F.untokens(2 * F.tokens(given), given).skips == given.skips
+
+
+def test_a_part_of_the_stages_keeps_their_numbers():
+    stages = F.Stages(nn.Identity(), Doubles(), Doubles(), first=1)
+    assert [number for number, _ in stages.numbered()] == [1, 2, 3]
+    assert [number for number, stage in stages[1:].numbered() if stage is stages[2]] == [3]
+    assert torch.equal(stages[-2:](ALL[0]).values, 4 * VECTOR)
+
+
+def test_a_boundary_has_one_alias_per_tensor_in_the_order_of_their_use():
+    root = torch.ones(2, 3, requires_grad=True)
+    values, skip = 2 * root, 3 * root
+    boundary = F.Boundary(asked=True)
+    first = boundary.hand_over_features(Features(values, skips=(skip,)))
+    second = boundary.hand_over_features(Features(skip, MASK, skips=(values,)))
+    assert second.values is first.skips[0]
+    assert second.skips[0] is first.values
+    assert second.mask is MASK
+    assert len(boundary.tensors) == 2
+    assert boundary.tensors[0] is first.values
+    gradients = torch.autograd.grad((first.values + 7 * second.values + 5 * values).sum(), boundary.tensors)
+    assert [gradient[0, 0].item() for gradient in gradients] == [1, 7]  # not the use of the tensor itself
+
+
+def test_a_boundary_that_nobody_asked_for_leaves_features_as_they_are():
+    boundary = F.Boundary(asked=False)
+    assert boundary.hand_over_features(ALL[2]) is ALL[2]
+    assert boundary.hand_over(MAP) is MAP
+    assert boundary.tensors == []
+
+
 def test_pooling_is_the_mean_over_real_tokens_and_positions():
     assert F.pool(ALL[0]) is VECTOR
     torch.testing.assert_close(F.pool(ALL[1]), SEQUENCE.sum(1) / 5)
@@ -115,13 +202,6 @@ def test_untokens_is_the_inverse_of_tokens(features):
 def test_tokens_of_a_map_are_its_positions_row_by_row():
     tokens = F.tokens(ALL[3])
     assert torch.equal(tokens[1, 6 * 2 + 5], MAP[1, :, 2, 5])
-
-
-def test_resizing_pools_maps_to_the_positions_of_a_spec():
-    out = F.resize(ALL[3], FeatureSpec((9, 2, 3)))
-    torch.testing.assert_close(out.values[:, :, 1, 2], MAP[:, :, 2:4, 4:6].mean(dim=(2, 3)))
-    for features in ALL:
-        assert F.resize(features, FeatureSpec.of(features)) is features
 
 
 def test_aligning_keeps_the_own_channels_and_takes_the_others_kind_positions_and_mask():
@@ -170,13 +250,12 @@ def test_stitching_equals_a_written_out_sum(values, per_channel):
 
 
 @pytest.mark.parametrize("values", [VECTOR, SEQUENCE, MAP], ids=["vector", "sequence", "map"])
-def test_mixtures_and_gates_equal_written_out_loops(values):
+def test_mixtures_equal_written_out_loops(values):
     experts = torch.stack([values, values**2, values.flip(0)], dim=1)  # [B, E, ...]
     gates = torch.rand(2, 3)
-    mixed, scaled = F.mixture(gates, experts), F.gate_scale(gates[:, 0], values)
+    mixed = F.mixture(gates, experts)
     for row in range(2):
         torch.testing.assert_close(mixed[row], sum(gates[row, e] * experts[row, e] for e in range(3)))
-        torch.testing.assert_close(scaled[row], gates[row, 0] * values[row])
 
 
 @pytest.mark.parametrize("features", ALL, ids=["vector", "sequence", "masked", "map"])

@@ -1,16 +1,16 @@
 """What a backbone is: a stem per dataset, then named stages; and the factory that sharing modes copy stages from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.errors import nearest
-from mtl_cli.features import Features, FeatureSpec, run_stage
+from mtl_cli.features import Features, FeatureSpec, Stage, Stages, run_stage
 from mtl_cli.layers.named import initialise
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.seeding import derive, seeded
@@ -19,8 +19,9 @@ from mtl_cli.seeding import derive, seeded
 class Backbone(ABC):
     """A recipe for stages, built with the arguments of its YAML.
 
-    Stages are plain modules, tensor to tensor (see `mtl_cli.features.run_stage`). Stage 0 is the stem, one a dataset,
-    which brings the datasets' inputs to one common spec; the others are numbered from 1 and named.
+    Stages are plain modules, tensor to tensor, or a `mtl_cli.features.Stage` where they read a mask, or read or leave
+    skips. Stage 0 is the stem, one a dataset, which brings the datasets' inputs to one common spec; the others are
+    numbered from 1 and named.
     """
 
     init: str = "default"
@@ -59,15 +60,28 @@ class BackboneFactory:
 
     `specs[k]` is the spec of the features after stage k, from one dry run on real examples: `specs[0]` is what the stem
     gives, `specs[-1]` what the backbone gives. `names` are the stages' names; names[0] is "stem".
+
+    Args:
+        backbone: the recipe.
+        examples: a few real inputs of each dataset.
+        inputs: the spec of each dataset's inputs.
+        dataset_of: the dataset of each task.
+        seed: the run's.
+        skip_readers: tasks whose heads read skips. Skips that neither these nor a later stage read are not kept.
+        num_stages: stages after the stem; all of the recipe's by default.
     """
 
     def __init__(self, backbone: Backbone, examples: Mapping[str, Inputs], inputs: Mapping[str, InputSpec],
-                 dataset_of: Mapping[str, str], seed: int) -> None:  # fmt: skip
+                 dataset_of: Mapping[str, str], seed: int, skip_readers: Collection[str] = (),
+                 num_stages: int | None = None) -> None:  # fmt: skip
         self._backbone, self._examples, self._inputs, self._seed = backbone, dict(examples), dict(inputs), seed
-        self.dataset_of = dict(dataset_of)
+        self.dataset_of, self.skip_readers = dict(dataset_of), frozenset(skip_readers)
         self._common = backbone.common_input(inputs)
-        self._builders = backbone.stages(self._common)
+        self._builders = dict(islice(backbone.stages(self._common).items(), num_stages))
         self.names = ["stem", *self._builders]
+        self._unread: frozenset[int] = frozenset()
+        if not self.skip_readers:
+            self._unread = unread_skips(self().eval(), next(iter(self._examples.values())))
         self.specs = self._dry_run(examples)
 
     @property
@@ -82,21 +96,29 @@ class BackboneFactory:
 
     def __call__(
         self, copy: str = "0", start: int = 0, stop: int | None = None, tasks: Sequence[str] | None = None
-    ) -> nn.Sequential:
+    ) -> Stages:
         """Return stages `start` … `stop` (inclusive; the last by default) of the copy named `copy`.
 
-        Each has its number as `stage_index` and is seeded by `backbone/<copy>/<stage>`, so that it is the same
-        whichever stages are built with it.
+        Each is seeded by `backbone/<copy>/<stage>`, so that it is the same whichever stages are built with it.
         `tasks` restricts the stem to the datasets of these tasks. Stage 0 is the stem.
         """
         stop = self.num_stages if stop is None else stop
-        return nn.Sequential(*[self._stage(copy, index, tasks) for index in range(start, stop + 1)])
+        return Stages(*[self._stage(copy, index, tasks) for index in range(start, stop + 1)], first=start)
 
     def alone(self, task: str) -> "BackboneFactory":
         """Return a factory that knows one task only, as if there were no other: its inputs need no common spec."""
         dataset = self.dataset_of[task]
         examples, inputs = {dataset: self._examples[dataset]}, {dataset: self._inputs[dataset]}
-        return BackboneFactory(self._backbone, examples, inputs, {task: dataset}, self._seed)
+        readers = self.skip_readers & {task}
+        return BackboneFactory(self._backbone, examples, inputs, {task: dataset}, self._seed, readers, self.num_stages)
+
+    def up_to(self, stage: int) -> "BackboneFactory":
+        """Return a factory of the same stages without those above `stage`, and without skips that only these read."""
+        if stage == self.num_stages:
+            return self
+        return BackboneFactory(
+            self._backbone, self._examples, self._inputs, self.dataset_of, self._seed, self.skip_readers, stage
+        )
 
     def seeded(self, name: str) -> AbstractContextManager[None]:
         """Return a context in which a sharing mode builds modules of its own, seeded by the run's seed and `name`.
@@ -120,8 +142,9 @@ class BackboneFactory:
         raise ValueError(f"The backbone has no stage '{stage}'.{hint} Its stages: {known}.")
 
     def _stage(self, copy: str, index: int, tasks: Sequence[str] | None) -> nn.Module:
-        stage: Any = self._fresh_stage(copy, index, tasks)
-        stage.stage_index = index
+        stage = self._fresh_stage(copy, index, tasks)
+        if isinstance(stage, Stage) and index in self._unread:
+            stage.keeps_input = False
         return stage
 
     def _fresh_stage(self, copy: str, index: int, tasks: Sequence[str] | None) -> nn.Module:
@@ -148,15 +171,42 @@ class BackboneFactory:
                 x: Inputs | Features = inputs
                 specs = []
                 for name, stage in zip(self.names, stages, strict=True):
-                    x = self._run_named(name, stage, x)
+                    x = run_named(name, stage, x)
                     specs.append(FeatureSpec.of(x))
                 runs.append(specs)
         return runs[0]
 
-    @staticmethod
-    def _run_named(name: str, stage: nn.Module, x: Inputs | Features) -> Features:
-        try:
-            return run_stage(stage, x)
-        except RuntimeError as error:
-            shape = "the input" if isinstance(x, Inputs) else f"features {tuple(x.values.shape)}"
-            raise ValueError(f"Stage '{name}' of the backbone cannot take {shape}: {error}") from error
+
+def run_named(name: str, stage: nn.Module, x: Inputs | Features) -> Features:
+    """Return the features after a stage.
+
+    Raises:
+        ValueError: the stage cannot take what the one before gives.
+    """
+    try:
+        return run_stage(stage, x)
+    except (RuntimeError, TypeError, IndexError) as error:
+        given = "the input" if isinstance(x, Inputs) else f"features {tuple(x.values.shape)}"
+        raise ValueError(f"Stage '{name}' of the backbone cannot take {given}: {error}") from error
+
+
+def unread_skips(stages: Stages, inputs: Inputs) -> frozenset[int]:
+    """Return the numbers of the stages whose kept input the values after the last stage do not depend on.
+
+    Found by one backward on real inputs, in which every skip is a leaf of the graph.
+    """
+    if not any(isinstance(stage, Stage) and stage.keeps_input for stage in stages):
+        return frozenset()
+    leaves: dict[int, Tensor] = {}
+    x: Inputs | Features = inputs
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        for number, stage in stages.numbered():
+            x = run_stage(stage, x)
+            if isinstance(stage, Stage) and stage.keeps_input:
+                leaves[number] = x.skips[-1].detach().requires_grad_()
+                x = Features(x.values, x.mask, (*x.skips[:-1], leaves[number]))
+        assert isinstance(x, Features)
+        if not x.values.requires_grad:
+            return frozenset(leaves)
+        gradients = torch.autograd.grad(x.values.sum(), list(leaves.values()), allow_unused=True)
+    return frozenset(number for number, gradient in zip(leaves, gradients, strict=True) if gradient is None)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
 from mtl_cli.errors import UserError
-from mtl_cli.features import Features
+from mtl_cli.features import Features, NewPart, Stage
 from mtl_cli.layers.text import ScaledTable, TextBesideTable
 from mtl_cli.texts.pretrained import load_encoder
 
@@ -88,14 +88,12 @@ class HF(Backbone):
         return self._parts
 
 
-class NewTable(ScaledTable):
+class NewTable(ScaledTable, NewPart):
     """Table columns beside a pretrained encoder: they are new to it, so they are trained where it is frozen too.
 
     They start at the size of the encoder's own vectors: measured on all-MiniLM-L6 with 700 texts whose label needs
     both, after 4 epochs at a rate of 2e-4 accuracy is 0.93 of 0.95 so, and 0.54 where they start at BERT's 0.02.
     """
-
-    trains_when_frozen = True
 
 
 class Embeddings(nn.Module):
@@ -135,7 +133,7 @@ def size_of(vectors: Tensor) -> float:
     return float(vectors.detach().square().mean().sqrt())
 
 
-class Layer(nn.Module):
+class Layer(Stage):
     """A layer of an encoder."""
 
     takes_mask = True

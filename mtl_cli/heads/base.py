@@ -14,6 +14,9 @@ class Head(ABC):
     gives: ClassVar[str] = "vector"
     """What a sample's outputs are: "vector", one [num_outputs], or "sequence", one a token, [L, num_outputs]."""
 
+    reads_skips: bool = False
+    """Whether the modules read `Features.skips`; skips that neither a head nor a later stage reads are not kept."""
+
     @abstractmethod
     def build(self, spec: FeatureSpec, num_outputs: int) -> nn.Module:
         """Return a module from `Features` of `spec` to outputs [B, num_outputs].

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mtl_cli.batch import InputSpec
-from mtl_cli.features import Features
+from mtl_cli.features import Features, Stage
 from mtl_cli.layers.table import SummedTable
 
 
@@ -38,7 +38,7 @@ def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width].to(like.dtype)
 
 
-class Recurrent(nn.Module):
+class Recurrent(Stage):
     """A bidirectional layer, LSTM or GRU, on packed sequences, and a linear map that mixes its two directions.
 
     [B, L, D] to [B, L, width]; half of the width is a direction's.
@@ -59,7 +59,7 @@ class Recurrent(nn.Module):
         return self.dropout(self.mix(out))
 
 
-class TextConvolution(nn.Module):
+class TextConvolution(Stage):
     """Convolutions of several widths side by side, [B, L, D] to [B, L, channels · widths]; padding counts as zeros."""
 
     takes_mask = True
@@ -81,7 +81,7 @@ class TextConvolution(nn.Module):
         return self.dropout(self.activation(torch.cat(parts, dim=1).transpose(1, 2)))
 
 
-class MaxOverTime(nn.Module):
+class MaxOverTime(Stage):
     """The largest value of each channel among real tokens: [B, L, D] to [B, D]."""
 
     takes_mask = True
@@ -91,7 +91,7 @@ class MaxOverTime(nn.Module):
         return Features(values.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1))
 
 
-class TransformerLayer(nn.Module):
+class TransformerLayer(Stage):
     """Self-attention and a feed-forward network, each followed by dropout, the sum with its input, and normalisation.
 
     Source: Vaswani et al., "Attention is all you need", NIPS 2017, section 3.1. Differs from it in GELU.

@@ -10,6 +10,7 @@ import torch.fx.experimental._config
 from torch import nn
 
 from mtl_cli.errors import UserError
+from mtl_cli.features import Stages
 from mtl_cli.model.multi_task_model import MultiTaskModel
 
 MANY = 1 << 12
@@ -58,6 +59,6 @@ def probe() -> None:
 def compiled_modules(model: MultiTaskModel) -> Iterator[nn.Module]:
     """Yield the stages after a stem, wherever they are in the model, and the heads."""
     for module in model.sharing.modules():
-        if getattr(module, "stage_index", 0) > 0:
-            yield module
+        if isinstance(module, Stages):
+            yield from (stage for number, stage in module.numbered() if number > 0)
     yield from model.heads.values()

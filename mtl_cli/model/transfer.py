@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mtl_cli.errors import UserError
+from mtl_cli.features import NewPart, Stages
 from mtl_cli.model.multi_task_model import MultiTaskModel
 
 logger = logging.getLogger("mtl_cli")
@@ -59,7 +60,7 @@ def freeze(model: MultiTaskModel, what: str, num_stages: int, started: bool) -> 
     """Freeze the backbone's stages, all copies of them: "trunk" all, "stages:N" the stem and the first N, "none" none.
 
     Frozen stages also stay in evaluation mode: no dropout, and BatchNorm keeps its statistics. A part that is new to a
-    pretrained stage (`trains_when_frozen`) is trained all the same, unless the weights are `started` from a run's.
+    pretrained stage (`NewPart`) is trained all the same, unless the weights are `started` from a run's.
 
     Raises:
         UserError: the backbone has fewer stages.
@@ -69,8 +70,9 @@ def freeze(model: MultiTaskModel, what: str, num_stages: int, started: bool) -> 
     last = num_stages if what == "trunk" else int(what.removeprefix("stages:"))
     if last > num_stages:
         raise UserError(f"freeze is {what}; the backbone has {num_stages} stages. Use freeze=stages:{num_stages}.")
-    stages = [stage for stage in model.modules() if getattr(stage, "stage_index", num_stages + 1) <= last]
+    parts = [module for module in model.modules() if isinstance(module, Stages)]
+    stages = [stage for part in parts for number, stage in part.numbered() if number <= last]
     model.freeze(stages)
-    for part in (part for stage in stages for part in stage.modules() if not started):
-        if getattr(part, "trains_when_frozen", False):
-            part.requires_grad_(True)
+    for module in (module for stage in stages for module in stage.modules() if not started):
+        if isinstance(module, NewPart):
+            module.requires_grad_(True)

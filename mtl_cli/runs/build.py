@@ -246,7 +246,8 @@ def make_model(
     backbone: Backbone = components.backbone.make()
     specs = {name: source.input_spec for name, source in sources.items()}
     try:
-        factory = BackboneFactory(backbone, examples, specs, dict(of), seed)
+        readers = [name for name, task in tasks.items() if task.reads_skips]
+        factory = BackboneFactory(backbone, examples, specs, dict(of), seed, readers)
         with seeded(seed, "sharing"):
             sharing: Sharing = components.sharing.make(backbone=factory, tasks=list(tasks))
         return MultiTaskModel(sharing, build_heads(tasks, sharing, seed)), factory

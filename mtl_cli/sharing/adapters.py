@@ -10,7 +10,6 @@ from torch.func import functional_call
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.errors import UserError
-from mtl_cli.features import Features, run_stages
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 from mtl_cli.sharing.expert_base import count_problems
@@ -50,7 +49,7 @@ class Adapters(Sharing):
             problems.append(f"sharing.alpha is {alpha}; a scale is a finite number > 0. Use sharing.alpha=4.0.")
         if problems:
             raise UserError(problems)
-        self.trunk = Trunk(*backbone())
+        self.trunk = backbone()
         self.trunk.requires_grad_(not freeze_trunk)
         self.scale = alpha / rank
         adapted = {task: adaptable(backbone(tasks=[task])) for task in tasks}
@@ -70,14 +69,6 @@ class Adapters(Sharing):
     def _weights(self, task: str) -> dict[str, Tensor]:
         shifts: dict[str, Tensor] = self.adapters[task]()
         return {name: self.trunk.get_parameter(name) + self.scale * shift for name, shift in shifts.items()}
-
-
-class Trunk(nn.Sequential):
-    """The stages of a backbone, run as one module."""
-
-    def forward(self, inputs: Inputs) -> Features:
-        """Return the last stage's features."""
-        return run_stages(self, inputs)
 
 
 class Shifts(nn.ModuleList):

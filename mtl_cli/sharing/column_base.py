@@ -1,6 +1,8 @@
 """Columns: backbones of several tasks that run side by side and exchange features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+from mtl_cli.features import Boundary, Features
 
 PARTNERS = ("dataset", "all")
 
@@ -20,4 +22,14 @@ def partner_groups(partners: str, tasks: Sequence[str], dataset_of: Mapping[str,
     datasets = list(dict.fromkeys(dataset_of[task] for task in tasks))
     return {
         dataset: [task for task in tasks if partners == "all" or dataset_of[task] == dataset] for dataset in datasets
+    }
+
+
+def hand_over_columns(
+    columns: Mapping[str, Features], tasks: Collection[str], boundary: Boundary
+) -> dict[str, Features]:
+    """Return the features of all columns with what the `tasks` read handed over: values of every column, own skips."""
+    return {
+        task: boundary.hand_over_features(x) if task in tasks else x.replace(boundary.hand_over(x.values))
+        for task, x in columns.items()
     }

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.features import Features, alias, run_stages, tokens, untokens
+from mtl_cli.features import Boundary, Features, run_stages, tokens, untokens
 from mtl_cli.layers.named import checked_dropout
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
-from mtl_cli.sharing.column_base import partner_groups
+from mtl_cli.sharing.column_base import hand_over_columns, partner_groups
 
 
 class CrossAttention(Sharing):
@@ -61,16 +61,13 @@ class CrossAttention(Sharing):
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return the features of `tasks` after attention; the boundary is every partner's features before it."""
         group = self.groups[inputs.dataset]
-        features = {task: run_stages(self.columns[task], inputs) for task in group}
-        cut: list[Tensor] = []
-        if boundary:
-            features = {task: x.replace(alias(x.values)) for task, x in features.items()}
-            cut = [x.values for x in features.values()]
+        cut = Boundary(boundary)
+        features = hand_over_columns({task: run_stages(self.columns[task], inputs) for task in group}, tasks, cut)
         if len(group) == 1:
-            return Shared({task: features[task] for task in tasks}, cut)
+            return Shared({task: features[task] for task in tasks}, cut.tensors)
         keys = torch.cat([tokens(x) for x in features.values()], dim=1)  # [B, T·L, D]
         padding = key_padding(list(features.values()))
-        return Shared({task: self._attend(task, features[task], keys, padding) for task in tasks}, cut)
+        return Shared({task: self._attend(task, features[task], keys, padding) for task in tasks}, cut.tensors)
 
     def _attend(self, task: str, x: Features, keys: Tensor, padding: Tensor | None) -> Features:
         query = tokens(x)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.features import Features, alias, run_stage, stitch
+from mtl_cli.features import Boundary, Features, run_stage, stitch
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
-from mtl_cli.sharing.column_base import partner_groups
+from mtl_cli.sharing.column_base import hand_over_columns, partner_groups
 
 UNITS = ("per_task", "per_channel")
 
@@ -65,14 +65,14 @@ class CrossStitch(Sharing):
         stitches = self._stitches(inputs.dataset)
         features = {task: run_stage(column[0], inputs) for task, column in columns.items()}
         last = len(columns[group[0]]) - 1
+        cut = Boundary(boundary)
         for index in range(1, last + 1):
             features = {task: run_stage(column[index], features[task]) for task, column in columns.items()}
-            if boundary and index == last:
-                features = {task: x.replace(alias(x.values)) for task, x in features.items()}
-                cut = [x.values for x in features.values()]
+            if index == last:
+                features = hand_over_columns(features, tasks, cut)
             if stitches:
                 features = stitches[index - 1](features, tasks if index == last else group)
-        return Shared({task: features[task] for task in tasks}, cut if boundary else [])
+        return Shared({task: features[task] for task in tasks}, cut.tensors)
 
     def _stitches(self, dataset: str) -> list[nn.Module]:
         name = "all" if self.partners == "all" else dataset

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.errors import nearest
-from mtl_cli.features import Features, alias, pool, run_stages
+from mtl_cli.features import Boundary, Features, pool, run_stages
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 from mtl_cli.sharing.expert_base import Stack, count_problems, run_experts, split_point
@@ -87,14 +87,14 @@ class DSelectK(Sharing):
         x = run_stages(self.trunk, inputs)
         if self.is_static:
             return self._forward_static(x, tasks, boundary)
+        cut = Boundary(boundary)
         pooled = pool(x)
-        experts = run_experts(self.experts, x)
-        if boundary:
-            experts, pooled = experts.aliased(), alias(pooled)
+        experts = run_experts(self.experts, x).handed_over(cut)
+        pooled = cut.hand_over(pooled)
         chosen = {task: self.gates[task](pooled) for task in tasks}
         features = {task: experts.mix(selection.weights) for task, selection in chosen.items()}
         penalties = [selection.penalty(self.entropy) for selection in chosen.values()]
-        return Shared(features, [experts.values, pooled] if boundary else [], total(penalties))
+        return Shared(features, cut.tensors, total(penalties))
 
     def regularizer(self) -> Tensor | None:
         """Return the penalty of static gates; that of per-example gates depends on the batch."""
@@ -105,11 +105,10 @@ class DSelectK(Sharing):
     def _forward_static(self, x: Features, tasks: Sequence[str], boundary: bool) -> Shared:
         weights = {task: self.gates[task]().weights for task in tasks}  # each [1, E]
         used = torch.cat(list(weights.values())).detach().sum(dim=0).nonzero().flatten().tolist()
-        experts = run_experts([self.experts[e] for e in used or [0]], x)
-        if boundary:
-            experts = experts.aliased()
+        cut = Boundary(boundary)
+        experts = run_experts([self.experts[e] for e in used or [0]], x).handed_over(cut)
         features = {task: spread(experts, weight[:, used or [0]]) for task, weight in weights.items()}
-        return Shared(features, [experts.values] if boundary else [])
+        return Shared(features, cut.tensors)
 
 
 @dataclass(frozen=True)

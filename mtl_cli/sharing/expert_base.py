@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
 
 from mtl_cli.errors import UserError
-from mtl_cli.features import Features, FeatureSpec, alias, mixture, pool, run_stages
+from mtl_cli.features import Boundary, Features, FeatureSpec, mixture, pool, run_stages
 from mtl_cli.layers.named_modules import NamedModules
 
 
@@ -56,29 +57,55 @@ def split_problems(stages: int, most: int, expert_stages: int, kind: str) -> lis
 
 @dataclass(frozen=True)
 class Stack:
-    """Outputs of several experts on the same features: values [B, E, ...] under one mask."""
+    """Outputs of several experts: values [B, E, ...] under one mask.
+
+    `passed` are the skips that are the same for all experts, [B, ...]; `skips`, the later ones, are [B, E, ...].
+    """
 
     values: Tensor
     mask: Tensor | None
+    passed: tuple[Tensor, ...] = ()
+    skips: tuple[Tensor, ...] = ()
 
     def mix(self, gates: Tensor) -> Features:
-        """Return the mixture of the experts under gates [B, E]."""
-        return Features(mixture(gates, self.values), self.mask)
+        """Return the mixture of the experts, values and skips, under gates [B, E]."""
+        skips = [mixture(gates, skip) for skip in self.skips]
+        return Features(mixture(gates, self.values), self.mask, (*self.passed, *skips))
 
-    def aliased(self) -> "Stack":
-        """Return the same values as an `alias`."""
-        return Stack(alias(self.values), self.mask)
+    def handed_over(self, boundary: Boundary) -> "Stack":
+        """Return the stack as tasks read it."""
+        values = boundary.hand_over(self.values)
+        passed = tuple(map(boundary.hand_over, self.passed))
+        return Stack(values, self.mask, passed, tuple(map(boundary.hand_over, self.skips)))
+
+    def stacked_skips(self, start: int) -> list[Tensor]:
+        """Return the skips from number `start` on, each [B, E, ...]."""
+        experts = self.values.shape[1]
+        passed = [skip.unsqueeze(1).expand(-1, experts, *skip.shape[1:]) for skip in self.passed[start:]]
+        return [*passed, *self.skips]
 
 
 def run_experts(experts: Iterable[nn.Module], x: Features) -> Stack:
     """Return the outputs of all experts on `x`."""
     outputs = [run_stages(expert, x) for expert in experts]
-    return Stack(torch.stack([output.values for output in outputs], dim=1), outputs[0].mask)  # [B, E, ...]
+    values = torch.stack([output.values for output in outputs], dim=1)  # [B, E, ...]
+    passed = common_start([output.skips for output in outputs])
+    further = zip(*[output.skips[len(passed) :] for output in outputs], strict=True)
+    return Stack(values, outputs[0].mask, passed, tuple(torch.stack(skips, dim=1) for skips in further))
 
 
 def join_stacks(stacks: Sequence[Stack]) -> Stack:
     """Return the experts of several stacks in one, in order."""
-    return Stack(torch.cat([stack.values for stack in stacks], dim=1), stacks[0].mask)
+    values = torch.cat([stack.values for stack in stacks], dim=1)
+    passed = common_start([stack.passed for stack in stacks])
+    further = zip(*[stack.stacked_skips(len(passed)) for stack in stacks], strict=True)
+    return Stack(values, stacks[0].mask, passed, tuple(torch.cat(skips, dim=1) for skips in further))
+
+
+def common_start(skips: Sequence[Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    """Return the first skips as far as they are the same tensors in all."""
+    same = takewhile(lambda each: all(skip is each[0] for skip in each), zip(*skips, strict=False))
+    return tuple(each[0] for each in same)
 
 
 class Gate(nn.Module):
@@ -162,12 +189,11 @@ class ExtractionLevel(nn.Module):
         self, shared: Features, own: Mapping[str, Features], boundary: bool
     ) -> tuple[dict[str, Features], list[Tensor]]:
         """Return the features of the tasks in `own` and, if asked for, the boundary: shared experts and inputs."""
-        common = run_experts(self.shared, shared)
-        if boundary:
-            common, own = common.aliased(), alias_inputs(own)
+        cut = Boundary(boundary)
+        common = run_experts(self.shared, shared).handed_over(cut)
+        own = {task: cut.hand_over_features(x) for task, x in own.items()}
         features = {task: self._mix(task, x, self._run_own(task, x), common) for task, x in own.items()}
-        cut = list({id(x): x.values for x in own.values()}.values())
-        return features, [common.values, *cut] if boundary else []
+        return features, cut.tensors
 
     def _run_own(self, task: str, x: Features) -> Stack:
         experts = self.own[task]
@@ -184,11 +210,3 @@ class LevelOutput:
 
     shared: Features
     own: dict[str, Features]
-
-
-def alias_inputs(inputs: Mapping[str, Features]) -> dict[str, Features]:
-    """Return the inputs as `alias`es; tasks that have the same features keep having the same."""
-    made: dict[int, Features] = {}
-    for x in inputs.values():
-        made.setdefault(id(x), x.replace(alias(x.values)))
-    return {task: made[id(x)] for task, x in inputs.items()}

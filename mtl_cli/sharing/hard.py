@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.features import alias, run_stages
+from mtl_cli.features import Boundary, run_stages
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -23,7 +23,6 @@ class Hard(Sharing):
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return the trunk's output for every task; it is also the boundary."""
-        features = run_stages(self.trunk, inputs)
-        if boundary:
-            features = features.replace(alias(features.values))
-        return Shared(dict.fromkeys(tasks, features), [features.values] if boundary else [])
+        cut = Boundary(boundary)
+        features = cut.hand_over_features(run_stages(self.trunk, inputs))
+        return Shared(dict.fromkeys(tasks, features), cut.tensors)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.errors import UserError, nearest
-from mtl_cli.features import Features, alias, run_stage
+from mtl_cli.features import Boundary, Features, run_stage
 from mtl_cli.sharing.base import Shared, Sharing
 
 
@@ -34,8 +34,9 @@ class Hierarchical(Sharing):
         super().__init__()
         self.attach = dict.fromkeys(tasks, backbone.num_stages) | attached(attach or {}, backbone, tasks)
         self.lowest = min(self.attach.values())
-        self.trunk = backbone(stop=max(self.attach.values()))
-        self.specs = {task: backbone.specs[stage] for task, stage in self.attach.items()}
+        needed = backbone.up_to(max(self.attach.values()))
+        self.trunk = needed()
+        self.specs = {task: needed.specs[stage] for task, stage in self.attach.items()}
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return the features of each task's stage, running no stage above the highest one needed.
@@ -43,15 +44,14 @@ class Hierarchical(Sharing):
         The boundary is the lowest stage that any task of the run is attached to.
         """
         features: dict[str, Features] = {}
-        cut = []
+        cut = Boundary(boundary)
         x: Inputs | Features = inputs
         for index in range(max(self.attach[task] for task in tasks) + 1):
             x = run_stage(self.trunk[index], x)
-            if boundary and index == self.lowest:
-                x = x.replace(alias(x.values))
-                cut.append(x.values)
+            if index == self.lowest:
+                x = cut.hand_over_features(x)
             features |= {task: x for task in tasks if self.attach[task] == index}
-        return Shared({task: features[task] for task in tasks}, cut)
+        return Shared({task: features[task] for task in tasks}, cut.tensors)
 
 
 def attached(attach: Mapping[str, int | str], backbone: BackboneFactory, tasks: Sequence[str]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from torch import nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.features import alias, pool, run_stages
+from mtl_cli.features import Boundary, pool, run_stages
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 from mtl_cli.sharing.expert_base import Gate, count_problems, run_experts, split_point
@@ -47,9 +47,7 @@ class MMoE(Sharing):
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return each task's mixture; the boundary is the experts' outputs [B, E, ...] and the gates' input [B, D]."""
         x = run_stages(self.trunk, inputs)
-        experts = run_experts(self.experts, x)
-        pooled = pool(x)
-        if boundary:
-            experts, pooled = experts.aliased(), alias(pooled)
-        features = {task: experts.mix(self.gates[task](pooled)) for task in tasks}
-        return Shared(features, [experts.values, pooled] if boundary else [])
+        cut = Boundary(boundary)
+        experts = run_experts(self.experts, x).handed_over(cut)
+        pooled = cut.hand_over(pool(x))
+        return Shared({task: experts.mix(self.gates[task](pooled)) for task in tasks}, cut.tensors)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.features import Features, FeatureSpec, alias, align, join, local, pointwise, run_stage
+from mtl_cli.features import Boundary, Features, FeatureSpec, align, join, local, pointwise, run_stage
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 
@@ -47,18 +47,20 @@ class MTAN(Sharing):
         """Return the attended features of the last stage; the boundary is every attended stage."""
         x = run_stage(self.trunk[0], inputs)
         attended: dict[str, Features] = {}
-        cut = []
+        cut = Boundary(boundary)
+        last = len(self.trunk) - 1
         for index, stage in enumerate(list(self.trunk)[1:]):
             x = run_stage(stage, x)
-            seen = x.replace(alias(x.values)) if boundary else x
-            cut.append(seen.values)
+            seen = x.replace(cut.hand_over(x.values))
+            if index == last - 1:
+                seen = cut.hand_over_features(x)  # heads may read the skips
             for task in tasks:
                 parts = [seen.values]
                 if index > 0:
                     before = attended[task]
                     parts.append(align(Features(self.extractors[index - 1](before.values), before.mask), seen).values)
                 attended[task] = seen.replace(self._mask(task, index, parts))
-        return Shared(attended, cut if boundary else [])
+        return Shared(attended, cut.tensors)
 
     def _mask(self, task: str, index: int, parts: Sequence[Tensor]) -> Tensor:
         masks = self.attention[task]

@@ -68,6 +68,11 @@ class Task(ABC):
     def num_outputs(self) -> int:
         """Width of the head's output."""
 
+    @property
+    def reads_skips(self) -> bool:
+        """Whether the head reads skips."""
+        return self._head.reads_skips
+
     def build_head(self, spec: FeatureSpec) -> nn.Module:
         """Return the head: a module from `Features` of that spec to outputs [B, num_outputs]."""
         return self._head.build(spec, self.num_outputs)

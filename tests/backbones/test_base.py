@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.backbones.cnn import CNN
 from mtl_cli.batch import Inputs, InputSpec
-from mtl_cli.features import Features, FeatureSpec, run_stage, run_stages
+from mtl_cli.features import Features, FeatureSpec, Stage, run_stage, run_stages
 from tests.backbones._inputs import BACKBONES, COLOUR, GREY, cnn, examples, factory, mlp
 
 TWO = {"a": GREY, "b": COLOUR}
@@ -122,6 +124,75 @@ def test_a_stage_that_cannot_take_its_input_is_named():
     made = factory(cnn())
     with pytest.raises(ValueError, match=r"Stage 'conv1' of the backbone cannot take features \(2, 5, 16, 16\)"):
         type(made)(cnn(), wrong, {"a": GREY}, {"a": "a"}, 0)
+
+
+class Skipping(CNN):
+    """Four stages that keep what they are handed; the last two of these skips are read, the finest alone or not."""
+
+    def __init__(self, reads: slice) -> None:
+        super().__init__([4], [], 0.0, "relu", "none", "default")
+        self.reads = reads
+
+    def stages(self, common):
+        first = super().stages(common)
+        return first | dict.fromkeys(("keep1", "keep2", "keep3"), Keep) | {"sum": lambda: Sum(self.reads)}
+
+
+class Keep(Stage):
+    keeps_input = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(4, 4, 1)
+
+    def forward(self, values):
+        return self.layer(values)
+
+
+class Sum(Stage):
+    takes_skips = True
+
+    def __init__(self, reads: slice) -> None:
+        super().__init__()
+        self.reads = reads
+
+    def forward(self, values, skips):
+        return Features(torch.stack([values, *skips[self.reads]]).sum(dim=0), skips=skips)
+
+
+@pytest.mark.parametrize(("reads", "kept"), [(slice(1, 3), [3, 4]), (slice(0, 1), [2]), (slice(0, 0), [])])
+def test_a_skip_that_nothing_reads_is_not_kept(reads, kept):
+    made = factory(Skipping(reads))
+    keeping = [number for number, stage in made().numbered() if isinstance(stage, Stage) and stage.keeps_input]
+    assert keeping == kept
+    assert [len(spec.skips) for spec in made.specs][-1] == len(kept)
+    read_by_a_head = BackboneFactory(Skipping(reads), examples({"a": GREY}), {"a": GREY}, {"t": "a"}, 0, ["t"])
+    assert len(read_by_a_head.specs[-1].skips) == 3
+    assert len(read_by_a_head.alone("t").specs[-1].skips) == 3
+    without_reader = read_by_a_head.up_to(3)
+    assert len(without_reader.specs) == 4
+    assert len(without_reader.specs[-1].skips) == 2
+
+
+def test_a_part_without_the_reader_keeps_no_skip_for_it():
+    made = factory(Skipping(slice(1, 3)))
+    assert made.up_to(made.num_stages) is made
+    below = made.up_to(4)
+    assert [len(spec.skips) for spec in below.specs] == [0] * 5
+    assert equal(below(), made(stop=4))
+
+
+def test_a_stage_that_needs_what_it_did_not_ask_for_is_named():
+    class Wrong(CNN):
+        def stages(self, common):
+            return {"unsaid": Unsaid}
+
+    class Unsaid(torch.nn.Module):
+        def forward(self, values, skips):
+            return values
+
+    with pytest.raises(ValueError, match=r"Stage 'unsaid' of the backbone cannot take features .*'skips'"):
+        factory(Wrong([4], [], 0.0, "relu", "none", "default"))
 
 
 def test_the_stem_takes_inputs_by_the_name_of_their_dataset():

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from mtl_cli.backbones.cnn import CNN
 from mtl_cli.backbones.image_base import ImageStem
 from mtl_cli.batch import Inputs, InputSpec
-from mtl_cli.features import run_stages
+from mtl_cli.features import Features, run_stage, run_stages
 from tests.backbones._inputs import cnn, examples, factory
 
 SPECS = {
@@ -37,6 +38,18 @@ def test_images_of_the_common_size_pass_unchanged():
     assert not list(stages[0].parameters())
 
 
+def test_a_backbone_of_any_size_gets_images_as_large_as_they_are():
+    class Convolution(CNN):
+        takes_any_size = True
+
+    made = factory(Convolution([4], [], 0.0, "relu", "none", "default"), SPECS)
+    for inputs in examples(SPECS).values():
+        channels = [index % inputs.values.shape[1] for index in range(3)]
+        stages = made()
+        assert torch.equal(run_stage(stages[0], inputs).values, inputs.values[:, channels])
+        assert run_stages(stages, inputs).values.shape[2:] == tuple(size // 2 for size in inputs.values.shape[2:])
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channels_are_last_in_memory_after_the_stem_and_stay_so(channels):
     made = factory(cnn(), {"a": InputSpec("image", (channels, 16, 16))})
@@ -55,7 +68,7 @@ def test_datasets_of_different_images_share_one_trunk():
     for inputs in examples(SPECS).values():
         images = F.interpolate(inputs.values, (12, 20), mode="bilinear", align_corners=False)
         images = images.repeat(1, 3, 1, 1)[:, :3]
-        expected = alone[1:](images)
+        expected = alone[1:](Features(images)).values
         torch.testing.assert_close(run_stages(trunk, inputs).values, expected)
 
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from mtl_cli.batch import Inputs, InputSpec
-from mtl_cli.features import run_stages
+from mtl_cli.features import Features, run_stages
 from tests.backbones._inputs import factory, mlp
 
 
@@ -30,7 +30,7 @@ def test_inputs_of_other_sizes_get_a_linear_stem_to_the_first_width():
     assert [tuple(p.shape) for p in stages[0].parameters()] == [(10, 5), (10,), (10, 12), (10,)]
     values = torch.randn(2, 1, 3, 4)
     weight, bias = stages[0].stems["b"].parameters()
-    expected = stages[1:](F.linear(values.flatten(1), weight, bias))
+    expected = stages[1:](Features(F.linear(values.flatten(1), weight, bias))).values
     torch.testing.assert_close(run_stages(stages, Inputs(values, "b")).values, expected)
 
 

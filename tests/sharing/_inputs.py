@@ -15,10 +15,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from mtl_cli.backbones.base import Backbone, BackboneFactory
 from mtl_cli.backbones.mlp import MLP
 from mtl_cli.batch import Inputs, InputSpec
-from mtl_cli.features import Features, pool
+from mtl_cli.features import Features, FeatureSpec, Stage, pool
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Shared, Sharing
 from tests.backbones._tiny_bert import TINY_BERT, tiny_bert
+from tests.sharing._unet import MapHead, Pyramid, UNet
 
 CONF = Path(__file__).parents[2] / "conf"
 MODES = sorted(path.stem for path in (CONF / "sharing").glob("*.yaml"))
@@ -33,7 +34,7 @@ TINY = {
 VARIANTS = {
     "cross_stitch": {"per_channel": {"units": "per_channel"}, "dataset": {"partners": "dataset"}},
     "cross_attention": {"dataset": {"partners": "dataset"}},
-    "hierarchical": {"two_depths": {"attach": {"right": 1}}},
+    "hierarchical": {"two_depths": {"attach": {"right": 1}}, "inside": {"attach": {"left": 2, "right": 3}}},
     "dselect_k": {"static": {"gate": "static"}, "three": {"num_experts": 3, "entropy": 0.01}},
     "mmoe": {"deep": {"expert_stages": 2}},
     "cgc": {"many": {"num_shared_experts": 2, "num_task_experts": 2}},
@@ -91,7 +92,7 @@ class Embed(nn.Module):
         return Features(self.table(ids), ids != 0)
 
 
-class PackedGRU(nn.Module):
+class PackedGRU(Stage):
     takes_mask = True
 
     def __init__(self) -> None:
@@ -104,7 +105,7 @@ class PackedGRU(nn.Module):
         return out
 
 
-class Attend(nn.Module):
+class Attend(Stage):
     takes_mask = True
 
     def __init__(self) -> None:
@@ -161,9 +162,9 @@ KINDS: dict[str, tuple[InputSpec, Callable[[int], Tensor | dict[str, Tensor]]]] 
 
 
 def backbone(name: str) -> Backbone:
-    """Return a tiny backbone of conf/backbone, or the sequences of this file, "tokens"."""
-    if name == "tokens":
-        return Tokens()
+    """Return a tiny backbone of conf/backbone, or one of the tests' own."""
+    if name in OWN:
+        return OWN[name]()
     config = arguments(f"backbone/{name}")
     cls = target(config)
     if name == "hf":
@@ -183,7 +184,8 @@ def kind_of(name: str) -> str:
     raise AssertionError(f"no input for backbone '{name}': add its kind to KINDS in {__file__}")
 
 
-BACKBONES = [*sorted(path.stem for path in (CONF / "backbone").glob("*.yaml")), "tokens"]
+OWN: dict[str, Callable[[], Backbone]] = {"tokens": Tokens, "unet": UNet, "pyramid": Pyramid}
+BACKBONES = [*sorted(path.stem for path in (CONF / "backbone").glob("*.yaml")), *OWN]
 assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
 ONE = {"left": "one", "right": "one"}
 TWO = {"left": "one", "right": "two"}
@@ -201,14 +203,14 @@ GRID = [
         (*case, *on)
         for case in CASES
         if case[1] != "yaml"
-        for on in (("cnn", "one_dataset"), ("tokens", "two_datasets"))
+        for on in (("cnn", "one_dataset"), ("tokens", "two_datasets"), ("unet", "one_dataset"))
     ],
 ]
-"""Every mode × every backbone × one dataset or two; the other variants on two of these."""
+"""Every mode × every backbone × one dataset or two; the other variants on three of these."""
 
 
 def factory(name: str, dataset_of: Mapping[str, str], seed: int = 0) -> BackboneFactory:
-    """Return a factory of the tiny backbone `name` on examples of its kind."""
+    """Return a factory of the tiny backbone `name` on examples of its kind; every head reads skips."""
     spec, make = KINDS[kind_of(name)]
     datasets = list(dict.fromkeys(dataset_of.values()))
     return BackboneFactory(
@@ -217,6 +219,7 @@ def factory(name: str, dataset_of: Mapping[str, str], seed: int = 0) -> Backbone
         dict.fromkeys(datasets, spec),
         dataset_of,
         seed,
+        skip_readers=dataset_of,
     )
 
 
@@ -241,8 +244,19 @@ def cast(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.to(dtype) if values.is_floating_point() else values
 
 
+class PooledHead(nn.Module):
+    """Three outputs from the pooled features."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        super().__init__()
+        self.linear = nn.Linear(spec.width, 3)
+
+    def forward(self, features: Features) -> Tensor:
+        return self.linear(pool(features))
+
+
 class Model(nn.Module):
-    """A sharing mode with a linear head [B, 3] a task, seeded by its name."""
+    """A sharing mode with a head per task, seeded by its name: [B, 3], or [B, 3, H, W] where there are skips."""
 
     def __init__(self, mode: Sharing) -> None:
         super().__init__()
@@ -250,12 +264,12 @@ class Model(nn.Module):
         self.heads = nn.ModuleDict()
         for task, spec in mode.specs.items():
             with seeded(1, task):
-                self.heads[task] = nn.Linear(spec.width, 3)
+                self.heads[task] = MapHead(spec) if spec.skips else PooledHead(spec)
 
     def forward(self, x: Inputs, tasks: Sequence[str], boundary: bool = False) -> tuple[dict[str, Tensor], Shared]:
         shared = self.sharing(x, tasks, boundary)
         assert list(shared.features) == list(tasks)
-        return {task: self.heads[task](pool(shared.features[task])) for task in tasks}, shared
+        return {task: self.heads[task](shared.features[task]) for task in tasks}, shared
 
 
 def losses(
@@ -266,11 +280,13 @@ def losses(
     shared = []
     for dataset in dict.fromkeys(dataset_of[task] for task in tasks):
         here = [task for task in tasks if dataset_of[task] == dataset]
-        x = inputs(name, dataset, model.heads["left"].weight.dtype)
+        x = inputs(name, dataset, next(model.heads.parameters()).dtype)
         outputs, out = model(x, here, boundary)
         shared.append(out)
         for task, output in outputs.items():
             wanted = labels(len(output)) * (1 if task == "left" else 2) % 3
+            if output.ndim == 4:
+                wanted = wanted[:, None, None].expand(-1, *output.shape[2:])
             found[task] = nn.functional.cross_entropy(output, wanted)
     return found, shared
 

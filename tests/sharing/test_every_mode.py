@@ -241,7 +241,7 @@ def test_datasets_of_different_inputs_come_in_through_stems_of_their_own(mode, v
     assert untouched == []
 
 
-@pytest.mark.parametrize("name", ["cnn", "tokens"])
+@pytest.mark.parametrize("name", ["cnn", "tokens", "unet"])
 @every_case
 def test_bf16_autocast_gives_nearly_the_same(mode, variant, name):
     mode = sharing(mode, factory(name, ONE), variant)
