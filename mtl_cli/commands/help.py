@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 
 from mtl_cli.config import schema
+from mtl_cli.config.annotations import shown
 from mtl_cli.config.shipped import conf_dir, group_options
 
 _EXAMPLES = """\
@@ -51,7 +52,7 @@ def knob_lines() -> list[tuple[str, str, str]]:
     units = _units()
     lines = []
     for key, knob in sorted(schema.knobs().items(), key=lambda item: "." not in item[0]):
-        lines.append((key, schema.shown(knob.default), units[key]))
+        lines.append((key, shown(knob.default), units[key]))
     return lines
 
 

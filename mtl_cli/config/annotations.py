@@ -1,15 +1,95 @@
-"""Plain data from a checkpoint as a dataclass, each value checked against its annotation."""
+"""Whether plain values fit annotations and rules, and the one wording for those that do not."""
 
+import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
+from mtl_cli.errors import nearest
+
 T = TypeVar("T")
+_PATTERNS = {r"cuda:\d+": "cuda:N", r"stages:[1-9]\d*": "stages:N"}
+_WORDS = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "true or false"),
+    str: ("text", "texts"),
+    type(None): ("null", "null"),
+}
+"""What a value of a plain type is called, and several of them."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be beyond its type: a number in a range, or one of some words."""
+
+    low: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    """Words that fit besides the choices."""
+
+    def allows(self, value: Any) -> bool:  # noqa: ANN401  a value of the right type
+        """True for a value in the range or among the words; null was judged by its type."""
+        if self.choices and value is not None:
+            return value in self.choices or bool(self.pattern and re.fullmatch(self.pattern, value))
+        unbounded = self.low is self.above is self.below is None
+        if unbounded or isinstance(value, bool) or not isinstance(value, int | float):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.low is None or value >= self.low)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def described(self, hint: Any) -> str:  # noqa: ANN401  any annotation
+        """Return the values of an annotation that the rule allows, in words."""
+        inner = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        null = " or null" if type(None) in inner else ""
+        if self.choices:
+            return f"one of {', '.join((*self.choices, *([_PATTERNS[self.pattern]] if self.pattern else [])))}{null}"
+        kinds = describe(typing.Union[tuple(each for each in inner if each is not type(None))])  # noqa: UP007  built here
+        signs = {"≥": self.low, ">": self.above, "<": self.below}
+        bounds = " and ".join(f"{sign} {_number(bound)}" for sign, bound in signs.items() if bound is not None)
+        return f"{kinds} {bounds}".rstrip() + null
+
+
+ANY = Rule()
+
+
+def problem(key: str, value: object, hint: Any, rule: Rule = ANY, example: object = ...) -> str | None:  # noqa: ANN401
+    """Return what is wrong with a value and a value that would fit, or None; without an `example` it is VALUE."""
+    if fits(value, hint) and rule.allows(value):
+        return None
+    return misfit(key, value, rule.described(hint), example, rule.choices)
+
+
+def misfit(key: str, value: object, expected: str, example: object = ..., choices: Sequence[str] = ()) -> str:
+    """Return the message for a value that is not what it should be; the nearest of the `choices` is named."""
+    found = f"'{value}'" if isinstance(value, str) else shown(value)
+    advice = f"Set {key}=VALUE." if example is ... else f"Use for example {key}={shown(example)}."
+    return f"{key} is {found}; it is {expected}.{nearest(str(value), choices)} {advice}"
+
+
+def one_of(key: str, value: object, choices: Sequence[str]) -> str:
+    """Return the message for a word that is not among some; the first of them is the example."""
+    return misfit(key, value, f"one of {', '.join(choices)}", choices[0], choices)
+
+
+def shown(value: object) -> str:
+    """Return a plain value as it is written on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{','.join(map(shown, value))}]" if isinstance(value, list | tuple) else str(value)
 
 
 def typed(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Return an instance of a dataclass; lists become the tuples that it wants.
+    """Return an instance of a dataclass from plain data of a checkpoint; lists become the tuples that it wants.
 
     Raises:
         ValueError: a value is missing, unknown or of another type.
@@ -68,16 +148,20 @@ def fits_class(value: object, cls: type) -> bool:
 
 def describe(hint: Any) -> str:  # noqa: ANN401  any annotation
     """Return an annotation in words."""
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "null"}
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(describe(each) for each in inner)
+        return " or ".join(describe(each) for each in inner if each is not int or float not in inner)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, inner))
     if origin is tuple and inner and inner[-1] is not Ellipsis:
         return f"a list of {len(inner)} values"
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+    base = origin or hint
+    if isinstance(base, type) and issubclass(base, Mapping):
         return "a mapping"
-    if origin is not None:
-        return "a list" + (f" of {describe(inner[0]).removeprefix('a ')}s" if inner else "")
-    return names.get(hint, f"a {getattr(hint, '__name__', hint)}")
+    if isinstance(base, type) and issubclass(base, Sequence) and base is not str:
+        return f"a list of {_WORDS[inner[0]][1]}" if inner and inner[0] in _WORDS else "a list"
+    return _WORDS[hint][0] if hint in _WORDS else f"a {getattr(hint, '__name__', hint)}"
+
+
+def _number(value: float) -> str:
+    return f"2^{math.log2(value):g}" if value >= 2.0**53 else f"{value:g}"

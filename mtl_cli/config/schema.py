@@ -2,15 +2,11 @@
 
 import dataclasses
 import functools
-import math
-import re
-import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mtl_cli.errors import nearest
+from mtl_cli.config.annotations import ANY, Rule, problem
 
 
 def knob(
@@ -23,8 +19,7 @@ def knob(
     pattern: str = "",
 ) -> Any:  # noqa: ANN401  what dataclasses.field returns
     """Return a field whose values are ≥ `low`, > `above` and < `below`, or among `choices` or match `pattern`."""
-    rule = {"low": low, "above": above, "below": below, "choices": choices, "pattern": pattern}
-    return field(default=default, metadata=rule)
+    return field(default=default, metadata={"rule": Rule(low, above, below, choices, pattern)})
 
 
 @dataclass
@@ -165,7 +160,6 @@ RESUMABLE = (
 """What a resumed run may change: keys, or sections that end in a dot."""
 CONSOLE = ("debug", "verbose", "quiet", "resume")
 """Knobs that change nothing that a run computes; a config's hash leaves them out."""
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list of texts"}
 
 
 @dataclass(frozen=True)
@@ -173,67 +167,18 @@ class Knob:
     """One plain value of the config: its key, type, default and range."""
 
     key: str
-    kind: type
-    optional: bool
+    hint: Any
     default: Any
-    rule: Mapping[str, Any]
+    rule: Rule
 
     def problem(self, value: Any) -> str | None:  # noqa: ANN401  what is checked
-        """Return what is wrong with a value and how to mend it, or None."""
-        if (value is None and self.optional) or (self._fits(value) and self._in_range(value)):
-            return None
-        hint = nearest(str(value), self.rule["choices"]) if self.rule.get("choices") else ""
-        found = f"'{value}'" if isinstance(value, str) else shown(value)
-        return f"{self.key} is {found}; it is {self.described}.{hint} Use for example {self.key}={shown(self.default)}."
+        """Return what is wrong with a value and how to fix it, or None."""
+        return problem(self.key, value, self.hint, self.rule, self.default)
 
     @property
     def described(self) -> str:
         """The values that fit, in words."""
-        rule = self.rule
-        if rule.get("choices"):
-            words = [*rule["choices"], *([_PATTERNS[rule["pattern"]]] if rule["pattern"] else [])]
-            return f"one of {', '.join(words)}" + (" or null" if self.optional else "")
-        signs = {"low": "≥", "above": ">", "below": "<"}
-        bounds = [f"{sign} {_number(rule[name])}" for name, sign in signs.items() if rule.get(name) is not None]
-        return " ".join([_KINDS[self.kind], " and ".join(bounds)]).strip() + (" or null" if self.optional else "")
-
-    def _fits(self, value: object) -> bool:
-        if self.kind is list:
-            return isinstance(value, list) and all(isinstance(item, str) for item in value)
-        if isinstance(value, bool) or self.kind is bool:
-            return isinstance(value, bool) and self.kind is bool
-        return isinstance(value, int | float) if self.kind is float else isinstance(value, self.kind)
-
-    def _in_range(self, value: Any) -> bool:  # noqa: ANN401  a value of this knob's type
-        rule = self.rule
-        if rule.get("choices"):
-            return value in rule["choices"] or bool(rule["pattern"] and re.fullmatch(rule["pattern"], value))
-        if self.kind not in (int, float):
-            return True
-        bounds = (rule.get("low"), rule.get("above"), rule.get("below"))
-        low, above, below = bounds
-        return (
-            math.isfinite(value)
-            and (low is None or value >= low)
-            and (above is None or value > above)
-            and (below is None or value < below)
-        )
-
-
-_PATTERNS = {r"cuda:\d+": "cuda:N", r"stages:[1-9]\d*": "stages:N"}
-
-
-def _number(value: float) -> str:
-    if value >= 2.0**53:
-        return f"2^{math.log2(value):g}"
-    return f"{value:g}"
-
-
-def shown(value: object) -> str:
-    """Return a plain value as it is written on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"[{','.join(map(shown, value))}]" if isinstance(value, list) else str(value)
+        return self.rule.described(self.hint)
 
 
 @functools.cache
@@ -250,10 +195,8 @@ def _knobs_of(schema: type, prefix: str) -> dict[str, Knob]:
         if dataclasses.is_dataclass(hint):
             found.update(_knobs_of(typing.cast(type, hint), f"{key}."))
         elif key not in COMPONENTS:
-            optional = isinstance(hint, types.UnionType)
-            kind = next(part for part in typing.get_args(hint) if part is not type(None)) if optional else hint
             default = item.default if item.default is not dataclasses.MISSING else []
-            found[key] = Knob(key, typing.get_origin(kind) or kind, optional, default, item.metadata)
+            found[key] = Knob(key, hint, default, item.metadata.get("rule", ANY))
     return found
 
 

@@ -1,6 +1,7 @@
 """From a `_target_` in YAML to a class, by a rule that lets a stranger's config run nothing but known components.
 
-hydra.utils.instantiate is not used: it calls any function that a dotted path reaches.
+hydra.utils.instantiate is not used: it calls any function that a dotted path reaches. Which keys a class takes from
+YAML, and which of them one option group gathers: mtl_cli/config/options.py.
 """
 
 import importlib
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtl_cli.config.annotations import annotations, describe, fits
+from mtl_cli.config.annotations import problem
+from mtl_cli.config.options import Key, gathered, keys_of
 from mtl_cli.errors import UserError, nearest
 
 ALLOWED = ("mtl_cli", "torch.nn", "torch.optim")
@@ -63,7 +65,7 @@ class Component:
             name: value.make() if isinstance(value, Component) else value for name, value in self.arguments.items()
         }
         try:
-            return self.cls(**arguments, **runtime)
+            return self.cls(**gathered(self.cls, arguments), **runtime)
         except UserError:
             raise
         except refusals as error:
@@ -137,23 +139,18 @@ def bind(node: object, kind: type, where: str, trust: Trust, runtime: Collection
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{where} is {node!r}; it is a mapping with a _target_ and its arguments.")
     cls = locate(node["_target_"], kind, where, trust)
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    }
-    hints = annotations(cls)
+    keys = keys_of(cls)
     problems: list[str] = []
     arguments: dict[str, Any] = {}
     for name, value in node.items():
         if name == "_target_":
             continue
         try:
-            arguments[name] = argument(name, value, parameters, hints, where, trust, runtime)
+            arguments[name] = argument(name, value, keys, where, trust, runtime)
         except UserError as error:
             problems += error.problems
-    for name, parameter in parameters.items():
-        if parameter.default is inspect.Parameter.empty and name not in node and name not in runtime:
+    for name, key in keys.items():
+        if key.required and name not in node and name not in runtime:
             problems.append(f"{where}.{name} is missing; {cls.__name__} needs it. Add +{where}.{name}=VALUE.")
     if problems:
         raise UserError(problems)
@@ -163,8 +160,7 @@ def bind(node: object, kind: type, where: str, trust: Trust, runtime: Collection
 def argument(
     name: object,
     value: object,
-    parameters: Mapping[str, inspect.Parameter],
-    hints: Mapping[str, Any],
+    keys: Mapping[str, Key],
     where: str,
     trust: Trust,
     runtime: Collection[str],
@@ -175,16 +171,16 @@ def argument(
         UserError: the argument is unknown, set by the program, or of a wrong type.
     """
     path = f"{where}.{name}"
-    if not isinstance(name, str) or name.startswith("_") or name not in parameters:
-        known = [each for each in parameters if each not in runtime]
+    if not isinstance(name, str) or name.startswith("_") or name not in keys:
+        known = [each for each in keys if each not in runtime]
         raise UserError(f"{path} is unknown: {value!r}.{nearest(str(name), known)} Drop it.")
     if name in runtime:
         raise UserError(f"{path} is {value!r}; the program sets it. Drop it.")
-    hint = hints.get(name)
+    key = keys[name]
     if isinstance(value, Mapping) and "_target_" in value:
-        if not isinstance(hint, type) or hint.__module__ == "builtins":
+        if not isinstance(key.hint, type) or key.hint.__module__ == "builtins":
             raise UserError(f"{path} is a component, {value['_target_']}; a plain value is expected there.")
-        return bind(value, hint, path, trust)
-    if hint is not None and not fits(value, hint):
-        raise UserError(f"{path} is {value!r}; expected {describe(hint)}. Set {path}=VALUE.")
+        return bind(value, key.hint, path, trust)
+    if wrong := problem(path, value, key.hint, key.rule, key.example):
+        raise UserError(wrong)
     return value

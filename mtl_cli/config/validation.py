@@ -1,12 +1,12 @@
 """What is wrong with a plain config, as far as it shows without torch and without reading data."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtl_cli.config.annotations import Rule, describe, fits, misfit, problem
 from mtl_cli.config.interpolation import get_key, has_key, leaves, resolve
-from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS, knobs, sections, shown
+from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS, knobs, sections
 from mtl_cli.config.shipped import conf_dir, default_nodes, target_nodes
 from mtl_cli.config.task_groups import TASK_NAME, distinct_nodes, group_problems, task_names
 from mtl_cli.errors import UserError, nearest, some
@@ -59,9 +59,7 @@ def _knob_problems(config: Mapping[str, Any]) -> Iterator[str]:
         if not has_key(config, key):
             yield f"The config has no {key}; it is {knob.described}. Leave out what removes it (~{key})."
             continue
-        problem = knob.problem(get_key(config, key))
-        if problem:
-            yield problem
+        yield from filter(None, [knob.problem(get_key(config, key))])
 
 
 def _together(config: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
@@ -114,18 +112,10 @@ def _task_problems(tasks: object) -> Iterator[str]:
             yield f"tasks.{name} is {node!r}, which is no task. Choose it by task={name}."
         elif "weight" in node:
             weights.append(node["weight"])
-            yield from _weight_problem(str(name), node["weight"])
-    if weights and len(weights) == len(tasks) and all(_is_number(weight) and weight == 0 for weight in weights):
+            yield from filter(None, [problem(f"tasks.{name}.weight", node["weight"], float, Rule(low=0.0), 1)])
+    if weights and len(weights) == len(tasks) and all(fits(weight, float) and weight == 0 for weight in weights):
         first = next(iter(tasks))
         yield f"Every task has weight 0, so nothing is trained. Use for example tasks.{first}.weight=1."
-
-
-def _weight_problem(name: str, weight: object) -> Iterator[str]:
-    if not _is_number(weight):
-        found = f"'{weight}'" if isinstance(weight, str) else shown(weight)
-        yield f"tasks.{name}.weight is {found}, which is no number. Use for example tasks.{name}.weight=1."
-    elif not (math.isfinite(weight) and weight >= 0):  # type: ignore[arg-type, operator]  # a number by now
-        yield f"tasks.{name}.weight is {weight}; a weight is finite and ≥ 0. Use for example tasks.{name}.weight=1."
 
 
 def _component_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -166,36 +156,21 @@ def _targets_with_keys(tree: object, at: str, seen: set[int]) -> Iterator[tuple[
 
 
 def _type_problem(key: str, value: object, defaults: Sequence[Any]) -> Iterator[str]:
-    if value is None or any(_alike(value, default) for default in defaults):
-        return
-    found = f"'{value}'" if isinstance(value, str) else shown(value)
-    example = shown(defaults[0])
-    yield f"{key} is {found}; its default is {example}, {_kind(defaults[0])}. Use for example {key}={example}."
+    hints = [_hint(default) for default in defaults]
+    if value is not None and not any(fits(value, hint) for hint in hints):
+        yield misfit(key, value, describe(hints[0]), defaults[0])
 
 
-def _alike(value: object, default: object) -> bool:
-    """True where a value may stand in the place of a default: the same type, as far as a default shows one."""
+def _hint(default: object) -> Any:  # noqa: ANN401  an annotation
+    """Return the annotation of what may stand in the place of a default, as far as the default shows it."""
     if default is None or (isinstance(default, str) and "${" in default):
-        return True
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
+        return Any
+    if isinstance(default, bool):
+        return bool
     if isinstance(default, str):
-        return isinstance(value, str | int | float)  # such as "longest" or a number of steps
-    if _is_number(default):
-        return _is_number(value)
+        return str | int | float  # such as "longest" or a number of steps
+    if isinstance(default, int | float):
+        return float
     if isinstance(default, list):
-        return isinstance(value, list) and all(not default or _alike(item, default[0]) for item in value)
-    return isinstance(value, Mapping)
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, list):
-        return f"a list, each entry {_kind(value[0])}" if value else "a list"
-    kinds = {int: "a whole number", float: "a number", str: "text"}
-    return kinds.get(type(value), "a mapping")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        return list[_hint(default[0])] if default else list  # type: ignore[misc]  # made from data
+    return Mapping

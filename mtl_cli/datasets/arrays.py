@@ -1,6 +1,7 @@
 """Named arrays from a .npz file or a folder of .npy files: one is the input, others are labels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,28 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import Sample, WantedField
+from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Dataset
-from mtl_cli.datasets.file_base import FileSource, Maker, taken
+from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource, Maker, taken
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import ArrayTable, read_arrays
 from mtl_cli.tables.array_inputs import ArrayInputs, ArrayRows, check_finite, expected_shape, fit_array, row_shape
 from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_targets, undeclared
 from mtl_cli.tables.rows import EncodedRows
 from mtl_cli.tables.scaling import SCALE
-from mtl_cli.tables.split_rules import SplitRules
+from mtl_cli.tables.split_rules import StratifiedRules
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputArray(Options):
+    """The array that is the input, and what becomes of it."""
+
+    input: str
+    """Name of the array."""
+    scale: str = option(example="standard", choices=SCALE)
+    """standard (each feature, of images each channel) or none."""
+    memory_mb: float
+    """Megabytes; a larger input is scaled batch by batch rather than held as float32."""
 
 
 class Arrays(FileSource[ArrayTable]):
@@ -28,68 +42,24 @@ class Arrays(FileSource[ArrayTable]):
     without being opened. Splits are those of `Tabular`, with arrays in the place of columns.
 
     Args:
-        root: folder that the paths are in, which they may not leave; None is the working directory.
-        path: a .npz file, or a folder of .npy files, which stay on disk, memory-mapped.
-        val_path: the same for the validation rows.
-        test_path: the same for the test rows.
-        input: the array that is the input.
         targets: label fields, each with its kind and array(s).
-        scale: standard (each feature, of images each channel) or none.
-        split_column: array that says train, val or test.
-        group_column: array whose groups are kept in one split.
-        val_fraction: share of the rows for validation.
-        test_fraction: share of the rows for test.
-        split_seed: seed of the division.
-        stratify: array or target whose values the splits have in equal shares; auto is the first with classes.
-        folds: number of folds; the fold `fold` is the test split.
-        fold: which of them, from 0.
-        balance: class field whose classes are drawn equally often in training.
-        memory_mb: a larger input is scaled batch by batch rather than held as float32.
-        batch_size: rows drawn a step.
-
-    Raises:
-        UserError: an option does not fit.
+        files: a .npz file, or a folder of .npy files, which stay on disk, memory-mapped.
+        splits: how its rows are divided.
+        array: which array is the input.
     """
 
     def __init__(
         self,
-        root: str | None,
-        path: str,
-        val_path: str | None,
-        test_path: str | None,
-        input: str,
         targets: Mapping[str, Any],
-        scale: str,
-        split_column: str | None,
-        group_column: str | None,
-        val_fraction: float,
-        test_fraction: float,
-        split_seed: int,
-        stratify: str | None,
-        folds: int | None,
-        fold: int,
-        balance: str | None,
-        memory_mb: float,
-        batch_size: int,
+        *,
+        files: BalancedFileOptions,
+        splits: StratifiedRules,
+        array: InputArray,
     ) -> None:
-        rules = SplitRules(
-            val_path,
-            test_path,
-            split_column,
-            group_column,
-            val_fraction,
-            test_fraction,
-            split_seed,
-            stratify,
-            folds,
-            fold,
-        )
-        super().__init__(root, path, rules, {}, balance, batch_size)
-        self._input, self._declared, self._memory_mb = input, targets, memory_mb
+        super().__init__(files=files, splits=splits, targets={})
+        self._input, self._scale, self._memory_mb = array.input, array.scale, array.memory_mb
+        self._declared = targets
         self._wanted_by: dict[str, str] = {}
-        if scale not in SCALE:
-            raise UserError(f"scale is '{scale}'; it is one of {', '.join(SCALE)}. Use scale=standard.")
-        self._scale = scale
         self._inputs: ArrayInputs | None = None
 
     def want(self, fields: Sequence[WantedField]) -> None:

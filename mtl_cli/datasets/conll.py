@@ -9,7 +9,7 @@ import torch
 
 from mtl_cli.batch import InputSpec, Sample, WantedField
 from mtl_cli.datasets.base import Dataset
-from mtl_cli.datasets.file_base import FileSource, Maker
+from mtl_cli.datasets.file_base import FileOptions, FileSource, Maker
 from mtl_cli.tables.declared_targets import undeclared
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.texts.conll import ConllFile, ConllOptions, Sentences
@@ -28,73 +28,30 @@ class Conll(FileSource[Sentences]):
     training sentences and travels in `state_dict` with the classes.
 
     Args:
-        root: folder that the paths are in, which they may not leave; None is the working directory.
-        path: the file; its sentences are divided unless `val_path` and `test_path` name the other splits.
-        val_path: file of the validation sentences.
-        test_path: file of the test sentences.
-        format: auto (by the file's name), conll or conllu.
-        encoding: of the file.
-        columns: names of the columns of CoNLL, in order; CoNLL-U names its own.
-        word: column of the words; None is form in CoNLL-U, else the first one.
         targets: label fields, each with its column: {pos: {kind: tokens, column: upos}}.
         missing_values: what a cell without a label holds.
-        tokenizer: bpe, wordpiece, words or characters, trained; or hf, that of a pretrained model.
-        tokenizer_path: folder or hub name of that model.
-        vocab_size: pieces of a trained tokenizer, at most.
-        min_count: times that a piece must occur in training.
-        lowercase: whether capitals are made small.
-        max_length: pieces of a row; a longer sentence is several rows.
-        split_column: key of comments that say train, val or test.
-        group_column: key of comments whose groups are kept in one split, such as newdoc id; of CoNLL `document`.
-        val_fraction: share of the sentences for validation.
-        test_fraction: share of the sentences for test.
-        split_seed: seed of the division.
-        folds: number of folds; the fold `fold` is the test split.
-        fold: which of them, from 0.
-        batch_size: rows drawn a step.
-
-    Raises:
-        UserError: an option does not fit.
+        files: the file.
+        splits: how its sentences are divided.
+        reading: how files are read.
+        tokenizer: how words are cut.
     """
 
     unit, fitted_kind = "sentence", TokenTarget
 
     def __init__(
         self,
-        root: str | None,
-        path: str,
-        val_path: str | None,
-        test_path: str | None,
-        format: str,
-        encoding: str,
-        columns: Sequence[str] | None,
-        word: str | None,
         targets: Mapping[str, Any],
         missing_values: Sequence[str],
-        tokenizer: str,
-        tokenizer_path: str | None,
-        vocab_size: int,
-        min_count: int,
-        lowercase: bool,
-        max_length: int,
-        split_column: str | None,
-        group_column: str | None,
-        val_fraction: float,
-        test_fraction: float,
-        split_seed: int,
-        folds: int | None,
-        fold: int,
-        batch_size: int,
+        *,
+        files: FileOptions,
+        splits: SplitRules,
+        reading: ConllOptions,
+        tokenizer: TokenizerOptions,
     ) -> None:
-        rules = SplitRules(
-            val_path, test_path, split_column, group_column, val_fraction, test_fraction, split_seed, None, folds, fold
-        )
-        super().__init__(root, path, rules, {}, None, batch_size)
-        self._read_options = ConllOptions(format, None if columns is None else tuple(columns), word, encoding)
+        super().__init__(files=files, splits=splits, targets={})
+        self._reading, self._options = reading, tokenizer
         self._missing = [str(value) for value in missing_values]
         self._token_targets = parse_token_targets(targets, self._missing)
-        self._options = TokenizerOptions(tokenizer, tokenizer_path, vocab_size, min_count, lowercase, max_length)
-        self._options.check()
         self._tokenizer: TextTokenizer | None = None
         self._length = 2
 
@@ -115,7 +72,7 @@ class Conll(FileSource[Sentences]):
         Raises:
             UserError: it cannot be read.
         """
-        return ConllFile(path, self._read_options)
+        return ConllFile(path, self._reading)
 
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
         """Return the model's inputs of sentences of words; `words` marks the first piece of each, in order."""

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.config.options import Options, option
+from mtl_cli.datasets.base import Dataset, DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.tables.labels import Columns, FittedTarget, Target
 from mtl_cli.tables.paths import data_path
@@ -31,6 +33,26 @@ Maker = Callable[[np.ndarray], Dataset]
 """From numbers of rows [N] of a file to the dataset of these rows."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(Options):
+    """The file of a dataset, and how many of its rows a step takes."""
+
+    root: str | None
+    """Folder that the paths are in, which they may not leave; None is the working directory."""
+    path: str
+    """The file; its rows are divided unless val_path and test_path name the other splits."""
+    batch_size: int = option(example=128, low=1)
+    """Rows drawn per step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalancedFileOptions(FileOptions):
+    """The file of a dataset, and which of its rows a step takes."""
+
+    balance: str | None
+    """Class field whose classes are drawn equally often in training; None draws every row once per pass."""
+
+
 class FileSource(DataSource, Generic[Rows]):
     """A dataset of one file whose rows are divided, or of one file a split.
 
@@ -38,15 +60,9 @@ class FileSource(DataSource, Generic[Rows]):
     dataset (`_encode`). A state that is loaded takes the place of fitting.
 
     Args:
-        root: folder that the paths are in, which they may not leave; None is the working directory.
-        path: the file; its rows are divided unless `rules` name files of the other splits.
-        rules: how they are divided.
+        files: the file.
+        splits: how its rows are divided.
         targets: what labels the rows have; they may be what rows are stratified by.
-        balance: class field whose classes are drawn equally often in training.
-        batch_size: rows drawn a step.
-
-    Raises:
-        UserError: an option does not fit.
     """
 
     unit: ClassVar[str] = "row"
@@ -54,19 +70,11 @@ class FileSource(DataSource, Generic[Rows]):
     fitted_kind: ClassVar[Any] = FittedTarget
     """Class of the fitted targets, with `state`, `of` and `field_spec`."""
 
-    def __init__(
-        self,
-        root: str | None,
-        path: str,
-        rules: SplitRules,
-        targets: Mapping[str, Target],
-        balance: str | None,
-        batch_size: int,
-    ) -> None:
-        self.batch_size, self.balance = checked_batch_size(batch_size), balance
-        rules.check()
-        self._root, self._rules = root, rules
-        self._paths = {"path": path, "val_path": rules.val_path, "test_path": rules.test_path}
+    def __init__(self, *, files: FileOptions, splits: SplitRules, targets: Mapping[str, Target]) -> None:
+        self.batch_size = files.batch_size
+        self.balance = files.balance if isinstance(files, BalancedFileOptions) else None
+        self._root, self._rules = files.root, splits
+        self._paths = {"path": files.path, "val_path": splits.val_path, "test_path": splits.test_path}
         self._targets = dict(targets)
         self._fitted: dict[str, Any] = {}
         self._splits: dict[str, Dataset] = {}
@@ -150,7 +158,7 @@ class FileSource(DataSource, Generic[Rows]):
                         f"{other.path} has no {self.unit}s, so the {name} split is empty. Give another {name}_path."
                     )
                 parts[name] = other, np.arange(len(other))
-        if group := self._rules.group:
+        if group := self._rules.group_column:
             files = {id(found): found for found, _ in parts.values() if found.has(group)}
             check_groups_apart(list(files.values()), group)
         return parts

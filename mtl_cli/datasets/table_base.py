@@ -8,14 +8,14 @@ import numpy as np
 from torch import Tensor
 
 from mtl_cli.batch import WantedField
-from mtl_cli.datasets.file_base import FileSource
+from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
-from mtl_cli.tables.inputs import InputRows, TableInputs
+from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_wanted, undeclared
 from mtl_cli.tables.opening import Memory, open_profile, open_table
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.rows import EncodedRows, StoredRows
-from mtl_cli.tables.split_rules import SplitRules
+from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Layout, Table
 
 logger = logging.getLogger("mtl_cli")
@@ -25,30 +25,28 @@ class TableFileSource(FileSource[Table]):
     """A dataset whose files are tables: some columns are inputs, others labels, others say how rows are divided.
 
     Args:
-        root, path, rules, targets, balance, batch_size: as of `FileSource`.
-        read: how files are read.
+        files, splits, targets: as of `FileSource`.
+        reading: how files are read.
+        columns: which columns are inputs, and how they become numbers.
         memory: how large a table may be before it stays on disk.
-        declared: which columns are inputs.
         texts: columns that are inputs of another kind, which a subclass reads by itself.
     """
 
     def __init__(
         self,
-        root: str | None,
-        path: str,
-        rules: SplitRules,
-        targets: Mapping[str, Target],
-        balance: str | None,
-        batch_size: int,
         *,
-        read: ReadOptions,
+        files: BalancedFileOptions,
+        splits: StratifiedRules,
+        reading: ReadOptions,
+        columns: ColumnOptions,
         memory: Memory,
-        declared: Declared,
+        targets: Mapping[str, Target],
         texts: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(root, path, rules, targets, balance, batch_size)
-        self._read_options, self._memory, self._declared = read, memory, declared
-        self._texts = texts
+        super().__init__(files=files, splits=splits, targets=targets)
+        reserved = (splits.split_column, splits.group_column, *texts)
+        self._declared = Declared.of(columns.numeric, columns.categorical, columns.drop, reserved)
+        self._reading, self._memory, self._texts = reading, memory, texts
         self._inputs: TableInputs | None = None
         self._chosen = InputColumns((), (), ())
         self._layout = Layout((), (), ())
@@ -76,7 +74,7 @@ class TableFileSource(FileSource[Table]):
         Raises:
             UserError: it cannot be read.
         """
-        return TableFile(path, self._read_options)
+        return TableFile(path, self._reading)
 
     def _fit_targets(self, table: Table, rows: np.ndarray) -> None:
         self._keep({name: fit_target(each, table, rows) for name, each in self._targets.items()})
@@ -121,9 +119,9 @@ class TableFileSource(FileSource[Table]):
     def _layout_of_other(self, file: TableFile) -> Layout:
         """Return how the file of another split is read: like the main one, but for what it may lack."""
         layout = self._layout
-        splitting = {name for name in (self._rules.column, self._rules.strata(self._targets)) if name}
+        splitting = {name for name in (self._rules.split_column, self._rules.strata(self._targets)) if name}
         answers = {column for target in self._targets.values() for column in target.columns}
-        optional = splitting - answers | {self._rules.group}
+        optional = splitting - answers | {self._rules.group_column}
         optional |= answers if self._was_loaded else set()
         wanted = {name for name in layout.columns if name in file.columns or name not in optional}
         require_columns([*self._texts, *sorted(wanted)], file.columns, file.path)

@@ -1,6 +1,7 @@
 """A table from a CSV, TSV or Parquet file: numbers and categories in, any number of label fields out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,24 @@ import numpy as np
 from torch import Tensor
 
 from mtl_cli.batch import Sample
-from mtl_cli.datasets.file_base import Maker, taken
+from mtl_cli.config.options import option
+from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, taken
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.columns import Declared
-from mtl_cli.tables.inputs import Fitting, InputRows, TableInputs
+from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import parse_targets
 from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions
-from mtl_cli.tables.split_rules import SplitRules
+from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularColumns(ColumnOptions):
+    """Which columns are inputs, and how they become numbers."""
+
+    min_count: int = option(1, low=1)
+    """Training rows that a category needs; a rarer one is unknown."""
 
 
 class Tabular(TableFileSource):
@@ -28,102 +37,28 @@ class Tabular(TableFileSource):
     state can encode rows of any file (`reader`, `encode_rows`) without being opened.
 
     Args:
-        root: folder that the paths are in, which they may not leave; None is the working directory.
-        path: the file; its rows are divided unless `val_path` and `test_path` name the other splits.
-        val_path: file of the validation rows.
-        test_path: file of the test rows.
-        format: auto (by the file's name), csv, tsv or parquet.
-        delimiter: what separates cells; None is a comma, in TSV a tab.
-        encoding: of CSV and TSV.
-        column_names: of a file without a header.
-        numeric: input columns that are numbers; None finds them.
-        categorical: input columns that are categories; None finds them.
-        drop: columns that are left out.
         targets: label fields, each with its kind and column(s).
-        missing_values: what a cell without a value holds.
-        impute: what a missing number becomes: mean, median, zero or constant.
-        impute_value: the number for impute=constant.
-        indicators: whether each number column with missing values in training gets an input that marks them.
-        scale: standard or none.
-        max_categories: categories of a column, the most frequent ones; the others are unknown. None keeps all.
-        min_count: training rows that a category needs; a rarer one is unknown.
-        split_column: column that says train, val or test.
-        group_column: column whose groups are kept in one split.
-        val_fraction: share of the rows for validation.
-        test_fraction: share of the rows for test.
-        split_seed: seed of the division.
-        stratify: column or target whose values the splits have in equal shares; auto is the first with classes.
-        folds: number of folds; the fold `fold` is the test split.
-        fold: which of them, from 0.
-        balance: class field whose classes are drawn equally often in training.
-        memory_mb: a larger table stays on disk, memory-mapped from a cache.
-        cache_dir: folder of that cache; None is the user's.
-        batch_size: rows drawn a step.
-
-    Raises:
-        UserError: an option does not fit.
+        files: the file.
+        splits: how its rows are divided.
+        reading: how files are read.
+        columns: which columns are inputs, and how they become numbers.
+        memory: how large a table may be before it stays on disk.
     """
 
     def __init__(
         self,
-        root: str | None,
-        path: str,
-        val_path: str | None,
-        test_path: str | None,
-        format: str,
-        delimiter: str | None,
-        encoding: str,
-        column_names: Sequence[str] | None,
-        numeric: Sequence[str] | None,
-        categorical: Sequence[str] | None,
-        drop: Sequence[str],
         targets: Mapping[str, Any],
-        missing_values: Sequence[str | float],
-        impute: str,
-        impute_value: float,
-        indicators: bool,
-        scale: str,
-        max_categories: int | None,
-        min_count: int,
-        split_column: str | None,
-        group_column: str | None,
-        val_fraction: float,
-        test_fraction: float,
-        split_seed: int,
-        stratify: str | None,
-        folds: int | None,
-        fold: int,
-        balance: str | None,
-        memory_mb: float,
-        cache_dir: str | None,
-        batch_size: int,
+        *,
+        files: BalancedFileOptions,
+        splits: StratifiedRules,
+        reading: ReadOptions,
+        columns: TabularColumns,
+        memory: Memory,
     ) -> None:
-        names = None if column_names is None else tuple(column_names)
-        rules = SplitRules(
-            val_path,
-            test_path,
-            split_column,
-            group_column,
-            val_fraction,
-            test_fraction,
-            split_seed,
-            stratify,
-            folds,
-            fold,
-        )
         super().__init__(
-            root,
-            path,
-            rules,
-            parse_targets(targets),
-            balance,
-            batch_size,
-            read=ReadOptions(format, delimiter, encoding, tuple(map(str, missing_values)), names),
-            memory=Memory(memory_mb, cache_dir),
-            declared=Declared.of(numeric, categorical, drop, (split_column, group_column)),
+            files=files, splits=splits, reading=reading, columns=columns, memory=memory, targets=parse_targets(targets)
         )
-        self._fitting = Fitting(impute, impute_value, indicators, scale, max_categories, min_count)
-        self._fitting.check()
+        self._columns = columns
 
     def example(self) -> Sample:
         """Return two rows of average numbers and unknown categories: all that a table's shapes depend on."""
@@ -138,7 +73,7 @@ class Tabular(TableFileSource):
         Raises:
             UserError: an input column is missing, or a cell is no number where one is needed.
         """
-        return self._told().of_batch(rows, self._read_options.missing_values, path, first_row)
+        return self._told().of_batch(rows, self._reading.missing, path, first_row)
 
     def _input_state(self) -> dict[str, Any]:
         return {"inputs": self._told().state()}
@@ -147,7 +82,7 @@ class Tabular(TableFileSource):
         self._take(TableInputs.of(state["inputs"]))
 
     def _fit(self, found: Table, rows: np.ndarray) -> None:
-        self._take(self._fitting.inputs(self._chosen, found, rows))
+        self._take(self._columns.fitted(self._chosen, found, rows, self._columns.min_count))
         self._fit_targets(found, rows)
 
     def _told(self) -> TableInputs:

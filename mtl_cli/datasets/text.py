@@ -1,7 +1,7 @@
 """Texts from a CSV, TSV, JSONL or Parquet file, alone or beside table columns, with any number of label fields."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,18 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import InputSpec, Sample
+from mtl_cli.config.options import option
 from mtl_cli.datasets.base import Dataset
-from mtl_cli.datasets.file_base import Maker, taken
+from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, taken
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared
-from mtl_cli.tables.inputs import Fitting, InputRows, TableInputs
+from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, parse_targets
 from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
-from mtl_cli.tables.split_rules import SplitRules
+from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
 from mtl_cli.texts.columns import file_rows, row_texts
 from mtl_cli.texts.encoding import checked_length, example_inputs, text_rows, typical_length
@@ -29,6 +30,23 @@ from mtl_cli.texts.ragged import Ragged
 from mtl_cli.texts.rows import TextRows, padded_inputs
 from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions
 from mtl_cli.texts.training import fit_tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextColumns(ColumnOptions):
+    """Columns of text, and table columns that are inputs beside them: by default there are none."""
+
+    text: str | Sequence[str]
+    """The column, or the columns, of text; several stand side by side with a separator between them."""
+    numeric: Sequence[str] | None = ()
+    categorical: Sequence[str] | None = ()
+    min_category_count: int = option(1, low=1)
+    """Training rows that a category needs; a rarer one is unknown."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns of text."""
+        return (self.text,) if isinstance(self.text, str) else tuple(self.text)
 
 
 class Text(TableFileSource):
@@ -41,130 +59,46 @@ class Text(TableFileSource):
     targets. A source that was given a state can encode rows of any file (`reader`, `encode_rows`) without being opened.
 
     Args:
-        root: folder that the paths are in, which they may not leave; None is the working directory.
-        path: the file; its rows are divided unless `val_path` and `test_path` name the other splits.
-        val_path: file of the validation rows.
-        test_path: file of the test rows.
-        format: auto (by the file's name), csv, tsv, jsonl or parquet.
-        delimiter: what separates cells; None is a comma, in TSV a tab.
-        encoding: of CSV and TSV.
-        column_names: of a file without a header.
-        text: the column, or the columns, of text; several stand side by side with a separator between them.
         targets: label fields, each with its kind and column(s).
-        missing_values: what a cell without a label holds; a text is taken as it stands.
-        tokenizer: bpe, wordpiece, words or characters, trained; or hf, that of a pretrained model.
-        tokenizer_path: folder or hub name of that model.
-        vocab_size: pieces of a trained tokenizer, at most.
-        min_count: times that a piece must occur in training.
-        lowercase: whether capitals are made small.
-        max_length: pieces of a text; the end of a longer one is cut off, and the log says of how many.
-        split_column: column that says train, val or test.
-        group_column: column whose groups are kept in one split.
-        val_fraction: share of the rows for validation.
-        test_fraction: share of the rows for test.
-        split_seed: seed of the division.
-        stratify: column or target whose values the splits have in equal shares; auto is the first with classes.
-        folds: number of folds; the fold `fold` is the test split.
-        fold: which of them, from 0.
-        balance: class field whose classes are drawn equally often in training.
-        memory_mb: a larger table of labels stays on disk, memory-mapped from a cache.
-        cache_dir: folder of what was tokenised and of that cache; None is the user's.
-        batch_size: rows drawn a step.
-        numeric: table columns of numbers or dates that are inputs beside the text; None finds them.
-        categorical: table columns of categories that are inputs; None finds them.
-        drop: columns that are left out where others are found.
-        impute: what a missing number becomes: mean, median, zero or constant.
-        impute_value: the number for impute=constant.
-        indicators: whether each number column with missing values in training gets an input that marks them.
-        scale: standard or none.
-        max_categories: categories of a column, the most frequent ones; the others are unknown. None keeps all.
-        min_category_count: training rows that a category needs; a rarer one is unknown.
+        files: the file.
+        splits: how its rows are divided.
+        reading: how files are read.
+        columns: the columns of text, and the table columns beside them.
+        tokenizer: how texts are cut.
+        memory: how large a table may be before it stays on disk.
 
     Raises:
-        UserError: an option does not fit.
+        UserError: a column is the text and something else.
     """
 
     def __init__(
         self,
-        root: str | None,
-        path: str,
-        val_path: str | None,
-        test_path: str | None,
-        format: str,
-        delimiter: str | None,
-        encoding: str,
-        column_names: Sequence[str] | None,
-        text: str | Sequence[str],
         targets: Mapping[str, Any],
-        missing_values: Sequence[str | float],
-        tokenizer: str,
-        tokenizer_path: str | None,
-        vocab_size: int,
-        min_count: int,
-        lowercase: bool,
-        max_length: int,
-        split_column: str | None,
-        group_column: str | None,
-        val_fraction: float,
-        test_fraction: float,
-        split_seed: int,
-        stratify: str | None,
-        folds: int | None,
-        fold: int,
-        balance: str | None,
-        memory_mb: float,
-        cache_dir: str | None,
-        batch_size: int,
-        numeric: Sequence[str] | None = (),
-        categorical: Sequence[str] | None = (),
-        drop: Sequence[str] = (),
-        impute: str = "mean",
-        impute_value: float = 0.0,
-        indicators: bool = True,
-        scale: str = "standard",
-        max_categories: int | None = 10000,
-        min_category_count: int = 1,
+        *,
+        files: BalancedFileOptions,
+        splits: StratifiedRules,
+        reading: ReadOptions,
+        columns: TextColumns,
+        tokenizer: TokenizerOptions,
+        memory: Memory,
     ) -> None:
-        names = None if column_names is None else tuple(column_names)
-        rules = SplitRules(
-            val_path,
-            test_path,
-            split_column,
-            group_column,
-            val_fraction,
-            test_fraction,
-            split_seed,
-            stratify,
-            folds,
-            fold,
-        )
-        self._columns = (text,) if isinstance(text, str) else tuple(text)
-        declared = Declared.of(numeric, categorical, drop, (split_column, group_column, *self._columns))
         super().__init__(
-            root,
-            path,
-            rules,
-            parse_targets(targets),
-            balance,
-            batch_size,
-            read=ReadOptions(format, delimiter, encoding, tuple(map(str, missing_values)), names),
-            memory=Memory(memory_mb, cache_dir),
-            declared=declared,
-            texts=self._columns,
+            files=files,
+            splits=splits,
+            reading=reading,
+            columns=columns,
+            memory=memory,
+            targets=parse_targets(targets),
+            texts=columns.texts,
         )
-        self._fitting = Fitting(
-            impute, impute_value, indicators, scale, max_categories, min_category_count, "min_category_count"
-        )
-        self._fitting.check()
-        self._options = TokenizerOptions(tokenizer, tokenizer_path, vocab_size, min_count, lowercase, max_length)
-        self._options.check()
+        self._columns, self._options = columns, tokenizer
         self._tokenizer: TextTokenizer | None = None
         self._length = 2
         self._pieces: dict[Path, Ragged] = {}
 
     def _check_targets(self) -> None:
         super()._check_targets()
-        check_columns(self._columns, self._targets, self._declared)
+        check_columns(self._texts, self._targets, self._declared)
 
     def example(self) -> Sample:
         """Return two rows of unknown pieces, of the median length and half of it: all that shapes depend on.
@@ -180,7 +114,7 @@ class Text(TableFileSource):
         Raises:
             UserError: it cannot be read.
         """
-        return open_file(path, self._read_options)
+        return open_file(path, self._reading)
 
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs, `ids`, `mask` and table columns, of rows as `reader(path).batches()` yields them.
@@ -191,13 +125,13 @@ class Text(TableFileSource):
             UserError: an input column is missing, holds no text, or a cell is no number where one is needed.
         """
         columns = [] if self._inputs is None else self._inputs.columns
-        require_columns([*self._columns, *columns], rows.schema.names, path)
-        texts = row_texts(rows, self._columns, path, first_row)
+        require_columns([*self._texts, *columns], rows.schema.names, path)
+        texts = row_texts(rows, self._texts, path, first_row)
         pieces, _ = text_rows(self._cutter(), texts, self._options.max_length)
         inputs = padded_inputs(pieces, np.arange(len(pieces)), self._cutter().specials.pad)
         if self._inputs is None:
             return inputs
-        return inputs | self._inputs.of_batch(rows, self._read_options.missing_values, path, first_row)
+        return inputs | self._inputs.of_batch(rows, self._reading.missing, path, first_row)
 
     def _input_state(self) -> dict[str, Any]:
         table = None if self._inputs is None else self._inputs.state()
@@ -217,14 +151,18 @@ class Text(TableFileSource):
     def _fit(self, found: Table, rows: np.ndarray) -> None:
         self._fit_targets(found, rows)
         file = self._files[found.path]
-        inputs = self._fitting.inputs(self._chosen, found, rows) if self._chosen.any else None
-        self._take(fit_tokenizer(self._options, file, self._columns, rows, self._memory.path), inputs)
+        inputs = self._fitted_columns(found, rows)
+        self._take(fit_tokenizer(self._options, file, self._texts, rows, self._memory.path), inputs)
         self._length = typical_length(self._cut(found).lengths[rows])
+
+    def _fitted_columns(self, found: Table, rows: np.ndarray) -> TableInputs | None:
+        least = self._columns.min_category_count
+        return self._columns.fitted(self._chosen, found, rows, least) if self._chosen.any else None
 
     def _cut(self, table: Table) -> Ragged:
         """Return the pieces of all rows of a file."""
         if table.path not in self._pieces:
-            how = self._columns, self._cutter(), self._options.max_length, self._memory.path
+            how = self._texts, self._cutter(), self._options.max_length, self._memory.path
             self._pieces[table.path] = file_rows(self._files[table.path], *how)
         return self._pieces[table.path]
 

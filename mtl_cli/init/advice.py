@@ -120,7 +120,15 @@ def steps_of(rows: int) -> tuple[int, int]:
 
 def trained(kind: Choice, vocabulary: Choice, lowercase: bool, texts: Sequence[str]) -> TextTokenizer:
     """Return the tokenizer that the dataset would have, trained on the first rows."""
-    return train_tokenizer(TokenizerOptions(kind.value, None, int(vocabulary.value), 1, lowercase, LONGEST), texts)
+    options = TokenizerOptions(
+        tokenizer=kind.value,
+        tokenizer_path=None,
+        vocab_size=int(vocabulary.value),
+        min_count=1,
+        lowercase=lowercase,
+        max_length=LONGEST,
+    )
+    return train_tokenizer(options, texts)
 
 
 def rounded(length: int) -> int:

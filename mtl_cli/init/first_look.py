@@ -60,7 +60,8 @@ def survey(path: Path, targets: Mapping[str, Sequence[str]], options: Mapping[st
         from mtl_cli.init.conll_survey import survey_conll  # needs tokenizers, which tables do not
 
         columns = None if options.get("columns") is None else tuple(map(str, options["columns"]))
-        how = ConllOptions(format, columns, options.get("word"), encoding or sniff_encoding(path))
+        word, encoding = options.get("word"), encoding or sniff_encoding(path)
+        how = ConllOptions(format=format, columns=columns, word=word, encoding=encoding)
         return survey_conll(path, how, {name: each[0] for name, each in targets.items()}, group)
     file = open_rows(path, format, options.get("delimiter"), encoding)
     reserved = [*(column for columns in targets.values() for column in columns), *([group] if group else [])]
@@ -87,7 +88,7 @@ def open_rows(path: Path, format: str, delimiter: str | None, encoding: str | No
     if format == "auto" and not any(suffix.lower() in (*SUFFIXES, *JSON_SUFFIXES) for suffix in path.suffixes):
         raise UserError(f"The name of {path} does not tell its format. Set format={', '.join(FORMATS[1:])}.")
     if format == "jsonl" or (format == "auto" and path.suffix.lower() in JSON_SUFFIXES):
-        return open_file(path, ReadOptions(format, delimiter))
+        return open_file(path, ReadOptions(format=format, delimiter=delimiter))
     return open_unknown(path, format, delimiter, encoding)
 
 

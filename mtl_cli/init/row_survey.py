@@ -56,5 +56,5 @@ def reading_lines(file: TableFile) -> list[str]:
 
 def missing_lines(file: TableFile, missing: Sequence[str]) -> list[str]:
     """Return the YAML of missing values, where there are further ones."""
-    values = [*file.options.missing_values, *missing]
+    values = [*file.options.missing, *missing]
     return [f"missing_values: {listed(values)}  # {', '.join(missing)}: the only text among numbers"] if missing else []

@@ -39,9 +39,10 @@ def open_unknown(
         UserError: it cannot be read.
     """
     if table_format(path, format) == "parquet":
-        return TableFile(path, ReadOptions(format))
+        return TableFile(path, ReadOptions(format=format))
     encoding = encoding or sniff_encoding(path)
-    return TableFile(path, ReadOptions(format, delimiter or sniff_delimiter(path, encoding), encoding))
+    delimiter = delimiter or sniff_delimiter(path, encoding)
+    return TableFile(path, ReadOptions(format=format, delimiter=delimiter, encoding=encoding))
 
 
 def survey_table(file: TableFile, targets: Mapping[str, Sequence[str]], group: str | None) -> TableSurvey:
@@ -195,7 +196,7 @@ def sample_inputs(
     """Return the cells of input columns in the first rows."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     known: dict[str, dict[str, int]] = {name: {} for name in names}
-    missing = file.options.missing_values
+    missing = file.options.missing
     readable = [name for name in names if columns[name].kind in ("number", "date", "text", "mixed")]
     for first, batch in file.batches(readable) if readable else ():
         for name in readable:

@@ -7,9 +7,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mtl_cli.config.annotations import shown
 from mtl_cli.config.interpolation import leaves
 from mtl_cli.config.run_config import load_run_config, with_new_knobs
-from mtl_cli.config.schema import CONSOLE, RESUMABLE, shown
+from mtl_cli.config.schema import CONSOLE, RESUMABLE
 from mtl_cli.errors import UserError
 from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint

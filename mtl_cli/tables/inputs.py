@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl_cli.batch import InputSpec
 from mtl_cli.config.annotations import typed
-from mtl_cli.errors import UserError
+from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import categories, dates, numbers
 from mtl_cli.tables.columns import InputColumns
@@ -121,47 +121,38 @@ class InputRows:
         return {"numeric": torch.from_numpy(numeric), "categorical": torch.from_numpy(self._lookup[codes])}
 
 
-@dataclass(frozen=True)
-class Fitting:
-    """How numbers are filled in and scaled, and which categories are kept; see `mtl_cli.datasets.tabular.Tabular`."""
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions(Options):
+    """Which columns are inputs, how numbers are filled in and scaled, and which categories are kept."""
 
-    impute: str
-    impute_value: float
-    indicators: bool
-    scale: str
-    max_categories: int | None
-    min_count: int
-    count_key: str = "min_count"
-    """What the option of that number is called."""
+    numeric: Sequence[str] | None = None
+    """Input columns of numbers or dates; None finds them."""
+    categorical: Sequence[str] | None = None
+    """Input columns of categories; None finds them."""
+    drop: Sequence[str] = ()
+    """Columns that are left out where others are found."""
+    impute: str = option("mean", choices=IMPUTE)
+    """What a missing number becomes: mean, median, zero or constant."""
+    impute_value: float = 0.0
+    """The number for impute=constant."""
+    indicators: bool = True
+    """Whether each number column with missing values in training gets an input that marks them."""
+    scale: str = option("standard", choices=SCALE)
+    """standard or none."""
+    max_categories: int | None = option(10000, low=1)
+    """Categories of a column, the most frequent ones; the others are unknown. None keeps all."""
 
-    def check(self) -> None:
-        """Refuse options that are none.
+    def fitted(self, chosen: InputColumns, table: Table, rows: np.ndarray, min_count: int) -> TableInputs:
+        """Return the chosen columns of a table as inputs, fitted on its training `rows` [N].
 
-        Raises:
-            UserError: every one.
+        A category with fewer than `min_count` of these rows is unknown.
         """
-        problems = []
-        if self.impute not in IMPUTE:
-            problems.append(f"impute is '{self.impute}'; it is one of {', '.join(IMPUTE)}. Use impute=mean.")
-        if self.scale not in SCALE:
-            problems.append(f"scale is '{self.scale}'; it is one of {', '.join(SCALE)}. Use scale=standard.")
-        if self.max_categories is not None and self.max_categories < 1:
-            problems.append(
-                f"max_categories is {self.max_categories}; it is 1 or more, or null. Use max_categories=10000."
-            )
-        if self.min_count < 1:
-            problems.append(f"{self.count_key} is {self.min_count}; it is 1 or more. Use {self.count_key}=1.")
-        if problems:
-            raise UserError(problems)
-
-    def inputs(self, chosen: InputColumns, table: Table, rows: np.ndarray) -> TableInputs:
-        """Return the input columns of a table, fitted on its training `rows`."""
         places = table.number_places([*chosen.numbers, *chosen.dates])
         scaler = fit_scaler(table.numbers, places, rows, self.impute, self.impute_value, self.indicators, self.scale)
         vocabularies = []
         for name in chosen.texts:
             codes, values = table.text(name)
-            vocabularies.append(fit_vocabulary(codes[rows], values, self.max_categories, self.min_count))
+            vocabularies.append(fit_vocabulary(codes[rows], values, self.max_categories, min_count))
             warn_of_names(table, name, codes[rows], vocabularies[-1].size - 1)
             left = len(set(values).difference(vocabularies[-1].values))
             if left:

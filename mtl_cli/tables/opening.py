@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtl_cli.config.options import Options
 from mtl_cli.errors import RunFailure
 from mtl_cli.files import read_json, write_json
 from mtl_cli.tables.profile import ColumnProfile, Profile, profile
@@ -18,28 +19,30 @@ _profiles: dict[Any, Profile] = {}
 _tables: dict[Any, Table] = {}
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Tables beyond `megabytes` are memory-mapped from `folder`; None is the user's cache folder."""
+@dataclass(frozen=True, kw_only=True)
+class Memory(Options):
+    """How large a table may be before it stays on disk."""
 
-    megabytes: float
-    folder: str | None
+    memory_mb: float
+    """Megabytes; a larger table is memory-mapped from a cache."""
+    cache_dir: str | None
+    """Folder of that cache and of what was tokenised; None is the user's."""
 
     def holds(self, layout: Layout, rows: int) -> bool:
         """True for a table that is read into memory."""
         width = 8 * (len(layout.numbers) + len(layout.dates)) + 4 * len(layout.texts)
-        return rows * width <= self.megabytes * MEGABYTE
+        return rows * width <= self.memory_mb * MEGABYTE
 
     @property
     def path(self) -> Path:
         """The folder of memory-mapped tables."""
-        return Path(self.folder).expanduser() if self.folder else default_cache()
+        return Path(self.cache_dir).expanduser() if self.cache_dir else default_cache()
 
 
 def open_profile(file: TableFile, columns: Sequence[str], memory: Memory | None = None) -> Profile:
     """Return what columns of a file hold; of a file too large for memory it is kept beside its memory-mapped table."""
     key = (_identity(file), tuple(columns))
-    if memory is None or file.path.stat().st_size <= memory.megabytes * MEGABYTE:
+    if memory is None or file.path.stat().st_size <= memory.memory_mb * MEGABYTE:
         return _once(_profiles, key, lambda: profile(file, columns))
     return _once(_profiles, key, lambda: kept_profile(file, columns, memory.path))
 

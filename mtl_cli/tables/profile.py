@@ -95,7 +95,7 @@ def profile(file: TableFile, columns: Sequence[str]) -> Profile:
     for first_row, batch in file.batches(scanned or file.columns[:1]):
         rows = first_row + batch.num_rows
         for name in scanned:
-            found[name].add(batch.column(name), file.options.missing_values, first_row)
+            found[name].add(batch.column(name), file.options.missing, first_row)
     return Profile(rows, found)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtl_cli.config.annotations import one_of
+from mtl_cli.config.options import Options
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
 from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
@@ -20,15 +22,25 @@ BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 1 << 15
 
 
-@dataclass(frozen=True)
-class ReadOptions:
-    """How files are read: `missing_values` are cells without a value, `column_names` for a file without a header."""
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions(Options):
+    """How files are read."""
 
     format: str = "auto"
+    """auto (by the file's name), csv, tsv or parquet; of texts also jsonl."""
     delimiter: str | None = None
+    """What separates cells; None is a comma, in TSV a tab."""
     encoding: str = "utf-8"
-    missing_values: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
-    column_names: tuple[str, ...] | None = None
+    """Encoding of CSV and TSV."""
+    column_names: Sequence[str] | None = None
+    """Names of the columns of a file without a header."""
+    missing_values: Sequence[str | float] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+    """What a cell without a value holds; a text is taken as it stands."""
+
+    @property
+    def missing(self) -> list[str]:
+        """What a cell without a value holds, as text."""
+        return [str(value) for value in self.missing_values]
 
 
 class TableFile:
@@ -101,7 +113,7 @@ class TableFile:
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=dict.fromkeys(self.columns, pa.string()),
                     include_columns=wanted,
-                    null_values=list(options.missing_values),
+                    null_values=options.missing,
                     strings_can_be_null=True,
                 ),
             )
@@ -197,7 +209,7 @@ def table_format(path: Path, format: str) -> str:
         UserError: it cannot be told.
     """
     if format not in FORMATS:
-        raise UserError(f"format is '{format}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+        raise UserError(one_of("format", format, FORMATS))
     if format != "auto":
         return format
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
 from mtl_cli.tables.labels import NAMED, Columns, Target
 from mtl_cli.tables.splitting import NAMES, TEST, TRAIN, VAL, Fractions, by_column, by_fraction, by_group
@@ -14,36 +15,35 @@ SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 AUTO = "auto"
 
 
-@dataclass(frozen=True)
-class SplitRules:
+@dataclass(frozen=True, kw_only=True)
+class SplitRules(Options):
     """Where validation and test rows come from: own files, a column, or a share or fold of the one file.
 
-    A share is taken where neither a file nor the column nor a fold names the split. `stratify` is a column or target
-    whose values every part has in equal shares; "auto" is the first target with classes, None no column.
+    A share is taken where neither a file nor the column nor a fold names the split.
     """
 
     val_path: str | None
+    """File of the validation rows."""
     test_path: str | None
-    column: str | None
-    group: str | None
-    val_fraction: float
-    test_fraction: float
-    seed: int
-    stratify: str | None
+    """File of the test rows."""
+    split_column: str | None
+    """Column that says train, val or test; of CoNLL a key of comments."""
+    group_column: str | None
+    """Column whose groups are kept in one split; of CoNLL a key of comments, such as newdoc id or document."""
+    val_fraction: float = option(example=0.15, low=0.0, below=1.0)
+    """Share of the rows for validation."""
+    test_fraction: float = option(example=0.15, low=0.0, below=1.0)
+    """Share of the rows for test."""
+    split_seed: int = option(example=0, low=0, below=2.0**32)
+    """Seed of the division."""
     folds: int | None
+    """Number of folds; the fold `fold` is the test split."""
     fold: int
+    """Which of them, from 0."""
 
-    def check(self) -> None:
-        """Compare the options with each other.
-
-        Raises:
-            UserError: every one that does not fit.
-        """
-        problems = []
-        for name in ("val_fraction", "test_fraction"):
-            value = getattr(self, name)
-            if not 0.0 <= value < 1.0:
-                problems.append(f"{name} is {value}; it is a share of the rows in [0, 1). Use for example {name}=0.15.")
+    def problems(self) -> list[str]:
+        """Return what is wrong with the options, each and together."""
+        problems = super().problems()
         if not problems and self.val_fraction + self.test_fraction >= 1.0:
             total = self.val_fraction + self.test_fraction
             problems.append(f"val_fraction and test_fraction are {total:g} together, which leaves no training rows.")
@@ -54,30 +54,20 @@ class SplitRules:
             )
         if self.folds is not None and self.test_path:
             problems.append(f"data.folds={self.folds} makes a fold the test split, and so does test_path. Drop one.")
-        if self.column and (self.folds is not None or self.val_path or self.test_path or self.group):
+        if self.split_column and (self.folds is not None or self.val_path or self.test_path or self.group_column):
             problems.append(
-                f"split_column={self.column} names every row's split; drop data.folds, val_path, test_path and "
+                f"split_column={self.split_column} names every row's split; drop data.folds, val_path, test_path and "
                 "group_column, or split_column."
             )
-        if self.group and self.stratify not in (AUTO, None):
-            problems.append("Groups cannot be stratified: drop stratify or group_column.")
-        if self.seed < 0 or self.seed >= 2**32:
-            problems.append(f"split_seed is {self.seed}; it is a whole number in [0, 2^32). Use split_seed=0.")
-        if problems:
-            raise UserError(problems)
+        return problems
 
     def strata(self, targets: Mapping[str, Target]) -> str | None:
         """Return the column that the parts are stratified by, or None."""
-        if self.group or self.column or self.stratify is None:
-            return None
-        if self.stratify == AUTO:
-            return next((each.columns[0] for each in targets.values() if each.kind in (*NAMED, "multilabel")), None)
-        target = targets.get(self.stratify)
-        return self.stratify if target is None else target.columns[0]
+        return None
 
     def columns(self, targets: Mapping[str, Target]) -> list[str]:
         """Return the columns that are read as text to divide the rows."""
-        return [name for name in (self.column, self.group, self.strata(targets)) if name]
+        return [name for name in (self.split_column, self.group_column, self.strata(targets)) if name]
 
     def assign(self, table: Columns, targets: Mapping[str, Target]) -> np.ndarray:
         """Return the split of each row of the main file, int8 [N].
@@ -86,11 +76,11 @@ class SplitRules:
             UserError: a row names no split or group, or a split is empty.
         """
         test = 0.0 if self.test_path else self.test_fraction
-        parts = Fractions(0.0 if self.val_path else self.val_fraction, test, self.seed, self.folds, self.fold)
-        if self.column:
+        parts = Fractions(0.0 if self.val_path else self.val_fraction, test, self.split_seed, self.folds, self.fold)
+        if self.split_column:
             split = self._by_column(table, parts)
-        elif self.group:
-            split = by_group(group_codes(table, self.group), parts)
+        elif self.group_column:
+            split = by_group(group_codes(table, self.group_column), parts)
         else:
             strata = self.strata(targets)
             split = by_fraction(len(table), parts, table.text(strata)[0] if strata else None)
@@ -98,12 +88,12 @@ class SplitRules:
         return split
 
     def _by_column(self, table: Columns, parts: Fractions) -> np.ndarray:
-        assert self.column is not None
-        codes, values = table.text(self.column)
+        assert self.split_column is not None
+        codes, values = table.text(self.split_column)
         split, bad = by_column(values, codes)
         if bad is not None:
             found = f"'{values[codes[bad]]}'" if codes[bad] >= 0 else "no value"
-            raise table.place(self.column).error(bad, f"{found} names no split", f"Known: {', '.join(NAMES)}.")
+            raise table.place(self.split_column).error(bad, f"{found} names no split", f"Known: {', '.join(NAMES)}.")
         if not (split == VAL).any():  # many files have training and test rows only
             train = np.flatnonzero(split == TRAIN)
             split[train[by_fraction(len(train), dataclasses.replace(parts, test=0.0), None) == VAL]] = VAL
@@ -118,12 +108,12 @@ class SplitRules:
                 continue
             rows = "1 row" if len(split) == 1 else f"{len(split)} rows"
             how = (
-                f"split_column={self.column}"
-                if self.column
+                f"split_column={self.split_column}"
+                if self.split_column
                 else f"{name}_fraction={getattr(self, f'{name}_fraction', '')}"
             )
-            if self.group:
-                how += f" by group_column={self.group}"
+            if self.group_column:
+                how += f" by group_column={self.group_column}"
             if name == "test" and self.folds is not None:
                 how = f"data.folds={self.folds} data.fold={self.fold}"
             if name == "train":
@@ -136,6 +126,31 @@ class SplitRules:
             problems.append(f"{path}: the {name} split is empty with {how} of {rows}. Use more rows, {mend}.")
         if problems:
             raise UserError(problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StratifiedRules(SplitRules):
+    """Rules that also go by what rows are labelled."""
+
+    stratify: str | None
+    """Column or target whose values every part has in equal shares; auto is the first target with classes."""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the options, each and together."""
+        groups = self.group_column and self.stratify not in (AUTO, None)
+        return [
+            *super().problems(),
+            *(["Groups cannot be stratified: drop stratify or group_column."] if groups else []),
+        ]
+
+    def strata(self, targets: Mapping[str, Target]) -> str | None:
+        """Return the column that the parts are stratified by, or None."""
+        if self.group_column or self.split_column or self.stratify is None:
+            return None
+        if self.stratify == AUTO:
+            return next((each.columns[0] for each in targets.values() if each.kind in (*NAMED, "multilabel")), None)
+        target = targets.get(self.stratify)
+        return self.stratify if target is None else target.columns[0]
 
 
 def group_codes(table: Columns, name: str) -> np.ndarray:

@@ -109,7 +109,7 @@ def read_table(file: TableFile, layout: Layout, rows: int) -> Table:
 def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray) -> "list[pa.Array]":
     """Write the rows of a file into two matrices, and return the values that codes number, by column of text."""
     known: list[dict[str, int]] = [{} for _ in layout.texts]
-    missing = {name: (*file.options.missing_values, *layout.missing.get(name, ())) for name in layout.columns}
+    missing = {name: (*file.options.missing, *layout.missing.get(name, ())) for name in layout.columns}
     for first, batch in file.batches(layout.columns):
         stop = first + batch.num_rows
         block = np.empty((batch.num_rows, matrix.shape[1]))

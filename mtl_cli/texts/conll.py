@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
 from mtl_cli.tables.place import Place
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 SUFFIXES = {".conllu": "conllu", ".conllup": "conllu"}
-FORMATS = ("auto", "conll", "conllu")
 NO_WORD = re.compile(r"\d+[-.]\d+")
 """Numbers of multi-word tokens and of empty nodes."""
 GLOBAL = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
@@ -20,23 +20,21 @@ COMMENT = re.compile(r"#\s*([^=]+?)\s*=\s*(.*?)\s*$")
 DOCUMENT = "-DOCSTART-"
 
 
-@dataclass(frozen=True)
-class ConllOptions:
-    """How files are read: format auto (by the name), conll or conllu; `columns` of CoNLL in order; the words' one."""
+@dataclass(frozen=True, kw_only=True)
+class ConllOptions(Options):
+    """How files are read."""
 
-    format: str
-    columns: tuple[str, ...] | None
+    format: str = option(example="auto", choices=("auto", "conll", "conllu"))
+    """auto (by the file's name), conll or conllu."""
+    columns: Sequence[str] | None
+    """Names of the columns of CoNLL, in order; CoNLL-U names its own."""
     word: str | None
+    """Column of the words; None is form in CoNLL-U, else the first one."""
     encoding: str
+    """Encoding of the file."""
 
     def format_of(self, path: Path) -> str:
-        """Return conll or conllu.
-
-        Raises:
-            UserError: `format` is neither, or the columns are not told.
-        """
-        if self.format not in FORMATS:
-            raise UserError(f"format is '{self.format}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+        """Return conll or conllu."""
         return SUFFIXES.get(path.suffix.lower(), "conll") if self.format == "auto" else self.format
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mtl_cli.config.annotations import one_of
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.reading import BATCH_ROWS, ReadOptions, TableFile
@@ -23,7 +24,7 @@ def open_file(path: Path, options: ReadOptions) -> TableFile:
         UserError: it cannot be read, or is of an unknown format.
     """
     if options.format not in FORMATS:
-        raise UserError(f"format is '{options.format}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+        raise UserError(one_of("format", options.format, FORMATS))
     if options.format == "jsonl" or (options.format == "auto" and path.suffix.lower() in SUFFIXES):
         return JsonLines(path, options)
     return TableFile(path, options)
@@ -63,7 +64,7 @@ class JsonLines(TableFile):
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
         """Yield the number of the first row (from 0) and a batch, of some columns or all, in the file's order."""
         wanted = list(self.columns if columns is None else columns)
-        missing = set(self.options.missing_values)
+        missing = set(self.options.missing)
         first, rows = 0, []
         for line, row in self.objects():
             asked = 0 if columns is None else line  # among all columns nested cells are carried along as JSON

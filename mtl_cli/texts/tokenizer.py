@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.config.annotations import typed
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.config.options import Options, option
+from mtl_cli.errors import UserError
 from mtl_cli.texts.ragged import Ragged, places, starts_of
 from mtl_cli.texts.tokenizers_library import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -22,41 +23,33 @@ LONGEST_WORD = 200
 """Characters of the longest word that WordPiece cuts up; a longer one is unknown."""
 
 
-@dataclass(frozen=True)
-class TokenizerOptions:
-    """How texts are cut; see `mtl_cli.datasets.text.Text`."""
+@dataclass(frozen=True, kw_only=True)
+class TokenizerOptions(Options):
+    """How texts are cut into pieces."""
 
-    kind: str
-    path: str | None
-    vocab_size: int
-    min_count: int
+    tokenizer: str = option(example="bpe", choices=KINDS)
+    """bpe, wordpiece, words or characters, trained; or hf, that of a pretrained model."""
+    tokenizer_path: str | None
+    """Folder or hub name of that model."""
+    vocab_size: int = option(example=8000, low=4)
+    """Pieces of a trained tokenizer, at most."""
+    min_count: int = option(example=1, low=1)
+    """Times that a piece must occur in training."""
     lowercase: bool
-    max_length: int
+    """Whether capitals are made small."""
+    max_length: int = option(example=512, low=4, below=MAX_LENGTH + 1)
+    """Pieces of a row: the end of a longer text is cut off, and the log says of how many; a longer sentence is several
+    rows."""
 
-    def check(self) -> None:
-        """Compare the options with each other.
-
-        Raises:
-            UserError: every one that does not fit.
-        """
-        problems = []
-        if self.kind not in KINDS:
-            problems.append(
-                f"tokenizer is '{self.kind}'; it is one of {', '.join(KINDS)}.{nearest(self.kind, KINDS)} "
-                "Use tokenizer=bpe."
-            )
-        if self.kind == "hf" and not self.path:
+    def problems(self) -> list[str]:
+        """Return what is wrong with the options, each and together."""
+        problems = super().problems()
+        path, trained = self.tokenizer_path, self.tokenizer
+        if trained == "hf" and not path:
             problems.append("tokenizer=hf needs the model whose tokenizer it is: tokenizer_path=FOLDER or a hub name.")
-        if self.kind != "hf" and self.path:
-            problems.append(f"tokenizer_path is {self.path}, but tokenizer={self.kind} is trained. Use tokenizer=hf.")
-        if self.vocab_size < 4:
-            problems.append(f"vocab_size is {self.vocab_size}; it is 4 or more. Use vocab_size=8000.")
-        if self.min_count < 1:
-            problems.append(f"min_count is {self.min_count}; it is 1 or more. Use min_count=1.")
-        if not 4 <= self.max_length <= MAX_LENGTH:
-            problems.append(f"max_length is {self.max_length}; it is 4 to {MAX_LENGTH}. Use max_length=512.")
-        if problems:
-            raise UserError(problems)
+        if trained != "hf" and path:
+            problems.append(f"tokenizer_path is {path}, but tokenizer={trained} is trained. Use tokenizer=hf.")
+        return problems
 
 
 @dataclass(frozen=True)
@@ -224,28 +217,28 @@ def train_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> TextToke
         "characters": lambda: models.WordLevel(unk_token=UNKNOWN),
     }
     trainer_of = {"bpe": trainers.BpeTrainer, "wordpiece": trainers.WordPieceTrainer}
-    tokenizer = Tokenizer(models_of[options.kind]())
+    tokenizer = Tokenizer(models_of[options.tokenizer]())
     clean: Any = normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=options.lowercase
     )
-    if options.kind == "characters":  # each is its own piece, spaces too
+    if options.tokenizer == "characters":  # each is its own piece, spaces too
         clean = normalizers.Sequence([normalizers.Lowercase()] if options.lowercase else [])
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(EVERY_CHARACTER), "isolated")
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), clean])
     first = [PAD, UNKNOWN, SEPARATOR]
-    if options.kind == "wordpiece":  # its trainer numbers inner letters, and so breaks ties, as a hash table has them
+    if options.tokenizer == "wordpiece":  # its trainer breaks ties as a hash table has the inner letters
         texts = list(texts)
         first += inner_letters(tokenizer, texts)
-    trainer = trainer_of.get(options.kind, trainers.WordLevelTrainer)(
+    trainer = trainer_of.get(options.tokenizer, trainers.WordLevelTrainer)(
         vocab_size=options.vocab_size,
         min_frequency=options.min_count,
         special_tokens=first,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return TextTokenizer(options.kind, plain_definition(tokenizer), None, Specials())
+    return TextTokenizer(options.tokenizer, plain_definition(tokenizer), None, Specials())
 
 
 def inner_letters(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[str]:

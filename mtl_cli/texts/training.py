@@ -23,9 +23,9 @@ def fit_tokenizer(
     Raises:
         UserError: the training rows hold no text.
     """
-    if options.kind == "hf":
-        assert options.path is not None, "options were checked"
-        return pretrained_tokenizer(options.path)
+    if options.tokenizer == "hf":
+        assert options.tokenizer_path is not None, "options were checked"
+        return pretrained_tokenizer(options.tokenizer_path)
 
     def make() -> str:
         return train_tokenizer(options, training_texts(file, columns, rows)).definition
@@ -34,7 +34,7 @@ def fit_tokenizer(
     content = "" if small else content_name(file)
     name = digest(content, asdict(options), list(columns), rows, CACHE_FORMAT)
     definition = cached_text(None if small else folder, f"tokenizer-{name}", make)
-    return checked_vocabulary(TextTokenizer(options.kind, definition, None, Specials()), str(file.path))
+    return checked_vocabulary(TextTokenizer(options.tokenizer, definition, None, Specials()), str(file.path))
 
 
 def fit_word_tokenizer(options: TokenizerOptions, texts: Iterable[str], where: str) -> TextTokenizer:
@@ -43,9 +43,9 @@ def fit_word_tokenizer(options: TokenizerOptions, texts: Iterable[str], where: s
     Raises:
         UserError: they hold no word.
     """
-    if options.kind == "hf":
-        assert options.path is not None, "options were checked"
-        return pretrained_tokenizer(options.path)
+    if options.tokenizer == "hf":
+        assert options.tokenizer_path is not None, "options were checked"
+        return pretrained_tokenizer(options.tokenizer_path)
     return checked_vocabulary(train_tokenizer(options, texts), where)
 
 

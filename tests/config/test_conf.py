@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mtl_cli.commands.compose import hydra_session, plain_config
+from mtl_cli.config.options import keys_of
 from mtl_cli.config.shipped import conf_dir, target_nodes
 
 GROUPS = sorted(path.name for path in conf_dir().iterdir() if path.is_dir())
@@ -25,14 +26,13 @@ def locate(target):
 
 
 def settable(cls):
-    """Names that YAML gives; what the program supplies is keyword-only and has no default."""
-    parameters = list(inspect.signature(cls).parameters.values())
-    assert all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters), f"{cls} takes **kwargs"
-    return {
-        parameter.name
-        for parameter in parameters
-        if not (parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty)
+    """Names that YAML gives; what the program supplies is keyword-only, has no default and is not an option group."""
+    parameters = inspect.signature(cls).parameters
+    assert all(each.kind is not each.VAR_KEYWORD for each in parameters.values()), f"{cls} takes **kwargs"
+    supplied = {
+        name for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY and each.default is each.empty
     }
+    return {name for name, key in keys_of(cls).items() if key.group or name not in supplied}
 
 
 def test_files_were_found_in_every_component_group():

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from mtl_cli import cli
-from mtl_cli.config.schema import knobs, shown
+from mtl_cli.config.annotations import shown
+from mtl_cli.config.schema import knobs
 from mtl_cli.config.shipped import conf_dir
 from tests import _toy
 

@@ -280,9 +280,9 @@ def test_every_misfit_of_a_component_is_reported_at_once():
     assert len(found) == 5
     for text in (
         "place.chanels is unknown: 3. Did you mean 'channels'?",
-        "place.dropout is 'high'; expected a number",
+        "place.dropout is 'high'; it is a number",
         "place._partial_ is unknown: True.",
-        "place.norm is 2; expected a word",
+        "place.norm is 2; it is text",
         "place.init is missing; CNN needs it.",
     ):
         assert any(problem.startswith(text) for problem in found), text
@@ -318,7 +318,7 @@ def test_no_other_key_with_an_underscore_and_no_key_that_is_no_word_is_taken(key
 )
 def test_a_component_where_a_plain_value_is_expected_is_refused(node):
     (problem,) = problems(node)
-    assert "a plain value is expected there" in problem or "expected a " in problem
+    assert "a plain value is expected there" in problem or "; it is a " in problem
 
 
 @pytest.mark.parametrize(
@@ -328,8 +328,8 @@ def test_a_component_where_a_plain_value_is_expected_is_refused(node):
         ({"_target_": f"{__name__}.a_function"}, "is no class"),
         ({"_target_": f"{__name__}.Nested"}, "is no Plain"),
         ({"_target_": f"{__name__}.Plain"}, "place.part.sizes is missing"),
-        (3, "place.part is 3; expected a Plain"),
-        ({"sizes": [1]}, "place.part is {'sizes': [1]}; expected a Plain"),
+        (3, "place.part is 3; it is a Plain"),
+        ({"sizes": [1]}, "place.part is {'sizes': [1]}; it is a Plain"),
     ],
 )
 def test_a_nested_component_follows_the_same_rule(part, reason):
@@ -351,7 +351,7 @@ def test_a_node_without_a_target_is_refused(node):
 def test_an_inherited_constructor_is_checked_like_an_own_one():
     assert len(problems(here("Inherits", sizes="abc", rate=True, depth=1.5))) == 3
     (problem,) = problems({"_target_": "mtl_cli.lr_schedules.Constant", "warmup_steps": "two"}, LRSchedule, Trust())
-    assert problem.startswith("place.warmup_steps is 'two'; expected a whole number.")
+    assert problem.startswith("place.warmup_steps is 'two'; it is a whole number.")
 
 
 def test_a_class_that_refuses_its_arguments_ends_in_a_user_error_that_names_the_place():

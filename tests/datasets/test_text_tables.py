@@ -136,7 +136,10 @@ def test_a_state_of_before_there_were_columns_is_taken(file):
         ({"numeric": ["prise"]}, r"has no column 'prise'\. Did you mean 'price'\?"),
         ({"numeric": ["price"], "categorical": ["price"]}, "declared numeric and categorical"),
         ({"numeric": ["price"], "impute": "mode"}, "impute is 'mode'"),
-        ({"categorical": ["shop"], "min_category_count": 0}, "min_category_count is 0; .* Use min_category_count=1"),
+        (
+            {"categorical": ["shop"], "min_category_count": 0},
+            "min_category_count is 0; .* Use for example min_category_count=1",
+        ),
         ({"numeric": None, "drop": ["price", "day", "shop"]}, "has no input column"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import yaml
 
+from mtl_cli.config.options import gathered
 from mtl_cli.datasets.arrays import Arrays
 from mtl_cli.datasets.tabular import Tabular
 
@@ -29,10 +30,15 @@ def defaults(name: str) -> dict[str, Any]:
     return node | {"root": None, "folds": None, "fold": 0, "batch_size": 4}
 
 
+def made(cls: type, values: dict[str, Any]) -> Any:
+    """Return an instance of a class from the values of its keys in YAML."""
+    return cls(**gathered(cls, values))
+
+
 def tabular(path, opened=True, **changes: Any) -> Tabular:
     """Return a tabular dataset on a file."""
     targets = changes.pop("targets", {"y": {"kind": "class", "column": "y"}})
-    source = Tabular(**defaults("tabular") | {"path": str(path), "targets": targets} | changes)
+    source = made(Tabular, defaults("tabular") | {"path": str(path), "targets": targets} | changes)
     if opened:
         source.open()
     return source
@@ -41,7 +47,7 @@ def tabular(path, opened=True, **changes: Any) -> Tabular:
 def arrays(path, opened=True, **changes: Any) -> Arrays:
     """Return a dataset of arrays on a file or folder."""
     targets = changes.pop("targets", {"y": {"kind": "class", "column": "y"}})
-    source = Arrays(**defaults("arrays") | {"path": str(path), "targets": targets} | changes)
+    source = made(Arrays, defaults("arrays") | {"path": str(path), "targets": targets} | changes)
     if opened:
         source.open()
     return source

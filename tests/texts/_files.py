@@ -4,7 +4,7 @@ from typing import Any
 
 from mtl_cli.datasets.conll import Conll
 from mtl_cli.datasets.text import Text
-from tests.tables._files import defaults
+from tests.tables._files import defaults, made
 
 CONLLU = """\
 # newdoc id = a
@@ -50,7 +50,7 @@ def write(path, text: str, end: str = "\n", encoding: str = "utf-8"):
 def text(path, opened: bool = True, **changes: Any) -> Text:
     """Return a dataset of texts on a file."""
     targets = changes.pop("targets", {"y": {"kind": "class", "column": "y"}})
-    source = Text(**defaults("text") | {"path": str(path), "targets": targets} | changes)
+    source = made(Text, defaults("text") | {"path": str(path), "targets": targets} | changes)
     if opened:
         source.open()
     return source
@@ -59,7 +59,7 @@ def text(path, opened: bool = True, **changes: Any) -> Text:
 def conll(path, opened: bool = True, **changes: Any) -> Conll:
     """Return a dataset of sentences on a file."""
     targets = changes.pop("targets", {"pos": {"kind": "tokens", "column": "upos"}})
-    source = Conll(**defaults("conll") | {"path": str(path), "targets": targets} | changes)
+    source = made(Conll, defaults("conll") | {"path": str(path), "targets": targets} | changes)
     if opened:
         source.open()
     return source

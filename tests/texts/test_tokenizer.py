@@ -23,8 +23,8 @@ TRAINED = [kind for kind in KINDS if kind != "hf"]
 
 
 def options(kind="bpe", **changes):
-    told = {"path": None, "vocab_size": 300, "min_count": 1, "lowercase": False, "max_length": 512}
-    return TokenizerOptions(kind, **told | changes)
+    told = {"tokenizer_path": None, "vocab_size": 300, "min_count": 1, "lowercase": False, "max_length": 512}
+    return TokenizerOptions(tokenizer=kind, **told | changes)
 
 
 def trained(kind, texts=TEXTS, **changes):
@@ -137,7 +137,7 @@ def test_a_long_sentence_is_several_rows_with_all_of_its_words():
     [
         ({"kind": "bpee"}, "Did you mean 'bpe'"),
         ({"kind": "hf"}, "tokenizer_path=FOLDER"),
-        ({"path": "x"}, "Use tokenizer=hf"),
+        ({"tokenizer_path": "x"}, "Use tokenizer=hf"),
         ({"vocab_size": 3}, "vocab_size=8000"),
         ({"min_count": 0}, "min_count=1"),
         ({"max_length": 0}, "max_length=512"),
@@ -145,4 +145,4 @@ def test_a_long_sentence_is_several_rows_with_all_of_its_words():
 )
 def test_options_that_do_not_fit_are_told(changes, message):
     with pytest.raises(UserError, match=message):
-        options(**{"kind": "bpe", **changes}).check()
+        options(**{"kind": "bpe", **changes})
