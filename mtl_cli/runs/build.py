@@ -57,9 +57,9 @@ def open_datasets(
     problems: list[str] = []
     sources: dict[str, DataSource] = {}
     keys: dict[str, DataSource] = {}
-    of = group_datasets(config)
-    for dataset in dict.fromkeys(of.values()):
-        wanted = wanted_fields(components, of, dataset)
+    dataset_of = group_datasets(config)
+    for dataset in dict.fromkeys(dataset_of.values()):
+        wanted = wanted_fields(components, dataset_of, dataset)
         key = json.dumps([config["tasks"][dataset]["dataset"], *map(asdict, wanted)], sort_keys=True)
         state = state_of(dataset, states)
         source = None if state else _sources.get(key)
@@ -89,7 +89,7 @@ def fields_of(sources: Mapping[str, DataSource]) -> dict[str, dict[str, FieldSpe
 
 
 def make_tasks(
-    components: Components, fields_of: Mapping[str, Mapping[str, FieldSpec]], of: Mapping[str, str]
+    components: Components, fields_of: Mapping[str, Mapping[str, FieldSpec]], dataset_of: Mapping[str, str]
 ) -> dict[str, Task]:
     """Return the tasks, each with the spec of its label field, which `fields_of` has by dataset and name.
 
@@ -99,7 +99,7 @@ def make_tasks(
     problems: list[str] = []
     tasks: dict[str, Task] = {}
     for name, component in components.tasks.items():
-        fields, target = fields_of[of[name]], str(component.arguments.get("target"))
+        fields, target = fields_of[dataset_of[name]], str(component.arguments.get("target"))
         if target not in fields:
             known = ", ".join(fields)
             problems.append(
@@ -136,14 +136,14 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
 
 
 def make_streams(
-    sources: Mapping[str, DataSource], of: Mapping[str, str], tasks: Mapping[str, Task], split: str, seed: int,
+    sources: Mapping[str, DataSource], dataset_of: Mapping[str, str], tasks: Mapping[str, Task], split: str, seed: int,
     device: torch.device, workers: int,
 ) -> dict[str, Stream]:  # fmt: skip
     """Return the batches of one split by dataset, with the targets of `tasks`; datasets without a task are left out."""
     assert split in SPLITS
     streams = {}
     for dataset, source in sources.items():
-        targets = {name: task.target for name, task in tasks.items() if of[name] == dataset}
+        targets = {name: task.target for name, task in tasks.items() if dataset_of[name] == dataset}
         if targets:
             rows = source.split(split)
             by = source.balance if split == "train" else None
@@ -182,17 +182,17 @@ def build(
     """
     components = bind_all(config, trust)
     arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
-    of = group_datasets(config)
+    dataset_of = group_datasets(config)
     sources = open_datasets(config, components, states)
-    tasks = make_tasks(components, fields_of(sources), of)
-    check_labels(tasks, sources, of)
+    tasks = make_tasks(components, fields_of(sources), dataset_of)
+    check_labels(tasks, sources, dataset_of)
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}
-    model, factory = make_model(components, tasks, sources, of, examples, seed)
+    model, factory = make_model(components, tasks, sources, dataset_of, examples, seed)
     if start is not None:
         warm_start(model, start, config["init_from"])
     freeze(model, config["freeze"], factory.num_stages, started=config["init_from"] is not None)
-    parts = partition(model, examples, {name: of[name] for name in trained})
+    parts = partition(model, examples, {name: dataset_of[name] for name in trained})
     with seeded(seed, "weighting"):
         weighting: Weighting = components.weighting.make(tasks=list(trained))
     costs_of_model = costs(model, parts, factory, tasks, examples)
@@ -203,12 +203,12 @@ def build(
 
         compile_model(model)
     workers = config["data"]["workers"]
-    train = make_streams(sources, of, trained, "train", seed, arithmetic.device, workers)
+    train = make_streams(sources, dataset_of, trained, "train", seed, arithmetic.device, workers)
     steps = {name: -(-stream.order.batches // plan.accumulate) for name, stream in train.items()}
     schedule: Schedule = components.schedule.make(
         steps_per_pass=steps,
         sizes={name: stream.order.size for name, stream in train.items()},
-        dataset_of={name: of[name] for name in trained},
+        dataset_of={name: dataset_of[name] for name in trained},
         seed=seed,
     )
     problems = check_metrics(config, tasks)
@@ -225,17 +225,17 @@ def build(
         lr_schedule=components.lr_schedule.make(),
         ema=None if config["ema"]["decay"] is None else EMA(model, config["ema"]["decay"]),
         train=train,
-        val=make_streams(sources, of, tasks, "val", seed, arithmetic.device, 0),
-        test=make_streams(sources, of, tasks, "test", seed, arithmetic.device, 0),
+        val=make_streams(sources, dataset_of, tasks, "val", seed, arithmetic.device, 0),
+        test=make_streams(sources, dataset_of, tasks, "test", seed, arithmetic.device, 0),
         dataset_states={name: source.state_dict() for name, source in sources.items()},
         plan=plan,
         groups=config.get(GROUPS, {}),
     )
-    return Built(job, costs_of_model, {d: [t for t in of if of[t] == d] for d in sources}, sources)
+    return Built(job, costs_of_model, {d: [t for t in dataset_of if dataset_of[t] == d] for d in sources}, sources)
 
 
 def make_model(
-    components: Components, tasks: Mapping[str, Task], sources: Mapping[str, DataSource], of: Mapping[str, str],
+    components: Components, tasks: Mapping[str, Task], sources: Mapping[str, DataSource], dataset_of: Mapping[str, str],
     examples: Mapping[str, Inputs], seed: int,
 ) -> tuple[MultiTaskModel, BackboneFactory]:  # fmt: skip
     """Return the model on the CPU, and the factory of its stages.
@@ -247,7 +247,7 @@ def make_model(
     specs = {name: source.input_spec for name, source in sources.items()}
     try:
         readers = [name for name, task in tasks.items() if task.reads_skips]
-        factory = BackboneFactory(backbone, examples, specs, dict(of), seed, readers)
+        factory = BackboneFactory(backbone, examples, specs, dict(dataset_of), seed, readers)
         with seeded(seed, "sharing"):
             sharing: Sharing = components.sharing.make(backbone=factory, tasks=list(tasks))
         return MultiTaskModel(sharing, build_heads(tasks, sharing, seed)), factory

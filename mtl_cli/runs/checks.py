@@ -13,7 +13,7 @@ from mtl_cli.training.step import Learner
 from mtl_cli.weightings.base import Setting, Weighting
 
 
-def check_labels(tasks: Mapping[str, Task], sources: Mapping[str, DataSource], of: Mapping[str, str]) -> None:
+def check_labels(tasks: Mapping[str, Task], sources: Mapping[str, DataSource], dataset_of: Mapping[str, str]) -> None:
     """Look for labels that a kind of task cannot use, in every split, and for sampling that no field can balance.
 
     Raises:
@@ -29,7 +29,7 @@ def check_labels(tasks: Mapping[str, Task], sources: Mapping[str, DataSource], o
             )
     for name, task in tasks.items():
         for split in SPLITS:
-            problem = task.label_problem(sources[of[name]].split(split).labels(task.target))
+            problem = task.label_problem(sources[dataset_of[name]].split(split).labels(task.target))
             if problem is not None:
                 problems.append(f"tasks.{name}: the field '{task.target}' of the {split} split {problem}.")
     if problems:

@@ -106,11 +106,11 @@ def divided(node: Mapping[str, Any], where: str, trust: Trust) -> tuple[dict[str
     return {key: value for key, value in node.items() if key != "dataset" and key not in reading}, reading
 
 
-def wanted_fields(components: Components, of: Mapping[str, str], dataset: str) -> list[WantedField]:
+def wanted_fields(components: Components, dataset_of: Mapping[str, str], dataset: str) -> list[WantedField]:
     """Return the label fields that the tasks of a dataset need, one a task."""
     found = []
     for name, task in components.tasks.items():
-        if of[name] == dataset:
+        if dataset_of[name] == dataset:
             assert issubclass(task.cls, Task), "bound as one"
             target = str(task.arguments.get("target"))
             found.append(WantedField(target, name, task.cls.field_kind, components.readings[name]))
@@ -161,11 +161,11 @@ def make_source(
 def group_datasets(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the dataset of each task: tasks whose dataset nodes are equal share one, named after the first of them."""
     names: dict[str, str] = {}
-    of: dict[str, str] = {}
+    dataset_of: dict[str, str] = {}
     texts: dict[int, str] = {}  # tasks of a group share one node
     for task, node in config["tasks"].items():
         dataset = node["dataset"]
         if id(dataset) not in texts:
             texts[id(dataset)] = json.dumps(dataset, sort_keys=True)
-        of[task] = names.setdefault(texts[id(dataset)], task)
-    return of
+        dataset_of[task] = names.setdefault(texts[id(dataset)], task)
+    return dataset_of

@@ -132,27 +132,27 @@ def build_predictor(
     Raises:
         UserError: every problem found.
     """
-    components, of = bind_all(config, trust), group_datasets(config)
+    components, dataset_of = bind_all(config, trust), group_datasets(config)
     sources: dict[str, DataSource] = {}
-    for dataset in dict.fromkeys(of.values()):
+    for dataset in dict.fromkeys(dataset_of.values()):
         fitted = state_of(dataset, state["datasets"])
-        wanted = wanted_fields(components, of, dataset)
+        wanted = wanted_fields(components, dataset_of, dataset)
         sources[dataset] = make_source(components.datasets[dataset], wanted, fitted, opened=False)
-    tasks = make_tasks(components, {name: source.field_specs for name, source in sources.items()}, of)
+    tasks = make_tasks(components, {name: source.field_specs for name, source in sources.items()}, dataset_of)
     tables: dict[str, Any] = {name: source for name, source in sources.items() if isinstance(source, TableSource)}
     words = {name: source for name, source in sources.items() if isinstance(source, SentenceSource)}
     tables = words if sentences or (sentences is None and not tables) else tables
-    chosen = choose(names, tasks, [task for task in tasks if of[task] in tables])
+    chosen = choose(names, tasks, [task for task in tasks if dataset_of[task] in tables])
     examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}
-    model, _ = make_model(components, tasks, sources, of, examples, config["seed"])
+    model, _ = make_model(components, tasks, sources, dataset_of, examples, config["seed"])
     try:
         model.load_state_dict(weights_of(state))
     except RuntimeError as error:
         reason = " ".join(str(error).splitlines()[:3])
         raise UserError(f"The checkpoint does not fit the model of its config: {reason}") from error
     arithmetic = make_arithmetic(config)
-    used = {name: table for name, table in tables.items() if any(of[task] == name for task in chosen)}
-    return Predictor(model.to(arithmetic.device).eval(), {t: tasks[t] for t in chosen}, used, of, arithmetic)
+    used = {name: table for name, table in tables.items() if any(dataset_of[task] == name for task in chosen)}
+    return Predictor(model.to(arithmetic.device).eval(), {t: tasks[t] for t in chosen}, used, dataset_of, arithmetic)
 
 
 def choose(names: str | Sequence[str] | None, tasks: Mapping[str, Task], possible: Sequence[str]) -> list[str]:
