@@ -5,14 +5,16 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,6 +25,11 @@ from mtl_cli.errors import UserError
 
 GROUPS = frozenset({"task", "experiment", *COMPONENTS} - {"tasks"})
 """The groups that the primary config chooses from; there may be no file in them yet."""
+CONFIG_ERRORS = (
+    *(HydraException, OmegaConfBaseException, UserWarning, yaml.YAMLError),
+    *(OSError, ValueError, AssertionError, TypeError, KeyError, AttributeError, RecursionError),
+)
+"""What Hydra and OmegaConf raise for a config that is wrong; not all of it is meant for users."""
 _RESOLVER_CALL = re.compile(r"(?<!\\)\$\{\s*[\w.]+\s*:")
 
 
@@ -38,6 +45,8 @@ class Session:
 
     config_name: str
     config_dir: Path | None
+    tasks: dict[tuple[str, ...], dict[Any, Any]] = field(default_factory=dict, compare=False)
+    """The task nodes that some overrides give, by these; a sweep asks for the same again and again."""
 
     @property
     def loader(self) -> ConfigLoader:

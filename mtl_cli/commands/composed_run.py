@@ -9,8 +9,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mtl_cli.commands.compose import GROUPS, Session, plain_config, source_folders, task_clashes
-from mtl_cli.commands.diagnosis import CONFIG_ERRORS, diagnose
+from mtl_cli.commands.compose import CONFIG_ERRORS, GROUPS, Session, plain_config, source_folders, task_clashes
+from mtl_cli.commands.diagnosis import diagnose
+from mtl_cli.commands.group_overrides import adds_to_a_task, regrouped
 from mtl_cli.commands.messages import hydra_message
 from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError
@@ -31,6 +32,8 @@ class ComposedRun:
 
     config: dict[str, Any]
     composed: DictConfig
+    overrides: tuple[str, ...]
+    """Those that Hydra takes: the ones typed, but for those of groups' tasks."""
 
     @property
     def run_dir(self) -> Path:
@@ -59,8 +62,8 @@ class ComposedRun:
         return Path(hydra_value(self.composed, "hydra.run.dir"))
 
 
-def compose(session: Session, overrides: Sequence[str]) -> DictConfig:
-    """Return the composed config with its `hydra` node.
+def compose(session: Session, overrides: Sequence[str]) -> tuple[DictConfig, list[str]]:
+    """Return the composed config with its `hydra` node, and the overrides that Hydra takes for the ones typed.
 
     Raises:
         UserError: every problem with the overrides.
@@ -69,7 +72,7 @@ def compose(session: Session, overrides: Sequence[str]) -> DictConfig:
     if lists:
         raise UserError([_list_message(match[0], match[1], match[2]) for match in lists])
     try:
-        composed = session.compose(overrides)
+        composed, taken = _composed(session, overrides)
     except CONFIG_ERRORS as error:
         raise UserError(diagnose(session, overrides, error)) from error
     if idle := [text for text in overrides if text.lstrip("+~").startswith("hydra.") and not _has_effect(text)]:
@@ -77,7 +80,18 @@ def compose(session: Session, overrides: Sequence[str]) -> DictConfig:
         raise UserError(
             [f"{text} has no effect; of Hydra's settings these have: {used}. Leave it out." for text in idle]
         )
-    return composed
+    return composed, taken
+
+
+def _composed(session: Session, overrides: Sequence[str]) -> tuple[DictConfig, list[str]]:
+    """Return what overrides give: as they stand or, where they fail, with those of groups' tasks rewritten."""
+    taken = regrouped(session, overrides) if adds_to_a_task(overrides) else list(overrides)
+    try:
+        return session.compose(taken), taken
+    except CONFIG_ERRORS:
+        if (again := regrouped(session, taken)) == taken:
+            raise
+        return session.compose(again), again
 
 
 def compose_run(session: Session, overrides: Sequence[str]) -> ComposedRun:
@@ -86,7 +100,7 @@ def compose_run(session: Session, overrides: Sequence[str]) -> ComposedRun:
     Raises:
         UserError: every problem that shows without torch.
     """
-    composed = compose(session, overrides)
+    composed, taken = compose(session, overrides)
     config = plain_config(composed)
     folders = source_folders(composed)
     problems = validate(config, folders)
@@ -95,7 +109,7 @@ def compose_run(session: Session, overrides: Sequence[str]) -> ComposedRun:
         problems.append("resume is set in a conf file. Give it on the command line only: resume=RUN_DIR.")
     if problems:
         raise UserError(problems)
-    return ComposedRun(config, composed)
+    return ComposedRun(config, composed, tuple(taken))
 
 
 def hydra_value(composed: DictConfig, key: str) -> str:

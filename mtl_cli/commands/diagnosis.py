@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from mtl_cli.commands.compose import Session, plain_config, task_clashes
+from mtl_cli.commands.compose import CONFIG_ERRORS, Session, plain_config, task_clashes
+from mtl_cli.commands.group_overrides import in_group, shared_key, with_group_tasks
 from mtl_cli.commands.hydra_plugin import twice_message
 from mtl_cli.commands.messages import (
     hydra_message,
@@ -26,12 +24,6 @@ from mtl_cli.config.schema import knobs
 from mtl_cli.config.shipped import group_options
 from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError
-
-CONFIG_ERRORS = (
-    *(HydraException, OmegaConfBaseException, UserWarning, yaml.YAMLError),
-    *(OSError, ValueError, AssertionError, TypeError, KeyError, AttributeError, RecursionError),
-)
-"""What Hydra and OmegaConf raise for a config that is wrong; not all of it is meant for users."""
 
 
 def diagnose(session: Session, overrides: Sequence[str], error: Exception) -> list[str]:
@@ -152,9 +144,17 @@ class _Diagnosis:
         if any(key == group or key.startswith(f"{group}.") for group in self.skipped):
             return
         raw = OmegaConf.to_container(config, resolve=False)
+        assert isinstance(raw, dict)
+        if (own := in_group(text, raw["tasks"])) != text:
+            override = parse(own, self.session.loader)
+            key = override.key_or_group
         exists, value = reachable(raw, key), override.value()
         if not exists and not (override.is_add() or override.is_force_add()):
-            self.problems.append((index, key_message(key, text, raw, self.session.groups)))
+            if shared := shared_key(text, raw["tasks"]):
+                self.problems.append((index, f"{text} is a value of the whole group. Leave it out there: ~{shared}."))
+                return
+            known = {**raw, "tasks": with_group_tasks(raw["tasks"])}
+            self.problems.append((index, key_message(key, text, known, self.session.groups)))
             return
         if exists and override.is_add():
             self.problems.append((index, f"{text} adds a key that the config has. Leave out the +: {text[1:]}."))

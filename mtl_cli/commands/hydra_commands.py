@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 
 from mtl_cli.commands import hydra_plugin
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.compose import hydra_session, version_base
-from mtl_cli.commands.diagnosis import CONFIG_ERRORS, diagnose
+from mtl_cli.commands.compose import CONFIG_ERRORS, hydra_session, version_base
+from mtl_cli.commands.diagnosis import diagnose
+from mtl_cli.commands.group_overrides import regrouped
 from mtl_cli.config.shipped import conf_dir
 from mtl_cli.errors import EXIT_DONE, EXIT_USAGE, UserError
 
@@ -28,14 +29,18 @@ def run_hydra_command(line: CommandLine) -> int:
         UserError: every problem with the overrides.
     """
     arguments = [text for flag in PASSED_ON if flag in line.flags for text in (flag, line.flags[flag]) if text]
+    overrides = list(line.overrides)
+    if "--shell-completion" not in line.flags:
+        with hydra_session(line.config_dir, line.config_name) as session:
+            overrides = regrouped(session, overrides)
     try:
-        return call_hydra(line, [*arguments, *line.overrides], nothing)
+        return call_hydra(line, [*arguments, *overrides], nothing)
     except CONFIG_ERRORS as error:
         if "--shell-completion" in line.flags and any(text.startswith("query=") for text in line.overrides):
             return EXIT_USAGE  # a half-typed command has no completions
-        overrides = () if "--shell-completion" in line.flags else line.overrides
+        typed = () if "--shell-completion" in line.flags else line.overrides
         with hydra_session(line.config_dir, line.config_name) as session:
-            raise UserError(diagnose(session, overrides, error)) from error
+            raise UserError(diagnose(session, typed, error)) from error
 
 
 def nothing(config: DictConfig) -> None:

@@ -263,7 +263,7 @@ def test_deleting_and_nulling_is_possible():
 
 def test_the_primary_config_and_the_schema_agree():
     with hydra_session() as session:
-        config = compose(session, [])
+        config, _ = compose(session, [])
     assert set(plain_config(config)) == KNOWN_KEYS
     assert config.hydra.output_subdir is None
     assert config.hydra.job.chdir is False

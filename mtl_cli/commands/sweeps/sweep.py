@@ -146,7 +146,7 @@ def compose_jobs(
             name = config_hash(job.config)
             if name in found:
                 raise UserError(f"Two jobs of the sweep are the same: {' '.join(overrides)}. Give each value once.")
-            found[name] = SweepJob(name, job.config, Path(subdirectory(job, name)), tuple(overrides), swept)
+            found[name] = SweepJob(name, job.config, Path(subdirectory(job, name)), job.overrides, swept)
             first = first or job.composed
         except UserError as error:
             problems += error.problems
