@@ -1,1 +1,1 @@
-"""From what was typed to plain configs: composing, sweeps, help and messages."""
+"""Commands: from what was typed to plain configs, with sweeps, help and messages."""

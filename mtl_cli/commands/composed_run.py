@@ -134,7 +134,7 @@ def _has_effect(text: str) -> bool:
 
 def _list_message(text: str, group: str, names: str) -> str:
     joined = "+".join(name.strip() for name in names.split(","))
-    mend = (
+    fix = (
         f"Join tasks by +: task={joined}." if group == "task" else f"Choose one, or sweep over them by -m {group}=A,B."
     )
-    return f"{text} is a list of options. {mend}"
+    return f"{text} is a list of options. {fix}"

@@ -27,7 +27,7 @@ from mtl_cli.errors import UserError
 
 
 def diagnose(session: Session, overrides: Sequence[str], error: Exception) -> list[str]:
-    """Return every problem of overrides that Hydra refused with `error`: what, the value found, what mends it."""
+    """Return every problem of overrides that Hydra refused with `error`: what, the value found, what fixes it."""
     diagnosis = _Diagnosis(session)
     try:
         return diagnosis.run(overrides) or [hydra_message(error, session.folders)]
@@ -50,7 +50,7 @@ class _Diagnosis:
     def run(self, overrides: Sequence[str]) -> list[str]:
         self.folders = search_path(overrides)
         groups, values = self._parsed(overrides)
-        good = [mended for index, override in groups if (mended := self._group(index, override)) is not None]
+        good = [fixed for index, override in groups if (fixed := self._group(index, override)) is not None]
         config = self._composed(good)
         if config is None:
             return self.found()
@@ -94,7 +94,7 @@ class _Diagnosis:
         return f" Did you mean {groups[0]}={text}?" if groups else ""
 
     def _group(self, index: int, override: Override) -> str | None:
-        """Return the override, or one that is mended so that the others can be looked at; None to leave it out."""
+        """Return the override, or one that is fixed so that the others can be looked at; None to leave it out."""
         text, group, value = str(override.input_line), override.key_or_group, override.value()
         extra = {path.stem for folder in self.folders for path in (folder / group).glob("*.yaml")}
         options = sorted({*self.session.options(group), *extra})
@@ -106,20 +106,20 @@ class _Diagnosis:
         names = str(value).split("+") if group == "task" and str(value) not in options else [str(value)]
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             self.problems.append((index, twice_message(names, twice[0])))
-        mended = []
+        fixed = []
         for name in dict.fromkeys(names):
             if name in options or "${" in name:
-                mended.append(name)
+                fixed.append(name)
                 continue
             self.problems.append((index, option_message(group, name, options, text)))
-            mended += [guess] if (guess := nearest_name(name, options)) else []
-        if not mended:
+            fixed += [guess] if (guess := nearest_name(name, options)) else []
+        if not fixed:
             self.skipped.append(group)
             return None
-        if group == "task" and (clashes := task_clashes("+".join(mended), [*self.session.folders, *self.folders])):
+        if group == "task" and (clashes := task_clashes("+".join(fixed), [*self.session.folders, *self.folders])):
             self.problems += [(index, problem) for problem in clashes]
-            mended = mended[:1]
-        return text.partition("=")[0] + "=" + "+".join(dict.fromkeys(mended))
+            fixed = fixed[:1]
+        return text.partition("=")[0] + "=" + "+".join(dict.fromkeys(fixed))
 
     def _composed(self, groups: Sequence[str]) -> DictConfig | None:
         """Return the config of these group choices, leaving out those that fail."""
@@ -211,7 +211,7 @@ def _has(node: Any, part: str) -> bool:  # noqa: ANN401  a plain config
 
 
 def is_scalar(value: object) -> bool:
-    """True for a value that cannot stand for a section: no mapping, no interpolation."""
+    """True for a value that cannot stand for a section: neither a mapping nor an interpolation."""
     return not isinstance(value, dict) and not _is_text_with(value, "${")
 
 

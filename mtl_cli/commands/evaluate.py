@@ -1,4 +1,4 @@
-"""mtl-eval: a checkpoint on a split."""
+"""mtl-eval evaluates a checkpoint on a split."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ SPLITS = ("train", "val", "test")
 HELP = """\
 Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test] [key=value ...]
 
-Rebuilds the model from the run's own config, prints the metrics of a split per task, and writes them with
+Rebuilds the model from the config of the run, prints the metrics of a split for each task, and writes them with
 confusion matrices into the run directory.
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
-  split=NAME          train, val or test; default test
-  key=value           any key of the run's config, such as another source of the same data
+  split=NAME          train, val or test; the default is test
+  key=value           any key of the config of the run, such as another source of the same data
 
-  --config-dir DIR    folder of your own modules that the run's config names, and that you trust
+  --config-dir DIR    folder of your own modules that the config of the run names and that you trust
   --version, --help
 
 Examples:

@@ -21,10 +21,10 @@ Examples:
 """
 _OPTIONS = """\
 Options:
-  --cfg job                          print the composed config instead of running; -p KEY prints one part of it
-  -m, --multirun                     run every combination of values given as a,b,c or range(1,4)
-  --config-dir DIR                   add a conf folder of yours
-  --info defaults-tree               how the config was composed (also: config, defaults, plugins, searchpath)
+  --cfg job                          prints the composed config instead of running; -p KEY prints one part of it
+  -m, --multirun                     runs every combination of values given as a,b,c or range(1,4)
+  --config-dir DIR                   adds a conf folder of yours
+  --info defaults-tree               says how the config was composed (also: config, defaults, plugins, searchpath)
   --shell-completion install=bash    completion: eval "$(mtl-train --shell-completion install=bash)" (also zsh, fish)
   --hydra-help, --version, --help
 """
@@ -42,8 +42,8 @@ def train_help(config_dir: Path | None = None) -> str:
         lines.append(textwrap.indent(text, " " * (width + 2)).replace(" " * (width + 2), f"  {group:<{width}}", 1))
     lines += ["", "Knobs (KEY=VALUE, with their defaults):"]
     lines += [f"  {f'{key}={default}':<32} {unit}" for key, default, unit in knob_lines()]
-    lines += [f"  {'tasks.NAME.weight=1.0':<32} Factor of a task's loss; 0 = not trained, still evaluated."]
-    lines += [f"  {'hydra.run.dir=DIR':<32} Run directory; default runs/<date>/<time>_<task>.", ""]
+    lines += [f"  {'tasks.NAME.weight=1.0':<32} Factor of the loss of a task; 0 = not trained, still evaluated."]
+    lines += [f"  {'hydra.run.dir=DIR':<32} Run directory; the default is runs/<date>/<time>_<task>.", ""]
     return "\n".join(lines) + "\n" + _OPTIONS + "\n" + _EXAMPLES
 
 

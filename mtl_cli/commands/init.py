@@ -1,4 +1,4 @@
-"""mtl-init: from a file to the conf files that train on it."""
+"""mtl-init writes the conf files that train on a file."""
 
 from pathlib import Path
 
@@ -10,22 +10,22 @@ HELP = """\
 Usage: mtl-init input=FILE 'target=[A,B]' output=DIR [key=value ...]
 
 Looks at a file, prints what it takes its columns for and why, and writes a dataset and a task for each target into a
-conf folder, to train with at once or to edit first. Tables (CSV, TSV, Parquet), the same and JSONL with columns of
-running text, which it finds by looking, and words with their labels, one a line (CoNLL, CoNLL-U).
+conf folder. You can train with it at once or edit it first. The file is a table (CSV, TSV, Parquet), a table or JSONL
+with columns of running text, which are found by looking, or a file with one labelled word per line (CoNLL, CoNLL-U).
 
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
                       clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector).
-                      Names with other than Latin letters in quotes: "target=['情感']"
-  output=DIR          conf folder; files that are there already are not overwritten
-  text=COLUMN         the column of text, or text=[title,body]; text=null: a table in any case
+                      Put names with other than Latin letters in quotes: "target=['情感']"
+  output=DIR          the conf folder; files that are there already are not overwritten
+  text=COLUMN         the column of text, or text=[title,body]; text=null makes a table in any case
   columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
   word=COLUMN         the column of the words of CoNLL
-  group=COLUMN        column whose groups are kept in one split, such as patients; of CoNLL a key of comments
-  delimiter=';'       what separates cells; found by looking
-  encoding=latin-1    found by looking: utf-8, utf-16 or latin-1
-  format=csv          csv, tsv, jsonl, parquet, conll or conllu, where the name does not tell
-  overwrite=true      overwrite files
+  group=COLUMN        column whose groups stay in one split, such as patients; in CoNLL a key of comments
+  delimiter=';'       what separates cells; by default it is found by looking
+  encoding=latin-1    of the file; by default utf-8, utf-16 or latin-1 is found by looking
+  format=csv          csv, tsv, jsonl, parquet, conll or conllu, where the name of the file does not say it
+  overwrite=true      overwrites files
 
   --version, --help
 

@@ -18,22 +18,22 @@ def option_message(group: str, name: str, options: Sequence[str], text: str) -> 
     kind = "task" if group == "task" else f"{group} option"
     known = ", ".join(options) if options else "none"
     guess = nearest_name(name, options)
-    mend = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if guess and name else ""
+    fix = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if guess and name else ""
     return f"Unknown {kind} '{name}' in {text}.{nearest(name, options)} Known: {known}." + (
-        f" Use {mend}." if mend else ""
+        f" Use {fix}." if fix else ""
     )
 
 
 def no_option_message(group: str, text: str, options: Sequence[str]) -> str:
-    """Return the message for a value that is no option of a group: null, or a list."""
+    """Return the message for a value that is not an option of a group: null, or a list."""
     known = f"Choose one of {', '.join(options)}: {group}=OPTION."
     return f"{text} chooses no {group}. {known}" + (" Join tasks by +: task=A+B." if group == "task" else "")
 
 
 def section_message(key: str, text: str, keys: Sequence[str]) -> str:
     """Return the message for a value that is given to a whole section."""
-    mend = f"Choose tasks by task={text.partition('=')[2]}." if key == "tasks" else f"Use for example {key}.KEY=VALUE."
-    return f"{text} gives one value to a section, whose keys are {', '.join(map(str, keys))}. {mend}"
+    fix = f"Choose tasks by task={text.partition('=')[2]}." if key == "tasks" else f"Use for example {key}.KEY=VALUE."
+    return f"{text} gives one value to a section, whose keys are {', '.join(map(str, keys))}. {fix}"
 
 
 def key_message(key: str, text: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
@@ -88,7 +88,7 @@ def hydra_message(error: Exception, folders: Sequence[Path] = ()) -> str:
     if isinstance(error, UserError):
         return "\n".join(error.problems)
     if isinstance(error, UserWarning) and (folder := re.search(r"path=(.*) is not available", str(error))):
-        return f"hydra.searchpath names {folder[1]}, which is no folder that can be read. Leave it out."
+        return f"hydra.searchpath names {folder[1]}, which is not a folder that can be read. Leave it out."
     texts = [str(error) or type(error).__name__]
     if isinstance(error, ConfigCompositionException) and error.__cause__:
         texts.append(str(error.__cause__))
@@ -98,7 +98,7 @@ def hydra_message(error: Exception, folders: Sequence[Path] = ()) -> str:
 
 
 def broken_files(folders: Sequence[Path]) -> list[str]:
-    """Return a message for each conf file that is no valid YAML."""
+    """Return a message for each conf file that is not valid YAML."""
     found = []
     for path in sorted(path for folder in folders for path in folder.glob("**/*.yaml")):
         try:
@@ -107,5 +107,5 @@ def broken_files(folders: Sequence[Path]) -> list[str]:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark else ""
             reason = getattr(error, "problem", None) or str(error)
-            found.append(f"{path} is no valid YAML{line}: {reason}. Mend the file.")
+            found.append(f"{path} is not valid YAML{line}: {reason}. Fix the file.")
     return found

@@ -1,4 +1,4 @@
-"""mtl-predict: a checkpoint on new files."""
+"""mtl-predict writes the predictions of a checkpoint for new files."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from mtl_cli.errors import EXIT_DONE, UserError
 HELP = """\
 Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE output=FILE [key=value ...]
 
-Writes the rows of a table, in their order and format (CSV, TSV, JSONL, Parquet), or the lines of a CoNLL file, with the
-predictions and probabilities of every task in further columns, named after the tasks. The statistics and categories are
-those of the training run.
+Writes the rows of a table in their order and format (CSV, TSV, JSONL, Parquet), or the lines of a CoNLL file. The
+predictions and probabilities of every task stand in further columns that are named after the tasks. Statistics and
+categories are those of the training run.
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
-  input=FILE          needs the model's input columns; others, labels among them, are copied and not looked at
-  output=FILE         appears whole or not at all; another file of that name is replaced, the input never
-  batch_size=4096     rows at a time
-  tasks=[A,B]         predict these tasks only; default: all on tables
-  key=value           any key of the run's config, such as trainer.device=cpu
+  input=FILE          a file with the input columns of the model; other columns, such as labels, are copied only
+  output=FILE         appears whole or not at all; it replaces a file of that name, but never the input
+  batch_size=4096     rows that are predicted at a time
+  tasks=[A,B]         predicts these tasks only; the default is all tasks on tables
+  key=value           any key of the config of the run, such as trainer.device=cpu
 
-A category that training never saw counts as unknown; a missing number is imputed as in training. A missing input
-column, or a cell that is no number where one is needed, is an error.
+A category that training never saw counts as unknown. A missing number is imputed as in training. A missing input column
+is an error, and so is a cell that is not a number where one is needed.
 
-  --config-dir DIR    folder of your own modules that the run's config names, and that you trust
+  --config-dir DIR    folder of your own modules that the config of the run names and that you trust
   --version, --help
 
 Examples:

@@ -1,4 +1,4 @@
-"""mtl-train: a run from its start, one that is continued, or a sweep."""
+"""mtl-train starts a run, continues one, or runs a sweep."""
 
 from pathlib import Path
 

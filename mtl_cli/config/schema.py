@@ -31,7 +31,7 @@ class Data:
     root: str | None = None
     """Folder of the data files: official ones with data.source=torchvision, and your own tables."""
     batch_size: int = knob(128, low=1)
-    """Examples of each dataset in an optimizer step."""
+    """Examples of each dataset per optimizer step."""
     workers: int = knob(0, low=0, below=1025)
     """Processes that read ahead; 0 reads in the training process."""
     folds: int | None = knob(None, low=2)
@@ -45,17 +45,17 @@ class Trainer:
     """How long, where and how training goes."""
 
     max_epochs: int | None = knob(6, low=1)
-    """Epochs; null = no limit but trainer.max_steps."""
+    """Epochs; null = only trainer.max_steps limits the run."""
     max_steps: int | None = knob(None, low=1)
-    """Optimizer steps; null = no limit but trainer.max_epochs."""
+    """Optimizer steps; null = only trainer.max_epochs limits the run."""
     eval_every: int = knob(1, low=1)
     """Epochs between evaluations on validation data."""
     device: str = knob("auto", choices=("auto", "cpu", "cuda", "mps"), pattern=r"cuda:\d+")
-    """auto, cpu, cuda, cuda:N or mps."""
+    """Where the model is trained: auto, cpu, cuda, cuda:N or mps."""
     precision: str = knob("auto", choices=("auto", "fp32", "bf16"))
-    """fp32, bf16, or auto: bf16 where the hardware is fast at it."""
+    """Numbers of the arithmetic: fp32, bf16, or auto (bf16 where the hardware is fast at it)."""
     threads: int | None = knob(None, low=1, below=4097)
-    """CPU threads; null = torch's own choice."""
+    """CPU threads; null = as torch chooses."""
     accumulate: int = knob(1, low=1, below=65537)
     """Micro-batches that one optimizer step is split into."""
     clip_norm: float | None = knob(None, above=0.0)
@@ -67,7 +67,7 @@ class Trainer:
     compile: bool = False
     """Run stages and heads as code that torch.compile makes; needs a C++ compiler."""
     profile: bool = False
-    """Record some steps with torch's profiler: a trace and a table of where a step's time goes, in profile/."""
+    """Record some steps with torch's profiler: a trace and a table of where the time goes, in profile/."""
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Selection:
     """Which checkpoint is the best."""
 
     metric: str = "skill"
-    """skill (mean over tasks of the gain over a trivial predictor) or <task>/<metric>, on validation data."""
+    """Validation metric: skill (the mean gain of the tasks over a trivial predictor) or <task>/<metric>."""
 
 
 @dataclass

@@ -194,7 +194,11 @@ def test_equal_overrides_give_equal_configs_and_hashes():
         ("data.root=a=b", "The value in data.root=a=b cannot be read", "\"data.root='a=b'\""),
         ("=3", "'=3' has no valid key", ""),
         ("seed=0,1", "seed=0,1 lists several values. Add -m", "\"seed='0,1'\""),
-        ("hydra.searchpath=[file:///no/such]", "hydra.searchpath names /no/such, which is no folder", "Leave it out"),
+        (
+            "hydra.searchpath=[file:///no/such]",
+            "hydra.searchpath names /no/such, which is not a folder",
+            "Leave it out",
+        ),
         ("hydra/sweeper=x", "Unknown hydra/sweeper option 'x'", "Known: basic"),
     ],
 )
@@ -250,7 +254,7 @@ def test_a_conf_file_that_is_no_yaml_is_named(my_conf):
     (my_conf / "backbone" / "mine.yaml").write_text("_target_: my_net.Net\n - width: 3\n")
     for overrides in (["backbone=mine"], ["backbone=mine", "seed=abc"]):
         [problem, *others] = problems(*overrides, config_dir=my_conf)
-        assert problem.startswith(f"{my_conf}/backbone/mine.yaml is no valid YAML")
+        assert problem.startswith(f"{my_conf}/backbone/mine.yaml is not valid YAML")
         assert "line 2" in problem
         assert len(others) == len(overrides) - 1
 

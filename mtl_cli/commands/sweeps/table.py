@@ -1,4 +1,4 @@
-"""The tables of a sweep: summary.csv, one row a job, and means over seeds or folds."""
+"""The tables of a sweep: summary.csv with one row per job, and means over seeds or folds."""
 
 import csv
 import io
@@ -94,7 +94,7 @@ def ranked(rows: Sequence[SweepRow]) -> list[SweepRow]:
 
 
 def to_csv(rows: Sequence[SweepRow]) -> str:
-    """Return one line a job: swept values, selection score, every metric on val and test, status, time, directory."""
+    """Return one line per job: swept values, selection score, every metric on val and test, status, time, directory."""
     keys = names(item.swept for item in rows)
     val, test = names(item.val for item in rows), names(item.test for item in rows)
     out = io.StringIO()
@@ -114,7 +114,7 @@ def to_csv(rows: Sequence[SweepRow]) -> str:
 
 
 def job_table(rows: Sequence[SweepRow]) -> str:
-    """Return a row a job: swept values, selection score, test metrics, status, time, directory."""
+    """Return one row per job: swept values, selection score, test metrics, status, time, directory."""
     keys, metrics = names(item.swept for item in rows), shown_metrics(rows)
     lines = [
         [*(keys or ["job"]), _score_name(rows), *[f"test {name}" for name in metrics], "status", "time", "directory"]

@@ -221,7 +221,7 @@ def test_what_the_components_refuse_stops_the_sweep_too(run, tmp_path, capsys):
     ("words", "message"),
     [
         (["seed=0,0"], "Two jobs of the sweep are the same"),
-        (["seed=interval(0,1)"], "is no list of values"),
+        (["seed=interval(0,1)"], "is not a list of values"),
         (["seed=range(0,100000)"], "it can have 1 to 10000"),
         (["seed=0,1", "hydra.sweep.subdir=."], "its last part must be {job}"),
         (["seed=0,1", "resume=x"], "resume= does not go with --multirun"),
