@@ -12,7 +12,7 @@ from torch import Tensor
 from mtl_cli.batch import Sample, WantedField
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Dataset
-from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource, Maker, taken
+from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource, Maker, fitted, taken
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import ArrayTable, read_arrays
 from mtl_cli.tables.array_inputs import ArrayInputs, ArrayRows, check_finite, expected_shape, fit_array, row_shape
@@ -70,7 +70,7 @@ class Arrays(FileSource[ArrayTable]):
 
     def example(self) -> Sample:
         """Return two rows of zeros, the mean: all that an array's shapes depend on."""
-        return Sample(torch.zeros(2, *self._told().shape), {})
+        return Sample(torch.zeros(2, *fitted(self._inputs).shape), {})
 
     def encode_rows(self, rows: np.ndarray, path: Path) -> Tensor:
         """Return the model's inputs of rows [B, ...] of the input array of any file, by what was fitted or loaded.
@@ -78,27 +78,26 @@ class Arrays(FileSource[ArrayTable]):
         Raises:
             UserError: the rows are of another shape than those of training.
         """
-        expected_shape(self._told(), row_shape(rows, ArrayTable(path, {}).place(self._input)), path)
-        return self._told()(rows)
+        expected_shape(fitted(self._inputs), row_shape(rows, ArrayTable(path, {}).place(self._input)), path)
+        return fitted(self._inputs)(rows)
 
-    def _told(self) -> ArrayInputs:
-        assert self._inputs is not None, "the source is opened, or was given a state"
-        return self._inputs
+    def input_state(self) -> dict[str, Any]:
+        """Return shape, mean and deviation of the input array."""
+        return {"inputs": fitted(self._inputs).state()}
 
-    def _input_state(self) -> dict[str, Any]:
-        return {"inputs": self._told().state()}
-
-    def _load_inputs(self, state: Mapping[str, Any]) -> None:
+    def load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over shape, mean and deviation."""
         self._take(ArrayInputs.of(state["inputs"]))
 
     def _take(self, inputs: ArrayInputs) -> None:
         self._inputs, self.input_spec = inputs, inputs.spec
 
-    def _read(self, key: str) -> ArrayTable:
-        table = read_arrays(self._path(key))
+    def read_rows(self, key: str) -> ArrayTable:
+        """Return the arrays of a file, once those that are needed are known to be there."""
+        table = read_arrays(self.path_of(key))
         if key == "path":
             self._targets = self._targets_of(table)
-            table.require(self._rules.columns(self._present(table)))
+            table.require(self._rules.columns(self.present_targets(table)))
         elif not self._was_loaded:
             table.require([column for target in self._targets.values() for column in target.columns])
         return table
@@ -122,9 +121,10 @@ class Arrays(FileSource[ArrayTable]):
         table.require([column for target in targets.values() for column in target.columns])
         return targets
 
-    def _fit(self, found: ArrayTable, rows: np.ndarray) -> None:
+    def fit(self, found: ArrayTable, rows: np.ndarray) -> None:
+        """Fit the scaling of the input array, and the targets."""
         array, shape = self._checked(found)
-        self._keep({name: fit_target(target, found, rows) for name, target in self._targets.items()})
+        self.keep_targets({name: fit_target(target, found, rows) for name, target in self._targets.items()})
         self._take(fit_array(array, shape, rows, self._scale))
 
     def _checked(self, table: ArrayTable) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -134,8 +134,9 @@ class Arrays(FileSource[ArrayTable]):
         check_finite(array, place)
         return array, shape
 
-    def _encode(self, found: ArrayTable) -> Maker:
-        inputs = self._told()
+    def encode(self, found: ArrayTable) -> Maker:
+        """Return what makes a dataset of some rows: scaled at once where they fit into memory, else batch by batch."""
+        inputs = fitted(self._inputs)
         array, shape = self._checked(found)
         expected_shape(inputs, shape, found.path)
         labels = {}

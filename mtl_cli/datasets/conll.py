@@ -9,7 +9,7 @@ import torch
 
 from mtl_cli.batch import InputSpec, Sample, WantedField
 from mtl_cli.datasets.base import Dataset
-from mtl_cli.datasets.file_base import FileOptions, FileSource, Maker
+from mtl_cli.datasets.file_base import FileOptions, FileSource, Maker, fitted
 from mtl_cli.tables.declared_targets import undeclared
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.texts.conll import ConllFile, ConllOptions, Sentences
@@ -63,7 +63,7 @@ class Conll(FileSource[Sentences]):
 
     def example(self) -> Sample:
         """Return two rows of unknown words, of the median length and half of it: all that shapes depend on."""
-        inputs = example_inputs(self._length, self._told(), words=True)
+        inputs = example_inputs(self._length, fitted(self._tokenizer), words=True)
         return Sample({name: torch.from_numpy(value) for name, value in inputs.items()}, {})
 
     def sentence_reader(self, path: Path) -> ConllFile:
@@ -77,16 +77,14 @@ class Conll(FileSource[Sentences]):
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
         """Return the model's inputs of sentences of words; `words` marks the first piece of each, in order."""
         rows = self._cut(sentences)
-        return padded_inputs(rows.ids, np.arange(len(rows.ids)), self._told().specials.pad, rows.words)
+        return padded_inputs(rows.ids, np.arange(len(rows.ids)), fitted(self._tokenizer).specials.pad, rows.words)
 
-    def _told(self) -> TextTokenizer:
-        assert self._tokenizer is not None, "the source is opened, or was given a state"
-        return self._tokenizer
+    def input_state(self) -> dict[str, Any]:
+        """Return the tokenizer and the median length of a row."""
+        return {"tokenizer": fitted(self._tokenizer).state(), "length": self._length}
 
-    def _input_state(self) -> dict[str, Any]:
-        return {"tokenizer": self._told().state(), "length": self._length}
-
-    def _load_inputs(self, state: Mapping[str, Any]) -> None:
+    def load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over tokenizer and length."""
         self._length = checked_length(state["length"], self._options.max_length)
         self._take(TextTokenizer.of(state["tokenizer"]))
 
@@ -94,21 +92,24 @@ class Conll(FileSource[Sentences]):
         self._tokenizer = tokenizer
         self.input_spec = InputSpec("text", (), (tokenizer.size,), tokenizer.path)
 
-    def _read(self, key: str) -> Sentences:
-        file = self.sentence_reader(self._path(key))
+    def read_rows(self, key: str) -> Sentences:
+        """Return the sentences of a file with the columns of the targets."""
+        file = self.sentence_reader(self.path_of(key))
         return Sentences(file, list(dict.fromkeys(target.column for target in self._token_targets.values())))
 
-    def _fit(self, found: Sentences, rows: np.ndarray) -> None:
-        self._keep({name: fit_tokens(each, found, rows) for name, each in self._token_targets.items()})
+    def fit(self, found: Sentences, rows: np.ndarray) -> None:
+        """Fit the classes of the targets, and train the tokenizer on the words."""
+        self.keep_targets({name: fit_tokens(each, found, rows) for name, each in self._token_targets.items()})
         words = (" ".join(found.words[row]) for row in rows.tolist())
         self._take(fit_word_tokenizer(self._options, words, str(found.path)))
         self._length = typical_length(self._cut(found.words).ids.lengths)
 
     def _cut(self, words: Sequence[Sequence[str]]) -> SentenceRows:
-        return sentence_rows(self._told(), words, self._options.max_length)
+        return sentence_rows(fitted(self._tokenizer), words, self._options.max_length)
 
-    def _encode(self, found: Sentences) -> Maker:
-        pieces, pad = self._cut(found.words), self._told().specials.pad
+    def encode(self, found: Sentences) -> Maker:
+        """Return what makes a dataset of some sentences; a long one is several rows."""
+        pieces, pad = self._cut(found.words), fitted(self._tokenizer).specials.pad
         labels = {name: pieces.labels(encode_tokens(target, found)) for name, target in self._fitted.items()}
 
         def make(numbers: np.ndarray) -> Dataset:

@@ -29,6 +29,7 @@ class FileRows(Columns, Protocol):
 
 
 Rows = TypeVar("Rows", bound=FileRows)
+T = TypeVar("T")
 Maker = Callable[[np.ndarray], Dataset]
 """From numbers of rows [N] of a file to the dataset of these rows."""
 
@@ -56,8 +57,9 @@ class BalancedFileOptions(FileOptions):
 class FileSource(DataSource, Generic[Rows]):
     """A dataset of one file whose rows are divided, or of one file a split.
 
-    A subclass says how a file is read (`_read`), what is fitted on training rows (`_fit`), and how rows become a
-    dataset (`_encode`). A state that is loaded takes the place of fitting.
+    A subclass says how a file is read (`read_rows`), what is fitted on training rows (`fit`), how rows become a dataset
+    (`encode`), and what of it a checkpoint keeps (`input_state`, `load_inputs`). A state that is loaded takes the place
+    of fitting.
 
     Args:
         files: the file.
@@ -81,24 +83,24 @@ class FileSource(DataSource, Generic[Rows]):
         self._was_loaded = False
 
     @abstractmethod
-    def _read(self, key: str) -> Rows:
+    def read_rows(self, key: str) -> Rows:
         """Return the rows of the file that the option `key` names: path, val_path or test_path; path comes first."""
 
     @abstractmethod
-    def _fit(self, found: Rows, rows: np.ndarray) -> None:
-        """Fit inputs and targets on the training `rows` [N] of a file, and keep them (`_keep`)."""
+    def fit(self, found: Rows, rows: np.ndarray) -> None:
+        """Fit inputs and targets on the training `rows` [N] of a file, and keep them (`keep_targets`)."""
 
     @abstractmethod
-    def _encode(self, found: Rows) -> Maker:
+    def encode(self, found: Rows) -> Maker:
         """Return what makes a dataset of some rows of a file, by what was fitted."""
 
     @abstractmethod
-    def _input_state(self) -> dict[str, Any]:
+    def input_state(self) -> dict[str, Any]:
         """Return what was fitted of inputs, for a checkpoint."""
 
     @abstractmethod
-    def _load_inputs(self, state: Mapping[str, Any]) -> None:
-        """Take over what `_input_state` returned."""
+    def load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over what `input_state` returned."""
 
     def open(self) -> None:
         """Read the files, divide the rows, and fit on the training rows unless a state was loaded.
@@ -108,11 +110,11 @@ class FileSource(DataSource, Generic[Rows]):
         """
         parts = self._divide()
         if not self._was_loaded:
-            self._fit(*parts["train"])
+            self.fit(*parts["train"])
         makers: dict[int, Maker] = {}
         for name, (found, rows) in parts.items():
             if id(found) not in makers:
-                makers[id(found)] = self._encode(found)
+                makers[id(found)] = self.encode(found)
             self._splits[name] = makers[id(found)](rows)
 
     def split(self, name: str) -> Dataset:
@@ -121,38 +123,43 @@ class FileSource(DataSource, Generic[Rows]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted: of inputs, and the targets."""
-        return {**self._input_state(), "targets": {name: each.state() for name, each in self._fitted.items()}}
+        return {**self.input_state(), "targets": {name: each.state() for name, each in self._fitted.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what an earlier run fitted; nothing is fitted then."""
         self._was_loaded = True
-        self._load_inputs(state)
-        self._keep({name: self.fitted_kind.of(each) for name, each in state["targets"].items()})
+        self.load_inputs(state)
+        self.keep_targets({name: self.fitted_kind.of(each) for name, each in state["targets"].items()})
 
-    def _keep(self, fitted: Mapping[str, Any]) -> None:
+    def keep_targets(self, fitted: Mapping[str, Any]) -> None:
         """Keep the fitted targets."""
         self._fitted = dict(fitted)
         self.field_specs = {name: each.field_spec for name, each in fitted.items()}
 
-    def _path(self, key: str) -> Path:
+    def path_of(self, key: str) -> Path:
+        """Return where the file that the option `key` names lies.
+
+        Raises:
+            UserError: there is none, or it lies outside the root.
+        """
         return data_path(str(self._paths[key]), self._root, key)
 
-    def _present(self, found: Rows) -> dict[str, Target]:
+    def present_targets(self, found: Rows) -> dict[str, Target]:
         """Return the targets that a file has; with a loaded state it may lack some."""
         return {name: each for name, each in self._targets.items() if all(map(found.has, each.columns))}
 
     def _divide(self) -> dict[str, tuple[Rows, np.ndarray]]:
         """Return the file of each split, and which of its rows are in it."""
-        main = self._read("path")
+        main = self.read_rows("path")
         if len(main) < 2:
             raise UserError(
                 f"{main.path} has {len(main)} {self.unit}{'s' * (len(main) != 1)}; training needs 2 or more."
             )
-        split = self._rules.assign(main, self._present(main))
+        split = self._rules.assign(main, self.present_targets(main))
         parts = {name: (main, np.flatnonzero(split == number)) for name, number in SPLITS.items()}
         for name in ("val", "test"):
             if self._paths[f"{name}_path"]:
-                other = self._read(f"{name}_path")
+                other = self.read_rows(f"{name}_path")
                 if not len(other):
                     raise UserError(
                         f"{other.path} has no {self.unit}s, so the {name} split is empty. Give another {name}_path."
@@ -162,6 +169,12 @@ class FileSource(DataSource, Generic[Rows]):
             files = {id(found): found for found, _ in parts.values() if found.has(group)}
             check_groups_apart(list(files.values()), group)
         return parts
+
+
+def fitted(value: T | None) -> T:
+    """Return what a source has once it is opened, or was given a state."""
+    assert value is not None, "the source is opened, or was given a state"
+    return value
 
 
 def taken(fields: Mapping[str, Tensor], rows: np.ndarray) -> dict[str, Tensor]:

@@ -51,14 +51,14 @@ class TableFileSource(FileSource[Table]):
         self._chosen = InputColumns((), (), ())
         self._layout = Layout((), (), ())
         self._files: dict[Path, TableFile] = {}
-        self._check_targets()
+        self.check_targets()
 
     def want(self, fields: Sequence[WantedField]) -> None:
         """Read the fields that `targets` does not declare as the tasks say."""
         self._targets |= parse_wanted(undeclared(fields, self._targets))
-        self._check_targets()
+        self.check_targets()
 
-    def _check_targets(self) -> None:
+    def check_targets(self) -> None:
         """Compare the targets with the columns that are inputs.
 
         Raises:
@@ -76,11 +76,13 @@ class TableFileSource(FileSource[Table]):
         """
         return TableFile(path, self._reading)
 
-    def _fit_targets(self, table: Table, rows: np.ndarray) -> None:
-        self._keep({name: fit_target(each, table, rows) for name, each in self._targets.items()})
+    def fit_targets(self, table: Table, rows: np.ndarray) -> None:
+        """Fit the targets on the training `rows` [N] of a table, and keep them."""
+        self.keep_targets({name: fit_target(each, table, rows) for name, each in self._targets.items()})
 
-    def _read(self, key: str) -> Table:
-        path = self._path(key)
+    def read_rows(self, key: str) -> Table:
+        """Return the columns of a file that inputs, targets and splits need."""
+        path = self.path_of(key)
         file = self._files[path] = self.reader(path)
         if key == "path":
             self._chosen = self._choose(file)
@@ -132,7 +134,7 @@ class TableFileSource(FileSource[Table]):
         missing = {name: values for name, values in layout.missing.items() if name in wanted}
         return Layout(kept(layout.numbers), kept(layout.dates), kept(layout.texts), missing)
 
-    def _rows(
+    def chosen_rows(
         self, inputs: InputRows, table: Table, rows: np.ndarray, fields: Mapping[str, Tensor]
     ) -> EncodedRows | StoredRows:
         """Return rows of a table with their fields: encoded where it is held in memory, else batch by batch."""
@@ -140,7 +142,7 @@ class TableFileSource(FileSource[Table]):
             return EncodedRows(inputs(rows), fields)
         return StoredRows(inputs, rows, fields)
 
-    def _labels(self, table: Table) -> dict[str, Tensor]:
+    def label_fields(self, table: Table) -> dict[str, Tensor]:
         """Return the label fields of all rows of a table; a loaded state lets a file lack them."""
         fields = {}
         for name, each in self._fitted.items():

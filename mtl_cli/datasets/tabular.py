@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtl_cli.batch import Sample
 from mtl_cli.config.options import option
-from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, taken
+from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
@@ -62,7 +62,7 @@ class Tabular(TableFileSource):
 
     def example(self) -> Sample:
         """Return two rows of average numbers and unknown categories: all that a table's shapes depend on."""
-        return Sample(self._told().example(), {})
+        return Sample(fitted(self._inputs).example(), {})
 
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs, `numeric` and `categorical`, of rows as `reader(path).batches()` yields them.
@@ -73,25 +73,25 @@ class Tabular(TableFileSource):
         Raises:
             UserError: an input column is missing, or a cell is no number where one is needed.
         """
-        return self._told().of_batch(rows, self._reading.missing, path, first_row)
+        return fitted(self._inputs).of_batch(rows, self._reading.missing, path, first_row)
 
-    def _input_state(self) -> dict[str, Any]:
-        return {"inputs": self._told().state()}
+    def input_state(self) -> dict[str, Any]:
+        """Return the input columns with their scaler and vocabularies."""
+        return {"inputs": fitted(self._inputs).state()}
 
-    def _load_inputs(self, state: Mapping[str, Any]) -> None:
+    def load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over the input columns."""
         self._take(TableInputs.of(state["inputs"]))
 
-    def _fit(self, found: Table, rows: np.ndarray) -> None:
+    def fit(self, found: Table, rows: np.ndarray) -> None:
+        """Fit the input columns and the targets."""
         self._take(self._columns.fitted(self._chosen, found, rows, self._columns.min_count))
-        self._fit_targets(found, rows)
-
-    def _told(self) -> TableInputs:
-        assert self._inputs is not None, "the source is opened, or was given a state"
-        return self._inputs
+        self.fit_targets(found, rows)
 
     def _take(self, inputs: TableInputs) -> None:
         self._inputs, self.input_spec = inputs, inputs.spec
 
-    def _encode(self, found: Table) -> Maker:
-        inputs, labels = InputRows(self._told(), found), self._labels(found)
-        return lambda rows: self._rows(inputs, found, rows, taken(labels, rows))
+    def encode(self, found: Table) -> Maker:
+        """Return what makes a dataset of some rows of a table."""
+        inputs, labels = InputRows(fitted(self._inputs), found), self.label_fields(found)
+        return lambda rows: self.chosen_rows(inputs, found, rows, taken(labels, rows))

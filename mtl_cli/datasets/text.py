@@ -12,7 +12,7 @@ from torch import Tensor
 from mtl_cli.batch import InputSpec, Sample
 from mtl_cli.config.options import option
 from mtl_cli.datasets.base import Dataset
-from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, taken
+from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
@@ -96,8 +96,9 @@ class Text(TableFileSource):
         self._length = 2
         self._pieces: dict[Path, Ragged] = {}
 
-    def _check_targets(self) -> None:
-        super()._check_targets()
+    def check_targets(self) -> None:
+        """Compare the targets with the columns of text too."""
+        super().check_targets()
         check_columns(self._texts, self._targets, self._declared)
 
     def example(self) -> Sample:
@@ -105,7 +106,9 @@ class Text(TableFileSource):
 
         Table columns hold average numbers and unknown categories.
         """
-        inputs = {k: torch.from_numpy(value) for k, value in example_inputs(self._length, self._cutter()).items()}
+        inputs = {
+            k: torch.from_numpy(value) for k, value in example_inputs(self._length, fitted(self._tokenizer)).items()
+        }
         return Sample(inputs if self._inputs is None else {**inputs, **self._inputs.example()}, {})
 
     def reader(self, path: Path) -> TableFile:
@@ -127,17 +130,19 @@ class Text(TableFileSource):
         columns = [] if self._inputs is None else self._inputs.columns
         require_columns([*self._texts, *columns], rows.schema.names, path)
         texts = row_texts(rows, self._texts, path, first_row)
-        pieces, _ = text_rows(self._cutter(), texts, self._options.max_length)
-        inputs = padded_inputs(pieces, np.arange(len(pieces)), self._cutter().specials.pad)
+        pieces, _ = text_rows(fitted(self._tokenizer), texts, self._options.max_length)
+        inputs = padded_inputs(pieces, np.arange(len(pieces)), fitted(self._tokenizer).specials.pad)
         if self._inputs is None:
             return inputs
         return inputs | self._inputs.of_batch(rows, self._reading.missing, path, first_row)
 
-    def _input_state(self) -> dict[str, Any]:
+    def input_state(self) -> dict[str, Any]:
+        """Return the tokenizer, the median length of a row, and the table columns where there are any."""
         table = None if self._inputs is None else self._inputs.state()
-        return {"tokenizer": self._cutter().state(), "length": self._length, "table": table}
+        return {"tokenizer": fitted(self._tokenizer).state(), "length": self._length, "table": table}
 
-    def _load_inputs(self, state: Mapping[str, Any]) -> None:
+    def load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over tokenizer, length and table columns."""
         self._length = checked_length(state["length"], self._options.max_length)
         table = state.get("table")  # absent from checkpoints of before there were table columns
         self._take(TextTokenizer.of(state["tokenizer"]), None if table is None else TableInputs.of(table))
@@ -148,8 +153,9 @@ class Text(TableFileSource):
         if inputs is not None:
             self.input_spec = replace(self.input_spec, kind="text_table", table=inputs.spec)
 
-    def _fit(self, found: Table, rows: np.ndarray) -> None:
-        self._fit_targets(found, rows)
+    def fit(self, found: Table, rows: np.ndarray) -> None:
+        """Fit the targets and the table columns, and train the tokenizer on the texts."""
+        self.fit_targets(found, rows)
         file = self._files[found.path]
         inputs = self._fitted_columns(found, rows)
         self._take(fit_tokenizer(self._options, file, self._texts, rows, self._memory.path), inputs)
@@ -162,23 +168,20 @@ class Text(TableFileSource):
     def _cut(self, table: Table) -> Ragged:
         """Return the pieces of all rows of a file."""
         if table.path not in self._pieces:
-            how = self._texts, self._cutter(), self._options.max_length, self._memory.path
+            how = self._texts, fitted(self._tokenizer), self._options.max_length, self._memory.path
             self._pieces[table.path] = file_rows(self._files[table.path], *how)
         return self._pieces[table.path]
 
-    def _encode(self, found: Table) -> Maker:
-        pieces, labels, pad = self._cut(found), self._labels(found), self._cutter().specials.pad
+    def encode(self, found: Table) -> Maker:
+        """Return what makes a dataset of some texts, with their table columns."""
+        pieces, labels, pad = self._cut(found), self.label_fields(found), fitted(self._tokenizer).specials.pad
         inputs = None if self._inputs is None else InputRows(self._inputs, found)
 
         def make(rows: np.ndarray) -> Dataset:
-            table = None if inputs is None else self._rows(inputs, found, rows, {})
+            table = None if inputs is None else self.chosen_rows(inputs, found, rows, {})
             return TextRows(pieces, rows, taken(labels, rows), pad, table=table)
 
         return make
-
-    def _cutter(self) -> TextTokenizer:
-        assert self._tokenizer is not None, "the source is opened, or was given a state"
-        return self._tokenizer
 
 
 def check_columns(columns: Sequence[str], targets: Mapping[str, Target], declared: Declared) -> None:
