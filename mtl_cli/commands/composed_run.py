@@ -13,12 +13,16 @@ from mtl_cli.commands.compose import CONFIG_ERRORS, GROUPS, Session, plain_confi
 from mtl_cli.commands.diagnosis import diagnose
 from mtl_cli.commands.group_overrides import adds_to_a_task, regrouped
 from mtl_cli.commands.messages import hydra_message
+from mtl_cli.config.interpolation import get_key
 from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError
+from mtl_cli.files import sha256
 
 _LIST_CHOICE = re.compile(rf"\+*({'|'.join(sorted(GROUPS))})=\[(.*)\]")
 
 
+MAX_CHOICE = 100
+"""Bytes of the choice of tasks in the name of a directory."""
 HONOURED = (
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.searchpath", "hydra.mode"),
     *("hydra.launcher", "hydra.sweeper"),
@@ -115,6 +119,8 @@ def compose_run(session: Session, overrides: Sequence[str]) -> ComposedRun:
 def hydra_value(composed: DictConfig, key: str) -> str:
     """Return a value of the `hydra` node as text, its interpolations resolved.
 
+    The choice of tasks is cut short in it: a name of a file system has 255 bytes.
+
     Raises:
         UserError: it has no value.
     """
@@ -124,7 +130,25 @@ def hydra_value(composed: DictConfig, key: str) -> str:
         raise UserError(f"{key} has no value: {hydra_message(error)} Set {key}=DIR.") from error
     if not value:
         raise UserError(f"{key} is empty. Set {key}=DIR.")
+    choice = composed.hydra.runtime.choices.get("task")
+    written = get_key(OmegaConf.to_container(composed.hydra, resolve=False), key.removeprefix("hydra."))
+    if isinstance(choice, str) and ":runtime.choices.task}" in str(written):
+        return str(value).replace(choice, short_choice(choice))
     return str(value)
+
+
+def short_choice(choice: str) -> str:
+    """Return a choice of tasks a+b+… as part of a name: where it is long, its first tasks, their number and a hash."""
+    if len(choice.encode()) <= MAX_CHOICE:
+        return choice
+    names, kept, digest = choice.split("+"), 0, sha256(choice.encode())[:8]
+    while len(_cut(names, kept + 1, digest).encode()) <= MAX_CHOICE:
+        kept += 1
+    return _cut(names, kept, digest)
+
+
+def _cut(names: Sequence[str], kept: int, digest: str) -> str:
+    return "+".join([*names[:kept], f"{len(names) - kept}_more_{digest}"])
 
 
 def _has_effect(text: str) -> bool:

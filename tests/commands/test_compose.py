@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from mtl_cli.commands.compose import hydra_session, plain_config
-from mtl_cli.commands.composed_run import compose, compose_run
+from mtl_cli.commands.composed_run import compose, compose_run, hydra_value, short_choice
 from mtl_cli.config.run_config import KNOWN_KEYS, config_hash, load_run_config
 from mtl_cli.config.schema import knobs
 from mtl_cli.errors import UserError
@@ -133,6 +133,33 @@ def test_the_choice_of_tasks_names_the_run_directory():
         directory = compose_run(session, ["task=letters+cifar10"]).run_dir
     assert re.fullmatch(r"runs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-\d{6}_letters\+cifar10", str(directory))
     assert not directory.exists()
+
+
+def test_a_long_choice_of_tasks_is_cut_in_the_names_of_directories(tmp_path):
+    names = [f"my_letters_{number}" for number in range(60)]
+    (tmp_path / "task").mkdir()
+    for name in names:
+        (tmp_path / "task" / f"{name}.yaml").write_text(TASK.format(name=name))
+    choice = "task=" + "+".join(names)
+    with hydra_session(tmp_path) as session:
+        job = compose_run(session, [choice])
+        other = compose_run(session, [choice.replace("+my_letters_58", "")])
+        swept = compose_run(session, [choice, "hydra.sweep.dir=out/${hydra:runtime.choices.task}"])
+        given = compose_run(session, [choice, "hydra.run.dir=out/" + "+".join(names)])
+    assert len(job.config["tasks"]) == 60
+    name = job.run_dir.name.partition("_")[2]
+    assert re.fullmatch(r"(my_letters_\d\+){6}54_more_[0-9a-f]{8}", name)
+    assert name != other.run_dir.name.partition("_")[2]
+    assert hydra_value(swept.composed, "hydra.sweep.dir") == f"out/{name}"
+    assert str(given.run_dir) == "out/" + "+".join(names), "what was given stays as it is"
+
+
+@pytest.mark.parametrize("choice", ["a+b", "x" * 100, "ab+" * 60 + "c", "é+" * 60 + "c", "x" * 300])
+def test_a_choice_in_a_name_is_short_and_tells_choices_apart(choice):
+    short = short_choice(choice)
+    assert len(short.encode()) <= 100
+    assert (short == choice) is (len(choice.encode()) <= 100)
+    assert short_choice(choice + "+d") != short
 
 
 def test_hydra_makes_nothing_and_is_gone_afterwards(tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ def test_mistakes_are_reported_with_what_was_typed_and_the_nearest_key(folder):
 
 def test_a_bad_value_is_reported_under_the_tasks_name(folder):
     [problem] = problems(folder, "tasks.B.weight=-1")
-    assert problem.startswith("tasks.B.weight is -1; a weight is finite")
+    assert problem.startswith("tasks.B.weight is -1; it is a number")
 
 
 def test_a_task_that_is_left_out_cannot_be_changed(folder):
