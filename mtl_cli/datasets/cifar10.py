@@ -1,15 +1,14 @@
 """Colour photographs of ten kinds of things: the official CIFAR-10 files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.datasets.image_base import ImageSource
 from mtl_cli.errors import UserError
-from mtl_cli.images.official_files import checked_rows, official_files, official_root
+from mtl_cli.images.official_files import checked_rows, official_files
 from mtl_cli.images.plain_pickle import read_plain_pickle
-from mtl_cli.images.rows import MemoryDataset
 from mtl_cli.images.splits import Rows, hold_out
 
 SPLIT_SEED = 20090408
@@ -20,42 +19,24 @@ CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "
 IMAGE = (3, 32, 32)
 
 
-class Cifar10(DataSource):
+class Cifar10(ImageSource):
     """Images [3, 32, 32] with one field, `label`.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. A stratified tenth of the
     official training files by a fixed seed is the validation split; the official test file is the test split.
-
-    Args:
-        source: "torchvision"; there is no packaged copy.
-        root: folder that has cifar-10-batches-py, or gets it.
-        batch_size: samples drawn a step.
-
-    Raises:
-        UserError: an option does not fit, or a file is missing or damaged.
     """
 
-    def __init__(self, source: str, root: str | None, batch_size: int) -> None:
-        self.batch_size = checked_batch_size(batch_size)
-        folder = official_root("cifar10", source, root, sources=["torchvision"])
+    name, sources, shape = "cifar10", ("torchvision",), IMAGE
+    mean, std, class_names = MEAN, STD, CLASS_NAMES
+
+    def read(self, folder: Path | None) -> Mapping[str, Rows]:
+        """Return the official images by split."""
         assert folder is not None, "a dataset without a packaged copy has a folder"
         *train_files, test_file = official_files("CIFAR10", folder)
         batches = [read_batch(path) for path in train_files]
         images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         train, val = hold_out(checked_rows(images, labels, train_files[0].parent, len(CLASS_NAMES)), SPLIT_SEED)
-        test = checked_rows(*read_batch(test_file), test_file, len(CLASS_NAMES))
-        self.input_spec = InputSpec("image", IMAGE)
-        self.field_specs = {"label": FieldSpec("class", len(CLASS_NAMES), CLASS_NAMES)}
-        self._splits = {name: dataset(rows) for name, rows in (("train", train), ("val", val), ("test", test))}
-
-    def split(self, name: str) -> Dataset:
-        """Return the rows of "train", "val" or "test"."""
-        return self._splits[name]
-
-
-def dataset(rows: Rows) -> MemoryDataset:
-    """Return the rows as a dataset with the field `label`."""
-    return MemoryDataset(rows.images, {"label": rows.labels}, MEAN, STD)
+        return {"train": train, "val": val, "test": checked_rows(*read_batch(test_file), test_file, len(CLASS_NAMES))}
 
 
 def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Handwritten lower-case letters: 52,152 inside the package, or the official EMNIST letters."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
-from mtl_cli.images.official_files import official_root, read_official_idx
+from mtl_cli.datasets.image_base import ImageSource
+from mtl_cli.images.official_files import read_official_idx
 from mtl_cli.images.packaged import read_packaged
-from mtl_cli.images.rows import MemoryDataset
 from mtl_cli.images.splits import Rows, hold_out
 
 SPLIT_SEED = 20170218
@@ -25,36 +24,21 @@ NUM_GLYPHS = 52_152
 GLYPH, DRAWN, IMAGE = (16, 8), (20, 14), (28, 28)
 
 
-class Letters(DataSource):
+class Letters(ImageSource):
     """Images [1, 28, 28], upright, with one field, `label`: a … z are classes 0 … 25.
 
     Packaged: R. Kassel's OCR glyphs (B. Taskar, C. Guestrin, D. Koller, "Max-Margin Markov Networks", NIPS 2003),
     divided by fold: 0 test, 1 validation, the others training. A fold holds whole words, but the data has only 55
     distinct words. Official: G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "EMNIST", IJCNN 2017, split "letters", of
     whose training files a stratified tenth by a fixed seed is the validation split.
-
-    Args:
-        source: "packaged" or "torchvision".
-        root: folder of the official files, in torchvision's layout; only with source "torchvision".
-        batch_size: samples drawn a step.
-
-    Raises:
-        UserError: an option does not fit, or a file is missing or damaged.
     """
 
-    def __init__(self, source: str, root: str | None, batch_size: int) -> None:
-        self.batch_size = checked_batch_size(batch_size)
-        folder = official_root("letters", source, root)
-        splits = packaged_letters() if folder is None else official_letters(folder)
-        self.input_spec = InputSpec("image", (1, *IMAGE))
-        self.field_specs = {"label": FieldSpec("class", len(CLASS_NAMES), CLASS_NAMES)}
-        self._splits = {
-            name: MemoryDataset(rows.images, {"label": rows.labels}, MEAN, STD) for name, rows in splits.items()
-        }
+    name, shape = "letters", (1, *IMAGE)
+    mean, std, class_names = MEAN, STD, CLASS_NAMES
 
-    def split(self, name: str) -> Dataset:
-        """Return the rows of "train", "val" or "test"."""
-        return self._splits[name]
+    def read(self, folder: Path | None) -> Mapping[str, Rows]:
+        """Return the letters by split."""
+        return packaged_letters() if folder is None else official_letters(folder)
 
 
 @functools.cache

@@ -1,15 +1,15 @@
 """Two overlapping digits in one image: MultiMNIST, composed from the digits in use."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtl_cli.batch import FieldSpec, InputSpec
-from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.datasets.image_base import ImageSource
 from mtl_cli.images.digits import CLASS_NAMES, read_digits
-from mtl_cli.images.official_files import official_root
-from mtl_cli.images.rows import MemoryDataset
 from mtl_cli.images.splits import Rows
 
 PAIR_SEEDS = {"train": 20171026, "val": 20171027, "test": 20171028}
@@ -19,7 +19,7 @@ MEAN, STD = (0.1524,), (0.3001,)
 DIGIT, CANVAS = 28, 36
 
 
-class MultiMnist(DataSource):
+class MultiMnist(ImageSource):
     """Images [1, 28, 28] of two digits with the fields `left` (top-left digit) and `right` (bottom-right digit).
 
     Source: S. Sabour, N. Frosst, G. Hinton, "Dynamic Routing Between Capsules", NIPS 2017, for the overlapping digits
@@ -30,38 +30,29 @@ class MultiMnist(DataSource):
     Differs from Sabour et al. in that digits do not move at random and may be of one class, and from both in the
     number of images: each split has as many composites as digits, and every digit of the split is once the left and
     once the right one, never beside itself. A split is composed of its own digits only.
-
-    Args:
-        source: where the digits come from, "packaged" or "torchvision".
-        root: folder of the official MNIST files, in torchvision's layout; only with source "torchvision".
-        batch_size: samples drawn a step.
-
-    Raises:
-        UserError: an option does not fit, or a file is missing or damaged.
     """
 
-    def __init__(self, source: str, root: str | None, batch_size: int) -> None:
-        self.batch_size = checked_batch_size(batch_size)
-        digits = read_digits(official_root("multi_mnist", source, root))
-        self.input_spec = InputSpec("image", (1, DIGIT, DIGIT))
-        self.field_specs = {side: FieldSpec("class", len(CLASS_NAMES), CLASS_NAMES) for side in ("left", "right")}
-        self._splits = {name: compose(rows, PAIR_SEEDS[name]) for name, rows in digits.items()}
+    name, shape, fields = "multi_mnist", (1, DIGIT, DIGIT), ("left", "right")
+    mean, std, class_names = MEAN, STD, CLASS_NAMES
 
-    def split(self, name: str) -> Dataset:
-        """Return the rows of "train", "val" or "test"."""
-        return self._splits[name]
+    def read(self, folder: Path | None) -> Mapping[str, Rows]:
+        """Return the digits that are composed, by split."""
+        return read_digits(folder)
+
+    def labelled(self, rows: Rows, split: str) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return the composites of a split and the classes of their digits."""
+        return compose(rows, PAIR_SEEDS[split])
 
 
-def compose(digits: Rows, seed: int) -> MemoryDataset:
-    """Return as many composites as there are digits."""
+def compose(digits: Rows, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return as many composites as there are digits, and the classes of the digits in them."""
     left, right = pairs(len(digits.labels), seed)
     parts = range(0, len(left), 8192)  # the canvases of a part fit into memory as floats
     images = [
         overlay(digits.images[left[start : start + 8192]], digits.images[right[start : start + 8192]])
         for start in parts
     ]
-    fields = {"left": digits.labels[left], "right": digits.labels[right]}
-    return MemoryDataset(torch.cat(images), fields, MEAN, STD)
+    return torch.cat(images), {"left": digits.labels[left], "right": digits.labels[right]}
 
 
 def pairs(num_digits: int, seed: int) -> tuple[Tensor, Tensor]:
