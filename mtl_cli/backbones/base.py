@@ -4,16 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Inputs, InputSpec
+from mtl_cli.config.on_hand import components_on_hand, either, target_of
 from mtl_cli.errors import nearest
 from mtl_cli.features import Features, FeatureSpec, Stage, Stages, run_stage
 from mtl_cli.layers.named import initialise
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.seeding import derive, seeded
+
+PACKAGE = "mtl_cli.backbones"
 
 
 class Backbone(ABC):
@@ -25,14 +29,45 @@ class Backbone(ABC):
     """
 
     init: str = "default"
+    takes: ClassVar[tuple[str, ...]] = ()
+    """Kinds of inputs (`InputSpec.kind`) that the stem reads; all others are refused, unless there are none here."""
+    gives: ClassVar[tuple[str, ...]] = ()
+    """Kinds of features that the last stage can give ("vector", "sequence", "map"), for advice in messages."""
+    to_give: ClassVar[Mapping[str, str]] = {}
+    """The override by which the last stage gives a kind, where it does not by the settings of the YAML."""
 
-    @abstractmethod
     def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return the spec that every dataset's stem produces.
+        """Return the spec that every dataset's stem produces: `common_spec`, of inputs of the kinds in `takes`.
 
         Raises:
-            ValueError: a dataset's inputs are of a kind that this backbone cannot take.
+            ValueError: a dataset's inputs are of a kind that this backbone cannot take, or do not fit in another way.
         """
+        for dataset, spec in inputs.items():
+            if self.takes and spec.kind not in self.takes:
+                shape = f" {spec.shape}" if spec.shape else ""
+                fitting = fitting_backbones({spec.kind for spec in inputs.values()})
+                raise ValueError(
+                    f"{override_of(type(self))} takes {either(self.takes)} inputs; dataset '{dataset}' has {spec.kind} "
+                    f"inputs{shape}. " + (f"Use {either(fitting)}." if fitting else "No backbone on hand fits.")
+                )
+        return self.common_spec(inputs)
+
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return the spec that every dataset's stem produces for inputs of kinds that the backbone takes.
+
+        By default it is the one that all datasets have.
+
+        Raises:
+            ValueError: the datasets differ.
+        """
+        (first, spec), *others = inputs.items()
+        for dataset, other in others:
+            if other != spec:
+                raise ValueError(
+                    f"{override_of(type(self))} takes datasets of equal inputs; '{first}' has {spec.kind} inputs "
+                    f"{spec.shape}, '{dataset}' {other.kind} inputs {other.shape}."
+                )
+        return spec
 
     @abstractmethod
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
@@ -41,6 +76,26 @@ class Backbone(ABC):
     @abstractmethod
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
         """Return a builder for each stage, in order, by name."""
+
+
+def override_of(backbone: type[Backbone]) -> str:
+    """Return the override that picks a backbone."""
+    target = target_of(backbone)
+    return f"backbone={target.split('.')[-2]}" if target.startswith(f"{PACKAGE}.") else f"backbone._target_={target}"
+
+
+def fitting_backbones(takes: Collection[str], gives: Collection[str] = ()) -> list[str]:
+    """Return the overrides that pick a backbone on hand for inputs of all kinds in `takes`.
+
+    With `gives`, its last stage gives features of one of these kinds.
+    """
+    found = []
+    for backbone in components_on_hand(Backbone, PACKAGE):
+        kinds = [kind for kind in backbone.gives if kind in gives]
+        if set(takes) <= set(backbone.takes) and (kinds or not gives):
+            further = backbone.to_give.get(kinds[0]) if kinds else None
+            found.append(" ".join(filter(None, [override_of(backbone), further])))
+    return found
 
 
 class Stems(nn.Module):
@@ -59,7 +114,8 @@ class BackboneFactory:
     """Makes fresh copies of a backbone's stages; the argument that every sharing mode gets.
 
     `specs[k]` is the spec of the features after stage k, from one dry run on real examples: `specs[0]` is what the stem
-    gives, `specs[-1]` what the backbone gives. `names` are the stages' names; names[0] is "stem".
+    gives, `specs[-1]` what the backbone gives. `names` are the stages' names; names[0] is "stem". `inputs` are the
+    specs of the datasets' inputs.
 
     Args:
         backbone: the recipe.
@@ -74,7 +130,7 @@ class BackboneFactory:
     def __init__(self, backbone: Backbone, examples: Mapping[str, Inputs], inputs: Mapping[str, InputSpec],
                  dataset_of: Mapping[str, str], seed: int, skip_readers: Collection[str] = (),
                  num_stages: int | None = None) -> None:  # fmt: skip
-        self._backbone, self._examples, self._inputs, self._seed = backbone, dict(examples), dict(inputs), seed
+        self._backbone, self._examples, self.inputs, self._seed = backbone, dict(examples), dict(inputs), seed
         self.dataset_of, self.skip_readers = dict(dataset_of), frozenset(skip_readers)
         self._common = backbone.common_input(inputs)
         self._builders = dict(islice(backbone.stages(self._common).items(), num_stages))
@@ -108,7 +164,7 @@ class BackboneFactory:
     def alone(self, task: str) -> "BackboneFactory":
         """Return a factory that knows one task only, as if there were no other: its inputs need no common spec."""
         dataset = self.dataset_of[task]
-        examples, inputs = {dataset: self._examples[dataset]}, {dataset: self._inputs[dataset]}
+        examples, inputs = {dataset: self._examples[dataset]}, {dataset: self.inputs[dataset]}
         readers = self.skip_readers & {task}
         return BackboneFactory(self._backbone, examples, inputs, {task: dataset}, self._seed, readers, self.num_stages)
 
@@ -117,7 +173,7 @@ class BackboneFactory:
         if stage == self.num_stages:
             return self
         return BackboneFactory(
-            self._backbone, self._examples, self._inputs, self.dataset_of, self._seed, self.skip_readers, stage
+            self._backbone, self._examples, self.inputs, self.dataset_of, self._seed, self.skip_readers, stage
         )
 
     def seeded(self, name: str) -> AbstractContextManager[None]:
@@ -156,10 +212,10 @@ class BackboneFactory:
                 return module
             datasets = {self.dataset_of[task] for task in (self.tasks if tasks is None else tasks)}
             stems: dict[str, nn.Module] = {}
-            for dataset in self._inputs:
+            for dataset in self.inputs:
                 torch.default_generator.manual_seed(derive(self._seed, f"backbone/{copy}/stem/{dataset}"))
                 if dataset in datasets:
-                    stems[dataset] = self._backbone.stem(self._inputs[dataset], self._common)
+                    stems[dataset] = self._backbone.stem(self.inputs[dataset], self._common)
                     initialise(stems[dataset], self._backbone.init)
             return Stems(stems)
 

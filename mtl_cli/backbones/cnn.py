@@ -1,6 +1,7 @@
 """A small convolutional network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from torch import nn
 
@@ -14,6 +15,9 @@ class CNN(ImageBackbone):
 
     The last convolution is followed by dropout / 2, each dense layer by dropout.
     """
+
+    gives: ClassVar[tuple[str, ...]] = ("vector", "map")
+    to_give: ClassVar[Mapping[str, str]] = {"map": "backbone.dense=[]"}
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,9 @@ class FTTransformer(Backbone):
         init: initialisation of linear layers.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("table", "vector")
+    gives: ClassVar[tuple[str, ...]] = ("vector",)
+
     def __init__(
         self,
         width: int,
@@ -55,19 +59,8 @@ class FTTransformer(Backbone):
         self.hidden = round(width * ffn_factor)
         self.dropouts = tuple(map(checked_dropout, (dropout, attention_dropout, residual_dropout)))
 
-    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return tokens of the width; their number is each dataset's own.
-
-        Raises:
-            ValueError: a dataset's inputs are neither tables nor vectors.
-        """
-        for dataset, spec in inputs.items():
-            if spec.kind not in ("table", "vector"):
-                raise ValueError(
-                    f"backbone=ft_transformer takes tables or vectors; dataset '{dataset}' has {spec.kind} inputs. "
-                    "Use for example backbone=cnn for images, backbone=mlp for images beside tables, or "
-                    "backbone=gru for texts, also with table columns."
-                )
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return tokens of the width; their number is each dataset's own."""
         return InputSpec("tokens", (self.width,))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:

@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,24 +29,22 @@ class HF(Backbone):
     what the model gives (encoders other than BERT's kin), the whole model is the stem and "features" the one stage.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("text", "text_table")
+    gives: ClassVar[tuple[str, ...]] = ("sequence",)
+
     def __init__(self, path: str) -> None:
         if not path:
             raise ValueError("backbone.path is empty; give the folder of a model, or its name on the hub.")
         self.path, self.init = path, "default"
         self._parts: tuple[nn.Module, list[nn.Module], int] | None = None
 
-    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
         """Return sequences of the width of the model.
 
         Raises:
-            ValueError: a dataset's inputs are no texts, or are cut by another tokenizer.
+            ValueError: a dataset's texts are cut by another tokenizer.
         """
         for dataset, spec in inputs.items():
-            if spec.kind not in ("text", "text_table"):
-                raise ValueError(
-                    f"backbone=hf takes texts, alone or with table columns; dataset '{dataset}' has {spec.kind} "
-                    "inputs. Use backbone=mixed."
-                )
             if spec.pretrained != self.path:
                 cut_by = f"the tokenizer of {spec.pretrained}" if spec.pretrained else "a tokenizer of its own"
                 raise ValueError(

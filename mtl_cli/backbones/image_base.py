@@ -14,21 +14,13 @@ from mtl_cli.batch import InputSpec
 class ImageBackbone(Backbone):
     """A backbone whose stem brings images to the largest height, width and number of channels in the run."""
 
+    takes: ClassVar[tuple[str, ...]] = ("image",)
+
     takes_any_size: ClassVar[bool] = False
     """Whether the stages take images of any height and width, as convolutions alone do: the stem leaves sizes alone."""
 
-    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return the largest image spec (C, H, W).
-
-        Raises:
-            ValueError: a dataset's inputs are not images.
-        """
-        for dataset, spec in inputs.items():
-            if spec.kind != "image":
-                raise ValueError(
-                    f"backbone={type(self).__name__.lower()} takes images; dataset '{dataset}' has {spec.kind} inputs "
-                    f"{spec.shape}. Use backbone=mlp for vectors and tables, backbone=gru for texts, or backbone=mixed."
-                )
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return the largest image spec (C, H, W)."""
         channels, height, width = (max(sizes) for sizes in zip(*[spec.shape for spec in inputs.values()], strict=True))
         return InputSpec("image", (channels, height, width))
 

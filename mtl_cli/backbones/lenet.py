@@ -1,6 +1,7 @@
 """LeNet-5."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import nn
 
@@ -15,6 +16,8 @@ class LeNet(ImageBackbone):
     Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
     Differs from it in full connections between the convolutions, max pooling, and the activation, which YAML gives.
     """
+
+    gives: ClassVar[tuple[str, ...]] = ("vector",)
 
     def __init__(self, activation: str, dropout: float, init: str) -> None:
         check_names(activation, init)

@@ -1,16 +1,17 @@
 """Images, tables, vectors and texts in one run: a stem for each, and dense layers that all share."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
+from mtl_cli.layers.dense import dense_stages
 from mtl_cli.layers.named import activation, check_names, checked_dropout
 from mtl_cli.layers.table import JoinedTable
 from mtl_cli.layers.text import MeanOfText
 
-KINDS = ("image", "table", "vector", "text", "text_table")
 GRID = 4
 """Height and width that an image's maps are pooled to."""
 
@@ -22,6 +23,9 @@ class Mixed(Backbone):
     beside numbers for tables, the mean of the vectors of its pieces for texts, a linear layer for vectors. So the tasks
     of one run share what lies above, not how their inputs are read; a run on texts alone has better backbones.
     """
+
+    takes: ClassVar[tuple[str, ...]] = ("image", "table", "vector", "text", "text_table")
+    gives: ClassVar[tuple[str, ...]] = ("vector",)
 
     def __init__(
         self,
@@ -40,17 +44,8 @@ class Mixed(Backbone):
         self.hidden, self.channels, self.embedding = list(hidden), list(channels), embedding
         self.dropout, self.activation, self.init = checked_dropout(dropout), activation, init
 
-    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return a vector of the first hidden width.
-
-        Raises:
-            ValueError: a dataset's inputs are of another kind.
-        """
-        for dataset, spec in inputs.items():
-            if spec.kind not in KINDS:
-                raise ValueError(
-                    f"backbone=mixed takes {', '.join(KINDS)}; dataset '{dataset}' has {spec.kind} inputs."
-                )
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return a vector of the first hidden width."""
         return InputSpec("vector", (self.hidden[0],))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
@@ -70,12 +65,7 @@ class Mixed(Backbone):
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
         """Return the stages; vectors [B, hidden[i]]."""
-
-        def dense(fan_in: int, out: int) -> Callable[[], nn.Module]:
-            return lambda: nn.Sequential(nn.Linear(fan_in, out), activation(self.activation), nn.Dropout(self.dropout))
-
-        widths = [common.shape[0], *self.hidden]
-        return {f"dense{i + 1}": dense(widths[i], widths[i + 1]) for i in range(len(self.hidden))}
+        return dense_stages(common.shape[0], self.hidden, self.activation, self.dropout)
 
 
 class Sum(nn.Module):

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
-from mtl_cli.layers.named import activation, check_names, checked_dropout
+from mtl_cli.layers.dense import dense_stages
+from mtl_cli.layers.named import check_names, checked_dropout
 from mtl_cli.layers.table import SummedTable
 
 
@@ -18,6 +20,9 @@ class MLP(Backbone):
     tables, whose categories count as one-hot.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("vector", "image", "table")
+    gives: ClassVar[tuple[str, ...]] = ("vector",)
+
     def __init__(self, hidden: Sequence[int], dropout: float, activation: str, init: str) -> None:
         if not hidden or min(hidden) < 1:
             raise ValueError(f"backbone.hidden is {list(hidden)}; give at least one width ≥ 1.")
@@ -25,18 +30,8 @@ class MLP(Backbone):
         self.hidden, self.dropout = list(hidden), checked_dropout(dropout)
         self.activation, self.init = activation, init
 
-    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return the flattened input where all datasets agree, else a vector of the first hidden width.
-
-        Raises:
-            ValueError: a dataset's inputs are neither vectors, images nor tables.
-        """
-        for dataset, spec in inputs.items():
-            if spec.kind not in ("vector", "image", "table"):
-                raise ValueError(
-                    f"backbone=mlp takes vectors, images or tables; dataset '{dataset}' has {spec.kind} inputs. "
-                    "Use for example backbone=gru for texts, also with table columns."
-                )
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return the flattened input where all datasets agree, else a vector of the first hidden width."""
         sizes = {self.hidden[0] if spec.kind == "table" else math.prod(spec.shape) for spec in inputs.values()}
         return InputSpec("vector", (sizes.pop() if len(sizes) == 1 else self.hidden[0],))
 
@@ -49,12 +44,7 @@ class MLP(Backbone):
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
         """Return the stages; vectors [B, hidden[i]]."""
-
-        def dense(fan_in: int, out: int) -> Callable[[], nn.Module]:
-            return lambda: nn.Sequential(nn.Linear(fan_in, out), activation(self.activation), nn.Dropout(self.dropout))
-
-        widths = [common.shape[0], *self.hidden]
-        return {f"dense{i + 1}": dense(widths[i], widths[i + 1]) for i in range(len(self.hidden))}
+        return dense_stages(common.shape[0], self.hidden, self.activation, self.dropout)
 
 
 class Flat(nn.Module):

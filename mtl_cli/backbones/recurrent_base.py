@@ -14,6 +14,8 @@ from mtl_cli.layers.text import Recurrent
 class RecurrentBackbone(TextBackbone):
     """Stages layer1 … layerN: sequences [B, L, width], half of the width a direction, then linear and dropout."""
 
+    gives: ClassVar[tuple[str, ...]] = ("sequence",)
+
     layer: ClassVar[type[nn.LSTM] | type[nn.GRU]]
 
     def __init__(self, embedding: int, width: int, num_layers: int, dropout: float, init: str) -> None:

@@ -1,11 +1,13 @@
 """Embedded categories beside numbers, then a multi-layer perceptron."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from torch import nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
+from mtl_cli.layers.dense import dense_stages
 from mtl_cli.layers.named import activation, check_names, checked_dropout
 from mtl_cli.layers.table import JoinedTable
 
@@ -19,6 +21,9 @@ class Tabular(Backbone):
     Source: G. Guo, F. Berkhahn, "Entity embeddings of categorical variables", 2016.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("table", "vector")
+    gives: ClassVar[tuple[str, ...]] = ("vector",)
+
     def __init__(self, hidden: Sequence[int], embedding: int, dropout: float, activation: str, init: str) -> None:
         if not hidden or min(hidden) < 1:
             raise ValueError(f"backbone.hidden is {list(hidden)}; give at least one width ≥ 1.")
@@ -28,19 +33,8 @@ class Tabular(Backbone):
         self.hidden, self.embedding, self.dropout = list(hidden), embedding, checked_dropout(dropout)
         self.activation, self.init = activation, init
 
-    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return a vector of the first hidden width.
-
-        Raises:
-            ValueError: a dataset's inputs are neither tables nor vectors.
-        """
-        for dataset, spec in inputs.items():
-            if spec.kind not in ("table", "vector"):
-                raise ValueError(
-                    f"backbone=tabular takes tables or vectors; dataset '{dataset}' has {spec.kind} inputs. "
-                    "Use for example backbone=cnn for images, backbone=mlp for images beside tables, or "
-                    "backbone=gru for texts, also with table columns."
-                )
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return a vector of the first hidden width."""
         return InputSpec("vector", (self.hidden[0],))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
@@ -51,9 +45,4 @@ class Tabular(Backbone):
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
         """Return the stages; vectors [B, hidden[i]]."""
-
-        def dense(fan_in: int, out: int) -> Callable[[], nn.Module]:
-            return lambda: nn.Sequential(nn.Linear(fan_in, out), activation(self.activation), nn.Dropout(self.dropout))
-
-        widths = [common.shape[0], *self.hidden]
-        return {f"dense{i + 1}": dense(widths[i], widths[i + 1]) for i in range(len(self.hidden))}
+        return dense_stages(common.shape[0], self.hidden, self.activation, self.dropout)

@@ -1,6 +1,7 @@
 """What backbones of texts that are trained from scratch have in common: a table of piece vectors a dataset."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import nn
 
@@ -12,24 +13,15 @@ from mtl_cli.layers.text import EmbedText, ScaledTable, TextBesideTable
 class TextBackbone(Backbone):
     """A backbone whose stem, one a dataset, looks up the vectors of its pieces: datasets keep their vocabularies."""
 
+    takes: ClassVar[tuple[str, ...]] = ("text", "text_table")
+
     embedding: int
     dropout: float
     positions = False
     """Whether the stem adds sinusoids of positions."""
 
-    def common_input(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return sequences of the width of the vectors.
-
-        Raises:
-            ValueError: a dataset's inputs are no texts.
-        """
-        for dataset, spec in inputs.items():
-            if spec.kind not in ("text", "text_table"):
-                raise ValueError(
-                    f"This backbone takes texts, alone or with table columns; dataset '{dataset}' has {spec.kind} "
-                    "inputs. Use backbone=mixed for datasets of several kinds, backbone=cnn for images, or "
-                    "backbone=tabular for tables."
-                )
+    def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
+        """Return sequences of the width of the vectors."""
         return InputSpec("text", (self.embedding,))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:

@@ -1,6 +1,7 @@
 """A convolutional network on texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from torch import nn
 
@@ -17,6 +18,9 @@ class TextCNN(TextBackbone):
     The vectors [B, num_filters · widths] are maxima over time. Tasks on tokens use the sequences: `last=conv` leaves
     the maximum out, and heads on whole texts take the mean.
     """
+
+    gives: ClassVar[tuple[str, ...]] = ("vector", "sequence")
+    to_give: ClassVar[Mapping[str, str]] = {"sequence": "backbone.last=conv"}
 
     def __init__(
         self,

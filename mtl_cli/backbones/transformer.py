@@ -1,6 +1,7 @@
 """A transformer on texts, trained from scratch."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import nn
 
@@ -15,6 +16,8 @@ class Transformer(TextBackbone):
 
     Source: Vaswani et al., "Attention is all you need", NIPS 2017: the layers of its left half, and its sinusoids.
     """
+
+    gives: ClassVar[tuple[str, ...]] = ("sequence",)
 
     positions = True
 

@@ -16,6 +16,7 @@ from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.model.costs import Costs, costs
 from mtl_cli.model.ema import EMA
+from mtl_cli.model.fit import misfits
 from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads, partition
 from mtl_cli.model.transfer import freeze, warm_start
 from mtl_cli.runs.checks import check_labels, check_metrics, weighting_problems
@@ -246,10 +247,12 @@ def make_model(
     backbone: Backbone = components.backbone.make()
     specs = {name: source.input_spec for name, source in sources.items()}
     try:
-        readers = [name for name, task in tasks.items() if task.reads_skips]
+        readers = [name for name, task in tasks.items() if task.head.reads_skips]
         factory = BackboneFactory(backbone, examples, specs, dict(dataset_of), seed, readers)
         with seeded(seed, "sharing"):
             sharing: Sharing = components.sharing.make(backbone=factory, tasks=list(tasks))
+        if problems := misfits(tasks, sharing.specs, factory):
+            raise UserError(problems)
         return MultiTaskModel(sharing, build_heads(tasks, sharing, seed)), factory
     except UserError:
         raise

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import FieldSpec, labelled
+from mtl_cli.config.on_hand import either, target_of
 from mtl_cli.features import FeatureSpec
-from mtl_cli.heads.base import Head
+from mtl_cli.heads.base import Head, heads_that_give
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -54,28 +55,23 @@ class Task(ABC):
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"tasks.{name}.weight is {weight}; a weight is a finite number ≥ 0.")
         if head.gives != self.head_gives:
-            fitting = {"vector": "mtl_cli.heads.mlp.MLPHead", "sequence": "mtl_cli.heads.tokens.TokenHead"}
+            fitting = [f"tasks.{name}.head._target_={target_of(each)}" for each in heads_that_give(self.head_gives)]
             raise ValueError(
-                f"tasks.{name}.head is a {type(head).__name__}, which gives a {head.gives} of outputs a sample; "
-                f"{type(self).__name__} needs a {self.head_gives}. Use "
-                f"tasks.{name}.head._target_={fitting[self.head_gives]}."
+                f"tasks.{name}.head is a {type(head).__name__}, which gives a {head.gives} of outputs per sample; "
+                f"{type(self).__name__} needs a {self.head_gives}. "
+                + (f"Use {either(fitting)}." if fitting else "No head on hand gives that.")
             )
         self.name, self.target, self.weight, self.field = name, target, weight, field
-        self._head = head
+        self.head = head
 
     @property
     @abstractmethod
     def num_outputs(self) -> int:
         """Width of the head's output."""
 
-    @property
-    def reads_skips(self) -> bool:
-        """Whether the head reads skips."""
-        return self._head.reads_skips
-
     def build_head(self, spec: FeatureSpec) -> nn.Module:
         """Return the head: a module from `Features` of that spec to outputs [B, num_outputs]."""
-        return self._head.build(spec, self.num_outputs)
+        return self.head.build(spec, self.num_outputs)
 
     @abstractmethod
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from mtl_cli.backbones.base import BackboneFactory
+from mtl_cli.backbones.base import Backbone, BackboneFactory, fitting_backbones
 from mtl_cli.backbones.cnn import CNN
+from mtl_cli.backbones.mlp import MLP
 from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.features import Features, FeatureSpec, Stage, run_stage, run_stages
 from tests.backbones._inputs import BACKBONES, COLOUR, GREY, cnn, examples, factory, mlp
@@ -193,6 +194,42 @@ def test_a_stage_that_needs_what_it_did_not_ask_for_is_named():
 
     with pytest.raises(ValueError, match=r"Stage 'unsaid' of the backbone cannot take features .*'skips'"):
         factory(Wrong([4], [], 0.0, "relu", "none", "default"))
+
+
+class Own(CNN):
+    """Overrides `common_input`, as a backbone of before could only do."""
+
+    def common_input(self, inputs):
+        return InputSpec("image", (1, 16, 16))
+
+
+class Undeclared(MLP):
+    takes = ()
+
+    def common_spec(self, inputs):
+        return Backbone.common_spec(self, inputs)
+
+
+def test_a_backbone_that_overrides_common_input_decides_alone_what_it_takes():
+    assert Own([4], [], 0.0, "relu", "none", "default").common_input({"a": InputSpec("sound", (3,))}).kind == "image"
+
+
+def test_by_default_datasets_have_equal_inputs():
+    backbone = Undeclared([4], 0.0, "relu", "default")
+    assert backbone.common_input({"a": GREY, "b": GREY}) == GREY
+    message = r"Undeclared takes datasets of equal inputs; 'a' has image inputs \(1, 16, 16\), 'b' image inputs \(3,"
+    with pytest.raises(ValueError, match=message):
+        backbone.common_input(TWO)
+
+
+def test_backbones_are_advised_by_what_they_take_and_give():
+    takes_both = fitting_backbones({"image", "table"})
+    assert {"backbone=mixed", "backbone=mlp"} <= set(takes_both)
+    assert not {"backbone=cnn", "backbone=tabular"} & set(takes_both)
+    maps = fitting_backbones({"image"}, ["map"])
+    assert "backbone=cnn backbone.dense=[]" in maps
+    assert "backbone=lenet" not in maps
+    assert fitting_backbones({"smell"}) == []
 
 
 def test_the_stem_takes_inputs_by_the_name_of_their_dataset():

@@ -147,7 +147,7 @@ def test_an_encoder_of_one_stage_takes_vectors_as_it_takes_pieces(make):
     ],
 )
 def test_backbones_of_tables_refuse_texts_and_name_one_that_fits(recipe):
-    with pytest.raises(ValueError, match=r"'a' has text_table inputs\. Use .*backbone=gru for texts"):
+    with pytest.raises(ValueError, match=r"'a' has text_table inputs\. Use backbone=gru, .*backbone=mixed"):
         recipe.common_input({"a": InputSpec("text_table", (), (30,), None, TABLE)})
 
 

@@ -138,7 +138,7 @@ def test_an_aliased_module_inside_an_allowed_one_is_not_walked_into():
         ("mtl_cli.errors.UserError", Backbone, "is no Backbone"),
         ("mtl_cli.sharing.hard.Hard", Backbone, "is no Backbone"),
         ("torch.nn.Linear", Backbone, "is no Backbone"),
-        ("mtl_cli.backbones.base.Backbone", Backbone, "is abstract: it lacks common_input, stages, stem"),
+        ("mtl_cli.backbones.base.Backbone", Backbone, "is abstract: it lacks stages, stem"),
         ("mtl_cli.backbones.image_base.ImageBackbone", Backbone, "is abstract"),
         (f"{__name__}.Unfinished", Widget, "is abstract: it lacks work"),
         ("torch.optim.Optimizer.load_state_dict", Backbone, "No module named"),
