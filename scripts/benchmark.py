@@ -1,8 +1,8 @@
 """Measures the speed of mtl-train, each figure beside what it is compared with, as a table and as CSV.
 
 Steps of mtl-train and of a bare hand-written loop (same layers, data, batches and precision) run in one process, in
-interleaved windows: medians of the windows' ratios with their quartiles. Other rows: precision, compilation, reading
-data, evaluation, texts, start-up, sweeps, growth with tasks and samples.
+interleaved windows. The figures are medians of the windows' ratios with their quartiles. Other rows are about
+precision, compilation, reading data, evaluation, texts, start-up, sweeps, and growth with tasks and samples.
 
     scripts/benchmark [--windows 20] [--steps 20] [--only speed,start] [--output benchmark.csv]
 """
@@ -50,7 +50,7 @@ CASES: dict[str, list[str]] = {
 
 
 class Bare(nn.Module):
-    """The job's layers as a person would write them down: one trunk, one linear head a task.
+    """The job's layers as a person would write them down: one trunk, one linear head per task.
 
     With `own_layout` images enter it as the job's stem has them, channels last; else as they are.
     """
@@ -174,7 +174,7 @@ def main() -> None:
     """Print the table as Markdown and write it as CSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=20, help="optimizer steps a window")
+    parser.add_argument("--steps", type=int, default=20, help="optimizer steps per window")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, joined by commas")
     parser.add_argument("--output", type=Path, default=Path("benchmark.csv"))
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Measures what reading costs: drawing batches, arrays and tables on disk against memory, a file ten times as large.
 
-A part of scripts/benchmark (--only data).
+It is a part of scripts/benchmark (--only data).
 """
 
 import subprocess

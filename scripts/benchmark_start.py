@@ -1,6 +1,6 @@
 """Measures starts, sweeps and growth: a first step, short commands, 8 jobs, 1 to 32 tasks, 1k to 1M samples.
 
-A part of scripts/benchmark (--only start,sweep,growth).
+It is a part of scripts/benchmark (--only start,sweep,growth).
 """
 
 import copy
@@ -101,7 +101,7 @@ def growth(windows: int, steps: int, folder: Path) -> Iterator[Row]:
         run = plain_steps(job)
         run(steps)
         times.append(1000 * min(timed(run, steps, job.learner.arithmetic.device) for _ in range(3)) / steps)
-    detail = ", ".join(f"{each:.1f}" for each in times) + f" ms a step for T = {', '.join(map(str, tasks))}"
+    detail = ", ".join(f"{each:.1f}" for each in times) + f" ms per step for T = {', '.join(map(str, tasks))}"
     yield row("a step's growth with tasks: each adds", f"{(times[-1] - times[0]) / 31:.2f} ms", "", "linear", detail)
     yield from samples(steps, folder)
 
@@ -124,7 +124,7 @@ def samples(steps: int, folder: Path) -> Iterator[Row]:
         run(steps)
         ms.append(1000 * min(timed(run, steps, job.learner.arithmetic.device) for _ in range(5)) / steps)
     named = "for 1k, 10k, 100k, 1M rows of 256 numbers"
-    detail = ", ".join(f"{each:.2f}" for each in ms) + f" ms a step {named}"
+    detail = ", ".join(f"{each:.2f}" for each in ms) + f" ms per step {named}"
     yield row("a step with 1M samples against 1k", f"{ms[-1] / ms[0]:.2f}", "", "1", detail)
     detail = ", ".join(f"{each:.2f}" for each in starts) + f" s to open and build {named}"
     yield row("opening 1M samples on disk", f"{starts[-1]:.1f} s", "", "", detail)

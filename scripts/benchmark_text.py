@@ -1,6 +1,6 @@
 """Measures the speed of mtl-train on texts: steps against a bare hand-written loop, and the start of a large file.
 
-A part of scripts/benchmark (--only text). 200,000 generated texts of 3 to 12 words, two tasks on them.
+It is a part of scripts/benchmark (--only text), on 200,000 generated texts of 3 to 12 words with two tasks.
 """
 
 import csv
@@ -92,7 +92,7 @@ def job_on(folder: Path, overrides: list[str]) -> tuple[Job, dict[str, Any]]:
 
 
 class BareText(nn.Module):
-    """The job's layers as a person would write them down: a stem, a trunk, one linear head a task."""
+    """The job's layers as a person would write them down: a stem, a trunk, one linear head per task."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """Measures what each weighting costs: the time of an optimizer step as a ratio to that of a plain summed loss.
 
-One process, interleaved windows, medians and quartiles of the windows' ratios; a convolutional trunk of 1.1 M
-parameters, one dataset, one linear head a task, batches of 128 random images of 28×28, float32, SGD.
+All run in one process in interleaved windows; the figures are medians and quartiles of the windows' ratios. The model
+is a convolutional trunk of 1.1 M parameters with one linear head per task, on one dataset, with batches of 128 random
+images of 28×28, float32 and SGD.
 Usage: python scripts/benchmark_weightings.py [--tasks 2,8,32] [--only pcgrad,famo] [--windows 9] [--seconds 1.0]
        [--threads 1] [--output FILE.csv]
 """

@@ -3,11 +3,11 @@
     python scripts/compare.py sharing   [--task mnist_digits+letters] [--epochs 1] [--seeds 0,1,2] [--output DIR]
     python scripts/compare.py weighting [--task multi_mnist_left+multi_mnist_right] [--epochs 5]
 
-Runs are sweeps of mtl-train in DIR, so a second call continues where the first stopped. Means ± standard deviations
-are over the seeds; a value is set apart from the first row's ("hard", "fixed") only where the intervals do not overlap.
-Δm is the mean relative gain in accuracy over networks trained alone (Maninis et al., CVPR 2019), in percent, higher is
-better. Gradient weightings run with weighting.match_norm=sum: the update has the norm of the plain sum of gradients, so
-that one learning rate serves all methods.
+The runs are sweeps of mtl-train in DIR, so that a second call continues where the first stopped. Means ± standard
+deviations are over the seeds. A value is set apart from the first row's ("hard", "fixed") only where the intervals do
+not overlap. Δm is the mean relative gain in accuracy over networks trained alone (Maninis et al., CVPR 2019), in
+percent, higher is better. Gradient weightings run with weighting.match_norm=sum: the update has the norm of the plain
+sum of gradients, so that one learning rate serves all methods.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python scripts/compare_precision.py [--task mnist_digits+letters] [--epochs 6] [--seeds 0,1,2] [--output DIR]
 
-trainer.precision=auto chooses bf16 from the hardware's flags alone; this is the check that it costs no accuracy. Runs
-are a sweep of mtl-train in DIR, so a second call continues where the first stopped.
+trainer.precision=auto chooses bf16 from the flags of the hardware alone. This script checks that it costs no accuracy.
+The runs are a sweep of mtl-train in DIR, so that a second call continues where the first stopped.
 """
 
 import statistics

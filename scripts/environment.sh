@@ -1,5 +1,5 @@
 # Sourced by the other scripts: makes .venv beside pyproject.toml with the pinned versions, and keeps it up to date.
-# Needs Python >= 3.11 with venv and pip. MTL_PYTHON=/path/to/python picks another one than the newest on PATH.
+# It needs Python >= 3.11 with venv and pip. MTL_PYTHON=/path/to/python picks another one than the newest on PATH.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -10,7 +10,7 @@ usable() {
 find_python() {
   if [ -n "${MTL_PYTHON:-}" ]; then
     if usable "$MTL_PYTHON"; then echo "$MTL_PYTHON"; return; fi
-    echo "MTL_PYTHON is '$MTL_PYTHON', which is no Python >= 3.11 with venv and pip." >&2
+    echo "MTL_PYTHON is '$MTL_PYTHON', which is not a Python >= 3.11 with venv and pip." >&2
     return 2
   fi
   for candidate in python3.13 python3.12 python3.11 python3 python; do

@@ -1,6 +1,6 @@
-"""Makes the frozen checkpoint of this version for tests/checkpoints/: a tiny model, and the metrics it must give.
+"""Makes the frozen checkpoint of this version for tests/checkpoints/: a tiny model, and the metrics that it must give.
 
-Run once for each released version, on the packaged digits: python scripts/freeze_checkpoint.py
+It is run once for each released version, on the packaged digits: python scripts/freeze_checkpoint.py
 """
 
 import json

@@ -3,8 +3,8 @@
 
     python scripts/generate_examples.py [FOLDER]        # examples/ by default
 
-No row stands for a person. The laws are those written out below, so the best possible figures are known:
-beside the columns, each function returns what one who knows the law would predict.
+No row stands for a person. The laws are written out below, so the best possible figures are known: beside the columns,
+each function returns what someone who knows the law would predict.
 
 recommendation.csv, 40,000 impressions of 150 items to 200 users:
   user, item, age, price, genre, hour   inputs; users and items each have a place in a plane of tastes, and a level

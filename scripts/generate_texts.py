@@ -3,10 +3,11 @@
 
     python scripts/generate_texts.py [FOLDER]        # examples/ by default
 
-reviews.csv, 6,000 rows: text; sentiment (positive, neutral, negative), that of the adjective, turned by "not" before
-it; topic (people, objects, none). One label in ten is drawn anew, so that nobody reaches more than 0.933 of either.
-entities.conll, 3,000 sentences: word, tag, entity. The same noun is a person's name after "dr" or "ms" and a thing
-elsewhere, which the word alone does not tell; who knows the grammar is right about every word.
+reviews.csv has 6,000 rows of text, sentiment and topic. The sentiment (positive, neutral, negative) is that of the
+adjective, turned by "not" before it; the topic is people, objects or none. One label in ten is drawn anew, so that
+nobody reaches more than 0.933 of either. entities.conll has 3,000 sentences of word, tag and entity. The same noun is
+the name of a person after "dr" or "ms" and a thing elsewhere, which the word alone does not tell. Who knows the grammar
+is right about every word.
 """
 
 import csv
@@ -73,7 +74,7 @@ def reviews(rows: int = 6000, seed: int = 0) -> list[list[str]]:
 
 
 def entities(sentences: int = 3000, seed: int = 1) -> str:
-    """Return sentences, a word a line."""
+    """Return sentences with one word per line."""
     stream = random.Random(seed)
     parts = ["\n".join("\t".join(word) for word in sentence(stream)) for _ in range(sentences)]
     return "\n\n".join(parts) + "\n"

