@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtl_cli.backbones.base import Backbone
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.weightings.base import LossWeighting, Weighting
@@ -88,6 +89,8 @@ def facts(cls: type) -> Iterator[str]:
     """Yield what the attributes of a class say about the cost of the method and what it asks for."""
     if issubclass(cls, Weighting):
         yield from _weighting_facts(cls)
+    elif issubclass(cls, Backbone):
+        yield f"Inputs: {', '.join(cls.takes)}. Features: {' or '.join(cls.gives)}."
     elif issubclass(cls, Sharing):
         yield f"`weighting.level=features`: {'possible' if cls.has_boundary else 'not possible'}."
     elif issubclass(cls, Schedule):
@@ -126,9 +129,20 @@ def reference(group: str) -> str:
         lines += ["", f"## {title}", "", text_of(kind)] if kinds else ["", "## All methods"]
         links = ", ".join(f"[{method.name}](#{group}{method.name})" for method in members)
         lines += ["", textwrap.fill(links, 120, break_long_words=False, break_on_hyphens=False)]
+        lines += _by_inputs(members)
         for method in members:
             lines += _block(group, method, common)
     return "\n".join(lines) + "\n"
+
+
+def _by_inputs(found: Sequence[Method]) -> list[str]:
+    """Return a table of the backbones among the methods by the kinds of inputs that they take."""
+    names: dict[str, list[str]] = {}
+    for method in found:
+        for kind in method.cls.takes if issubclass(method.cls, Backbone) else ():
+            names.setdefault(kind, []).append(f"`{method.name}`")
+    rows = [f"| {kind} | {', '.join(those)} |" for kind, those in names.items()]
+    return ["", "| inputs | backbones |", "| --- | --- |", *rows] if rows else []
 
 
 def _common_knobs(found: Sequence[Method]) -> list[Knob]:

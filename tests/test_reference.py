@@ -1,6 +1,7 @@
 """The reference of methods in mtl_cli/*/README.md says what docstrings, YAML files and classes say."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
@@ -60,3 +61,12 @@ def test_costs_come_from_the_classes():
     assert "solved on the CPU" in costs["mgda"]
     assert costs["gradnorm"] == costs["graddrop"] == "one backward per task"
     assert "3 parts" in costs["sdmgrad"]
+
+
+def test_backbones_are_listed_by_the_inputs_that_their_classes_take():
+    text = reference.readme("backbone").read_text(encoding="utf-8")
+    for group, method in METHODS:
+        if group == "backbone":
+            assert method.cls.takes, method.name
+            for kind in method.cls.takes:
+                assert re.search(rf"^\| {kind} \|.*`{method.name}`", text, re.MULTILINE), (kind, method.name)
