@@ -108,17 +108,17 @@ def read_plain_pickle(file: IO[bytes] | Path) -> Any:  # noqa: ANN401  dicts, li
         with file.open("rb") as opened:
             return read_plain_pickle(opened)
     try:
-        return plain(PlainUnpickler(file, encoding="latin1").load())
+        return without_stand_ins(PlainUnpickler(file, encoding="latin1").load())
     except Exception as error:  # a damaged pickle may raise anything
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
+def without_stand_ins(value: Any) -> Any:  # noqa: ANN401
     """Return the value with arrays in place of their stand-ins."""
     if isinstance(value, PlainArray):
-        return plain(value.value)
+        return without_stand_ins(value.value)
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {without_stand_ins(key): without_stand_ins(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(plain(item) for item in value)
+        return type(value)(without_stand_ins(item) for item in value)
     return value

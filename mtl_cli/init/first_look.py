@@ -18,7 +18,7 @@ from mtl_cli.report.tables import table
 from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
 from mtl_cli.texts.json_lines import SUFFIXES as JSON_SUFFIXES
-from mtl_cli.texts.json_lines import JsonLines, open_file
+from mtl_cli.texts.json_lines import JsonLinesFile, open_file
 
 OPTIONS = ("target", "text", "columns", "word", "group", "format", "delimiter", "encoding", "overwrite")
 FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "conll", "conllu")
@@ -71,7 +71,7 @@ def survey(path: Path, targets: Mapping[str, Sequence[str]], options: Mapping[st
         from mtl_cli.init.text_survey import survey_text
 
         return survey_text(file, texts, targets, group)
-    if isinstance(file, JsonLines):
+    if isinstance(file, JsonLinesFile):
         raise UserError(
             f"{path} is JSON lines, and no column looks like running text ({', '.join(file.columns[:8])}). Name it: "
             "text=COLUMN. For a table without text write the file as CSV or Parquet."

@@ -18,7 +18,7 @@ from mtl_cli.init.guess import (
 )
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.init.table_survey import TableSurvey
-from mtl_cli.tables.cells import NUMBER, categories, dates, numbers
+from mtl_cli.tables.cells import NUMBER, category_cells, date_cells, number_cells
 from mtl_cli.tables.place import Place, canonical
 from mtl_cli.tables.profile import ColumnProfile, Profile, profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns, table_format
@@ -202,10 +202,10 @@ def sample_inputs(
         for name in readable:
             place = Place(file.path, name, first)
             if columns[name].kind in ("number", "date"):
-                read = numbers if columns[name].kind == "number" else dates
+                read = number_cells if columns[name].kind == "number" else date_cells
                 parts[name].append(read(batch.column(name), missing, place))
                 continue
-            codes, values = categories(batch.column(name), missing, place)
+            codes, values = category_cells(batch.column(name), missing, place)
             number = known[name]
             parts[name].append(np.array([*(number.setdefault(v, len(number)) for v in values), -1])[codes])
         if first + batch.num_rows >= SAMPLE_ROWS:

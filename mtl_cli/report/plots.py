@@ -78,10 +78,10 @@ def confusion_figure(task: str, split: str, counts: Sequence[Sequence[int]], nam
     classes = len(matrix)
     every = 1 if classes <= MAX_NAMES else -(-classes // (MAX_NAMES // 2))
     ticks = list(range(0, classes, every))
-    shown = [plain(shortened(names[index])) for index in ticks]
+    shown = [escaped(shortened(names[index])) for index in ticks]
     letters = max(map(len, shown))
     title = (
-        f"{plain(task)}, {split}: accuracy {np.trace(matrix) / max(matrix.sum(), 1):.4f}, {int(matrix.sum())} labels"
+        f"{escaped(task)}, {split}: accuracy {np.trace(matrix) / max(matrix.sum(), 1):.4f}, {int(matrix.sum())} labels"
     )
 
     side = max(2.2, classes * (0.42 if classes <= 12 else 0.32 if classes <= MAX_NUMBERS else 0.16))  # inches
@@ -194,7 +194,7 @@ def metrics_figure(scores: Mapping[str, Mapping[str, Line]]) -> Figure:
     handles: dict[str, Line2D] = {}
     for (metric, lines), axis in zip(scores.items(), axes, strict=False):
         handles |= plot(axis, lines, tasks, marker="o")
-        dress(axis, f"validation {plain(metric)}")
+        dress(axis, f"validation {escaped(metric)}")
     for axis in axes[len(scores) :]:
         axis.set_visible(False)
     legend(figure, {task: handles[task] for task in tasks})
@@ -248,7 +248,7 @@ def dress(axis: Any, label: str, log: bool = False) -> None:  # noqa: ANN401  un
 
 def legend(figure: Figure, handles: Mapping[str, Line2D]) -> None:
     """Put a legend to the right of the panels."""
-    names = [f" {plain(name)}" for name in handles]  # matplotlib leaves out names that begin with an underscore
+    names = [f" {escaped(name)}" for name in handles]  # matplotlib leaves out names that begin with an underscore
     figure.legend(handles.values(), names, loc="outside right upper", fontsize=8, frameon=False, labelcolor=INK)
 
 
@@ -257,6 +257,6 @@ def shortened(name: str) -> str:
     return name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…"
 
 
-def plain(name: str) -> str:
+def escaped(name: str) -> str:
     r"""Return a name in which matplotlib sees no formula: "$5 to $9" as "\$5 to \$9"."""
     return name.replace("$", r"\$")

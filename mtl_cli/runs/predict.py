@@ -65,14 +65,14 @@ def write_rows(predictor: Predictor, source: Path, target: Path, added: Columns,
         UserError: the file does not fit the checkpoint.
     """
     from mtl_cli.tables.writing import TableWriter
-    from mtl_cli.texts.json_lines import JsonLines, JsonLinesWriter
+    from mtl_cli.texts.json_lines import JsonLinesFile, JsonLinesWriter
 
     rows = 0
     opened: TableFile = next(iter(predictor.sources.values())).reader(source)
     file = type(opened)(source, changed(opened.options, missing_values=()))  # cells go to the output as they are
     file.check_quotes()
     check_names(added, file)
-    writer = JsonLinesWriter(target, file) if isinstance(file, JsonLines) else TableWriter(target, file)
+    writer = JsonLinesWriter(target, file) if isinstance(file, JsonLinesFile) else TableWriter(target, file)
     with writer as out, progress(file, quiet) as bar:
         for first, batch in parts(file, size):
             out.write(batch, predictor.columns(batch, source, first))

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import read_json, write_json, write_text
 from mtl_cli.storage import checkpoint
-from mtl_cli.storage.records import JsonLines
+from mtl_cli.storage.records import RecordFile
 
 logger = logging.getLogger("mtl_cli")
 
@@ -29,8 +29,8 @@ class RunDirectory:
         self.checkpoints.mkdir(exist_ok=True)
         for leftover in (*path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):  # of a killed process
             leftover.unlink()
-        self.metrics = JsonLines(path / "metrics.jsonl", metrics_length)
-        self.timing = JsonLines(path / "timing.jsonl", None)
+        self.metrics = RecordFile(path / "metrics.jsonl", metrics_length)
+        self.timing = RecordFile(path / "timing.jsonl", None)
         self._handler = LogFile(path / "train.log", encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(self._handler)

@@ -14,7 +14,7 @@ BLOCK = 1 << 16
 """Bytes that are read at once."""
 
 
-class JsonLines:
+class RecordFile:
     """An append-only file of JSON objects. Equal runs write equal bytes."""
 
     def __init__(self, path: Path, length: int | None = 0) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from mtl_cli.batch import InputSpec, Sample
 from mtl_cli.errors import UserError
 from mtl_cli.tables.place import Place
-from mtl_cli.tables.scaling import numbers
+from mtl_cli.tables.scaling import checked_numbers
 
 BLOCK_VALUES = 1 << 22
 MAX_VALUES = 1 << 28
@@ -57,7 +57,7 @@ class ArrayInputs:
         sizes = isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
         if not sizes or len(shape) not in (1, 3) or math.prod(shape) > MAX_VALUES:
             raise ValueError(f"the shape of a row is {str(shape)[:40]}")
-        return cls(tuple(shape), *(numbers(state[name], shape[0], name) for name in ("mean", "std")))
+        return cls(tuple(shape), *(checked_numbers(state[name], shape[0], name) for name in ("mean", "std")))
 
 
 class ArrayRows:

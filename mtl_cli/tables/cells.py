@@ -16,16 +16,16 @@ MICROSECONDS_A_DAY = 86_400e6
 KINDS = ("number", "date", "text")
 
 
-def numbers(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarray:
+def number_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarray:
     """Return numbers float64 [B], NaN where a cell is missing.
 
     Raises:
         UserError: a cell is no number, or infinite.
     """
-    array = plain(array)
+    array = decoded(array)
     was_text = is_text(array.type)
     if pa.types.is_temporal(array.type):
-        return dates(array, missing, place)
+        return date_cells(array, missing, place)
     if was_text:
         array = _parsed(array, missing, place)
     elif pa.types.is_boolean(array.type):
@@ -44,13 +44,13 @@ def numbers(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarr
     return values
 
 
-def dates(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarray:
+def date_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarray:
     """Return dates as days since 1970-01-01, float64 [B], NaN where a cell is missing; ISO 8601 where they are text.
 
     Raises:
         UserError: a cell is no date.
     """
-    array = plain(array)
+    array = decoded(array)
     if is_text(array.type):
         array = trimmed(array, missing)
         try:
@@ -68,13 +68,13 @@ def dates(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarray
     return values.astype(np.float64) / MICROSECONDS_A_DAY
 
 
-def categories(array: "pa.Array", missing: Sequence[str], place: Place) -> tuple[np.ndarray, list[str]]:
+def category_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> tuple[np.ndarray, list[str]]:
     """Return the codes int64 [B] of cells and the canonical values that they number; -1 where a cell is missing.
 
     Raises:
         UserError: cells are of a type that is no category.
     """
-    array = plain(array)
+    array = decoded(array)
     if not is_text(array.type):
         if pa.types.is_nested(array.type) or pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
             raise place.error(
@@ -92,7 +92,7 @@ def categories(array: "pa.Array", missing: Sequence[str], place: Place) -> tuple
     return lookup[codes], list(known)
 
 
-def plain(array: "pa.Array") -> "pa.Array":
+def decoded(array: "pa.Array") -> "pa.Array":
     """Return one array with the type of its values."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()

@@ -14,7 +14,7 @@ from mtl_cli.batch import InputSpec
 from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.cells import categories, dates, numbers
+from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import require_columns
@@ -49,8 +49,8 @@ class TableInputs:
     @property
     def names(self) -> list[str]:
         """The name of each input, in order: numbers, dates, marks of missing numbers, categories."""
-        plain = [*self.numbers, *self.dates]
-        return [*plain, *(f"{plain[index]}_missing" for index in self.scaler.marked), *self.texts]
+        columns = [*self.numbers, *self.dates]
+        return [*columns, *(f"{columns[index]}_missing" for index in self.scaler.marked), *self.texts]
 
     def example(self) -> dict[str, Tensor]:
         """Return two rows of average numbers and unknown categories."""
@@ -70,11 +70,11 @@ class TableInputs:
         require_columns(self.columns, batch.schema.names, path)
         matrix = np.empty((batch.num_rows, len(self.numbers) + len(self.dates)))
         for index, name in enumerate((*self.numbers, *self.dates)):
-            read = numbers if index < len(self.numbers) else dates
+            read = number_cells if index < len(self.numbers) else date_cells
             matrix[:, index] = read(batch.column(name), missing, Place(path, name, first_row))
         codes = np.empty((batch.num_rows, len(self.texts)), dtype=np.int64)
         for index, (name, vocabulary) in enumerate(zip(self.texts, self.vocabularies, strict=True)):
-            local, values = categories(batch.column(name), missing, Place(path, name, first_row))
+            local, values = category_cells(batch.column(name), missing, Place(path, name, first_row))
             codes[:, index] = vocabulary.lookup(values)[local]
         return {"numeric": torch.from_numpy(self.scaler(matrix)), "categorical": torch.from_numpy(codes)}
 

@@ -50,10 +50,10 @@ class Scaler:
         Raises:
             ValueError: it is none.
         """
-        marked = numbers(state["marked"], len(state["marked"]), "marked", whole=True)
+        marked = checked_numbers(state["marked"], len(state["marked"]), "marked", whole=True)
         if any(not 0 <= column < width for column in marked.tolist()):
             raise ValueError(f"marked are {marked.tolist()} of {width} columns")
-        mean, std, fill = (numbers(state[name], width, name) for name in ("mean", "std", "fill"))
+        mean, std, fill = (checked_numbers(state[name], width, name) for name in ("mean", "std", "fill"))
         return cls(mean, std, fill, marked)
 
 
@@ -108,7 +108,7 @@ def blocks(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> Iterato
         yield matrix[rows[start : start + BLOCK_ROWS]][:, columns]
 
 
-def numbers(value: object, length: int, name: str, whole: bool = False) -> np.ndarray:
+def checked_numbers(value: object, length: int, name: str, whole: bool = False) -> np.ndarray:
     """Return a tensor [length] of a checkpoint as an array; `whole` are integers.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.cells import categories, dates, numbers
+from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
 
@@ -114,11 +114,11 @@ def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray)
         stop = first + batch.num_rows
         block = np.empty((batch.num_rows, matrix.shape[1]))
         for index, name in enumerate((*layout.numbers, *layout.dates)):
-            read = numbers if index < len(layout.numbers) else dates
+            read = number_cells if index < len(layout.numbers) else date_cells
             block[:, index] = read(batch.column(name), missing[name], Place(file.path, name, first))
         matrix[first:stop] = block
         for index, name in enumerate(layout.texts):
-            local, values = categories(batch.column(name), missing[name], Place(file.path, name, first))
+            local, values = category_cells(batch.column(name), missing[name], Place(file.path, name, first))
             index_of = known[index]
             lookup = np.array([*(index_of.setdefault(value, len(index_of)) for value in values), -1], dtype=np.int32)
             codes[first:stop, index] = lookup[local]

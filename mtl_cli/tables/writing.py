@@ -1,12 +1,13 @@
 """A table written row by row beside another: CSV and TSV as text, Parquet with its types."""
 
+import contextlib
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,7 +19,58 @@ from mtl_cli.tables.reading import COMPRESSED, SUFFIXES, TableFile, table_format
 COMPRESSIONS = dict(zip(COMPRESSED, ("gzip", "bz2", "zstd"), strict=True))
 
 
-class TableWriter:
+class FileWriter:
+    """A file beside another one that appears whole at the block's end, or not at all.
+
+    A subclass opens `temporary` as `file`, writes to it, and may write more before the file is closed (`finish`).
+
+    Raises:
+        UserError: `path` is the file `like` itself, or in no folder that can be written.
+    """
+
+    def __init__(self, path: Path, like: Path) -> None:
+        check_place(path, like)
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.file: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def finish(self) -> None:
+        """Write what comes after all rows; called only where the block ended without an error."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with self.failing():
+                if kind is None:
+                    self.finish()
+                if self.file is not None:
+                    self.file.close()
+                if kind is None:
+                    with self.temporary.open("rb") as file:
+                        os.fsync(file.fileno())
+                    self.temporary.replace(self.path)
+                    sync_directory(self.path.parent)
+        finally:
+            self.temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Turn a full disk, or a folder that cannot be written, into the failure of the run.
+
+        Raises:
+            RunFailure: it is one of them.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
+
+class TableWriter(FileWriter):
     """Writes rows of `like`, each with further columns, to a file that appears whole at the block's end, or not at all.
 
     The output has the format, delimiter and encoding of `like`, and a header where that has one; it is compressed where
@@ -29,14 +81,10 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, like: TableFile) -> None:
-        self.path, self.like = path, like
-        check_output(path, like)
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._file: Any = None
+        super().__init__(path, like.path)
+        check_format(path, like)
+        self.like = like
         self._rows: Any = None
-
-    def __enter__(self) -> "TableWriter":
-        return self
 
     def write(self, batch: "pa.RecordBatch", columns: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
         """Append the rows of a batch, with the cells of `columns`, each [B], after their own.
@@ -44,8 +92,8 @@ class TableWriter:
         Raises:
             RunFailure: the disk is full or the folder cannot be written.
         """
-        try:
-            if self._file is None:
+        with self.failing():
+            if self.file is None:
                 self._open([*self.like.columns, *columns], columns)
             if self.like.is_text:
                 own = [["" if cell is None else cell for cell in column.to_pylist()] for column in batch.columns]
@@ -53,38 +101,20 @@ class TableWriter:
                 self._rows.writerows(zip(*own, *added, strict=True))
             else:
                 arrays = [*batch.columns, *(pa.array(values) for values in columns.values())]
-                self._file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._file.schema))
-        except OSError as error:
-            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error
+                self.file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.file.schema))
 
     def _open(self, names: list[str], columns: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
         if self.like.is_text:
             compression = COMPRESSIONS.get(self.path.suffix.lower())
             stream = pa.output_stream(str(self.temporary), compression=compression)
-            self._file = io.TextIOWrapper(stream, encoding=self.like.options.encoding, newline="")
-            self._rows = csv.writer(self._file, delimiter=self.like.delimiter, lineterminator="\n")
+            self.file = io.TextIOWrapper(stream, encoding=self.like.options.encoding, newline="")
+            self._rows = csv.writer(self.file, delimiter=self.like.delimiter, lineterminator="\n")
             if self.like.options.column_names is None:
                 self._rows.writerow(names)
             return
         fields = [pa.field(name, kind) for name, kind in self.like.types.items()]
         fields += [pa.field(name, pa.array(values).type) for name, values in columns.items()]
-        self._file = pq.ParquetWriter(str(self.temporary), pa.schema(fields))
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if self._file is not None:
-                self._file.close()
-            if kind is None:
-                with self.temporary.open("rb") as file:
-                    os.fsync(file.fileno())
-                self.temporary.replace(self.path)
-                sync_directory(self.path.parent)
-        except OSError as failure:
-            raise RunFailure(f"Cannot write {self.path}: {failure.strerror or failure}.") from failure
-        finally:
-            self.temporary.unlink(missing_ok=True)
+        self.file = pq.ParquetWriter(str(self.temporary), pa.schema(fields))
 
 
 def cells(values: "np.ndarray[Any, Any]") -> list[str]:
@@ -92,17 +122,25 @@ def cells(values: "np.ndarray[Any, Any]") -> list[str]:
     return values.astype(str).tolist()
 
 
-def check_output(path: Path, like: TableFile) -> None:
-    """Look at where a table is to be written, before any work is done.
+def check_place(path: Path, like: Path) -> None:
+    """Look at where a file is to be written, before any work is done.
 
     Raises:
-        UserError: it is the input itself, of another format, or in no folder that can be written.
+        UserError: it is the file `like` itself, or in no folder that can be written.
     """
-    if path.exists() and path.samefile(like.path):
+    if path.exists() and path.samefile(like):
         raise UserError(f"output is {path}, the input itself, which is never overwritten. Give another output=FILE.")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         what = "is a folder" if path.is_dir() else "is in no folder that can be written"
         raise UserError(f"output is {path}, which {what}. Give a file in one: output=FILE.")
+
+
+def check_format(path: Path, like: TableFile) -> None:
+    """Compare the format that a file's name tells with that of the table that is written there.
+
+    Raises:
+        UserError: they differ.
+    """
     known = any(suffix.lower() in SUFFIXES for suffix in path.suffixes)
     if known and (wanted := table_format(path, "auto")) != like.format:
         raise UserError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.config.annotations import one_of
-from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.reading import BATCH_ROWS, ReadOptions, TableFile
 from mtl_cli.tables.writing import TableWriter
@@ -26,11 +26,11 @@ def open_file(path: Path, options: ReadOptions) -> TableFile:
     if options.format not in FORMATS:
         raise UserError(one_of("format", options.format, FORMATS))
     if options.format == "jsonl" or (options.format == "auto" and path.suffix.lower() in SUFFIXES):
-        return JsonLines(path, options)
+        return JsonLinesFile(path, options)
     return TableFile(path, options)
 
 
-class JsonLines(TableFile):
+class JsonLinesFile(TableFile):
     """A file whose lines are JSON objects; the columns are the keys of any of them, in the order they come.
 
     Numbers and truth values are read as the text that stands for them, null and a key that is not there as missing.
@@ -129,7 +129,7 @@ class JsonLinesWriter(TableWriter):
         UserError: `path` is the file of `like`, or in no folder that can be written.
     """
 
-    def __init__(self, path: Path, like: JsonLines) -> None:
+    def __init__(self, path: Path, like: JsonLinesFile) -> None:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"output is {path}; {like.path} is JSON lines. Give output={path.stem}.jsonl.")
         super().__init__(path, like)
@@ -141,13 +141,11 @@ class JsonLinesWriter(TableWriter):
         Raises:
             RunFailure: the disk is full or the folder cannot be written.
         """
-        try:
-            if self._file is None:
-                self._file = self.temporary.open("w", encoding="utf-8")
+        with self.failing():
+            if self.file is None:
+                self.file = self.temporary.open("w", encoding="utf-8")
             added = [values.tolist() for values in columns.values()]
             for cells, (_, row) in zip(zip(*added, strict=True), self._objects, strict=False):
-                self._file.write(
+                self.file.write(
                     json.dumps({**row, **dict(zip(columns, cells, strict=True))}, ensure_ascii=False) + "\n"
                 )
-        except OSError as error:
-            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error

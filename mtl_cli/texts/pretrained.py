@@ -14,7 +14,7 @@ def load_tokenizer(path: str) -> Any:  # noqa: ANN401  a class of transformers
     Raises:
         UserError: transformers is not installed, or there is no such model.
     """
-    with _told(path, "tokenizer_path"):
+    with _reading(path, "tokenizer_path"):
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
@@ -28,7 +28,7 @@ def load_encoder(path: str) -> Any:  # noqa: ANN401  a class of transformers
     """
     import torch
 
-    with _told(path, "backbone.path"):
+    with _reading(path, "backbone.path"):
         from transformers import AutoConfig, AutoModel
 
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
@@ -39,7 +39,7 @@ def load_encoder(path: str) -> Any:  # noqa: ANN401  a class of transformers
 
 
 @contextlib.contextmanager
-def _told(path: str, key: str) -> Iterator[None]:
+def _reading(path: str, key: str) -> Iterator[None]:
     """Turn what transformers raises into a UserError, and keep its own messages out of the log.
 
     Raises:

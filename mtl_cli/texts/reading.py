@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.cells import is_text, plain
+from mtl_cli.tables.cells import decoded, is_text
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
 
@@ -18,7 +18,7 @@ def row_texts(rows: "pa.RecordBatch | pa.Table", columns: Sequence[str], path: P
     """
     found = []
     for name in columns:
-        array = plain(rows.column(name))
+        array = decoded(rows.column(name))
         if not is_text(array.type):
             if pa.types.is_nested(array.type) or pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
                 place = Place(path, name, first_row)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mtl_cli.errors import RunFailure
-from mtl_cli.storage.records import JsonLines, finite, read_records, whole_lines
+from mtl_cli.storage.records import RecordFile, finite, read_records, whole_lines
 
 RECORDS = [
     {"kind": "train", "step": 1, "losses": {"a": 0.1, "ß": 2.0}},
@@ -14,7 +14,7 @@ RECORDS = [
 
 
 def written(path, records=RECORDS):
-    lines = JsonLines(path)
+    lines = RecordFile(path)
     for record in records:
         lines.write(record)
     length = lines.sync()
@@ -48,7 +48,7 @@ def test_half_a_last_line_is_cut_wherever_it_ends(tmp_path, lost):
     written(path)
     path.write_bytes(path.read_bytes()[:-lost])
     assert read_records(path) == [RECORDS[0]]
-    lines = JsonLines(path, None)
+    lines = RecordFile(path, None)
     lines.write({"step": 2})
     lines.close()
     assert read_records(path) == [RECORDS[0], {"step": 2}]
@@ -57,11 +57,11 @@ def test_half_a_last_line_is_cut_wherever_it_ends(tmp_path, lost):
 def test_a_resumed_file_is_cut_to_the_length_of_the_checkpoint(tmp_path):
     path = tmp_path / "a"
     length = written(path, RECORDS[:1])
-    more = JsonLines(path, length)
+    more = RecordFile(path, length)
     assert more.length == length
     more.write(RECORDS[1])
     more.close()
-    again = JsonLines(path, length)
+    again = RecordFile(path, length)
     assert again.length == length
     again.close()
     assert read_records(path) == RECORDS[:1]
@@ -69,7 +69,7 @@ def test_a_resumed_file_is_cut_to_the_length_of_the_checkpoint(tmp_path):
 
 def test_a_new_file_starts_empty_also_where_one_was(tmp_path):
     written(tmp_path / "a")
-    JsonLines(tmp_path / "a").close()
+    RecordFile(tmp_path / "a").close()
     assert (tmp_path / "a").read_bytes() == b""
 
 
@@ -78,7 +78,7 @@ def test_a_file_shorter_than_the_checkpoint_says_is_not_filled_up(tmp_path):
     length = written(path)
     for left in (0, 10, length - 1):
         path.write_bytes(path.read_bytes()[:left])
-        lines = JsonLines(path, length)
+        lines = RecordFile(path, length)
         lines.write({"step": 9})
         lines.close()
         assert b"\0" not in path.read_bytes()
@@ -95,7 +95,7 @@ def test_a_full_disk_is_a_run_failure_and_leaves_whole_lines(tmp_path):
     resource = pytest.importorskip("resource")
     path = tmp_path / "a"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    lines = JsonLines(path)
+    lines = RecordFile(path)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
         with pytest.raises(RunFailure, match="Cannot write"):
@@ -110,7 +110,7 @@ def test_a_full_disk_is_a_run_failure_and_leaves_whole_lines(tmp_path):
 
 
 def test_a_disk_that_cannot_sync_is_a_run_failure(tmp_path, monkeypatch):
-    lines = JsonLines(tmp_path / "a")
+    lines = RecordFile(tmp_path / "a")
 
     def fail(descriptor):
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from mtl_cli.errors import UserError
-from mtl_cli.tables.cells import categories, dates, numbers
+from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.place import Place, canonical
 
 PLACE = Place(Path("data.csv"), "age", 10)
@@ -19,8 +19,8 @@ def read(function, values, kind=None):
 
 def test_text_becomes_numbers_as_python_reads_them():
     texts = ["1", " 2.5", "-3e-2 ", "+4", ".5", "6.", "1E3"]
-    assert read(numbers, texts).tolist() == [float(text) for text in texts]
-    assert np.isnan(read(numbers, ["", "NA", None, " NA", "-999", "-999.0", "nan"])).all()
+    assert read(number_cells, texts).tolist() == [float(text) for text in texts]
+    assert np.isnan(read(number_cells, ["", "NA", None, " NA", "-999", "-999.0", "nan"])).all()
 
 
 @pytest.mark.parametrize(
@@ -35,35 +35,35 @@ def test_text_becomes_numbers_as_python_reads_them():
     ],
 )
 def test_every_type_of_number_is_read(values, kind, expected):
-    np.testing.assert_array_equal(read(numbers, values, kind), expected)
+    np.testing.assert_array_equal(read(number_cells, values, kind), expected)
 
 
 def test_what_is_no_number_is_named_by_row_and_column():
     with pytest.raises(UserError, match=r"data\.csv, row 13, column 'age': 'abc' is no number.*categorical=\[age\]"):
-        read(numbers, ["1", "", "abc", "x"])
+        read(number_cells, ["1", "", "abc", "x"])
     for text in ("1,000", "0x10", "1_000", "12 kg"):
         with pytest.raises(UserError, match="is no number"):
-            read(numbers, [text])
+            read(number_cells, [text])
     for text in ("inf", "-Infinity", "1e39", "1e400"):
         with pytest.raises(UserError, match=r"row 12, column 'age'.*infinite"):
-            read(numbers, ["1", text])
+            read(number_cells, ["1", text])
     with pytest.raises(UserError, match="are no numbers"):
-        read(numbers, [[1], [2]])
+        read(number_cells, [[1], [2]])
 
 
 def test_dates_become_days_since_1970():
     texts = ["1970-01-02", "2024-02-29", "1969-12-31 12:00", "2000-01-01T06:00:00.5", None, "NA"]
-    out = read(dates, texts)
+    out = read(date_cells, texts)
     epoch = datetime.datetime(1970, 1, 1)
     wanted = [(datetime.datetime.fromisoformat(text) - epoch) / datetime.timedelta(days=1) for text in texts[:4]]
     np.testing.assert_allclose(out[:4], wanted, rtol=1e-12)
     assert np.isnan(out[4:]).all()
-    assert read(dates, [datetime.date(1970, 1, 11)]).tolist() == [10.0]
+    assert read(date_cells, [datetime.date(1970, 1, 11)]).tolist() == [10.0]
     moment = datetime.datetime(1970, 1, 1, 12)
-    assert read(numbers, [moment], pa.timestamp("ns")).tolist() == [0.5]
-    assert read(dates, [moment.replace(tzinfo=datetime.UTC)], pa.timestamp("us", "UTC")).tolist() == [0.5]
+    assert read(number_cells, [moment], pa.timestamp("ns")).tolist() == [0.5]
+    assert read(date_cells, [moment.replace(tzinfo=datetime.UTC)], pa.timestamp("us", "UTC")).tolist() == [0.5]
     with pytest.raises(UserError, match="row 12, column 'age': '2023-02-30' is no date"):
-        read(dates, ["2024-01-01", "2023-02-30"])
+        read(date_cells, ["2024-01-01", "2023-02-30"])
 
 
 def test_categories_are_the_same_from_text_numbers_and_truth_values():
@@ -72,12 +72,12 @@ def test_categories_are_the_same_from_text_numbers_and_truth_values():
         ([1, 2, 1, -999, None], pa.int64()),
         ([1.0, 2.0, 1.0, np.nan, None], pa.float64()),
     ):
-        codes, names = read(categories, values, kind)
+        codes, names = read(category_cells, values, kind)
         assert [names[code] if code >= 0 else None for code in codes] == ["1", "2", "1", None, None]
-    codes, names = read(categories, [True, False, None])
+    codes, names = read(category_cells, [True, False, None])
     assert [names[code] if code >= 0 else None for code in codes] == ["true", "false", None]
     assert [canonical(text) for text in ("True", "FALSE", "tRUE", "01", "1.50", "-2.00")] == [
         "true", "false", "tRUE", "01", "1.50", "-2",
     ]  # fmt: skip
     with pytest.raises(UserError, match="are no categories"):
-        read(categories, [[1], [2]])
+        read(category_cells, [[1], [2]])
