@@ -65,10 +65,10 @@ class WordColumn:
         arguments = ARGUMENTS.format(spans="conll" if self.span_types else "none")
         return FoundTask(self.name, "tokens", self.why, TOKENS, arguments, primary, others)
 
-    def items(self, column: str) -> list[str]:
-        """Return what stands in the braces of the target."""
-        unseen = ["unseen: missing"] if self.rarest < RARE else []
-        return ["kind: tokens", f"column: {quoted(column)}", *unseen]
+    def reading(self, name: str) -> dict[str, str]:
+        """Return how a target of that name is read from the column, as YAML by key."""
+        found = {} if name == self.name else {"column": quoted(self.name)}
+        return found | ({"unseen": "missing"} if self.rarest < RARE else {})
 
 
 @dataclass(frozen=True)
@@ -98,24 +98,17 @@ class ConllSurvey(FileSurvey):
     @property
     def tasks(self) -> list[FoundTask]:
         """A task for each target."""
-        return [replace(column.task, name=name) for name, column in self.targets.items()]
+        return [replace(c.task, name=name, reading=c.reading(name)) for name, c in self.targets.items()]
 
     def option_lines(self) -> list[str]:
-        """Return how the file is read, what fits its sentences, and its targets."""
+        """Return how the file is read, what fits its sentences, and its groups."""
         told = self.file.options
         lines = [f"format: {told.format}"] if told.format != "auto" else []
         lines += [f"encoding: {told.encoding}"] if told.encoding != "utf-8" else []
         lines += [f"columns: {listed(told.columns)}  # in the file's order"] if told.columns else []
         lines += [f"word: {quoted(told.word)}"] if told.word else []
         lines += self.advice.option_lines()
-        lines += group_lines(self.group)
-        lines.append("targets:")
-        for name, column in self.targets.items():
-            lines.append(f"  # {name}: {column.why}")
-            if column.rarest < RARE:
-                lines.append("  #   some are rare: where training has none of a label, its words count as unlabelled")
-            lines.append(f"  {name}: {{{', '.join(column.items(column.name))}}}")
-        return lines
+        return lines + group_lines(self.group)
 
     def report(self) -> list[Section]:
         """Return targets, sentences, columns and what was chosen."""

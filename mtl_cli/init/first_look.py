@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
 from mtl_cli.init.sniff import sniff_encoding
 from mtl_cli.init.survey import open_unknown, survey_table
-from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, task_yaml
+from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, task_files
 from mtl_cli.report.tables import table
 from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
@@ -37,10 +37,10 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     found = survey(path, target_columns(options["target"]), options)
     dataset = free_name(slug(path.name.split(".")[0], "data"), group_options([conf_dir()])["dataset"], "_data")
     files = {output / "dataset" / f"{dataset}.yaml": dataset_yaml(found, source)}
-    for task in found.tasks:
-        files[output / "task" / f"{task.name}.yaml"] = task_yaml(task, dataset)
+    tasks = task_files(found.tasks, dataset)
+    files |= {output / "task" / f"{name}.yaml": text for name, text in tasks.items()}
     write_files(files, bool(options.get("overwrite", False)))
-    print("\n".join(report(found, path, files, train_command(found, output))))
+    print("\n".join(report(found, path, files, train_command(found, tasks, output))))
 
 
 def survey(path: Path, targets: Mapping[str, Sequence[str]], options: Mapping[str, Any]) -> FileSurvey:
@@ -202,7 +202,6 @@ def section_lines(section: Section) -> list[str]:
     return ["", *section.title.splitlines(), *(f"  {line}" for line in section.lines), *aligned]
 
 
-def train_command(found: FileSurvey, output: Path) -> str:
-    """Return the command that trains."""
-    tasks = "+".join(task.name for task in found.tasks)
-    return " ".join(["mtl-train", "--config-dir", str(output), f"task={tasks}", *found.training().overrides])
+def train_command(found: FileSurvey, tasks: Collection[str], output: Path) -> str:
+    """Return the command that trains the tasks of these files."""
+    return " ".join(["mtl-train", "--config-dir", str(output), f"task={'+'.join(tasks)}", *found.training().overrides])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mtl_cli.init.association import associate
@@ -10,6 +11,9 @@ from mtl_cli.init.yaml_files import FoundTask, Section, listed, quoted
 from mtl_cli.tables.labels import in_order
 
 MAX_LISTED, MAX_SHOWN = 50, 6
+MAX_TOLD = 24
+"""Targets that are reported one by one, and in pairs."""
+CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
 HEAD = "    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}\n"
 IMBALANCE = """\
     label_smoothing: 0.0
@@ -31,41 +35,46 @@ TASKS = {
 """Class, further arguments, primary metric and the other metrics of the task for each kind of target."""
 
 
-def found_task(guess: Guess) -> FoundTask:
-    """Return the task on a target."""
+def found_task(guess: Guess, missing: Mapping[str, Sequence[str]]) -> FoundTask:
+    """Return the task on a target; `missing` are, by column, values that stand for no label."""
     target, arguments, primary, others = TASKS[guess.kind]
-    return FoundTask(guess.name, guess.kind, guess.why, target, arguments + HEAD, primary, others)
+    how = reading(guess, missing)
+    return FoundTask(guess.name, guess.kind, guess.why, target, arguments + HEAD, primary, others, how)
 
 
-def target_lines(guesses: Sequence[Guess], missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the YAML of a dataset's targets; `missing` are, by column, values that stand for no label."""
-    lines = ["targets:"]
-    for guess in guesses:
-        lines.append(f"  # {guess.name}: {guess.why}")
-        lines.append(f"  {guess.name}: {{{', '.join(target_items(guess, missing))}}}")
-    return lines
-
-
-def target_items(guess: Guess, missing: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return what stands in the braces of a target."""
-    items = [f"kind: {guess.kind}"]
-    single = len(guess.columns) == 1
-    items.append(f"column: {quoted(guess.names[0])}" if single else f"columns: {listed(guess.names)}")
+def reading(guess: Guess, missing: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return how the labels of a target are read, as YAML by key; a column of the target's name goes without saying."""
+    found = {}
+    if len(guess.columns) > 1:
+        found["columns"] = listed(guess.names)
+    elif guess.names != [guess.name]:
+        found["column"] = quoted(guess.names[0])
     if guess.kind in ("class", "binary", "ordinal") and len(guess.columns[0].values) <= MAX_LISTED:
-        items.append(f"classes: {listed(in_order(guess.columns[0].values))}")
-    absent = [value for name in guess.names for value in missing.get(name, ())]
-    return [*items, f"missing: {listed(absent)}"] if absent else items
+        found["classes"] = listed(in_order(guess.columns[0].values))
+    if absent := [value for name in guess.names for value in missing.get(name, ())]:
+        found["missing"] = listed(absent)
+    return found
+
+
+def stratum_lines(guesses: Sequence[Guess]) -> list[str]:
+    """Return the YAML of the column whose values all splits share, so that the choice of tasks moves no row."""
+    column = next((guess.names[0] for guess in guesses if guess.kind in CLASS_KINDS), None)
+    return [] if column is None else [f"stratify: {quoted(column)}  # equal shares in all splits, for any tasks chosen"]
 
 
 def target_section(guesses: Sequence[Guess], rows: int) -> Section:
     """Return what was guessed and why, with the statistics of the labels."""
     lines = []
-    for guess in guesses:
-        task = found_task(guess)
+    for guess in guesses[:MAX_TOLD]:
+        task = found_task(guess, {})
         others = f" (also {task.others})" if task.others else ""
         lines.append(f"{guess.name}: {guess.kind}, because {guess.why}. Metric: {task.primary}{others}")
         lines += [f"  {column.name}: {label_statistics(guess, column, rows)}" for column in guess.columns]
         lines += [f"  note: {note}" for note in guess.notes]
+    if len(guesses) > MAX_TOLD:
+        kinds = Counter(guess.kind for guess in guesses[MAX_TOLD:])
+        more = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.items())
+        lines.append(f"… and {len(guesses) - MAX_TOLD} more: {more}")
     return Section("Targets", lines)
 
 
@@ -90,8 +99,8 @@ def class_statistics(counts: Mapping[str, int]) -> str:
 
 
 def association_sections(guesses: Sequence[Guess]) -> list[Section]:
-    """Return a row a pair of target columns, where there are several targets."""
-    if len(guesses) < 2:
+    """Return a row per pair of target columns, where there are several targets but not too many."""
+    if not 2 <= len(guesses) <= MAX_TOLD:
         return []
     columns = [column for guess in guesses for column in guess.columns]
     rows = [["pair", "rows", "correlation", "bits", "share"]]

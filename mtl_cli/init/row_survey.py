@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtl_cli.init.found_targets import found_task, target_lines
+from mtl_cli.init.found_targets import found_task, stratum_lines
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, group_lines, listed
 from mtl_cli.tables.reading import TableFile
@@ -39,11 +39,11 @@ class RowSurvey(FileSurvey):
     @property
     def tasks(self) -> list[FoundTask]:
         """A task for each target."""
-        return [found_task(guess) for guess in self.targets]
+        return [found_task(guess, self.target_missing) for guess in self.targets]
 
-    def group_and_target_lines(self) -> list[str]:
-        """Return the YAML of the column of groups and of the targets, which end a dataset's file."""
-        return [*group_lines(self.group), *target_lines(self.targets, self.target_missing)]
+    def dividing_lines(self) -> list[str]:
+        """Return the YAML of how rows are divided: by the column of groups or, without one, in strata of a target."""
+        return group_lines(self.group) if self.group else stratum_lines(self.targets)
 
 
 def reading_lines(file: TableFile) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mtl_cli.errors import UserError
+from mtl_cli.init.found_targets import CLASS_KINDS
 from mtl_cli.init.guess import (
     Guess,
     InputSample,
@@ -27,7 +28,6 @@ from mtl_cli.tables.store import Layout, Table, read_table
 SAMPLE_ROWS = 50_000
 MAX_NAMED = 1000
 """Different numbers up to which they get names, as classes have."""
-CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
 
 
 def open_unknown(
@@ -113,7 +113,7 @@ def guess_targets(
     """
     guesses = tuple(guess_target(name, [labels[column] for column in columns]) for name, columns in targets.items())
     check_guesses(file, guesses)
-    return tuple(with_texts(file, guess, rows, missing) for guess in guesses)
+    return with_texts(file, guesses, rows, missing)
 
 
 def read_labels(
@@ -175,19 +175,27 @@ def check_guesses(file: TableFile, guesses: Sequence[Guess]) -> None:
         raise UserError(problems)
 
 
-def with_texts(file: TableFile, guess: Guess, rows: int, missing: Mapping[str, tuple[str, ...]]) -> Guess:
-    """Return a guess of classes with their names as text reads them: 01 is no 1."""
-    if guess.kind not in CLASS_KINDS or all(column.numbers is None for column in guess.columns):
-        return guess
-    names = tuple(guess.names)
+def with_texts(
+    file: TableFile, guesses: Sequence[Guess], rows: int, missing: Mapping[str, tuple[str, ...]]
+) -> tuple[Guess, ...]:
+    """Return guesses, those of classes with their names as text reads them: 01 is not 1."""
+
+    def has_numbers(guess: Guess) -> bool:
+        return guess.kind in CLASS_KINDS and any(column.numbers is not None for column in guess.columns)
+
+    names = tuple(dict.fromkeys(name for guess in guesses if has_numbers(guess) for name in guess.names))
+    if not names:
+        return tuple(guesses)
     absent = {name: missing[name] for name in names if name in missing}
     table: Table = read_table(file, Layout((), (), names, absent), rows)
-    columns = [
-        LabelColumn(column.name, column.numbers, codes, tuple(values), len(values))
-        for column in guess.columns
-        for codes, values in [table.text(column.name)]
-    ]
-    return replace(guess, columns=tuple(columns))
+
+    def as_text(column: LabelColumn) -> LabelColumn:
+        codes, values = table.text(column.name)
+        return LabelColumn(column.name, column.numbers, codes, tuple(values), len(values))
+
+    return tuple(
+        replace(guess, columns=tuple(map(as_text, guess.columns))) if has_numbers(guess) else guess for guess in guesses
+    )
 
 
 def sample_inputs(

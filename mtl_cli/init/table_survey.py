@@ -25,17 +25,17 @@ class TableSurvey(RowSurvey):
     categorical: tuple[str, ...]
 
     def option_lines(self) -> list[str]:
-        """Return how the file is read, what becomes of its columns, and its targets."""
+        """Return how the file is read, what becomes of its columns, and how its rows are divided."""
         lines = reading_lines(self.file)
         lines += missing_lines(self.file, self.missing)
         if self.categorical:
             lines.append(
                 f"categorical: {listed(self.categorical)}  # numbers and text; other columns are found by looking"
             )
-        if self.drop:
-            lines.append("drop:")
-            lines += [f"  - {quoted(name)}  # {reason}" for name, reason in self.drop.items()]
-        return [*lines, *self.group_and_target_lines()]
+        targets = list(dict.fromkeys(name for guess in self.targets for name in guess.names))
+        lines += ["drop:", *(f"  - {quoted(name)}  # {reason}" for name, reason in self.drop.items())]
+        lines += ["  # targets, also those of tasks that are not chosen", *(f"  - {quoted(name)}" for name in targets)]
+        return [*lines, *self.dividing_lines()]
 
     def report(self) -> list[Section]:
         """Return targets, inputs and how the targets hang together."""

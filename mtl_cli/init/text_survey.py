@@ -29,7 +29,7 @@ class TextSurvey(RowSurvey):
     left: Mapping[str, str]
 
     def option_lines(self) -> list[str]:
-        """Return how the file is read, its texts and targets, and the columns that are left out."""
+        """Return how the file is read, its texts and how it is divided, and the columns that are left out."""
         names = [column.name for column in self.texts]
         lines = [*reading_lines(self.file), *(f"# {column.name}: {column.told}" for column in self.texts)]
         lines.append(f"text: {quoted(names[0]) if len(names) == 1 else listed(names)}")
@@ -37,7 +37,7 @@ class TextSurvey(RowSurvey):
         kinds = {"numeric": self.numeric, "categorical": self.categorical}
         lines += [f"{kind}: {listed(names)}  # beside the text" for kind, names in kinds.items() if names]
         lines += [f"# left out: {name}: {reason}" for name, reason in self.left.items()]
-        return [*lines, *self.group_and_target_lines()]
+        return [*lines, *self.dividing_lines()]
 
     def report(self) -> list[Section]:
         """Return targets, texts, what was chosen for them and how the targets hang together."""

@@ -1,16 +1,19 @@
 """What mtl-init finds in a file of any kind, and the YAML that it writes of it: a dataset and a task a target."""
 
+import itertools
 import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 RESERVED = re.compile(r"(?i)null|true|false|yes|no|on|off|y|n|~|\.nan|\.inf|nan|inf")
 STEPS, MAX_EPOCHS, DEFAULT_EPOCHS = 2000, 200, 6
 TRAIN_SHARE = 0.7
+GROUPED = 8
+"""Tasks of one kind from which on they are written as one node."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class FoundTask:
     arguments: str
     primary: str
     others: str = ""
+    reading: Mapping[str, str] = field(default_factory=dict)
+    """How its labels are read, as YAML by key: column or columns, classes, missing."""
 
     @property
     def also(self) -> str:
@@ -71,7 +76,7 @@ class FileSurvey(ABC):
 
     @abstractmethod
     def option_lines(self) -> list[str]:
-        """Return the lines of YAML of the dataset after its path, with its targets."""
+        """Return the lines of YAML of the dataset after its path; targets are declared by the tasks."""
 
     @abstractmethod
     def report(self) -> list[Section]:
@@ -94,15 +99,75 @@ def dataset_yaml(survey: FileSurvey, path: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def task_files(tasks: Sequence[FoundTask], dataset: str) -> dict[str, str]:
+    """Return the files of tasks by name: one for each, and one for all of those that are of a kind with many tasks."""
+    files: dict[str, str] = {}
+    for alike in tasks_alike(tasks):
+        if len(alike) < GROUPED:
+            files |= {task.name: task_yaml(task, dataset) for task in alike}
+        else:
+            taken = {task.name for task in tasks}
+            name = next(name for name in group_names(f"{dataset}_{alike[0].kind}") if name not in taken)
+            files[name] = group_yaml(name, alike, dataset)
+    return files
+
+
+def tasks_alike(tasks: Sequence[FoundTask]) -> Iterator[list[FoundTask]]:
+    """Yield the tasks by kind, in the order of their first ones; those of a kind share all arguments."""
+    kinds: dict[tuple[str, str], list[FoundTask]] = {}
+    for task in tasks:
+        kinds.setdefault((task.kind, task.arguments), []).append(task)
+    yield from kinds.values()
+
+
+def group_names(name: str) -> Iterator[str]:
+    """Yield names for a group of tasks until one is free."""
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(2))
+
+
 def task_yaml(task: FoundTask, dataset: str) -> str:
     """Return the file of a task."""
     return (
-        "# @package _global_\n"
-        f"# Written by mtl-init. {task.kind}: {task.why}. Selected by {task.primary}{task.also}.\n"
-        f"defaults:\n  - /dataset@tasks.{task.name}.dataset: {dataset}\n"
-        f"tasks:\n  {task.name}:\n    _target_: {task.target}\n    target: {task.name}\n"
+        f"{_head(task, dataset, task.name, f'{task.kind}: {task.why}')}    target: {task.name}\n"
+        f"{_reading(task.reading)}"
         "    weight: 1.0  # factor of this task's loss; 0 = not trained, still evaluated\n"
         f"{task.arguments}"
+    )
+
+
+def group_yaml(name: str, tasks: Sequence[FoundTask], dataset: str) -> str:
+    """Return the file of one node that stands for several tasks of one kind."""
+    first = tasks[0]
+    shared = {
+        key: value
+        for key, value in first.reading.items()
+        if not key.startswith("column") and all(task.reading.get(key) == value for task in tasks)
+    }
+    lines = ["    targets:  # each task with its own values, merged into those below\n"]
+    for task in tasks:
+        own = [f"{key}: {value}" for key, value in task.reading.items() if key not in shared]
+        lines.append(f"      {task.name}: {{{', '.join(own)}}}\n")
+    return (
+        f"{_head(first, dataset, name, f'{len(tasks)} tasks of kind {first.kind} in one node')}{''.join(lines)}"
+        f"{_reading(shared)}"
+        "    weight: 1.0  # factor of each task's loss; 0 = not trained, still evaluated\n"
+        f"{first.arguments}"
+    )
+
+
+def _reading(values: Mapping[str, str]) -> str:
+    """Return the lines of YAML that say how labels are read."""
+    notes = {"unseen": "  # words whose label training lacks count as unlabelled"}
+    return "".join(f"    {key}: {value}{notes.get(key, '')}\n" for key, value in values.items())
+
+
+def _head(task: FoundTask, dataset: str, name: str, what: str) -> str:
+    """Return what the file of a task or group begins with."""
+    return (
+        f"# @package _global_\n# Written by mtl-init. {what}. Selected by {task.primary}{task.also}.\n"
+        f"defaults:\n  - /dataset@tasks.{name}.dataset: {dataset}\n"
+        f"tasks:\n  {name}:\n    _target_: {task.target}\n"
     )
 
 

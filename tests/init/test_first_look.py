@@ -1,5 +1,6 @@
 """mtl-init on files whose columns are known, from the command line to a run."""
 
+import json
 import random
 
 import numpy as np
@@ -11,7 +12,6 @@ import yaml
 from mtl_cli import cli
 from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.init.yaml_files import quoted
-from mtl_cli.tables.labels import parse_targets
 from tests.tables._files import write_csv
 
 HEADER = ["id", "age", "city", "note", "income", "married", "stars", "visits", "price", "days", "died", "copy", "user"]
@@ -47,21 +47,30 @@ def dataset(folder, name="data"):
     return yaml.safe_load((folder / "my_conf" / "dataset" / f"{name}.yaml").read_text())
 
 
+def task(folder, name, file=None):
+    return yaml.safe_load((folder / "my_conf" / "task" / f"{file or name}.yaml").read_text())["tasks"][name]
+
+
 TARGET = "target=[income,married,stars,visits,price,days+died]"
 
 
 def test_columns_are_guessed_with_reasons(folder, capsys):
     assert init(TARGET) == 0
     node, out = dataset(folder), capsys.readouterr().out
-    assert {name: target["kind"] for name, target in node["targets"].items()} == {
-        "income": "class", "married": "binary", "stars": "ordinal", "visits": "count", "price": "real",
-        "days_died": "survival",
+    names = ["income", "married", "stars", "visits", "price", "days_died"]
+    tasks = {name: task(folder, name) for name in names}
+    assert {name: node["_target_"].rpartition(".")[2] for name, node in tasks.items()} == {
+        "income": "Classification", "married": "Binary", "stars": "Ordinal", "visits": "Count", "price": "Regression",
+        "days_died": "Survival",
     }  # fmt: skip
-    assert node["targets"]["income"]["classes"] == ["high", "low", "mid"]
-    assert node["targets"]["married"]["classes"] == ["no", "yes"]
-    assert node["targets"]["stars"]["classes"] == ["1", "2", "3", "4", "5"]
-    assert node["targets"]["days_died"]["columns"] == ["days", "died"]
-    assert sorted(node["drop"]) == ["copy", "id", "note"]
+    assert tasks["income"]["classes"] == ["high", "low", "mid"]
+    assert tasks["married"]["classes"] == ["no", "yes"]
+    assert tasks["stars"]["classes"] == ["1", "2", "3", "4", "5"]
+    assert tasks["days_died"]["columns"] == ["days", "died"]
+    assert "column" not in tasks["income"], "it has the target's name"
+    assert "targets" not in node
+    assert node["drop"] == ["id", "note", "copy", *names[:5], "days", "died"], "a target never becomes an input"
+    assert node["stratify"] == "income", "the choice of tasks moves no row to another split"
     assert "?" in node["missing_values"]
     for line in (
         "data.csv: 200 rows, 13 columns (csv, utf-8, delimiter ',')",
@@ -78,7 +87,6 @@ def test_columns_are_guessed_with_reasons(folder, capsys):
     assert f"high {counts.count('high')} ({counts.count('high') / 200:.1%})" in out
     missing = [row[5] for row in rows()].count("")
     assert f"{missing} of 200 missing" in out
-    parse_targets(node["targets"])
 
 
 def test_what_is_written_composes_and_trains(folder, capsys):
@@ -96,8 +104,49 @@ def test_what_is_written_composes_and_trains(folder, capsys):
 
 def test_several_columns_make_one_target(folder):
     assert init("target=[died+married,price+days,died+user]") == 0
-    kinds = {name: target["kind"] for name, target in dataset(folder)["targets"].items()}
-    assert kinds == {"died_married": "multilabel", "price_days": "real", "died_user": "ranking"}
+    kinds = {"died_married": "Multilabel", "price_days": "Regression", "died_user": "Ranking"}
+    for name, kind in kinds.items():
+        assert task(folder, name)["_target_"].endswith(f".{kind}")
+        assert task(folder, name)["columns"] == name.split("_")
+
+
+def write_assays(folder, count):
+    stream = random.Random(0)
+    cells = [[stream.choice([0, 1, 1, ""]) for _ in range(count)] for _ in range(80)]
+    body = [[stream.random(), *row, stream.choice(["low", "high", "mid"])] for row in cells]
+    write_csv(folder / "data.csv", ["dose", *(f"NR-{number}" for number in range(count)), "risk"], body)
+    return f"target=[{','.join(f'NR-{number}' for number in range(count))},risk]"
+
+
+def test_many_targets_of_one_kind_are_one_node_that_trains_by_the_printed_command(folder, capsys):
+    assert init(write_assays(folder, 8)) == 0
+    out = capsys.readouterr().out
+    assert sorted(path.name for path in (folder / "my_conf" / "task").iterdir()) == ["data_binary.yaml", "risk.yaml"]
+    node = task(folder, "data_binary")
+    assert node["targets"] == {f"nr_{number}": {"column": f"NR-{number}"} for number in range(8)}
+    assert node["classes"] == ["0", "1"], "what all targets have in common stands once"
+    command = next(line for line in out.splitlines() if line.strip().startswith("mtl-train"))
+    words = command.split()[1:]
+    assert "task=data_binary+risk" in words
+    quick = ["trainer.max_epochs=1", "hydra.run.dir=run", "trainer.device=cpu", "quiet=true"]
+    assert cli.main([word for word in words if not word.startswith("trainer.")] + quick) == 0, capsys.readouterr().err
+    test = json.loads((folder / "run" / "summary.json").read_text())["test"]
+    assert {"nr_0/auc", "nr_7/auc", "data_binary/auc", "risk/accuracy"} <= set(test)
+
+
+def test_fewer_targets_of_one_kind_have_files_of_their_own(folder):
+    assert init(write_assays(folder, 7)) == 0
+    names = [path.stem for path in sorted((folder / "my_conf" / "task").iterdir())]
+    assert names == [*(f"nr_{number}" for number in range(7)), "risk"]
+    assert task(folder, "nr_3")["column"] == "NR-3"
+
+
+def test_a_group_is_not_named_as_one_of_its_targets(folder):
+    target = write_assays(folder, 8)
+    text = (folder / "data.csv").read_text()
+    (folder / "data.csv").write_text(text.replace("NR-0,", "data_binary,", 1))
+    assert init(target.replace("NR-0,", "data_binary,")) == 0
+    assert "data_binary" in task(folder, "data_binary_2")["targets"]
 
 
 def test_files_are_never_overwritten_silently(folder, capsys):
@@ -121,7 +170,7 @@ def test_delimiter_encoding_and_format_are_found(folder, capsys):
     assert init("target=ziel") == 0
     assert dataset(folder)["delimiter"] == ";"
     assert dataset(folder)["encoding"] == "latin-1"
-    assert dataset(folder)["drop"] == ["ort name"]  # it names the target
+    assert dataset(folder)["drop"] == ["ort name", "ziel"]  # the first names the target
     table = {"x": np.arange(40.0), "y": ["a", "b"] * 20}
     pq.write_table(pa.table(table), folder / "letters.parquet")
     assert cli.main_init(["input=letters.parquet", "target=y", "output=other"]) == 0

@@ -76,6 +76,11 @@ def dataset(name="data"):
         return yaml.safe_load(lines)
 
 
+def task(name):
+    with open(f"my_conf/task/{name}.yaml", encoding="utf-8") as lines:
+        return yaml.safe_load(lines)["tasks"][name]
+
+
 def train(task, *words, run="run"):
     return cli.main(
         [f"task={task}", "--config-dir", "my_conf", f"hydra.run.dir={run}", "trainer.device=cpu", "quiet=true", *words]
@@ -99,7 +104,8 @@ def test_the_printed_command_trains_on_texts_and_predicts(folder, capsys):
     node = dataset()
     assert node["defaults"] == ["text", "_self_"]
     assert node["text"] == "review"
-    assert {name: target["kind"] for name, target in node["targets"].items()} == {"mood": "binary", "stars": "binary"}
+    assert [task(name)["_target_"].rpartition(".")[2] for name in ("mood", "stars")] == ["Binary", "Binary"]
+    assert node["stratify"] == "mood"
     assert node["numeric"] == ["price"]
     assert "left out id: it counts the rows" in out
     assert "# left out: id: it counts the rows" in (folder / "my_conf/dataset/data.yaml").read_text()
@@ -150,8 +156,7 @@ def test_texts_without_spaces_are_found_and_learnt(folder, capsys):
     node = dataset()
     assert node["text"] == "评论"
     assert node["tokenizer"] == "bpe"
-    assert [target["column"] for target in node["targets"].values()] == ["情感", "评分"]
-    assert list(node["targets"]) == ["target", "target_2"]
+    assert [task(name)["column"] for name in ("target", "target_2")] == ["情感", "评分"]
     assert "Han 100%" in capsys.readouterr().out
     small = ["backbone=gru", "backbone.width=16", "data.batch_size=32", "trainer.max_epochs=20", "optimizer.lr=0.01"]
     assert train("target+target_2", *small) == 0
@@ -329,7 +334,9 @@ def test_conll_u_names_its_columns_and_rare_labels_may_be_unseen(folder, capsys)
     node, out = dataset("tree"), capsys.readouterr().out
     assert "columns" not in node
     assert node["group_column"] == "newdoc id"
-    assert node["targets"]["upos"] == {"kind": "tokens", "column": "upos", "unseen": "missing"}
+    assert "targets" not in node
+    assert task("upos")["_target_"].endswith(".TokenClassification")
+    assert task("upos")["unseen"] == "missing"
     assert "12 sentences, 24 words, 10 columns (conllu, utf-8)" in out  # 1-2 and 3.1 are no words
     assert "4 words without a label" in out
 
