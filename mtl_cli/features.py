@@ -203,6 +203,22 @@ def untokens(values: Tensor, like: Features) -> Features:
     return like.replace(values)
 
 
+def coarser(features: Features, grid: int | None) -> Features:
+    """Return maps of at most `grid` × `grid` positions, means over those that they stand for; others as they are."""
+    if grid is None or features.values.ndim != 4 or max(features.values.shape[2:]) <= grid:
+        return features
+    height, width = (min(size, grid) for size in features.values.shape[2:])
+    return features.replace(F.adaptive_avg_pool2d(features.values, (height, width)))
+
+
+def add_coarse(features: Features, coarse: Tensor) -> Features:
+    """Return features with values [B, ...] added that may be those of a `coarser` map, which is enlarged bilinearly."""
+    values = features.values
+    if values.ndim == 4 and coarse.shape != values.shape:
+        coarse = F.interpolate(coarse, values.shape[2:], mode="bilinear", align_corners=False)
+    return features.replace(values + coarse)
+
+
 def align(features: Features, like: Features) -> Features:
     """Return features, without skips, with the kind, positions and mask of `like` and their own channels.
 

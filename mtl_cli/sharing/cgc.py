@@ -1,15 +1,14 @@
 """Customized gate control."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import run_stages
-from mtl_cli.sharing.base import Shared, Sharing
-from mtl_cli.sharing.expert_base import ExtractionLevel, count_problems, split_point
+from mtl_cli.sharing.base import Shared
+from mtl_cli.sharing.extraction_base import Extraction, ExtractionLevel
 
 
-class CGC(Sharing):
+class CGC(Extraction):
     """Shared experts, experts of each task, and one gate per task: g^k(x) = w^k(x)·S^k(x), w^k = softmax(W^k x).
 
     Source: Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
@@ -27,32 +26,9 @@ class CGC(Sharing):
         ValueError: a number of experts is below 1, or `expert_stages` not a number of stages that can be split off.
     """
 
-    has_boundary = True
-
-    def __init__(
-        self,
-        num_shared_experts: int,
-        num_task_experts: int,
-        expert_stages: int,
-        *,
-        backbone: BackboneFactory,
-        tasks: Sequence[str],
-    ) -> None:
-        super().__init__()
-        problems = count_problems(num_shared_experts=num_shared_experts, num_task_experts=num_task_experts)
-        split = split_point(backbone.specs, expert_stages, problems)
-        self.trunk = backbone(stop=split)
-        self.level = ExtractionLevel(
-            build=lambda copy: backbone(copy, start=split + 1),
-            seeded=backbone.seeded,
-            name=backbone.names[split + 1],
-            width=backbone.specs[split].width,
-            tasks=tasks,
-            num_shared=num_shared_experts,
-            num_own=num_task_experts,
-            is_last=True,
-        )
-        self.specs = dict.fromkeys(tasks, backbone.specs[-1])
+    def add_levels(self, level: Callable[[int, int], ExtractionLevel], first: int, last: int) -> None:
+        """Add one level, whose experts have all of the stages."""
+        self.level = level(first, last)
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return each task's mixture of its own and the shared experts.

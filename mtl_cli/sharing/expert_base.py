@@ -1,7 +1,6 @@
 """Experts and gates: what the mixture-of-experts modes have in common."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -9,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.errors import UserError
-from mtl_cli.features import Boundary, Features, FeatureSpec, mixture, pool, run_stages
-from mtl_cli.layers.named_modules import NamedModules
+from mtl_cli.features import Boundary, Features, FeatureSpec, mixture, run_stages
 
 
 def count_problems(**counts: int) -> list[str]:
@@ -118,95 +116,3 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return gates [B, E] for pooled features [B, D]."""
         return torch.softmax(self.linear(x), dim=-1)
-
-
-class SharedGate(nn.Module):
-    """Softmax over the experts of every task and the shared ones: softmax(W x), W in blocks of rows, one a task."""
-
-    def __init__(self, blocks: Mapping[str, nn.Linear], shared: nn.Linear) -> None:
-        super().__init__()
-        self.blocks, self.shared = NamedModules(blocks), shared
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return gates [B, ΣE] for pooled features [B, D]: the tasks' experts in order, then the shared ones."""
-        logits = [block(x) for block in [*self.blocks.values(), self.shared]]
-        return torch.softmax(torch.cat(logits, dim=-1), dim=-1)
-
-
-class ExtractionLevel(nn.Module):
-    """One level of Tang et al., RecSys 2020: shared experts, experts of each task, and a gate a task over both.
-
-    Task k mixes its own and the shared experts, g^k(x) = w^k(x)·S^k(x) (eq. 1–3). Below the last level a shared gate
-    mixes all experts for the shared input of the next level (section 4.2).
-
-    Args:
-        build: returns the stages of an expert, given the name of its copy.
-        seeded: returns a context in which modules of that name are seeded.
-        name: distinguishes this level's gates from those of other levels.
-        width: D of the level's input.
-        tasks: names of all tasks.
-        num_shared: shared experts.
-        num_own: experts of each task.
-        is_last: whether no level follows, so that there is no shared gate.
-    """
-
-    def __init__(
-        self, build: Callable[[str], nn.Module], seeded: Callable[[str], AbstractContextManager[None]], name: str,
-        width: int, tasks: Sequence[str], num_shared: int, num_own: int, is_last: bool,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        self.shared = nn.ModuleList(build(str(e)) for e in range(num_shared))
-        self.own = NamedModules({t: nn.ModuleList(build(f"{t}/{e}") for e in range(num_own)) for t in tasks})
-        self.gates = NamedModules()
-        for task in tasks:
-            with seeded(f"gates/{name}/{task}"):
-                self.gates[task] = Gate(width, num_own + num_shared)
-        self.shared_gate: SharedGate | None = None
-        if is_last:
-            return
-        blocks = {}
-        for task in tasks:
-            with seeded(f"shared_gate/{name}/{task}"):
-                blocks[task] = nn.Linear(width, num_own, bias=False)
-        with seeded(f"shared_gate/{name}"):
-            self.shared_gate = SharedGate(blocks, nn.Linear(width, num_shared, bias=False))
-
-    def forward(self, shared: Features, own: Mapping[str, Features], tasks: Sequence[str]) -> "LevelOutput":
-        """Return this level's output for `tasks`, where a level follows.
-
-        `own` holds the input of every task, since the shared gate reads the experts of all; `shared` is the common one.
-        """
-        assert self.shared_gate is not None, "the last level goes by `last`"
-        common = run_experts(self.shared, shared)
-        stacks = {task: self._run_own(task, x) for task, x in own.items()}
-        everything = join_stacks([*stacks.values(), common])
-        return LevelOutput(
-            shared=everything.mix(self.shared_gate(pool(shared))),
-            own={task: self._mix(task, own[task], stacks[task], common) for task in tasks},
-        )
-
-    def last(
-        self, shared: Features, own: Mapping[str, Features], boundary: bool
-    ) -> tuple[dict[str, Features], list[Tensor]]:
-        """Return the features of the tasks in `own` and, if asked for, the boundary: shared experts and inputs."""
-        cut = Boundary(boundary)
-        common = run_experts(self.shared, shared).handed_over(cut)
-        own = {task: cut.hand_over_features(x) for task, x in own.items()}
-        features = {task: self._mix(task, x, self._run_own(task, x), common) for task, x in own.items()}
-        return features, cut.tensors
-
-    def _run_own(self, task: str, x: Features) -> Stack:
-        experts = self.own[task]
-        assert isinstance(experts, nn.ModuleList)
-        return run_experts(experts, x)
-
-    def _mix(self, task: str, x: Features, own: Stack, common: Stack) -> Features:
-        return join_stacks([own, common]).mix(self.gates[task](pool(x)))
-
-
-@dataclass(frozen=True)
-class LevelOutput:
-    """Inputs of the next level: the shared one and those of tasks."""
-
-    shared: Features
-    own: dict[str, Features]

@@ -1,17 +1,16 @@
 """Progressive layered extraction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import run_stages
-from mtl_cli.sharing.base import Shared, Sharing
-from mtl_cli.sharing.expert_base import ExtractionLevel, count_problems, split_point
+from mtl_cli.sharing.base import Shared
+from mtl_cli.sharing.extraction_base import Extraction, ExtractionLevel
 
 
-class PLE(Sharing):
+class PLE(Extraction):
     """Levels of shared and task experts, one per stage: g^{k,j}(x) = w^{k,j}(g^{k,j−1}(x))·S^{k,j}(x).
 
     Source: Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized
@@ -30,37 +29,9 @@ class PLE(Sharing):
         ValueError: a number of experts is below 1, or `expert_stages` not a number of stages that can be split off.
     """
 
-    has_boundary = True
-
-    def __init__(
-        self,
-        num_shared_experts: int,
-        num_task_experts: int,
-        expert_stages: int,
-        *,
-        backbone: BackboneFactory,
-        tasks: Sequence[str],
-    ) -> None:
-        super().__init__()
-        problems = count_problems(num_shared_experts=num_shared_experts, num_task_experts=num_task_experts)
-        split = split_point(backbone.specs, expert_stages, problems)
-
-        def level(stage: int) -> ExtractionLevel:
-            return ExtractionLevel(
-                build=lambda copy: backbone(copy, start=stage, stop=stage),
-                seeded=backbone.seeded,
-                name=backbone.names[stage],
-                width=backbone.specs[stage - 1].width,
-                tasks=tasks,
-                num_shared=num_shared_experts,
-                num_own=num_task_experts,
-                is_last=stage == backbone.num_stages,
-            )
-
-        self.tasks = list(tasks)
-        self.trunk = backbone(stop=split)
-        self.levels = nn.ModuleList(level(stage) for stage in range(split + 1, backbone.num_stages + 1))
-        self.specs = dict.fromkeys(tasks, backbone.specs[-1])
+    def add_levels(self, level: Callable[[int, int], ExtractionLevel], first: int, last: int) -> None:
+        """Add one level per stage."""
+        self.levels = nn.ModuleList(level(stage, stage) for stage in range(first, last + 1))
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return each task's mixture at the last level.

@@ -2,10 +2,11 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from mtl_cli.batch import Inputs
 from tests.sharing._inputs import ONE, TWO, factory, ids, inputs, sharing
-from tests.sharing._reference import NETS, TASKS, assert_equals
+from tests.sharing._reference import NETS, TASKS, assert_equals, randomised
 
 
 def attention(w, prefix, query, keys, padded):
@@ -46,6 +47,31 @@ def test_equals_attention_over_the_features_of_all_tasks(net):
     assert_equals("cross_attention", net, reference, tasks=("right",))
 
 
+def test_larger_maps_attend_as_means_and_read_what_is_enlarged():
+    mode = randomised(sharing("cross_attention", factory("unet", ONE), grid=3))
+    x = inputs("unet", "one", torch.float64)
+    weights = dict(mode.named_parameters())
+    before = {task: mode.columns[task](x) for task in ONE}
+    maps = {task: features.values for task, features in before.items()}
+    assert maps["left"].shape[2:] == (6, 6)
+    tokens = {task: F.avg_pool2d(of, 2).flatten(2).transpose(1, 2) for task, of in maps.items()}
+    keys = torch.cat(list(tokens.values()), dim=1)
+    padded = torch.zeros(keys.shape[:2], dtype=torch.bool)
+    for task, features in mode(x, ["left", "right"]).features.items():
+        read = attention(weights, f"attention.{task}", tokens[task], keys, padded).transpose(1, 2).unflatten(2, (3, 3))
+        enlarged = F.interpolate(read, (6, 6), mode="bilinear")
+        torch.testing.assert_close(features.values, maps[task] + enlarged)
+        assert len(features.skips) == 1
+        assert torch.equal(features.skips[0], before[task].skips[0])
+
+
+def test_maps_within_the_grid_attend_at_every_position():
+    whole, within = (sharing("cross_attention", factory("unet", ONE), grid=grid) for grid in (None, 6))
+    x = inputs("unet", "one")
+    left, right = (mode(x, ["left"]).features["left"].values for mode in (whole, within))
+    assert torch.equal(left, right)
+
+
 def test_a_task_with_a_dataset_to_itself_is_independent_bit_for_bit():
     x = inputs("cnn", "two")
     alone = sharing("cross_attention", factory("cnn", TWO), partners="dataset")
@@ -75,5 +101,7 @@ def test_heads_that_do_not_divide_the_width_are_refused_with_those_that_do():
 def test_dropout_and_partners_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"dropout is 1\.5"):
         sharing("cross_attention", factory("mlp", ONE), dropout=1.5)
+    with pytest.raises(ValueError, match=r"sharing\.grid is 0; .* Use sharing\.grid=16"):
+        sharing("cross_attention", factory("mlp", ONE), grid=0)
     with pytest.raises(ValueError, match=r"sharing\.partners is 'some'"):
         sharing("cross_attention", factory("mlp", ONE), partners="some")
