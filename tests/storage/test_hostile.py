@@ -126,9 +126,7 @@ def test_targets_of_other_code_are_refused_wherever_they_stand(stranger, capsys,
 
     change_config(stranger, set_target)
     for text in both(capsys, "trust=[tests]"):
-        expected = (
-            ("a plain value", "it is a number", TARGETS[target]) if place == "nested" else (TARGETS[target],)
-        )
+        expected = ("a plain value", "it is a number", TARGETS[target]) if place == "nested" else (TARGETS[target],)
         assert any(part in text for part in expected), text
     assert not (stranger.parent / "ran").exists()
 
