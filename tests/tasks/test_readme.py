@@ -7,12 +7,16 @@ import pytest
 import yaml
 
 import mtl_cli.tasks
+from mtl_cli.commands.compose import hydra_session
+from mtl_cli.commands.composed_run import compose_run
+from mtl_cli.config.run_config import checked
 from mtl_cli.config.targets import Trust, bind
 from mtl_cli.tasks.base import Task
 from tests.tasks._inputs import CLASSES, ROW_KINDS
 
 TEXT = (Path(mtl_cli.tasks.__file__).parent / "README.md").read_text(encoding="utf-8")
-SNIPPETS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
+BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+SNIPPETS = [yaml.safe_load(block) for block in BLOCKS if block.startswith("_target_")]
 HEAD = yaml.safe_load(re.search(r"`(\{_target_.*?\})`", TEXT, re.DOTALL)[1])
 
 
@@ -20,6 +24,22 @@ HEAD = yaml.safe_load(re.search(r"`(\{_target_.*?\})`", TEXT, re.DOTALL)[1])
 def test_a_snippet_is_all_that_its_class_takes(snippet):
     component = bind({**snippet, "head": HEAD}, Task, "tasks.t", Trust(), ("name", "field"))
     assert component.cls.__name__ in TEXT.partition("```")[0]
+
+
+def test_the_one_node_for_many_tasks_is_a_file_that_composes(tmp_path):
+    [block] = [block for block in BLOCKS if not block.startswith("_target_")]
+    for path, text in (
+        ("task/assay.yaml", block),
+        ("dataset/people.yaml", "defaults: [tabular, _self_]\npath: people.csv\n"),
+    ):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text(text)
+    with hydra_session(tmp_path) as session:
+        words = ["task=assay", "backbone=tabular", "tasks.NR_AR.weight=2", "selection.metric=assay/auc"]
+        tasks = checked(compose_run(session, words).config)["tasks"]
+    assert {name: (node["weight"], node["head"]["hidden"]) for name, node in tasks.items()} == {
+        "NR_AR": (2, []), "NR_ER": (2.0, [32]),
+    }  # fmt: skip
 
 
 def test_every_kind_has_a_snippet_and_a_row_with_its_metrics():
