@@ -27,13 +27,11 @@ def test_a_snippet_is_all_that_its_class_takes(snippet):
 
 
 def test_the_one_node_for_many_tasks_is_a_file_that_composes(tmp_path):
-    [block] = [block for block in BLOCKS if not block.startswith("_target_")]
-    for path, text in (
-        ("task/assay.yaml", block),
-        ("dataset/people.yaml", "defaults: [tabular, _self_]\npath: people.csv\n"),
-    ):
+    [(name, text)] = [block.split("\n", 1) for block in BLOCKS if not block.startswith("_target_")]
+    files = {name.removeprefix("# my_conf/"): text, "dataset/people.yaml": "defaults: [tabular, _self_]\npath: a.csv\n"}
+    for path, content in files.items():
         (tmp_path / path).parent.mkdir()
-        (tmp_path / path).write_text(text)
+        (tmp_path / path).write_text(content)
     with hydra_session(tmp_path) as session:
         words = ["task=assay", "backbone=tabular", "tasks.NR_AR.weight=2", "selection.metric=assay/auc"]
         tasks = checked(compose_run(session, words).config)["tasks"]
