@@ -1,14 +1,17 @@
-"""What a dataset hands to the model: specs, samples and batches."""
+"""What a dataset hands to the model: specs, splits, samples and batches."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 MISSING_CLASS = -100
 """An integer label that is missing; torch's own `ignore_index`. A missing float label is NaN."""
+NO_ENTRY, NO_CLASS = -torch.inf, -101
+"""What fills a set up in a batch (`pad_sets`), of floats and of integers: an entry that is not there."""
 ROW_INPUTS = ("numeric", "categorical")
 """Inputs of a text_table that a row has once, whatever the length of its text."""
 
@@ -41,6 +44,9 @@ class FieldSpec:
     (0); "ranking" float32 [B, 2], relevance and the number of the group; "tokens" int64 [B, L], a class at the first
     piece of each word, −100 elsewhere.
 
+    Any other kind is a word that a dataset and a kind of task agree on. `varying` fields hold a set of entries per row,
+    such as boxes: [B, N, ...] filled up as `pad_sets` does.
+
     `counts` are the training split's labels by class, `columns` the columns that the field was read from.
     """
 
@@ -52,6 +58,7 @@ class FieldSpec:
     std: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     columns: tuple[str, ...] = ()
+    varying: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,12 +94,20 @@ class Inputs:
         return Inputs(move(self.values, device), self.dataset)
 
 
+Values = Tensor | Mapping[str, Tensor]
+"""One tensor, or several by name."""
+
+
 @dataclass(frozen=True)
 class Sample:
-    """Rows of a dataset: inputs [B, ...] and its label fields by name, each [B, ...]."""
+    """Rows of a dataset: inputs [B, ...] and its label fields by name, each [B, ...].
 
-    inputs: Tensor | Mapping[str, Tensor]
+    `counts` are the labels of each row [B] by task, on the host, where they were counted with the rows.
+    """
+
+    inputs: Values
     fields: Mapping[str, Tensor]
+    counts: Mapping[str, Tensor] = field(default_factory=dict)
 
     def pin_memory(self) -> "Sample":
         """Return the same rows in page-locked memory, for quick copies to a GPU; torch's DataLoader calls this."""
@@ -102,7 +117,82 @@ class Sample:
             if isinstance(inputs, Tensor)
             else {name: value.pin_memory() for name, value in inputs.items()}
         )
-        return Sample(pinned, {name: field.pin_memory() for name, field in self.fields.items()})
+        return Sample(pinned, {name: field.pin_memory() for name, field in self.fields.items()}, self.counts)
+
+    def rows(self, start: int, stop: int) -> "Sample":
+        """Return rows `start` … `stop`, the latter excluded."""
+        inputs = self.inputs
+        part = (
+            inputs[start:stop]
+            if isinstance(inputs, Tensor)
+            else {name: value[start:stop] for name, value in inputs.items()}
+        )
+        fields = {name: value[start:stop] for name, value in self.fields.items()}
+        return Sample(part, fields, {name: count[start:stop] for name, count in self.counts.items()})
+
+
+class Split(ABC):
+    """One split of a dataset: N rows that are fetched by whole batches, without any code per sample.
+
+    A split of a user's own need not be a subclass: `__len__` and `__getitems__` are enough (`mtl_cli.datasets.base`).
+    """
+
+    labels_at_hand: ClassVar[bool] = False
+    """Whether labels are in memory, so that those of every split are looked at before training."""
+    lengths: Tensor | None = None
+    """Length of each row, int64 [N], where rows have one: rows of like lengths are batched."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def __getitems__(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B], in that order."""
+
+    def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """Return label fields of the rows at `indices` [B]; to override where inputs would be read in vain."""
+        return self.__getitems__(indices).fields
+
+    def classes(self, field: str) -> Tensor:
+        """Return the class of each row [N] on the host, −100 where there is none: what balanced sampling needs."""
+        return torch.cat([labels[field] for labels in self.sweep_fields([field])])
+
+    def sweep_fields(self, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+        """Yield label fields of all rows in order, on the host, as many rows at a time as fit into `CHUNK` bytes."""
+        start, size = 0, 16
+        while start < len(self):
+            rows = torch.arange(start, min(start + size, len(self)))
+            found = self.fields_of(rows, names)
+            yield {name: found[name].cpu() for name in names}
+            start += size
+            used = max((found[name].nbytes for name in names), default=0)
+            size = max(1, min(MAX_CHUNK_ROWS, CHUNK * len(rows) // max(1, used)))
+
+    def to(self, device: torch.device) -> "Split":
+        """Return the split with its tensors on `device`, where it is held as tensors; as it is, otherwise."""
+        return self
+
+
+CHUNK, MAX_CHUNK_ROWS = 2**24, 2**16
+
+
+class LabelledSplit(Split):
+    """A split whose labels are in memory."""
+
+    labels_at_hand: ClassVar[bool] = True
+
+    @abstractmethod
+    def labels(self, field: str) -> Tensor:
+        """Return all labels of a field [N, ...], on the host."""
+
+    def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """Return label fields of the rows at `indices` [B]."""
+        return {name: self.labels(name).index_select(0, indices) for name in names}
+
+    def classes(self, field: str) -> Tensor:
+        """Return the class of each row [N] on the host, −100 where there is none."""
+        return self.labels(field)
 
 
 @dataclass(frozen=True)
@@ -140,14 +230,35 @@ def labelled(target: Tensor) -> Tensor:
     return ~torch.isnan(target) if target.is_floating_point() else target != MISSING_CLASS
 
 
-def with_statistics(field: FieldSpec, labels: Tensor) -> FieldSpec:
-    """Return the spec with what its dataset left open: `counts` of the training `labels` [N, ...], a count's `mean`."""
-    if field.kind in ("class", "ordinal") and not field.counts:
-        numbers = torch.bincount(labels[labelled(labels)], minlength=field.num_classes)
-        return replace(field, counts=tuple(numbers.tolist()))
-    if field.kind == "multilabel" and not field.counts:
-        return replace(field, counts=tuple(labels.nansum(dim=0).long().tolist()))
-    if field.kind == "count" and not field.mean:
-        mean = float(labels.double().nanmean())
-        return replace(field, mean=(mean,)) if mean > 0 else field
-    return field
+def pad_sets(rows: Sequence[Tensor | None], shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return sets of entries, each [n, *shape], as one target [B, N, *shape], N ≥ 1 being the size of the largest.
+
+    Beyond a set's own entries it holds `NO_ENTRY` (integers: `NO_CLASS`). A row that is None has no label: it is
+    missing throughout (NaN, integers −100), and so told apart from an empty set.
+    """
+    floats = dtype.is_floating_point
+    size = max([1, *(len(row) for row in rows if row is not None)])
+    target = torch.full((len(rows), size, *shape), NO_ENTRY if floats else NO_CLASS, dtype=dtype)
+    for place, row in zip(target, rows, strict=True):
+        if row is None:
+            place.fill_(torch.nan if floats else MISSING_CLASS)
+        else:
+            place[: len(row)] = row
+    return target
+
+
+def set_entries(target: Tensor) -> Tensor:
+    """True where a set of `target` [B, N, ...] has an entry [B, N]."""
+    first = target.flatten(2)[:, :, 0] if target.ndim > 2 else target
+    return first.isfinite() if target.is_floating_point() else (first != NO_CLASS) & (first != MISSING_CLASS)
+
+
+def set_labelled(target: Tensor) -> Tensor:
+    """True for the rows [B] of `target` [B, N, ...] that are labelled, be it with an empty set."""
+    return labelled(target.flatten(1)[:, 0])
+
+
+def sets_of(target: Tensor) -> list[Tensor | None]:
+    """Return the sets that `pad_sets` joined, None for a row without a label."""
+    there, known = set_entries(target), set_labelled(target)
+    return [row[mark] if told else None for row, mark, told in zip(target, there, known, strict=True)]

@@ -77,7 +77,7 @@ def bare_steps(job: Job, own_layout: bool = True) -> Steps:
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, fused=True)
     sources: dict[str, tuple[Any, ...]] = {}
     for name, stream in job.train.items():
-        rows: Any = stream.dataset
+        rows: Any = stream.rows
         mean, std = torch.tensor(rows.mean).reshape(-1, 1, 1), torch.tensor(rows.std).reshape(-1, 1, 1)
         labels = {task: rows.fields[field] for task, field in stream.targets.items()}
         sources[name] = (rows.images, labels, (1 / (255 * std)).to(device), (-mean / std).to(device))
@@ -143,7 +143,7 @@ def compilation(windows: int, steps: int, folder: Path) -> Iterator[Row]:
 def evaluation(windows: int, steps: int, folder: Path) -> Iterator[Row]:
     """Yield the samples/s of an evaluation against those of training."""
     job = make_job([])[0]
-    run, samples = plain_steps(job), sum(len(stream.dataset) for stream in job.val.values())
+    run, samples = plain_steps(job), sum(len(stream.rows) for stream in job.val.values())
     evaluate_split(job, job.val)
     ratios = []
     for _ in range(max(4, windows // 4)):

@@ -118,7 +118,7 @@ def bare_text_steps(job: Job) -> Steps:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=job.optimizer.param_groups[0]["lr"], weight_decay=0.01, fused=True
     )
-    everything = stream.dataset.__getitems__(torch.arange(len(stream.dataset)))
+    everything = stream.rows.__getitems__(torch.arange(len(stream.rows)))
     inputs = {name: value.to(device) for name, value in everything.inputs.items()}  # type: ignore[union-attr]  # texts
     topic = everything.fields["topic"].to(device)
     score = everything.fields["score"].to(device)

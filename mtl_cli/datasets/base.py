@@ -7,16 +7,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, InputSpec, Sample, WantedField
+from mtl_cli.batch import FieldSpec, InputSpec, LabelledSplit, Sample, Split, WantedField
 from mtl_cli.errors import UserError
 
 SPLITS = ("train", "val", "test")
 
 
 class Dataset(Protocol):
-    """One split: rows that are fetched by whole batches, without any code per sample.
+    """The least that one split must offer: rows that are fetched by whole batches, without any code per sample.
 
-    Rows of different lengths may have `lengths`, an int64 tensor [N]: then rows of like lengths are batched.
+    Beside these two methods a split may offer what `mtl_cli.batch.Split` and `LabelledSplit` describe, of which it need
+    not be a subclass: `labels(field)`, all labels [N, ...]; `lengths` [N]; `to(device)`.
     """
 
     def __len__(self) -> int:
@@ -27,9 +28,58 @@ class Dataset(Protocol):
         """Return the rows at `indices` [B], in that order."""
         ...
 
+
+def as_split(dataset: Dataset) -> Split:
+    """Return a user's dataset as a `Split`: the only place that asks what it offers."""
+    if isinstance(dataset, Split):
+        return dataset
+    return AdaptedLabels(dataset) if hasattr(dataset, "labels") else Adapted(dataset)
+
+
+class Adapted(Split):
+    """A dataset that is not a `Split`, as one."""
+
+    def __init__(self, dataset: Any) -> None:  # noqa: ANN401  a Dataset that may offer more
+        self.dataset = dataset
+        self.lengths = getattr(dataset, "lengths", None)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.dataset)
+
+    def __getitems__(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B], in that order."""
+        return self.dataset.__getitems__(indices)
+
+    def to(self, device: torch.device) -> Split:
+        """Return the split on `device`, where it can be moved."""
+        return type(self)(self.dataset.to(device)) if hasattr(self.dataset, "to") else self
+
+
+class AdaptedLabels(Adapted, LabelledSplit):
+    """A dataset that is not a `Split` and can give all labels."""
+
     def labels(self, field: str) -> Tensor:
         """Return all labels of a field [N, ...], on the host."""
-        ...
+        return self.dataset.labels(field).cpu()
+
+
+class Augmentation(ABC):
+    """Changes rows at random as they are drawn for training: inputs and label fields together.
+
+    It is called for each row under a seed of its own, made of the run's seed, the dataset's name, the number of the
+    draw and the row's place in it, and draws from torch's default generator: so a batch depends neither on the number
+    of reading processes nor on resuming. Evaluation does not augment, but for the tasks on the fields that it `adds`.
+    """
+
+    adds: Mapping[str, FieldSpec] = {}
+    """Fields that it adds, such as the turn of a rotation."""
+    keeps_labels: bool = True
+    """Whether a row keeps every label that it has; a crop may cut some off."""
+
+    @abstractmethod
+    def __call__(self, row: Sample) -> Sample:
+        """Return a row, without a batch dimension, changed; sets of a `varying` field are given without padding."""
 
 
 class DataSource(ABC):
@@ -47,6 +97,8 @@ class DataSource(ABC):
     batch_size: int
     balance: str | None = None
     """Class field whose classes are drawn equally often in training; None draws every row once a pass."""
+    augmentation: Augmentation | None = None
+    """What training rows are changed by as they are drawn."""
 
     def want(self, fields: Sequence[WantedField]) -> None:
         """Take in which label fields the tasks of the dataset need, one a task; called once, before anything else.
@@ -73,9 +125,18 @@ class DataSource(ABC):
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""
 
+    def full_split(self, name: str) -> Split:
+        """Return the rows of "train", "val" or "test" as a `Split`."""
+        return as_split(self.split(name))
+
+    @property
+    def all_fields(self) -> dict[str, FieldSpec]:
+        """The label fields of training rows: its own, and those that the augmentation adds."""
+        return {**self.field_specs, **(self.augmentation.adds if self.augmentation else {})}
+
     def example(self) -> Sample:
         """Return two training samples, real ones where shapes depend on them, for the dry run that finds shapes."""
-        train = self.split("train")
+        train = self.full_split("train")
         return train.__getitems__(torch.arange(min(2, len(train))))
 
     def state_dict(self) -> dict[str, Any]:

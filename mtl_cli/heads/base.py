@@ -1,12 +1,16 @@
 """What a head is: a recipe for a module from features to outputs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from mtl_cli.config.on_hand import components_on_hand
-from mtl_cli.features import FeatureSpec
+from mtl_cli.features import Features, FeatureSpec
+
+Output = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
+"""What a head's module returns: one tensor [B, ...], or several, in order or by name."""
 
 
 class Head(ABC):
@@ -25,6 +29,8 @@ class Head(ABC):
     def build(self, spec: FeatureSpec, num_outputs: int) -> nn.Module:
         """Return a module from `Features` of `spec`, which is of a kind that the head takes, to [B, num_outputs].
 
+        A module that sees the target in training is a `TeacherForced`.
+
         Raises:
             ValueError: the features do not fit in another way.
         """
@@ -33,3 +39,44 @@ class Head(ABC):
 def heads_that_give(what: str) -> list[type[Head]]:
     """Return the heads on hand whose outputs are of that kind."""
     return [head for head in components_on_hand(Head, "mtl_cli.heads") if head.gives == what]
+
+
+class TeacherForced(nn.Module, ABC):
+    """A head's module that sees the target in training, and makes up its own in evaluation and prediction."""
+
+    @abstractmethod
+    def forward(self, features: Features, target: Tensor | None) -> Output:
+        """Return the outputs that the loss compares with `target` [B, ...].
+
+        None stands for some target, in the dry runs that look at which parameters the outputs depend on.
+        """
+
+    @abstractmethod
+    def generate(self, features: Features) -> Output:
+        """Return outputs without a target, for metrics and predictions."""
+
+
+def change_output(change: Callable[[Tensor], Tensor], output: Output) -> Output:
+    """Return an output with each of its tensors changed."""
+    if isinstance(output, Tensor):
+        return change(output)
+    if isinstance(output, Mapping):
+        return {name: change(tensor) for name, tensor in output.items()}
+    return tuple(change(tensor) for tensor in output)
+
+
+def join_outputs(outputs: list[Output], join: Callable[[list[Tensor]], Tensor]) -> Output:
+    """Return outputs of one form as one, each of their tensors joined."""
+    first = outputs[0]
+    if isinstance(first, Tensor):
+        return join([each for each in outputs if isinstance(each, Tensor)])
+    if isinstance(first, Mapping):
+        return {name: join([each[name] for each in outputs if isinstance(each, Mapping)]) for name in first}
+    return tuple(join(list(parts)) for parts in zip(*outputs, strict=True))
+
+
+def tensors_of(output: Output) -> list[Tensor]:
+    """Return the tensors of an output."""
+    if isinstance(output, Tensor):
+        return [output]
+    return list(output.values()) if isinstance(output, Mapping) else list(output)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Sample
+from mtl_cli.batch import LabelledSplit, Sample
 
 
-class MemoryDataset:
+class MemoryDataset(LabelledSplit):
     """Images uint8 [N, C, H, W] and label fields int64 [N], fetched as float32 images (pixel / 255 - mean) / std.
 
     Args:

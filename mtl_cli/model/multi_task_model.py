@@ -1,12 +1,13 @@
 """The model: a sharing mode and one head a task, and which of its parameters the tasks share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Inputs
+from mtl_cli.heads.base import Output, TeacherForced, change_output, tensors_of
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
@@ -16,11 +17,19 @@ from mtl_cli.weightings.base import Partition
 
 @dataclass(frozen=True)
 class Outputs:
-    """Head outputs [B, num_outputs] by task, float32; boundary and penalty as in `Shared`."""
+    """Head outputs by task, usually [B, num_outputs], floats as float32; boundary and penalty as in `Shared`.
 
-    outputs: dict[str, Tensor]
+    `generated` are the outputs of heads that see targets, made without one.
+    """
+
+    outputs: dict[str, Output]
     boundary: list[Tensor]
     penalty: Tensor | None
+    generated: dict[str, Output] = field(default_factory=dict)
+
+    def predicted(self, task: str) -> Output:
+        """Return the outputs of a task that were made without its target."""
+        return self.generated[task] if task in self.generated else self.outputs[task]
 
 
 class MultiTaskModel(nn.Module):
@@ -46,11 +55,44 @@ class MultiTaskModel(nn.Module):
             stage.eval()
         return self
 
-    def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Outputs:
-        """Return the outputs of `tasks`, which all belong to the dataset of `inputs`."""
+    def forward(
+        self,
+        inputs: Inputs,
+        tasks: Sequence[str],
+        boundary: bool = False,
+        targets: Mapping[str, Tensor] | None = None,
+    ) -> Outputs:
+        """Return the outputs of `tasks`, which all belong to the dataset of `inputs`; some heads see the `targets`."""
         shared = self.sharing(inputs, tasks, boundary)
-        outputs = {task: self.heads[task](shared.features[task]).float() for task in tasks}
+        outputs = {}
+        for task in tasks:
+            head, features = self.heads[task], shared.features[task]
+            if isinstance(head, TeacherForced):
+                outputs[task] = as_floats(head(features, None if targets is None else targets[task]))
+            else:
+                outputs[task] = as_floats(head(features))
         return Outputs(outputs, shared.boundary, shared.penalty)
+
+    def predict(self, inputs: Inputs, tasks: Sequence[str], targets: Mapping[str, Tensor] | None = None) -> Outputs:
+        """Return outputs that were made without targets; with `targets`, beside those that the loss takes."""
+        features = self.sharing(inputs, tasks).features
+        outputs, generated = {}, {}
+        for task in tasks:
+            head = self.heads[task]
+            if not isinstance(head, TeacherForced):
+                outputs[task] = as_floats(head(features[task]))
+                continue
+            generated[task] = as_floats(head.generate(features[task]))
+            if targets is not None:
+                outputs[task] = as_floats(head(features[task], targets[task]))
+        return Outputs(outputs, [], None, generated)
+
+
+def as_floats(output: Output) -> Output:
+    """Return an output with floats as float32."""
+    if isinstance(output, Tensor):
+        return output.float()
+    return change_output(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, output)
 
 
 def build_heads(tasks: Mapping[str, Task], sharing: Sharing, seed: int) -> dict[str, nn.Module]:
@@ -95,9 +137,10 @@ def partition(model: MultiTaskModel, examples: Mapping[str, Inputs], dataset_of:
     )
 
 
-def dependencies(tensor: Tensor, parameters: Sequence[nn.Parameter]) -> set[int]:
-    """Return the indices of the parameters that `tensor` depends on."""
-    if not tensor.requires_grad:
+def dependencies(output: Output, parameters: Sequence[nn.Parameter]) -> set[int]:
+    """Return the indices of the parameters that an output depends on."""
+    roots = [tensor.sum() for tensor in tensors_of(output) if tensor.requires_grad]
+    if not roots:
         return set()
-    gradients = torch.autograd.grad(tensor.sum(), parameters, retain_graph=True, allow_unused=True)
+    gradients = torch.autograd.grad(roots, parameters, retain_graph=True, allow_unused=True)
     return {index for index, gradient in enumerate(gradients) if gradient is not None}

@@ -1,40 +1,59 @@
 """From a resolved config to the objects of a run; the only place that turns a `_target_` into an instance."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 
 from mtl_cli.backbones.base import Backbone, BackboneFactory
-from mtl_cli.batch import FieldSpec, Inputs, with_statistics
+from mtl_cli.batch import FieldSpec, Inputs
 from mtl_cli.config.targets import Component, Trust
 from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.datasets.base import SPLITS, DataSource
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.errors import UserError
 from mtl_cli.model.costs import Costs, costs
 from mtl_cli.model.ema import EMA
 from mtl_cli.model.fit import misfits
 from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads, partition
 from mtl_cli.model.transfer import freeze, warm_start
-from mtl_cli.runs.checks import check_labels, check_metrics, weighting_problems
+from mtl_cli.runs.checks import check_metrics, weighting_problems
 from mtl_cli.runs.components import Components, bind_all, collect, group_datasets, make_source, state_of, wanted_fields
+from mtl_cli.runs.summaries import check_fields, state_with, summarise, wanted_by
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.arithmetic import make_arithmetic
 from mtl_cli.training.dynamo import lean
 from mtl_cli.training.job import Job, Plan
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.order import Order
 from mtl_cli.training.step import Learner
-from mtl_cli.weightings.base import Weighting
+from mtl_cli.weightings.base import Partition, Weighting
 
 _sources: dict[str, DataSource] = {}
 """Datasets of the job before, by config: the jobs of a sweep read them once."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The opened datasets of a run, the dataset of each task, and two real rows of each dataset's inputs."""
+
+    sources: dict[str, DataSource]
+    dataset_of: dict[str, str]
+
+    @cached_property
+    def examples(self) -> dict[str, Inputs]:
+        """Inputs by dataset, for the dry run that finds shapes."""
+        return {name: Inputs(source.example().inputs, name) for name, source in self.sources.items()}
+
+    def tasks_of(self, dataset: str) -> list[str]:
+        """Return the tasks of a dataset."""
+        return [task for task, own in self.dataset_of.items() if own == dataset]
 
 
 @dataclass(frozen=True)
@@ -43,8 +62,7 @@ class Built:
 
     job: Job
     costs: Costs
-    datasets: dict[str, list[str]]
-    sources: dict[str, DataSource]
+    data: Data
 
 
 def open_datasets(
@@ -78,37 +96,16 @@ def open_datasets(
     return sources
 
 
-def fields_of(sources: Mapping[str, DataSource]) -> dict[str, dict[str, FieldSpec]]:
-    """Return the label fields of each opened dataset, with the statistics of its training labels."""
-    return {
-        name: {
-            field: with_statistics(spec, source.split("train").labels(field))
-            for field, spec in source.field_specs.items()
-        }
-        for name, source in sources.items()
-    }
-
-
-def make_tasks(
-    components: Components, fields_of: Mapping[str, Mapping[str, FieldSpec]], dataset_of: Mapping[str, str]
-) -> dict[str, Task]:
-    """Return the tasks, each with the spec of its label field, which `fields_of` has by dataset and name.
+def make_tasks(components: Mapping[str, Component], fields: Mapping[str, FieldSpec]) -> dict[str, Task]:
+    """Return the tasks, each with the spec of its label field (by task).
 
     Raises:
-        UserError: every task whose field its dataset lacks, or that refuses its arguments.
+        UserError: every task that refuses its arguments; or no task is to be trained.
     """
     problems: list[str] = []
     tasks: dict[str, Task] = {}
-    for name, component in components.tasks.items():
-        fields, target = fields_of[dataset_of[name]], str(component.arguments.get("target"))
-        if target not in fields:
-            known = ", ".join(fields)
-            problems.append(
-                f"tasks.{name}.target is '{target}'; its dataset has no such field.{nearest(target, fields)} "
-                f"Fields: {known}."
-            )
-            continue
-        tasks[name] = collect(problems, partial(component.make, name=name, field=fields[target]))
+    for name, component in components.items():
+        tasks[name] = collect(problems, partial(component.make, name=name, field=fields[name]))
     if problems:
         raise UserError(problems)
     if not any(task.weight > 0 for task in tasks.values()):
@@ -137,22 +134,31 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
 
 
 def make_streams(
-    sources: Mapping[str, DataSource], dataset_of: Mapping[str, str], tasks: Mapping[str, Task], split: str, seed: int,
-    device: torch.device, workers: int,
-) -> dict[str, Stream]:  # fmt: skip
+    data: Data, tasks: Mapping[str, Task], split: str, seed: int, device: torch.device, workers: int = 0
+) -> dict[str, Stream]:
     """Return the batches of one split by dataset, with the targets of `tasks`; datasets without a task are left out."""
     assert split in SPLITS
     streams = {}
-    for dataset, source in sources.items():
-        targets = {name: task.target for name, task in tasks.items() if dataset_of[name] == dataset}
-        if targets:
-            rows = source.split(split)
-            by = source.balance if split == "train" else None
-            classes = None if by is None else rows.labels(by)
-            lengths = getattr(rows, "lengths", None)
-            order = Order(len(rows), source.batch_size, dataset, seed, classes, lengths)
-            marks = {name: tasks[name].label_marks for name in targets}
-            streams[dataset] = Stream(rows, dataset, targets, order, device, workers, marks)
+    for dataset, source in data.sources.items():
+        own = {name: task for name, task in tasks.items() if data.dataset_of[name] == dataset}
+        if not own:
+            continue
+        rows, by = source.full_split(split), source.balance if split == "train" else None
+        classes = None if by is None else rows.classes(by)
+        augmentation = source.augmentation
+        if split != "train" and augmentation and not any(task.target in augmentation.adds for task in own.values()):
+            augmentation = None
+        streams[dataset] = Stream(
+            rows,
+            dataset,
+            {name: task.target for name, task in own.items()},
+            Order(len(rows), source.batch_size, dataset, seed, classes, rows.lengths),
+            device,
+            workers,
+            {name: task.label_marks for name, task in own.items()},
+            augmentation,
+            source.all_fields,
+        )
     return streams
 
 
@@ -168,6 +174,15 @@ def make_optimizer(component: Component, model: torch.nn.Module, weighting: Weig
     return optimizer
 
 
+@dataclass(frozen=True)
+class Modelled:
+    """A model with what is known of it: which parameters are shared, and what it costs."""
+
+    model: MultiTaskModel
+    partition: Partition
+    costs: Costs
+
+
 def build(
     config: Mapping[str, Any],
     trust: Trust,
@@ -176,79 +191,125 @@ def build(
 ) -> Built:
     """Return everything that a run of a resolved config needs.
 
-    `states` are datasets' states from a checkpoint, `start` the weights of the model that `init_from` names.
+    1. Every class that the config names is found, its arguments checked.
+    2. The datasets are opened; labels are summed up, of a checkpoint's `states` where it tells.
+    3. Tasks, then the model, with the weights `start` of the run that `init_from` names.
+    4. Streams of batches, schedule, weighting; whether they go together.
 
     Raises:
         UserError: every problem found, before the first step.
     """
     components = bind_all(config, trust)
     arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
-    dataset_of = group_datasets(config)
-    sources = open_datasets(config, components, states)
-    tasks = make_tasks(components, fields_of(sources), dataset_of)
-    check_labels(tasks, sources, dataset_of)
+    data = Data(open_datasets(config, components, states), group_datasets(config))
+    summaries = summarise_labels(components.tasks, data, states, seed)
+    tasks = make_tasks(components.tasks, {name: summary.spec() for name, summary in summaries.items()})
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
-    examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}
-    model, factory = make_model(components, tasks, sources, dataset_of, examples, seed)
-    if start is not None:
-        warm_start(model, start, config["init_from"])
-    freeze(model, config["freeze"], factory.num_stages, started=config["init_from"] is not None)
-    parts = partition(model, examples, {name: dataset_of[name] for name in trained})
-    with seeded(seed, "weighting"):
-        weighting: Weighting = components.weighting.make(tasks=list(trained))
-    costs_of_model = costs(model, parts, factory, tasks, examples)
-    model.to(arithmetic.device)
-    weighting.to(arithmetic.device)
+    modelled = prepare_model(config, components, tasks, data, start)
+    modelled.model.to(arithmetic.device)
     if config["trainer"]["compile"]:
         from mtl_cli.model.compiling import compile_model  # its imports take a second
 
-        compile_model(model)
-    workers = config["data"]["workers"]
-    train = make_streams(sources, dataset_of, trained, "train", seed, arithmetic.device, workers)
-    steps = {name: -(-stream.order.batches // plan.accumulate) for name, stream in train.items()}
-    schedule: Schedule = components.schedule.make(
-        steps_per_pass=steps,
-        sizes={name: stream.order.size for name, stream in train.items()},
-        dataset_of={name: dataset_of[name] for name in trained},
-        seed=seed,
-    )
-    problems = check_metrics(config, tasks)
-    learner = Learner(model, trained, parts, arithmetic, seed)
-    problems += weighting_problems(weighting, learner, schedule, train)
+        compile_model(modelled.model)
+    train = make_streams(data, trained, "train", seed, arithmetic.device, config["data"]["workers"])
+    schedule = make_schedule(components.schedule, train, data, list(trained), plan, seed)
+    with seeded(seed, "weighting"):
+        weighting: Weighting = components.weighting.make(tasks=list(trained))
+    weighting.to(arithmetic.device)
+    learner = Learner(modelled.model, trained, modelled.partition, arithmetic, seed)
+    always = all(summaries[name].fully_labelled and keeps_labels(data, name) for name in trained)
+    problems = check_metrics(config, tasks) + weighting_problems(weighting, learner, schedule, train, always)
     if problems:
         raise UserError(problems)
+    decay = config["ema"]["decay"]
     job = Job(
         learner=learner,
         tasks=tasks,
         weighting=weighting,
         schedule=schedule,
-        optimizer=make_optimizer(components.optimizer, model, weighting),
+        optimizer=make_optimizer(components.optimizer, modelled.model, weighting),
         lr_schedule=components.lr_schedule.make(),
-        ema=None if config["ema"]["decay"] is None else EMA(model, config["ema"]["decay"]),
+        ema=None if decay is None else EMA(modelled.model, decay),
         train=train,
-        val=make_streams(sources, dataset_of, tasks, "val", seed, arithmetic.device, 0),
-        test=make_streams(sources, dataset_of, tasks, "test", seed, arithmetic.device, 0),
-        dataset_states={name: source.state_dict() for name, source in sources.items()},
+        val=make_streams(data, tasks, "val", seed, arithmetic.device),
+        test=make_streams(data, tasks, "test", seed, arithmetic.device),
+        dataset_states={
+            name: state_with(source, {task: summaries[task] for task in data.tasks_of(name)})
+            for name, source in data.sources.items()
+        },
+        summaries=summaries,
         plan=plan,
         groups=config.get(GROUPS, {}),
     )
-    return Built(job, costs_of_model, {d: [t for t in dataset_of if dataset_of[t] == d] for d in sources}, sources)
+    return Built(job, modelled.costs, data)
+
+
+def summarise_labels(
+    components: Mapping[str, Component], data: Data, states: Mapping[str, Any] | None, seed: int
+) -> dict[str, LabelSummary]:
+    """Return what training must know of each task's labels.
+
+    Raises:
+        UserError: a task's field does not exist, or holds labels that its kind cannot use.
+    """
+    wanted = wanted_by(components)
+    check_fields(wanted, data.sources, data.dataset_of)
+    told = {dataset: state_of(dataset, states) for dataset in data.sources}
+    return summarise(wanted, data.sources, data.dataset_of, told, seed)
+
+
+def keeps_labels(data: Data, task: str) -> bool:
+    """Return whether the rows of a task keep their labels when they are drawn."""
+    augmentation = data.sources[data.dataset_of[task]].augmentation
+    return augmentation is None or augmentation.keeps_labels
+
+
+def prepare_model(
+    config: Mapping[str, Any],
+    components: Components,
+    tasks: Mapping[str, Task],
+    data: Data,
+    start: Mapping[str, torch.Tensor] | None,
+) -> Modelled:
+    """Return the model on the CPU: with the weights that it starts from, and frozen where that is asked for.
+
+    Raises:
+        UserError: backbone, sharing mode and heads do not fit each other or the inputs, or `start` does not fit them.
+    """
+    model, factory = make_model(components, tasks, data, config["seed"])
+    if start is not None:
+        warm_start(model, start, config["init_from"])
+    freeze(model, config["freeze"], factory.num_stages, started=config["init_from"] is not None)
+    trained = {name: data.dataset_of[name] for name, task in tasks.items() if task.weight > 0}
+    parts = partition(model, data.examples, trained)
+    return Modelled(model, parts, costs(model, parts, factory, tasks, data.examples))
+
+
+def make_schedule(
+    component: Component, train: Mapping[str, Stream], data: Data, trained: Sequence[str], plan: Plan, seed: int
+) -> Schedule:
+    """Return the schedule of the trained tasks."""
+    return component.make(
+        steps_per_pass={name: -(-stream.order.batches // plan.accumulate) for name, stream in train.items()},
+        sizes={name: stream.order.size for name, stream in train.items()},
+        dataset_of={name: data.dataset_of[name] for name in trained},
+        seed=seed,
+    )
 
 
 def make_model(
-    components: Components, tasks: Mapping[str, Task], sources: Mapping[str, DataSource], dataset_of: Mapping[str, str],
-    examples: Mapping[str, Inputs], seed: int,
-) -> tuple[MultiTaskModel, BackboneFactory]:  # fmt: skip
+    components: Components, tasks: Mapping[str, Task], data: Data, seed: int
+) -> tuple[MultiTaskModel, BackboneFactory]:
     """Return the model on the CPU, and the factory of its stages.
 
     Raises:
         UserError: the backbone cannot take the inputs, or sharing mode and heads do not fit it.
     """
     backbone: Backbone = components.backbone.make()
-    specs = {name: source.input_spec for name, source in sources.items()}
+    specs = {name: source.input_spec for name, source in data.sources.items()}
     try:
         readers = [name for name, task in tasks.items() if task.head.reads_skips]
-        factory = BackboneFactory(backbone, examples, specs, dict(dataset_of), seed, readers)
+        factory = BackboneFactory(backbone, data.examples, specs, data.dataset_of, seed, readers)
         with seeded(seed, "sharing"):
             sharing: Sharing = components.sharing.make(backbone=factory, tasks=list(tasks))
         if problems := misfits(tasks, sharing.specs, factory):

@@ -24,6 +24,8 @@ from mtl_cli.weightings.base import Weighting
 
 READING = ("column", "columns", "classes", "missing", "unseen")
 """Keys of a task's node that say how its label field is read, unless its class takes an argument of that name."""
+SUMMARIES = "labels"
+"""Where a dataset's state in a checkpoint holds what is known of its tasks' labels, beside the source's own state."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,12 @@ def make_source(
     """
     source: DataSource = component.make()
     source.want(wanted)
-    if not state:
+    own = {key: value for key, value in state.items() if key != SUMMARIES}
+    if not own:
         source.open()
         return source
     try:
-        source.load_state_dict(state)
+        source.load_state_dict(own)
         if opened:
             source.open()
     except UserError:

@@ -11,7 +11,6 @@ from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import write_json
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.runs.build import Built, build, make_streams
-from mtl_cli.runs.components import group_datasets
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.storage import checkpoint
 from mtl_cli.training.arithmetic import torch_settings
@@ -45,15 +44,7 @@ def evaluate(
         built = build(resolved, Trust(tuple(overrides.get("trust", ())), tuple(folders)), state["datasets"])
         restore(built.job, state)
         job = built.job
-        streams = make_streams(
-            built.sources,
-            group_datasets(resolved),
-            job.tasks,
-            split,
-            resolved["seed"],
-            job.learner.arithmetic.device,
-            0,
-        )
+        streams = make_streams(built.data, job.tasks, split, resolved["seed"], job.learner.arithmetic.device)
         results = evaluate_split(job, streams)
     logger.warning("%s", evaluation_table(f"{split}, step {job.progress.step}", results))
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mtl_cli.datasets.base import SPLITS
 from mtl_cli.errors import Interrupted as Interrupted
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import make_folder
@@ -26,9 +27,9 @@ logger = logging.getLogger("mtl_cli")
 def print_head(built: Built, out: RunDirectory) -> None:
     """Log what is about to run."""
     job, cost = built.job, built.costs
-    for dataset, tasks in built.datasets.items():
-        sizes = " / ".join(str(len(built.sources[dataset].split(split))) for split in ("train", "val", "test"))
-        weights = ", ".join(f"{task} (weight {job.tasks[task].weight:g})" for task in tasks)
+    for dataset, source in built.data.sources.items():
+        sizes = " / ".join(str(len(source.split(split))) for split in SPLITS)
+        weights = ", ".join(f"{task} (weight {job.tasks[task].weight:g})" for task in built.data.tasks_of(dataset))
         logger.info("dataset %s: train / val / test %s; tasks %s", dataset, sizes, weights)
     record = cost.record()
     logger.info(

@@ -15,8 +15,9 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.model.multi_task_model import MultiTaskModel
-from mtl_cli.runs.build import make_model, make_tasks
+from mtl_cli.runs.build import Data, make_model, make_tasks
 from mtl_cli.runs.components import bind_all, group_datasets, make_source, state_of, wanted_fields
+from mtl_cli.runs.summaries import fields_told
 from mtl_cli.storage.checkpoint import weights_of
 from mtl_cli.tasks.base import Columns, Task
 from mtl_cli.training.arithmetic import Arithmetic, make_arithmetic
@@ -133,18 +134,19 @@ def build_predictor(
         UserError: every problem found.
     """
     components, dataset_of = bind_all(config, trust), group_datasets(config)
-    sources: dict[str, DataSource] = {}
-    for dataset in dict.fromkeys(dataset_of.values()):
-        fitted = state_of(dataset, state["datasets"])
-        wanted = wanted_fields(components, dataset_of, dataset)
-        sources[dataset] = make_source(components.datasets[dataset], wanted, fitted, opened=False)
-    tasks = make_tasks(components, {name: source.field_specs for name, source in sources.items()}, dataset_of)
+    told = {dataset: state_of(dataset, state["datasets"]) for dataset in dict.fromkeys(dataset_of.values())}
+    sources: dict[str, DataSource] = {
+        dataset: make_source(
+            components.datasets[dataset], wanted_fields(components, dataset_of, dataset), fitted, opened=False
+        )
+        for dataset, fitted in told.items()
+    }
+    tasks = make_tasks(components.tasks, fields_told(components.tasks, sources, dataset_of, told))
     tables: dict[str, Any] = {name: source for name, source in sources.items() if isinstance(source, TableSource)}
     words = {name: source for name, source in sources.items() if isinstance(source, SentenceSource)}
     tables = words if sentences or (sentences is None and not tables) else tables
     chosen = choose(names, tasks, [task for task in tasks if dataset_of[task] in tables])
-    examples = {name: Inputs(source.example().inputs, name) for name, source in sources.items()}
-    model, _ = make_model(components, tasks, sources, dataset_of, examples, config["seed"])
+    model, _ = make_model(components, tasks, Data(sources, dataset_of), config["seed"])
     try:
         model.load_state_dict(weights_of(state))
     except RuntimeError as error:

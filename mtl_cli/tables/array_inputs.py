@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import InputSpec, Sample
+from mtl_cli.batch import InputSpec, LabelledSplit, Sample
 from mtl_cli.errors import UserError
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.scaling import checked_numbers
@@ -60,7 +60,7 @@ class ArrayInputs:
         return cls(tuple(shape), *(checked_numbers(state[name], shape[0], name) for name in ("mean", "std")))
 
 
-class ArrayRows:
+class ArrayRows(LabelledSplit):
     """Rows that stay where the array is, such as on disk: each batch is read and scaled when it is fetched."""
 
     def __init__(self, array: np.ndarray, inputs: ArrayInputs, rows: np.ndarray, fields: Mapping[str, Tensor]) -> None:

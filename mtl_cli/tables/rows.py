@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Sample
+from mtl_cli.batch import LabelledSplit, Sample
 from mtl_cli.tables.inputs import InputRows
 
 
-class StoredRows:
+class StoredRows(LabelledSplit):
     """Rows that stay where the table is, on disk: each batch is read and encoded when it is fetched.
 
     Args:
@@ -36,7 +36,7 @@ class StoredRows:
         return self._fields[field]
 
 
-class EncodedRows:
+class EncodedRows(LabelledSplit):
     """Rows that are held as tensors: inputs by name or one tensor, and label fields, each [N, ...]."""
 
     def __init__(self, inputs: Mapping[str, Tensor] | Tensor, fields: Mapping[str, Tensor]) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.batch import FieldSpec, labelled
+from mtl_cli.batch import FieldSpec
 from mtl_cli.config.on_hand import either, target_of
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head, heads_that_give
+from mtl_cli.tasks.summary_base import LabelSummary, labelled_rows
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -50,6 +51,10 @@ class Task(ABC):
     """The kind of target that a dataset of files reads for it; None: only fields that the dataset declares itself."""
     head_gives: ClassVar[str] = "vector"
     """What the task's head gives for a sample: see `Head.gives`."""
+    accepts: ClassVar[tuple[str, ...]] = ()
+    """Kinds of field that its target may be; none named takes any."""
+    summary_class: ClassVar[type[LabelSummary]] = LabelSummary
+    """What is counted of the training labels, for `trivial_outputs` and the field's spec."""
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         if not (math.isfinite(weight) and weight >= 0):
@@ -61,8 +66,18 @@ class Task(ABC):
                 f"{type(self).__name__} needs a {self.head_gives}. "
                 + (f"Use {either(fitting)}." if fitting else "No head on hand gives that.")
             )
+        if problem := self.field_problem(name, target, field):
+            raise ValueError(problem)
         self.name, self.target, self.weight, self.field = name, target, weight, field
         self.head = head
+
+    @classmethod
+    def field_problem(cls, name: str, target: str, field: FieldSpec) -> str | None:
+        """Return that the target's field is of another kind than the task takes, in words, or None."""
+        if not cls.accepts or field.kind in cls.accepts:
+            return None
+        wanted = " or ".join(cls.accepts)
+        return f"tasks.{name}.target is '{target}', a field of kind {field.kind}; kind {wanted} is needed."
 
     @property
     @abstractmethod
@@ -74,12 +89,12 @@ class Task(ABC):
         return self.head.build(spec, self.num_outputs)
 
     @abstractmethod
-    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def loss(self, outputs: Any, target: Tensor) -> Tensor:  # noqa: ANN401  an Output of the head
         """Return the mean loss over the labelled entries of `target`; outputs float32 [B, num_outputs]."""
 
     def label_marks(self, target: Tensor) -> Tensor:
-        """True where a label is present in `target` [B, ...]: one mark a label, [B] or [B, ...]."""
-        return labelled(target)
+        """True where a label is present in `target` [B, ...]: one mark per label, [B] or [B, ...]."""
+        return self.summary_class.marks(target)
 
     def labelled_entries(self, target: Tensor) -> int:
         """Return how many labels `target` [B, ...] holds."""
@@ -87,19 +102,24 @@ class Task(ABC):
 
     def labelled_rows(self, target: Tensor) -> Tensor:
         """Return which rows [B] of `target` [B, ...] have a label, for the metrics to see."""
-        marks = self.label_marks(target)
-        return marks if marks.ndim == 1 else marks.flatten(1).any(dim=1)
+        return labelled_rows(self.label_marks(target))
 
     def label_problem(self, labels: Tensor) -> str | None:
         """Return what is wrong with labels [N, ...] of a split for this kind of task, in words, or None."""
-        return None
+        return self.summary_class.problem(self.field, labels)
+
+    def summarise(self, labels: Tensor) -> LabelSummary:
+        """Return the summary of labels [N, ...] that are all at hand."""
+        found = self.summary_class(self.field)
+        found.add(labels)
+        return found
 
     @abstractmethod
     def metrics(self) -> "dict[str, Metric]":
         """Return fresh metrics by name, each updated with what `predictions` and `references` return."""
 
     @abstractmethod
-    def predictions(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Any) -> Tensor:  # noqa: ANN401  an Output of the head
         """Return what metrics compare with the target, such as probabilities [B, C]."""
 
     def references(self, target: Tensor) -> Tensor:
@@ -107,7 +127,7 @@ class Task(ABC):
         return target
 
     @abstractmethod
-    def decode(self, outputs: Tensor) -> Columns:
+    def decode(self, outputs: Any) -> Columns:  # noqa: ANN401  an Output of the head
         """Return predictions and probabilities in the target's own terms, for mtl-predict; outputs [B, num_outputs].
 
         The names of the columns begin with the task's.
@@ -119,10 +139,10 @@ class Task(ABC):
         """How to read each of `metrics`."""
 
     @abstractmethod
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
-        """Return the outputs [num_outputs] of the best constant predictor for the training targets [N, ...]."""
+    def trivial_outputs(self, summary: Any) -> Any:  # noqa: ANN401  an instance of `summary_class`; an Output
+        """Return the outputs, usually [num_outputs], of the predictor that is the best constant one in training."""
 
-    def repeated(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def repeated(self, outputs: Any, target: Tensor) -> Any:  # noqa: ANN401  an Output of the head
         """Return the outputs [num_outputs] of a constant predictor for every sample of `target` [B, ...]."""
         return outputs.expand(len(target), -1)
 
@@ -130,14 +150,3 @@ class Task(ABC):
 def masked_mean(losses: Tensor, marks: Tensor) -> Tensor:
     """Return the mean of `losses` where `marks`, of the same shape, are True; 0 where none is."""
     return torch.where(marks, losses, 0.0).sum() / marks.sum().clamp(min=1)
-
-
-def needs_kind(name: str, target: str, field: FieldSpec, *kinds: str) -> None:
-    """Refuse a field of another kind than these.
-
-    Raises:
-        ValueError: the field is of another kind.
-    """
-    if field.kind not in kinds:
-        wanted = " or ".join(kinds)
-        raise ValueError(f"tasks.{name}.target is '{target}', a field of kind {field.kind}; kind {wanted} is needed.")

@@ -1,7 +1,7 @@
 """Yes or no."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import (
     checked_gamma,
     checked_smoothing,
@@ -18,6 +18,7 @@ from mtl_cli.tasks.class_base import (
     named_classes,
     weights_by_class,
 )
+from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -32,6 +33,8 @@ class Binary(Task):
 
     field_kind = "binary"
     primary = "auc"
+    accepts: ClassVar[tuple[str, ...]] = ("class",)
+    summary_class: ClassVar[type[LabelSummary]] = ClassCounts
     metric_info: Mapping[str, MetricInfo] = {
         "auc": MetricInfo(),
         "f1": MetricInfo(),
@@ -52,7 +55,6 @@ class Binary(Task):
         field: FieldSpec,
     ) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "class")
         if field.num_classes != 2:
             raise ValueError(
                 f"tasks.{name}.target is '{target}', a field of {field.num_classes} classes; a binary task has 2. "
@@ -108,7 +110,7 @@ class Binary(Task):
             f"{self.name}_probability_{positive}": probability.cpu().numpy(),
         }
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: ClassCounts) -> Tensor:
         """Return the log odds of class 1 among the training labels [1]."""
-        share = train_targets[labelled(train_targets)].float().mean().nan_to_num(0.5)
-        return torch.logit(share, eps=1e-6).reshape(1)
+        counts = summary.histogram.float()
+        return torch.logit((counts[1] / counts.sum()).nan_to_num(0.5), eps=1e-6).reshape(1)

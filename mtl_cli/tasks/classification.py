@@ -1,15 +1,14 @@
 """Classification into one of several classes."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import (
     checked_gamma,
     checked_smoothing,
@@ -19,6 +18,7 @@ from mtl_cli.tasks.class_base import (
     probability_columns,
     weights_by_class,
 )
+from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -37,6 +37,8 @@ class Classification(Task):
 
     field_kind = "class"
     primary = "accuracy"
+    accepts: ClassVar[tuple[str, ...]] = ("class",)
+    summary_class: ClassVar[type[LabelSummary]] = ClassCounts
     metric_info: Mapping[str, MetricInfo] = {"accuracy": MetricInfo(), "f1": MetricInfo()}
 
     def __init__(
@@ -52,7 +54,6 @@ class Classification(Task):
         field: FieldSpec,
     ) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "class")
         self.label_smoothing = checked_smoothing(label_smoothing, f"tasks.{name}")
         self.focal_gamma = checked_gamma(focal_gamma, f"tasks.{name}")
         self.class_weights = weights_by_class(class_weights, field, f"tasks.{name}")
@@ -98,8 +99,6 @@ class Classification(Task):
         labels = class_labels(self.field, self.num_outputs)
         return {**columns, **probability_columns(self.name, labels, outputs.softmax(dim=-1))}
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: ClassCounts) -> Tensor:
         """Return the log frequencies of the classes [C]: always the most frequent class."""
-        present = train_targets[labelled(train_targets)]
-        counts = torch.bincount(present, minlength=self.num_outputs).float()
-        return torch.log((counts + 1e-6) / counts.sum().clamp(min=1.0))
+        return summary.log_frequencies

@@ -1,20 +1,37 @@
 """Counts, by Poisson regression."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
 LIMIT = 20.0
 """Outputs beyond ± LIMIT stand for rates e^±LIMIT of the mean; there the loss is linear, its gradient finite."""
+
+
+class CountTotals(Totals):
+    """The mean count of the training split; counts are 0 or more."""
+
+    @staticmethod
+    def problem(field: FieldSpec, labels: Tensor) -> str | None:
+        """Return that a label is negative or infinite."""
+        wrong = labels[labelled(labels) & ((labels < 0) | labels.isinf())]
+        return f"holds {wrong[0]:g}; a count is 0 or more" if len(wrong) else None
+
+    def spec(self) -> FieldSpec:
+        """Return the spec with the mean count, where the dataset does not say it and it is above 0."""
+        mean = float(self.mean[0])
+        return replace(self.field, mean=(mean,)) if not self.field.mean and mean > 0 else self.field
 
 
 class Count(Task):
@@ -27,6 +44,8 @@ class Count(Task):
 
     field_kind = "count"
     primary = "deviance"
+    accepts: ClassVar[tuple[str, ...]] = ("count",)
+    summary_class: ClassVar[type[LabelSummary]] = CountTotals
     metric_info: Mapping[str, MetricInfo] = {
         "deviance": MetricInfo(lower_is_better=True),
         "mae": MetricInfo(lower_is_better=True),
@@ -34,7 +53,6 @@ class Count(Task):
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "count")
         self.mean = field.mean[0] if field.mean and field.mean[0] > 0 else 1.0
 
     @property
@@ -48,11 +66,6 @@ class Count(Task):
         capped = log_rate.clamp(max=LIMIT)
         rate = capped.exp() * (1.0 + (log_rate - capped))
         return masked_mean(rate - target.nan_to_num() / self.mean * log_rate, labelled(target))
-
-    def label_problem(self, labels: Tensor) -> str | None:
-        """Return that a label is negative or infinite."""
-        wrong = labels[labelled(labels) & ((labels < 0) | labels.isinf())]
-        return f"holds {wrong[0]:g}; a count is 0 or more" if len(wrong) else None
 
     def metrics(self) -> "dict[str, Metric]":
         """Return the mean Poisson deviance and the mean absolute error, in counts."""
@@ -68,6 +81,6 @@ class Count(Task):
         """Return the expected count."""
         return {f"{self.name}_prediction": self.predictions(outputs).cpu().numpy()}
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: Totals) -> Tensor:
         """Return the logarithm of the mean of the training labels over `mean` [1]."""
-        return torch.log(train_targets.nanmean().nan_to_num(self.mean) / self.mean).clamp(-LIMIT, LIMIT).reshape(1)
+        return torch.log(summary.mean.float().nan_to_num(self.mean) / self.mean).clamp(-LIMIT, LIMIT)

@@ -1,7 +1,8 @@
 """Any number of several labels."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,11 +10,31 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import class_labels, probability_columns
+from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+
+class LabelTotals(Totals):
+    """How often each label is there, of the entries that are known."""
+
+    @staticmethod
+    def width(field: FieldSpec) -> int:
+        """Return C, the number of labels."""
+        return field.num_classes
+
+    @staticmethod
+    def problem(field: FieldSpec, labels: Tensor) -> str | None:
+        """Return that an entry is neither 0 nor 1."""
+        wrong = labels[labelled(labels) & (labels != 0) & (labels != 1)]
+        return f"holds {wrong[0]:g}; entries of a multilabel target are 0, 1 or missing" if len(wrong) else None
+
+    def spec(self) -> FieldSpec:
+        """Return the spec with the number of rows that have each label."""
+        return self.field if self.field.counts else replace(self.field, counts=tuple(self.total.long().tolist()))
 
 
 class Multilabel(Task):
@@ -24,11 +45,12 @@ class Multilabel(Task):
 
     field_kind = "multilabel"
     primary = "map"
+    accepts: ClassVar[tuple[str, ...]] = ("multilabel",)
+    summary_class: ClassVar[type[LabelSummary]] = LabelTotals
     metric_info: Mapping[str, MetricInfo] = {"map": MetricInfo(), "f1": MetricInfo(), "f1_micro": MetricInfo()}
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "multilabel")
 
     @property
     def num_outputs(self) -> int:
@@ -39,11 +61,6 @@ class Multilabel(Task):
         """Return the mean loss of a known entry; outputs (logits) and target [B, C]."""
         losses = F.binary_cross_entropy_with_logits(outputs, target.nan_to_num(), reduction="none")
         return masked_mean(losses, labelled(target))
-
-    def label_problem(self, labels: Tensor) -> str | None:
-        """Return that an entry is neither 0 nor 1."""
-        wrong = labels[labelled(labels) & (labels != 0) & (labels != 1)]
-        return f"holds {wrong[0]:g}; entries of a multilabel target are 0, 1 or missing" if len(wrong) else None
 
     def metrics(self) -> "dict[str, Metric]":
         """Return mean average precision ("map"), macro-F1 ("f1") and micro-F1, of the entries that are known."""
@@ -74,6 +91,6 @@ class Multilabel(Task):
         columns: Columns = {f"{self.name}_prediction_{label}": values[:, i] for i, label in enumerate(labels)}
         return {**columns, **probability_columns(self.name, labels, probabilities)}
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: Totals) -> Tensor:
         """Return the log odds of each label among the training labels [C]."""
-        return torch.logit(train_targets.nanmean(dim=0).nan_to_num(0.5), eps=1e-6)
+        return torch.logit(summary.mean.float().nan_to_num(0.5), eps=1e-6)

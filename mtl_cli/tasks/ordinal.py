@@ -1,7 +1,7 @@
 """Classes in order, such as ratings."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import class_labels, named_classes, probability_columns
+from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -29,6 +30,11 @@ class Ordinal(Task):
 
     field_kind = "ordinal"
     primary = "qwk"
+    accepts: ClassVar[tuple[str, ...]] = (
+        "ordinal",
+        "class",
+    )
+    summary_class: ClassVar[type[LabelSummary]] = ClassCounts
     metric_info: Mapping[str, MetricInfo] = {
         "accuracy": MetricInfo(),
         "mae": MetricInfo(lower_is_better=True),
@@ -37,7 +43,6 @@ class Ordinal(Task):
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "ordinal", "class")
         if field.num_classes < 2:
             raise ValueError(
                 f"tasks.{name}.target is '{target}', with {field.num_classes} classes; 2 or more are needed."
@@ -91,9 +96,8 @@ class Ordinal(Task):
         labels = class_labels(self.field, self.field.num_classes)
         return {**columns, **probability_columns(self.name, labels, self.probabilities(outputs))}
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: ClassCounts) -> Tensor:
         """Return the log odds of passing each threshold among the training labels that reach it [C − 1]."""
-        present = train_targets[labelled(train_targets)]
-        counts = torch.bincount(present, minlength=self.field.num_classes).float()
+        counts = summary.histogram.float()
         reach = counts.flip(0).cumsum(0).flip(0)
         return torch.logit((reach[1:] / reach[:-1].clamp(min=1.0)), eps=1e-6)

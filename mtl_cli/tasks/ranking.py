@@ -1,7 +1,7 @@
 """Which items of a group are relevant, such as clicks."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,10 +9,38 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+
+class RelevanceTotals(Totals):
+    """The mean relevance; labels are [B, 2], relevance and group."""
+
+    @staticmethod
+    def width(field: FieldSpec) -> int:
+        """Return 1, the relevance alone."""
+        return 1
+
+    def take(self, labels: Tensor, marks: Tensor) -> None:
+        """Add up the relevance."""
+        super().take(labels[:, :1], marks)
+
+    @staticmethod
+    def marks(labels: Tensor) -> Tensor:
+        """True for rows [B] with a relevance."""
+        return labelled(labels[:, 0])
+
+    @staticmethod
+    def problem(field: FieldSpec, labels: Tensor) -> str | None:
+        """Return that a relevance is not from 0 to 1, or that a labelled row has no group."""
+        rows = labels[labelled(labels[:, 0])]
+        wrong = rows[(rows[:, 0] < 0) | (rows[:, 0] > 1), 0]
+        if len(wrong):
+            return f"holds the relevance {wrong[0]:g}; it is from 0 to 1 (for grades use ordinal or regression)"
+        return "has a row with a relevance but no group" if bool(rows[:, 1].isnan().any()) else None
 
 
 class Ranking(Task):
@@ -24,6 +52,8 @@ class Ranking(Task):
 
     field_kind = "ranking"
     primary = "auc"
+    accepts: ClassVar[tuple[str, ...]] = ("ranking",)
+    summary_class: ClassVar[type[LabelSummary]] = RelevanceTotals
     metric_info: Mapping[str, MetricInfo] = {
         "auc": MetricInfo(),
         "log_loss": MetricInfo(lower_is_better=True),
@@ -32,7 +62,6 @@ class Ranking(Task):
 
     def __init__(self, target: str, weight: float, k: int, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "ranking")
         if k < 1:
             raise ValueError(f"tasks.{name}.k is {k}; NDCG looks at the first k ≥ 1 rows of a group.")
         self.k = k
@@ -42,22 +71,10 @@ class Ranking(Task):
         """One logit."""
         return 1
 
-    def label_marks(self, target: Tensor) -> Tensor:
-        """True for rows [B] with a relevance."""
-        return labelled(target[:, 0])
-
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row; outputs (logits) [B, 1], target [B, 2]."""
         losses = F.binary_cross_entropy_with_logits(outputs[:, 0], target[:, 0].nan_to_num(), reduction="none")
         return masked_mean(losses, self.label_marks(target))
-
-    def label_problem(self, labels: Tensor) -> str | None:
-        """Return that a relevance is not from 0 to 1, or that a labelled row has no group."""
-        rows = labels[self.label_marks(labels)]
-        wrong = rows[(rows[:, 0] < 0) | (rows[:, 0] > 1), 0]
-        if len(wrong):
-            return f"holds the relevance {wrong[0]:g}; it is from 0 to 1 (for grades use ordinal or regression)"
-        return "has a row with a relevance but no group" if bool(rows[:, 1].isnan().any()) else None
 
     def metrics(self) -> "dict[str, Metric]":
         """Return AUC, log loss and NDCG@k by group ("ndcg")."""
@@ -75,6 +92,6 @@ class Ranking(Task):
         """Return the probability of relevance, by which a group's rows are ranked."""
         return {f"{self.name}_probability": self.predictions(outputs).cpu().numpy()}
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
-        """Return the log odds of the mean relevance among the training labels [1]."""
-        return torch.logit(train_targets[:, 0].nanmean().nan_to_num(0.5), eps=1e-6).reshape(1)
+    def trivial_outputs(self, summary: Totals) -> Tensor:
+        """Return the log odds of the mean relevance of the training labels [1]."""
+        return torch.logit(summary.mean.float().nan_to_num(0.5), eps=1e-6)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.summary_base import LabelSummary, Medians, Totals
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -26,6 +27,8 @@ class Regression(Task):
 
     field_kind = "real"
     primary = "rmse"
+    accepts: ClassVar[tuple[str, ...]] = ("real",)
+    summary_class: ClassVar[type[LabelSummary]] = Totals
     metric_info: Mapping[str, MetricInfo] = {
         "mae": MetricInfo(lower_is_better=True),
         "rmse": MetricInfo(lower_is_better=True),
@@ -34,7 +37,6 @@ class Regression(Task):
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "real")
         size = self.num_outputs
         self.mean = torch.tensor(field.mean or [0.0] * size)
         self.std = torch.tensor([std if std > 0 else 1.0 for std in field.std] or [1.0] * size)
@@ -57,10 +59,6 @@ class Regression(Task):
         """Return the target as (y − mean)/std [B, D]."""
         columns = target.reshape(len(target), self.num_outputs)
         return (columns - self.mean.to(target.device)) / self.std.to(target.device)
-
-    def label_problem(self, labels: Tensor) -> str | None:
-        """Return that a label is infinite."""
-        return "holds an infinite value" if bool(labels.isinf().any()) else None
 
     def metrics(self) -> "dict[str, Metric]":
         """Return MAE, RMSE and R²."""
@@ -91,23 +89,24 @@ class Regression(Task):
         names = self.field.columns if len(self.field.columns) == self.num_outputs else range(self.num_outputs)
         return {f"{self.name}_prediction_{column}": values[:, i] for i, column in enumerate(names)}
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: Any) -> Tensor:  # noqa: ANN401  an instance of `summary_class`
         """Return the mean of each column of the training labels [D], scaled."""
-        return self.scaled(self.references(train_targets).nanmean(dim=0, keepdim=True))[0].nan_to_num()
+        return self.scaled(summary.mean.float().unsqueeze(0))[0].nan_to_num()
 
 
 class L1Regression(Regression):
     """Regression by absolute error, whose optimum is the median; selected by MAE."""
 
     primary = "mae"
+    summary_class: ClassVar[type[LabelSummary]] = Medians
 
     def errors(self, outputs: Tensor, scaled: Tensor) -> Tensor:
         """Return the loss of each entry [B, D], absolute."""
         return (outputs - scaled).abs()
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: Any) -> Tensor:  # noqa: ANN401  an instance of `summary_class`
         """Return the median of each column of the training labels [D], scaled."""
-        return self.scaled(self.references(train_targets).nanmedian(dim=0, keepdim=True).values)[0].nan_to_num()
+        return self.scaled(summary.medians.unsqueeze(0))[0].nan_to_num()
 
 
 class HuberRegression(L1Regression):

@@ -1,17 +1,39 @@
 """Time to an event, for some rows cut off before it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task
+from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+
+class Survivals(LabelSummary):
+    """Rows with both time and event; labels are [B, 2]."""
+
+    @staticmethod
+    def marks(labels: Tensor) -> Tensor:
+        """True for rows [B] with both time and event."""
+        return labelled(labels).all(dim=1)
+
+    @staticmethod
+    def problem(field: FieldSpec, labels: Tensor) -> str | None:
+        """Return that a time is negative or infinite, or an event neither 0 nor 1."""
+        rows = labels[labelled(labels).all(dim=1)]
+        wrong = rows[(rows[:, 0] < 0) | rows[:, 0].isinf(), 0]
+        if len(wrong):
+            return f"holds the time {wrong[0]:g}; a time is 0 or more"
+        wrong = rows[(rows[:, 1] != 0) & (rows[:, 1] != 1), 1]
+        if len(wrong):
+            return f"holds the event {wrong[0]:g}; it is 1, or 0 where the row was censored"
+        return None
 
 
 class Survival(Task):
@@ -28,20 +50,17 @@ class Survival(Task):
 
     field_kind = "survival"
     primary = "concordance"
+    accepts: ClassVar[tuple[str, ...]] = ("survival",)
+    summary_class: ClassVar[type[LabelSummary]] = Survivals
     metric_info: Mapping[str, MetricInfo] = {"concordance": MetricInfo()}
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "survival")
 
     @property
     def num_outputs(self) -> int:
         """One, the log risk."""
         return 1
-
-    def label_marks(self, target: Tensor) -> Tensor:
-        """True for rows [B] with both time and event."""
-        return labelled(target).all(dim=1)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over events of log Σ exp(risk over those at risk) − risk; outputs [B, 1], target [B, 2]."""
@@ -55,17 +74,6 @@ class Survival(Task):
         latest = torch.searchsorted(-time[order], -time[order], right=True) - 1  # those tied with a row are at risk too
         losses = (at_risk[latest] - torch.where(marks, risk, 0.0)[order]) * event[order]
         return losses.sum() / event.sum().clamp(min=1.0)
-
-    def label_problem(self, labels: Tensor) -> str | None:
-        """Return that a time is negative or infinite, an event neither 0 nor 1, or that there is no event."""
-        rows = labels[self.label_marks(labels)]
-        wrong = rows[(rows[:, 0] < 0) | rows[:, 0].isinf(), 0]
-        if len(wrong):
-            return f"holds the time {wrong[0]:g}; a time is 0 or more"
-        wrong = rows[(rows[:, 1] != 0) & (rows[:, 1] != 1), 1]
-        if len(wrong):
-            return f"holds the event {wrong[0]:g}; it is 1, or 0 where the row was censored"
-        return None
 
     def metrics(self) -> "dict[str, Metric]":
         """Return Harrell's concordance."""
@@ -81,6 +89,6 @@ class Survival(Task):
         """Return the log risk: a difference of 1 between two rows is a hazard e times as high."""
         return {f"{self.name}_risk": self.predictions(outputs).cpu().numpy()}
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: LabelSummary) -> Tensor:
         """Return the same risk for all [1]."""
         return torch.zeros(1)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean, needs_kind
+from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import checked_smoothing, named_classes, weights_by_class
+from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 from mtl_cli.texts.span_labels import iobes
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class TokenClassification(Task):
 
     field_kind = "tokens"
     head_gives: ClassVar[str] = "sequence"
+    accepts: ClassVar[tuple[str, ...]] = ("tokens",)
+    summary_class: ClassVar[type[LabelSummary]] = ClassCounts
 
     def __init__(
         self,
@@ -45,7 +47,6 @@ class TokenClassification(Task):
         field: FieldSpec,
     ) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        needs_kind(name, target, field, "tokens")
         self.label_smoothing = checked_smoothing(label_smoothing, f"tasks.{name}")
         self.class_weights = weights_by_class(class_weights, field, f"tasks.{name}")
         if spans not in SPANS:
@@ -112,11 +113,9 @@ class TokenClassification(Task):
             f"{self.name}_probability": best.values.cpu().numpy(),
         }
 
-    def trivial_outputs(self, train_targets: Tensor) -> Tensor:
+    def trivial_outputs(self, summary: ClassCounts) -> Tensor:
         """Return the log frequencies of the classes [C]: always the most frequent class."""
-        present = train_targets[labelled(train_targets)]
-        counts = torch.bincount(present, minlength=self.num_outputs).float()
-        return torch.log((counts + 1e-6) / counts.sum().clamp(min=1.0))
+        return summary.log_frequencies
 
     def repeated(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the outputs [C] for every piece of `target` [B, L]."""

@@ -1,17 +1,17 @@
 """One split of texts: pieces and label fields, padded batch by batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, Sample
+from mtl_cli.batch import MISSING_CLASS, LabelledSplit, Sample
 from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.texts.ragged import Ragged
 
 
-class TextRows:
+class TextRows(LabelledSplit):
     """Rows of pieces, each batch padded to its longest row.
 
     Inputs are `ids` int64 [B, L], `mask` bool [B, L], and where words have labels `words` bool [B, L], True at the
@@ -52,11 +52,16 @@ class TextRows:
             columns = self._table.__getitems__(indices).inputs
             assert not isinstance(columns, Tensor), "table columns are inputs by name"
             inputs |= columns
-        fields = {
+        return Sample(inputs, self.fields_of(indices, list(self._fields)))
+
+    def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """Return label fields of the rows at `indices` [B]."""
+        rows = self._rows[indices.numpy()]
+        found = {name: self._fields[name] for name in names}
+        return {
             name: field.index_select(0, indices) if isinstance(field, Tensor) else padded_labels(field, rows)
-            for name, field in self._fields.items()
+            for name, field in found.items()
         }
-        return Sample(inputs, fields)
 
     def labels(self, field: str) -> Tensor:
         """Return all labels of a field: [N, ...], or one a piece, int32 [N, L], −100 where there is none."""

@@ -1,11 +1,12 @@
 """Which rows of the training data a step had, and which of them are not finite: looked up when a step went wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from mtl_cli.batch import NO_ENTRY, Sample
 from mtl_cli.training.loading import Stream
 
 SHOWN = 8
@@ -31,20 +32,31 @@ def bad_rows(streams: Mapping[str, Stream], draws: Mapping[str, int], accumulate
     found = {}
     for dataset, start in draws.items():
         stream = streams[dataset]
-        rows = torch.cat([stream.order.rows(draw) for draw in range(start, start + accumulate)])
-        sample = stream.dataset.__getitems__(rows)
-        inputs = [sample.inputs] if isinstance(sample.inputs, Tensor) else list(sample.inputs.values())
-        wrong = torch.zeros(len(rows), dtype=torch.bool)
-        for values in inputs:
-            if values.is_floating_point():
-                wrong |= ~values.isfinite().flatten(1).all(dim=1).cpu()
-        infinite = torch.zeros(len(rows), dtype=torch.bool)
-        for field in set(stream.targets.values()):
-            target = sample.fields[field]
-            if target.is_floating_point():  # NaN is a missing label
-                infinite |= target.isinf().reshape(len(rows), -1).any(dim=1).cpu()
-        found[dataset] = BadRows(rows.tolist(), rows[wrong].tolist(), rows[infinite].tolist())
+        rows, inputs, targets = [], [], []
+        for draw in range(start, start + accumulate):
+            indices = stream.order.rows(draw)
+            sample = stream.reader.draw(draw, indices)
+            wrong, infinite = not_finite(sample, len(indices), set(stream.targets.values()))
+            rows += indices.tolist()
+            inputs += indices[wrong].tolist()
+            targets += indices[infinite].tolist()
+        found[dataset] = BadRows(rows, inputs, targets)
     return found
+
+
+def not_finite(sample: Sample, num_rows: int, fields: Collection[str]) -> tuple[Tensor, Tensor]:
+    """Return which rows [B] have an input that is not finite, and which an infinite label in one of the fields."""
+    values = [sample.inputs] if isinstance(sample.inputs, Tensor) else list(sample.inputs.values())
+    wrong, infinite = torch.zeros(num_rows, dtype=torch.bool), torch.zeros(num_rows, dtype=torch.bool)
+    for value in values:
+        if value.is_floating_point():
+            wrong |= ~value.isfinite().flatten(1).all(dim=1).cpu()
+    for field in fields:
+        target = sample.fields[field]
+        if target.is_floating_point():  # NaN is a missing label, and what fills up a set is infinite by design
+            beyond = target.isinf() & (target != NO_ENTRY)
+            infinite |= beyond.reshape(num_rows, -1).any(dim=1).cpu()
+    return wrong, infinite
 
 
 def describe(found: Mapping[str, BadRows]) -> str:

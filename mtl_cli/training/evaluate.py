@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mtl_cli.batch import Batch
+from mtl_cli.errors import UserError
+from mtl_cli.heads.base import Output, change_output
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.arithmetic import Arithmetic
@@ -32,6 +35,14 @@ class Result:
         return {"loss": self.loss, **self.metrics}
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What the model reaches on a split, and what constant predictors reach where they were asked for; by task."""
+
+    results: dict[str, Result]
+    constant: dict[str, Result]
+
+
 class Meter:
     """Adds up one task's loss and metrics over batches; read once, at the end."""
 
@@ -41,14 +52,18 @@ class Meter:
         self._losses: list[Tensor] = []
         self._counts: list[int] = []
 
-    def update(self, outputs: Tensor, target: Tensor, count: int) -> None:
-        """Take in outputs [B, num_outputs] float32, their target [B, ...] and its number of labels."""
+    def update(self, outputs: Output, target: Tensor, count: int, predicted: Output | None = None) -> None:
+        """Take in outputs, float32, their target [B, ...] and its number of labels.
+
+        Metrics see the outputs `predicted` where these differ from those that the loss takes.
+        """
         self._losses.append(self.task.loss(outputs, target))
         self._counts.append(count)
+        seen = outputs if predicted is None else predicted
         if count < target.numel():
             keep = self.task.labelled_rows(target)
-            outputs, target = outputs[keep], target[keep]
-        predictions, references = self.task.predictions(outputs), self.task.references(target)
+            seen, target = change_output(lambda tensor: tensor[keep], seen), target[keep]
+        predictions, references = self.task.predictions(seen), self.task.references(target)
         for metric in self.metrics.values():
             metric.update(predictions, references)
 
@@ -71,41 +86,58 @@ def shortest(value: Tensor) -> float:
 
 @torch.no_grad()
 def evaluate(
-    model: MultiTaskModel, tasks: Mapping[str, Task], streams: Mapping[str, Stream], arithmetic: Arithmetic
-) -> dict[str, Result]:
-    """Return each task's result on the split that `streams` (by dataset) read, in the order of `tasks`."""
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    streams: Mapping[str, Stream],
+    arithmetic: Arithmetic,
+    constants: Mapping[str, Output] | None = None,
+) -> Evaluation:
+    """Return each task's result on the split that `streams` (by dataset) read, in the order of `tasks`.
+
+    With `constants`, also what predictors reach that always give these outputs, from the same sweep.
+
+    Raises:
+        UserError: a label that was not looked at before is not one of the task's kind.
+    """
     training = model.training
     model.eval()
-    meters = {}
+    meters: dict[str, Meter] = {}
+    constant: dict[str, Meter] = {}
     for stream in streams.values():
         for name in stream.targets:
             meters[name] = Meter(tasks[name], arithmetic.device)
+            if constants is not None and name in constants:
+                constant[name] = Meter(tasks[name], arithmetic.device)
         for batch in stream.sweep():
             if not batch.targets:
                 continue
+            if not stream.rows.labels_at_hand:
+                check_batch(tasks, stream, batch)
             with arithmetic.autocast():
-                out = model(batch.inputs, batch.tasks)
+                out = model.predict(batch.inputs, batch.tasks, batch.targets)
             for name, target in batch.targets.items():
-                meters[name].update(out.outputs[name], target, batch.counts[name])
+                count = batch.counts[name]
+                meters[name].update(out.outputs[name], target, count, out.generated.get(name))
+                if constants is not None and name in constant:
+                    same = change_output(lambda tensor: tensor.to(arithmetic.device), constants[name])
+                    constant[name].update(tasks[name].repeated(same, target), target, count)
     model.train(training)
-    return {name: meters[name].result() for name in tasks if name in meters}
+    return Evaluation(
+        {name: meters[name].result() for name in tasks if name in meters},
+        {name: meter.result() for name, meter in constant.items()},
+    )
 
 
-@torch.no_grad()
-def trivial(tasks: Mapping[str, Task], streams: Mapping[str, Stream], train: Mapping[str, Stream]) -> dict[str, Result]:
-    """Return what each task's best constant predictor, fitted on `train` labels, reaches on the split of `streams`."""
-    results = {}
-    for dataset, stream in streams.items():
-        for name in [name for name in stream.targets if name in tasks]:
-            field, meter = stream.targets[name], Meter(tasks[name], torch.device("cpu"))
-            outputs = tasks[name].trivial_outputs(train[dataset].dataset.labels(field))
-            labels = stream.dataset.labels(field)
-            for target in labels.split(max(1, 65536 // max(1, labels[:1].numel()))):
-                count = int(tasks[name].labelled_entries(target))
-                if count:
-                    meter.update(tasks[name].repeated(outputs, target), target, count)
-            results[name] = meter.result()
-    return results
+def check_batch(tasks: Mapping[str, Task], stream: Stream, batch: Batch) -> None:
+    """Look for labels that a kind of task cannot use.
+
+    Raises:
+        UserError: there is one.
+    """
+    for name, target in batch.targets.items():
+        problem = tasks[name].label_problem(target)
+        if problem is not None:
+            raise UserError(f"tasks.{name}: the field '{stream.targets[name]}' of the evaluated split {problem}.")
 
 
 def skill(tasks: Mapping[str, Task], results: Mapping[str, Result], baseline: Mapping[str, Result]) -> float:

@@ -14,6 +14,7 @@ from mtl_cli.model.ema import EMA
 from mtl_cli.report.profile import NoProfiler, Profiler
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.evaluate import Result
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.optimizer_state import load_optimizer
@@ -92,6 +93,8 @@ class Job:
     val: dict[str, Stream]
     test: dict[str, Stream]
     dataset_states: dict[str, Any]
+    summaries: dict[str, LabelSummary]
+    """What is known of the training labels, by task."""
     plan: Plan
     groups: dict[str, list[str]] = field(default_factory=dict)
     """The tasks of each group, whose means are reported under the group's name."""

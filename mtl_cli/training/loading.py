@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from mtl_cli.batch import Batch, Inputs, Sample, labelled, move
-from mtl_cli.datasets.base import Dataset
+from mtl_cli.batch import Batch, FieldSpec, Inputs, Sample, labelled, move
+from mtl_cli.datasets.base import Augmentation, Dataset, as_split
 from mtl_cli.errors import RunFailure
 from mtl_cli.training.order import Order
+from mtl_cli.training.reading import Marks, Reader, label_counts
 
 SMALL_BATCH = 128
 """Rows up to which an evaluation on a CPU puts batches together."""
-Marks = Callable[[Tensor], Tensor]
-"""From a target [B, ...] to where it has labels, one mark a label."""
 
 
 class Stream:
@@ -33,6 +32,8 @@ class Stream:
         device: where batches go.
         workers: processes that read ahead; 0 reads in this one.
         marks: where a target has labels, by task; `labelled` says so where a task is not named.
+        augmentation: what rows are changed by as they are drawn.
+        specs: all label fields, those that the augmentation adds included; needed with one.
     """
 
     def __init__(
@@ -44,47 +45,61 @@ class Stream:
         device: torch.device,
         workers: int = 0,
         marks: Mapping[str, Marks] | None = None,
+        augmentation: Augmentation | None = None,
+        specs: Mapping[str, FieldSpec] | None = None,
     ) -> None:
-        self.dataset = dataset.to(device) if workers == 0 and hasattr(dataset, "to") else dataset
         self.name, self.targets, self.order, self.device, self.workers = name, dict(targets), order, device, workers
-        labels = {field: dataset.labels(field) for field in set(targets.values())}
-        known = marks or {}
-        self._labels = {task: label_counts(labels[field], known.get(task, labelled)) for task, field in targets.items()}
+        self.rows = as_split(dataset)
+        moved = self.rows.to(device) if workers == 0 and augmentation is None else self.rows
+        marks_of = {task: (marks or {}).get(task, labelled) for task in targets}
+        self.added = {task for task, field in targets.items() if augmentation and field in augmentation.adds}
+        """Tasks on fields that the augmentation adds, which a sweep evaluates apart."""
+        known = {}
+        if augmentation is None and (self.rows.labels_at_hand or moved is not self.rows):
+            known = {task: label_counts(self.rows, field, marks_of[task]) for task, field in targets.items()}
+        self.reader = Reader(moved, name, order.seed, self.targets, marks_of, augmentation, specs or {}, known)
         self._ahead: Iterator[Sample] | None = None
         self._next = -1
 
-    @property
-    def fully_labelled(self) -> bool:
-        """Whether every row has a label of every task."""
-        return all(count > 0 if isinstance(count, int) else bool((count > 0).all()) for count in self._labels.values())
-
     def batches(self, draw: int, parts: int = 1) -> list[Batch]:
         """Return draw number `draw`, split into `parts` batches of nearly equal size."""
-        rows = self.order.rows(draw)
-        sample = self._read(draw, rows)
+        indices = self.order.rows(draw)
+        sample = self._read(draw, indices)
         if parts == 1:
-            return [self._batch(sample, rows)]
-        bounds = [len(rows) * part // parts for part in range(parts + 1)]
-        return [self._batch(cut(sample, start, stop), rows[start:stop]) for start, stop in itertools.pairwise(bounds)]
+            return [self._batch(sample, len(indices), self.targets)]
+        bounds = [len(indices) * part // parts for part in range(parts + 1)]
+        return [
+            self._batch(sample.rows(start, stop), stop - start, self.targets)
+            for start, stop in itertools.pairwise(bounds)
+        ]
 
     def sweep(self) -> Iterator[Batch]:
-        """Yield every row once, `sweep_size` at a time, in order, the shortest first where rows have lengths."""
-        lengths = self.order.lengths
-        everything = torch.arange(len(self.dataset)) if lengths is None else torch.argsort(lengths, stable=True)
-        size = sweep_size(self.order.batch_size, self.device)
-        for start in range(0, len(everything), size):
-            rows = everything[start : start + size]
-            yield self._batch(self.dataset.__getitems__(rows), rows)
+        """Yield every row once, `sweep_size` at a time, in order, the shortest first where rows have lengths.
+
+        Rows are not augmented. Where tasks have fields that the augmentation adds, the rows come once more for these
+        tasks alone, with the same augmentation in every sweep.
+        """
+        own = {task: field for task, field in self.targets.items() if task not in self.added}
+        if own or not self.added:
+            yield from self._sweep(self.reader.as_they_are, own)
+        if self.added:
+            yield from self._sweep(self.reader.with_added, {task: self.targets[task] for task in self.added})
 
     def close(self) -> None:
         """Stop the workers."""
         self._ahead = None
 
-    def _read(self, draw: int, rows: Tensor) -> Sample:
+    def _sweep(self, read: Callable[[Tensor], Sample], targets: Mapping[str, str]) -> Iterator[Batch]:
+        lengths = self.order.lengths
+        everything = torch.arange(len(self.rows)) if lengths is None else torch.argsort(lengths, stable=True)
+        for indices in everything.split(sweep_size(self.order.batch_size, self.device)):
+            yield self._batch(read(indices), len(indices), targets)
+
+    def _read(self, draw: int, indices: Tensor) -> Sample:
         if self.workers == 0:
-            return self.dataset.__getitems__(rows)
+            return self.reader.draw(draw, indices)
         if self._ahead is None or draw != self._next:
-            self._ahead = read_ahead(self.dataset, self.order, draw, self.workers, self.device.type == "cuda")
+            self._ahead = read_ahead(self.reader, self.order, draw, self.workers, self.device.type == "cuda")
         self._next = draw + 1
         try:
             sample = next(self._ahead)
@@ -101,19 +116,19 @@ class Stream:
             )
         return sample
 
-    def _batch(self, sample: Sample, rows: Tensor) -> Batch:
-        counts = {task: self._count(task, rows) for task in self.targets}
-        targets = {
+    def _batch(self, sample: Sample, num_rows: int, targets: Mapping[str, str]) -> Batch:
+        counts = {task: self._count(task, sample, num_rows) for task in targets}
+        present = {
             task: sample.fields[field].to(self.device, non_blocking=True)
-            for task, field in self.targets.items()
+            for task, field in targets.items()
             if counts[task]
         }
         inputs = Inputs(move(sample.inputs, self.device), self.name)
-        return Batch(inputs, targets, {task: counts[task] for task in targets})
+        return Batch(inputs, present, {task: counts[task] for task in present})
 
-    def _count(self, task: str, rows: Tensor) -> int:
-        per_row = self._labels[task]
-        return len(rows) * per_row if isinstance(per_row, int) else int(per_row[rows].sum())
+    def _count(self, task: str, sample: Sample, num_rows: int) -> int:
+        known = self.reader.known.get(task)
+        return num_rows * known if isinstance(known, int) else int(sample.counts[task].sum())
 
 
 def sweep_size(batch_size: int, device: torch.device) -> int:
@@ -124,25 +139,6 @@ def sweep_size(batch_size: int, device: torch.device) -> int:
     activations no longer fit the caches and are new pages of memory each time.
     """
     return 4 * batch_size if device.type != "cpu" else max(batch_size, min(4 * batch_size, SMALL_BATCH))
-
-
-def label_counts(labels: Tensor, marks_of: Marks = labelled) -> Tensor | int:
-    """Return the number of labels of each row [N] of labels [N, ...], or one number where all rows have the same."""
-    marks = marks_of(labels)
-    per_row = marks.int() if marks.ndim == 1 else marks.flatten(1).sum(dim=1, dtype=torch.int32)
-    same = len(per_row) > 0 and bool((per_row == per_row[0]).all())
-    return int(per_row[0]) if same else per_row
-
-
-def cut(sample: Sample, start: int, stop: int) -> Sample:
-    """Return rows `start` … `stop` of a sample."""
-    inputs = sample.inputs
-    part = (
-        inputs[start:stop]
-        if isinstance(inputs, Tensor)
-        else {name: value[start:stop] for name, value in inputs.items()}
-    )
-    return Sample(part, {name: value[start:stop] for name, value in sample.fields.items()})
 
 
 class _Draws(Sampler[tuple[int, Tensor]]):
@@ -159,12 +155,12 @@ class _Draws(Sampler[tuple[int, Tensor]]):
 class _WholeBatches(torch.utils.data.Dataset[Sample]):
     """A dataset whose item is a whole batch: its key is what the sampler yields."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
 
     def __getitem__(self, key: tuple[int, Tensor]) -> Sample:
         try:
-            return self.dataset.__getitems__(key[1])
+            return self.reader.draw(*key)
         except Exception as error:  # told by the training process, in one line
             return Failure(f"{type(error).__name__}: {error}")  # type: ignore[return-value]  # see Stream._read
 
@@ -190,12 +186,12 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     signal.signal(signal.SIGTERM, end_next_time)
 
 
-def read_ahead(dataset: Dataset, order: Order, start: int, workers: int, pin: bool) -> Iterator[Sample]:
+def read_ahead(reader: Reader, order: Order, start: int, workers: int, pin: bool) -> Iterator[Sample]:
     """Return the draws from `start` on, read by `workers` processes; independent of how many."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create")  # the head of a run says so in one line
         loader: DataLoader[Sample] = DataLoader(
-            _WholeBatches(dataset),
+            _WholeBatches(reader),
             batch_size=None,
             sampler=_Draws(order, start),
             num_workers=workers,

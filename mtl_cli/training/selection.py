@@ -4,18 +4,32 @@ import contextlib
 import math
 from collections.abc import Mapping
 
-from mtl_cli.training.evaluate import Result, evaluate, flat, skill, trivial
+from mtl_cli.training.evaluate import Result, evaluate, flat, skill
 from mtl_cli.training.group_means import with_group_means
 from mtl_cli.training.job import Job
 from mtl_cli.training.loading import Stream
 
 
-def evaluate_split(job: Job, streams: Mapping[str, Stream]) -> dict[str, Result]:
-    """Evaluate on a split, with the averaged weights where there are any; the means of groups of tasks come last."""
+def evaluate_split(job: Job, streams: Mapping[str, Stream], baseline: bool = False) -> dict[str, Result]:
+    """Evaluate on a split, with the averaged weights where there are any; the means of groups of tasks come last.
+
+    With `baseline` also the constant predictors that the skill is measured against, which the job then keeps.
+    """
     learner = job.learner
+    constants = None
+    if baseline:
+        constants = {name: task.trivial_outputs(job.summaries[name]) for name, task in learner.tasks.items()}
     with contextlib.nullcontext() if job.ema is None else job.ema.applied():
-        results = evaluate(learner.model, job.tasks, streams, learner.arithmetic)
-    return with_group_means(results, job.groups)
+        found = evaluate(learner.model, job.tasks, streams, learner.arithmetic, constants)
+    if baseline:
+        job.baseline = found.constant
+    return with_group_means(found.results, job.groups)
+
+
+def evaluate_validation(job: Job) -> dict[str, Result]:
+    """Evaluate on validation data; the first time, where the skill is asked for, its baseline comes out of it too."""
+    names = (job.plan.selection, job.plan.stop_metric)
+    return evaluate_split(job, job.val, baseline=job.baseline is None and "skill" in names)
 
 
 def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
@@ -23,8 +37,7 @@ def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
     if name != "skill":
         value = flat(results)[name]
         return -value if lower_is_better(job, name) else value
-    if job.baseline is None:
-        job.baseline = trivial(job.learner.tasks, job.val, job.train)
+    assert job.baseline is not None, "it comes out of the first evaluation"
     return skill(job.learner.tasks, results, job.baseline)
 
 

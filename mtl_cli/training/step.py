@@ -100,7 +100,7 @@ class TrainStep:
                 continue
             seed_step(learner.arithmetic.device, self.seed, "step", self.index, dataset, draw, micro)
             with learner.arithmetic.autocast():
-                out = learner.model(batch.inputs, tasks, boundary)
+                out = learner.model(batch.inputs, tasks, boundary, batch.targets)
             boundaries += out.boundary
             for task in tasks:
                 share = batch.counts[task] / self._counts[draw][task]

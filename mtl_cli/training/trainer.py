@@ -19,7 +19,7 @@ from mtl_cli.training.evaluate import flat
 from mtl_cli.training.job import ROLLBACK_FACTOR, Job
 from mtl_cli.training.selection import (
     count_patience,
-    evaluate_split,
+    evaluate_validation,
     is_better,
     lower_is_better,
     score_of,
@@ -231,7 +231,7 @@ def save_due(job: Job, clock: "Clock") -> bool:
 def assess(job: Job, out: RunDirectory) -> None:
     """Evaluate on validation data, keep the best, count towards early stopping, and save."""
     progress = job.progress
-    results = evaluate_split(job, job.val)
+    results = evaluate_validation(job)
     values = flat(results)
     score = score_of(job, job.plan.selection, results)
     better = is_better(score, progress.best_score)

@@ -13,7 +13,7 @@ from mtl_cli.batch import FieldSpec
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.evaluate import Meter
-from mtl_cli.training.loading import label_counts
+from mtl_cli.training.reading import per_row
 from tests.tasks._inputs import CLASSES, FIELDS, KINDS, make, targets, with_missing
 
 
@@ -72,7 +72,7 @@ def test_no_label_at_all_has_loss_zero_and_no_gradient(kind):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "survival"])
 def test_parts_of_a_batch_add_up_to_the_whole_by_their_labels(kind):
     task, target, outputs = make(kind), with_missing(targets(kind)), outputs_for(kind)
-    counts = label_counts(target, task.label_marks)
+    counts = per_row(task.label_marks(target))
     total = int(counts.sum())
     assert total == task.labelled_entries(target)
     parts = [slice(0, 7), slice(7, 25), slice(25, 40)]
@@ -83,7 +83,7 @@ def test_parts_of_a_batch_add_up_to_the_whole_by_their_labels(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_trivial_predictor_is_the_best_constant_for_the_loss(kind):
     task, target = make(kind), with_missing(targets(kind, 300))
-    best = task.trivial_outputs(target)
+    best = task.trivial_outputs(task.summarise(target))
     assert best.shape == (task.num_outputs,)
     loss = task.loss(best.expand(300, -1), target)
     for _ in range(20):
@@ -95,7 +95,7 @@ def test_the_trivial_predictor_is_the_best_constant_for_the_loss(kind):
 def test_the_trivial_predictor_of_no_labels_is_finite(kind):
     target = targets(kind, 4)
     target[:] = torch.nan if target.is_floating_point() else -100
-    assert make(kind).trivial_outputs(target).isfinite().all()
+    assert make(kind).trivial_outputs(make(kind).summarise(target)).isfinite().all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -190,5 +190,6 @@ def test_a_split_where_all_labels_are_the_same_is_no_trouble(kind):
     assert undefined == UNDEFINED.get(kind, {"r2"} if "regression" in kind else set())
     assert "–" in evaluation_table("val", {"t": result}) or not undefined
     trivial = Meter(task, torch.device("cpu"))
-    trivial.update(task.trivial_outputs(target).expand(30, -1), target, task.labelled_entries(target))
+    constant = task.trivial_outputs(task.summarise(target)).expand(30, -1)
+    trivial.update(constant, target, task.labelled_entries(target))
     assert trivial.result().loss <= result.loss + 1e-6

@@ -62,10 +62,10 @@ def test_the_row_is_found_among_micro_batches_and_with_workers(tmp_path, changes
 def test_a_target_that_is_not_finite_is_named(monkeypatch, tmp_path):
     tasks = {"sign": _toy.task("sign")}
     job = make(tasks=tasks)
-    job.train["sign"].dataset.fields["sign"] = torch.zeros(48)
-    job.train["sign"].dataset.fields["sign"][[5, 7]] = torch.tensor([math.inf, math.nan])  # NaN is a missing label
+    job.train["sign"].rows.dataset.fields["sign"] = torch.zeros(48)
+    job.train["sign"].rows.dataset.fields["sign"][[5, 7]] = torch.tensor([math.inf, math.nan])  # NaN is a missing label
     found = recovery.bad_rows(job.train, {"sign": 0}, 3)
-    job.train["sign"].dataset.fields["sign"] = torch.zeros(48, dtype=torch.int64)  # others may use the dataset
+    job.train["sign"].rows.dataset.fields["sign"] = torch.zeros(48, dtype=torch.int64)  # others may use the dataset
     assert found["sign"].targets == [5]
     assert describe(found) == "Not finite are the targets of row 5 of the training data of 'sign'."
 

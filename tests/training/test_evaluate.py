@@ -8,7 +8,7 @@ from torch import nn
 from mtl_cli.batch import MISSING_CLASS, Sample
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.training.arithmetic import Arithmetic
-from mtl_cli.training.evaluate import Result, evaluate, flat, shortest, skill, trivial
+from mtl_cli.training.evaluate import Result, evaluate, flat, shortest, skill
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.order import Order
 from tests._models import task
@@ -45,6 +45,9 @@ class Table(nn.Module):
         self.asked.append(tuple(tasks))
         rows = inputs.values[:, 0].long()
         return Outputs({name: self.outputs[name][rows] for name in tasks}, [], None)
+
+    def predict(self, inputs, tasks, targets=None):
+        return self.forward(inputs, tasks)
 
 
 def streams(batch_size=4, **datasets):
@@ -91,7 +94,7 @@ def case():
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 9, 100])
 def test_results_equal_numpy_whatever_the_batch_size(case, batch_size):
     model, tasks, datasets, targets = case
-    results = evaluate(model, tasks, streams(batch_size, **datasets), CPU)
+    results = evaluate(model, tasks, streams(batch_size, **datasets), CPU).results
     assert list(results) == ["a", "b", "c"]  # the order of the tasks, not of the datasets' fields
     for name, result in results.items():
         loss, accuracy, f1, confusion, count = by_numpy(model.outputs[name], targets[name])
@@ -105,7 +108,7 @@ def test_results_equal_numpy_whatever_the_batch_size(case, batch_size):
 
 def test_results_of_batch_sizes_agree_to_the_last_digit_of_the_metrics(case):
     model, tasks, datasets, _ = case
-    results = [evaluate(model, tasks, streams(batch_size, **datasets), CPU) for batch_size in (1, 3, 100)]
+    results = [evaluate(model, tasks, streams(batch_size, **datasets), CPU).results for batch_size in (1, 3, 100)]
     for other in results[1:]:
         for name in tasks:
             assert other[name].metrics == results[0][name].metrics
@@ -128,7 +131,7 @@ def test_no_task_is_computed_for_a_batch_without_its_labels(case):
 
 def test_a_split_without_a_label_gives_nan_and_no_confusion():
     labels = torch.full((9,), MISSING_CLASS)
-    results = evaluate(Table({}), {"a": task("a")}, streams(one=({"a": "label"}, {"label": labels})), CPU)
+    results = evaluate(Table({}), {"a": task("a")}, streams(one=({"a": "label"}, {"label": labels})), CPU).results
     assert (results["a"].count, results["a"].confusion) == (0, None)
     assert all(math.isnan(value) for value in results["a"].values.values())
     assert list(results["a"].values) == ["loss", "accuracy", "f1"]
@@ -142,11 +145,11 @@ def test_the_trivial_predictor_is_fitted_on_training_labels_and_measured_on_the_
     split = torch.tensor([0, 1, 1, 0, MISSING_CLASS])
     train = torch.tensor([0, 1, 0, MISSING_CLASS])
     targets = {"a": "label", "untrained": "label"}
-    found = trivial(
-        {"a": task("a")},
-        streams(one=(targets, {"label": split}), other=({"elsewhere": "label"}, {"label": split})),
-        streams(one=({"a": "label"}, {"label": train})),
-    )
+    tasks = {name: task(name) for name in ("a", "untrained", "elsewhere")}
+    outputs = {name: torch.zeros(5, 3) for name in tasks}
+    data = streams(one=(targets, {"label": split}), other=({"elsewhere": "label"}, {"label": split}))
+    constant = tasks["a"].trivial_outputs(tasks["a"].summarise(train))
+    found = evaluate(Table(outputs), tasks, data, CPU, {"a": constant}).constant
     assert list(found) == ["a"]
     assert found["a"].metrics["accuracy"] == 0.5
     assert found["a"].metrics["f1"] == pytest.approx(1 / 3, rel=1e-6)
@@ -179,11 +182,10 @@ def test_skill_of_trivial_outputs_is_zero_by_evaluation_too():
     labels = torch.tensor([0, 1, 1, 2, 1, 0])
     tasks = {"a": task("a")}
     data = streams(one=({"a": "label"}, {"label": labels}))
-    baseline = trivial(tasks, data, data)
-    constant = Table({"a": tasks["a"].trivial_outputs(labels).expand(6, 3)})
-    results = evaluate(constant, tasks, data, CPU)
-    assert skill(tasks, results, baseline) == 0
-    assert results["a"].values == pytest.approx(baseline["a"].values)
+    constant = tasks["a"].trivial_outputs(tasks["a"].summarise(labels))
+    found = evaluate(Table({"a": constant.expand(6, 3)}), tasks, data, CPU, {"a": constant})
+    assert skill(tasks, found.results, found.constant) == 0
+    assert found.results["a"].values == pytest.approx(found.constant["a"].values)
 
 
 def test_values_are_flattened_under_the_tasks_names():

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from mtl_cli.batch import MISSING_CLASS, Sample
-from mtl_cli.training.loading import Stream, cut, label_counts, sweep_size
+from mtl_cli.datasets.base import as_split
+from mtl_cli.training.loading import Stream, sweep_size
 from mtl_cli.training.order import Order
+from mtl_cli.training.reading import label_counts
 
 CPU = torch.device("cpu")
 
@@ -129,7 +131,6 @@ def test_counts_are_the_labels_that_are_there():
             }
             assert batch.counts == {task: count for task, count in expected.items() if count}
             assert batch.targets.keys() == batch.counts.keys()
-    assert not batches.fully_labelled
 
 
 def test_a_task_without_any_label_in_a_batch_is_left_out_of_it():
@@ -146,26 +147,14 @@ def test_a_task_without_any_label_in_a_batch_is_left_out_of_it():
     assert with_b == 1
 
 
-@pytest.mark.parametrize(
-    ("labels", "full"),
-    [
-        (torch.zeros(23, dtype=torch.int64), True),
-        (torch.full((23,), MISSING_CLASS), False),
-        (torch.full((23, 2), math.nan), False),
-        (torch.tensor([[1.0, math.nan]]).repeat(23, 1), True),
-        (torch.cat([torch.ones(22, 2), torch.tensor([[math.nan, 1.0]])]), True),
-        (torch.cat([torch.ones(22, 2), torch.tensor([[math.nan, math.nan]])]), False),
-    ],
-)
-def test_a_stream_is_fully_labelled_where_every_row_has_a_label(labels, full):
-    assert stream(label=labels).fully_labelled is full
-
-
 def test_label_counts_are_one_number_where_all_rows_are_alike():
-    assert label_counts(torch.zeros(4, 2, 3)) == 6
-    assert label_counts(torch.tensor([1, MISSING_CLASS])).tolist() == [1, 0]
-    assert label_counts(torch.tensor([[[1.0, math.nan]], [[1.0, 2.0]]])).tolist() == [1, 2]
-    assert label_counts(torch.empty(0, dtype=torch.int64)).tolist() == []
+    def counts(labels):
+        return label_counts(as_split(Rows(len(labels), f=labels)), "f")
+
+    assert counts(torch.zeros(4, 2, 3)) == 6
+    assert counts(torch.tensor([1, MISSING_CLASS])).tolist() == [1, 0]
+    assert counts(torch.tensor([[[1.0, math.nan]], [[1.0, 2.0]]])).tolist() == [1, 2]
+    assert counts(torch.empty(0, dtype=torch.int64)).tolist() == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 6, 100])
@@ -178,7 +167,7 @@ def test_a_sweep_yields_every_row_once_in_order(batch_size):
 
 def test_cutting_a_sample_cuts_inputs_and_fields():
     sample = Sample({"x": torch.arange(6), "y": torch.arange(12).reshape(6, 2)}, {"label": -torch.arange(6)})
-    part = cut(sample, 2, 5)
+    part = sample.rows(2, 5)
     assert part.inputs["x"].tolist() == [2, 3, 4]
     assert part.inputs["y"].tolist() == [[4, 5], [6, 7], [8, 9]]
     assert part.fields["label"].tolist() == [-2, -3, -4]
