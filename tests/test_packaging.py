@@ -1,9 +1,11 @@
 """Pins, declared dependencies and the files of the distribution fit together."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,18 @@ def test_no_cuda_package_is_pinned():
 @pytest.mark.parametrize("requirement", declared(), ids=lambda requirement: requirement.name)
 def test_every_declared_dependency_is_pinned_within_its_range(requirement):
     assert requirement.specifier.contains(version_of(PINS[canonicalize_name(requirement.name)]), prereleases=True)
+
+
+def test_every_dependency_is_imported_by_the_package():
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "mtl_cli").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {alias.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+    distributions = packages_distributions()
+    owners = {canonicalize_name(owner) for name in imported for owner in distributions.get(name, [])}
+    declared_names = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    assert len(declared_names) > 5
+    assert declared_names <= owners
 
 
 def test_every_lower_bound_gives_its_reason():
