@@ -8,7 +8,7 @@ EXIT_CTRL_C, EXIT_SIGTERM, EXIT_SIGUSR1 = 130, 143, 138
 
 
 class UserError(ValueError):
-    """Something a user can mend: a config, a file, a checkpoint. Ends with exit code 2 and no traceback.
+    """Something a user can fix: a config, a file, a checkpoint. Ends with exit code 2 and no traceback.
 
     `problems` are messages of a line or a few; all that could be found are reported together.
     """
@@ -20,6 +20,11 @@ class UserError(ValueError):
 
 class RunFailure(RuntimeError):
     """A run that had started and cannot go on (a loss that is not finite, a full disk). Ends with exit code 1."""
+
+
+def not_installed(what: str, error: ImportError, extra: str) -> UserError:
+    """Return the error for an optional package that is missing: what it does, and the command that installs it."""
+    return UserError(f"{what} ({error}). Install it: pip install 'mtl-cli[{extra}]'.")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -14,6 +14,9 @@ _INTERPOLATION = re.compile(r"\\\$\{|\$\{([^${}]*)\}")
 _PATH = re.compile(r"[\w-]+(\.[\w-]+|\[[\w-]+\])*")
 MAX_NODES = 100_000
 """Values in a config; more of them come from interpolations or aliases that multiply one another."""
+MAX_DEPTH = 100
+"""Levels of the deepest value in a config."""
+TOO_LARGE = f"holds more than {MAX_NODES} values, or deeper ones than {MAX_DEPTH} levels."
 
 
 def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,8 +42,8 @@ class _Resolver:
     def value(self, value: Any, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
         """Return `value`, found at the key `at`, resolved; `seen` are the interpolations that led to it."""
         self.nodes += 1
-        if self.nodes > MAX_NODES or len(at) > 100:
-            raise UserError(f"The config holds more than {MAX_NODES} values, or deeper ones than 100 levels.")
+        if self.nodes > MAX_NODES or len(at) > MAX_DEPTH:
+            raise UserError(f"The config {TOO_LARGE}")
         if isinstance(value, Mapping):
             return {key: self.value(item, (*at, str(key)), seen) for key, item in value.items()}
         if isinstance(value, list | tuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mtl_cli.config.interpolation import MAX_NODES
+from mtl_cli.config.interpolation import MAX_DEPTH, MAX_NODES, TOO_LARGE
 from mtl_cli.config.interpolation import resolve as resolve
 from mtl_cli.config.schema import CONSOLE, knobs
 from mtl_cli.config.schema import KNOWN_KEYS as KNOWN_KEYS
@@ -76,8 +76,8 @@ def with_new_knobs(config: dict[str, Any]) -> dict[str, Any]:
 
 def _check_data(value: object, count: list[int], depth: int) -> None:
     count[0] += 1
-    if count[0] > MAX_NODES or depth > 100:
-        raise ValueError(f"it holds more than {MAX_NODES} values, or deeper ones than 100 levels.")
+    if count[0] > MAX_NODES or depth > MAX_DEPTH:
+        raise ValueError(f"it {TOO_LARGE}")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str | int | float):

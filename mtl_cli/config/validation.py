@@ -13,7 +13,7 @@ from mtl_cli.errors import UserError, nearest, some
 
 
 def validate(config: Mapping[str, Any], folders: Sequence[Path] = ()) -> list[str]:
-    """Return every problem: what is wrong, the value found, the override that mends it.
+    """Return every problem: what is wrong, the value found, the override that fixes it.
 
     `folders` are conf folders beside the shipped one whose defaults free values are compared with.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mtl_cli.datasets.image_base import ImageSource
-from mtl_cli.errors import UserError
+from mtl_cli.images.idx import broken
 from mtl_cli.images.official_files import checked_rows, official_files
 from mtl_cli.images.plain_pickle import read_plain_pickle
 from mtl_cli.images.splits import Rows, hold_out
@@ -54,7 +54,5 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape != (len(labels), 3072):
             raise ValueError(f"{len(labels)} labels do not go with its data")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"{path} is no usable CIFAR-10 batch: {error}. Delete it to have it downloaded anew, or replace it."
-        ) from error
+        raise broken(path, error, "CIFAR-10 batch") from error
     return images.reshape(-1, *IMAGE), labels

@@ -50,6 +50,6 @@ def parse_idx(file: IO[bytes], path: Path, ndim: int) -> np.ndarray:
     return np.frombuffer(content, dtype=np.uint8).reshape(sizes)
 
 
-def broken(path: Path, reason: str) -> UserError:
-    """Return the error for a file that cannot be used."""
-    return UserError(f"{path} is no usable idx file: {reason}. Delete it to have it downloaded anew, or replace it.")
+def broken(path: Path, reason: object, kind: str = "idx file") -> UserError:
+    """Return the error for an official file that cannot be used."""
+    return UserError(f"{path} is no usable {kind}: {reason}. Delete it to have it downloaded anew, or replace it.")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtl_cli.config.annotations import one_of
 from mtl_cli.config.shipped import conf_dir, group_options
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.files import write_text
@@ -122,7 +123,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         if not isinstance(options.get(key, ""), str)
     ]
     if (told := options.get("format", "auto")) not in FORMATS:
-        problems.append(f"format is '{told}'; it is one of {', '.join(FORMATS)}. Use format=auto.")
+        problems.append(one_of("format", told, FORMATS))
     if not isinstance(options.get("columns") or [], list):
         problems.append(f"columns is {options['columns']!r}; it is a list of names, such as columns=[word,pos,ner].")
     if not isinstance(options.get("overwrite", False), bool):

@@ -7,12 +7,12 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mtl_cli.batch import MISSING_CLASS
-from mtl_cli.errors import UserError
+from mtl_cli.errors import not_installed
 
 try:
     from seqeval.metrics.sequence_labeling import get_entities
 except ImportError as error:
-    raise UserError(f"Spans are counted by seqeval ({error}). Install it: pip install 'mtl-cli[text]'.") from error
+    raise not_installed("Spans are counted by seqeval", error, "text") from error
 
 
 class SpanF1(Metric):

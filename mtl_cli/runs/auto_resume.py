@@ -14,7 +14,7 @@ from mtl_cli.config.schema import CONSOLE, RESUMABLE
 from mtl_cli.errors import UserError
 from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint
-from mtl_cli.storage.directory import read_status
+from mtl_cli.storage.directory import busy, read_status
 
 logger = logging.getLogger("mtl_cli")
 Config = dict[str, Any]
@@ -86,6 +86,6 @@ def forget(directory: Path) -> None:
         with FileLock(directory / ".lock", timeout=0):
             status.unlink()
     except Timeout as error:
-        raise UserError(f"Another process works in {directory}. Wait for it, or give another hydra.run.dir.") from error
+        raise busy(directory) from error
     except OSError as error:
         raise UserError(f"Cannot write {status}: {error.strerror}. Give another hydra.run.dir.") from error

@@ -137,29 +137,32 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # a hostile pickle can raise nearly anything
         code = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it refers to code, {code[1]}" if code else "it does not unpickle as plain data"
-        raise UserError(
-            f"{path} is no checkpoint of mtl-cli: {reason}; only tensors and plain data are read."
-        ) from error
+        raise foreign(path, f"{reason}; only tensors and plain data are read.") from error
     if not isinstance(state, dict) or type(state.get("format")) is not int or state["format"] < 1:
-        raise UserError(f"{path} is no checkpoint of mtl-cli: it holds no format version.")
+        raise foreign(path, "it holds no format version.")
     if state["format"] > FORMAT:
         raise UserError(
             f"{path} has format {state['format']}; this version of mtl-cli reads up to {FORMAT}. Install a newer one."
         )
     missing = [key for key in KINDS if key not in state]
     if missing:
-        raise UserError(f"{path} is no checkpoint of mtl-cli: it lacks {', '.join(missing)}.")
+        raise foreign(path, f"it lacks {', '.join(missing)}.")
     wrong = [
         f"{key} is of type {type(state[key]).__name__}"
         for key, kind in KINDS.items()
         if not isinstance(state[key], kind)
     ]
     if wrong:
-        raise UserError(f"{path} is no checkpoint of mtl-cli: {', '.join(wrong)}.")
+        raise foreign(path, f"{', '.join(wrong)}.")
     if state["metrics_length"] < 0:
-        raise UserError(f"{path} is no checkpoint of mtl-cli: metrics_length is {state['metrics_length']}.")
+        raise foreign(path, f"metrics_length is {state['metrics_length']}.")
     check_size(path, state, len(data))
     return state
+
+
+def foreign(path: Path, reason: str) -> UserError:
+    """Return the error for a file that this program did not write."""
+    return UserError(f"{path} is no checkpoint of mtl-cli: {reason}")
 
 
 def check_size(path: Path, state: Mapping[str, Any], size: int) -> None:
@@ -183,9 +186,9 @@ def check_size(path: Path, state: Mapping[str, Any], size: int) -> None:
             bytes_ = value.numel() * value.element_size()
             total += bytes_
             if not plain or bytes_ > size or total > MAX_VIEWS * size:
-                raise UserError(f"{path} is no checkpoint of mtl-cli: it holds tensors that are larger than the file.")
+                raise foreign(path, "it holds tensors that are larger than the file.")
         if values > size or len(stack) > size:  # each value takes a byte of the file, but for one that is named again
-            raise UserError(f"{path} is no checkpoint of mtl-cli: it holds more values than the file has bytes.")
+            raise foreign(path, "it holds more values than the file has bytes.")
 
 
 def check_digest(path: Path, data: bytes) -> None:
@@ -222,7 +225,7 @@ def check_zip(path: Path, data: bytes) -> None:
     except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError, struct.error) as error:
         raise UserError(f"{path} is truncated or no checkpoint ({len(data)} bytes): {error}.") from error
     if not plain:
-        raise UserError(f"{path} is no checkpoint of mtl-cli: it unpacks to more than its size.")
+        raise foreign(path, "it unpacks to more than its size.")
     if damaged is not None:
         raise UserError(
             f"{path} is damaged: the checksum of its entry {damaged} is wrong. Others: {others(path.parent, path)}."

@@ -147,7 +147,7 @@ def opening(path: Path) -> Iterator[FileLock]:
         lock.acquire(timeout=0)
         yield lock
     except Timeout as error:
-        raise UserError(f"Another process works in {path}. Wait for it, or give another hydra.run.dir.") from error
+        raise busy(path) from error
     except (OSError, RunFailure) as error:
         lock.release()
         raise UserError(
@@ -166,3 +166,8 @@ def to_yaml(config: Mapping[str, Any]) -> str:
 def read_status(path: Path) -> dict[str, Any]:
     """Return status.json of a run directory, empty where there is none."""
     return read_json(path / "status.json")
+
+
+def busy(path: Path) -> UserError:
+    """Return the error for a run directory in which another process works."""
+    return UserError(f"Another process works in {path}. Wait for it, or give another hydra.run.dir.")

@@ -80,7 +80,7 @@ class ArrayTable:
             raise self.place(name).error(0, f"'{values[0]}' is no number", "Use kind: class for names.")
         values = values.astype(np.float64)
         if (endless := np.flatnonzero(np.isinf(values))).size:
-            raise self.place(name).error(int(endless[0]), "the value is infinite", "Mend it, or make it NaN: missing.")
+            raise infinite(self.place(name), int(endless[0]))
         return values
 
     def text(self, name: str) -> tuple[np.ndarray, list[str]]:
@@ -97,6 +97,11 @@ class ArrayTable:
     def place(self, name: str) -> Place:
         """Return where a column stands, for messages."""
         return Place(self.path, name)
+
+
+def infinite(place: Place, row: int) -> UserError:
+    """Return the error for a row with a value that is infinite."""
+    return place.error(row, "a value is infinite", "Fix it, or make it NaN: missing.")
 
 
 def read_arrays(path: Path) -> ArrayTable:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtl_cli.batch import InputSpec, LabelledSplit, Sample
 from mtl_cli.errors import UserError
+from mtl_cli.tables.array_files import infinite
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.scaling import checked_numbers
 
@@ -107,7 +108,7 @@ def check_finite(array: np.ndarray, place: Place) -> None:
         return
     for start, block in row_blocks(array, np.arange(len(array))):
         if (bad := np.isinf(block).reshape(len(block), -1).any(axis=1)).any():
-            raise place.error(start + int(bad.argmax()), "a value is infinite", "Mend it, or make it NaN: missing.")
+            raise infinite(place, start + int(bad.argmax()))
 
 
 def fit_array(array: np.ndarray, shape: tuple[int, ...], rows: np.ndarray, scale: str) -> ArrayInputs:

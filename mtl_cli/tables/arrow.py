@@ -4,7 +4,7 @@ Raises:
     UserError: it is not installed.
 """
 
-from mtl_cli.errors import UserError
+from mtl_cli.errors import not_installed
 
 try:
     import pyarrow as pa
@@ -12,6 +12,6 @@ try:
     import pyarrow.csv as arrow_csv
     import pyarrow.parquet as pq
 except ImportError as error:
-    raise UserError(f"Tables are read by pyarrow ({error}). Install it: pip install 'mtl-cli[tables]'.") from error
+    raise not_installed("Tables are read by pyarrow", error, "tables") from error
 
 __all__ = ["arrow_csv", "pa", "pc", "pq"]

@@ -38,9 +38,9 @@ def number_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.
             values[values == float(sentinel)] = np.nan
     if (endless := np.flatnonzero(np.abs(values) > LARGEST)).size:
         at = int(endless[0])
-        mend = "If it stands for a missing value, add it to missing_values" if was_text else "Mend the cell"
+        fix = "If it stands for a missing value, add it to missing_values" if was_text else "Fix the cell"
         found = f"{values[at]} is infinite, or beyond what float32 can hold"
-        raise place.error(at, found, f"{mend}, or leave the column out: {drop(place)}.")
+        raise place.error(at, found, f"{fix}, or leave the column out: {drop(place)}.")
     return values
 
 
@@ -59,8 +59,8 @@ def date_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.nd
             bad = next(
                 index for index, value in enumerate(array.to_pylist()) if value is not None and not is_date(value)
             )
-            mend = f"A date is like 2024-01-31 or 2024-01-31 18:30. Or declare categorical=[{place.column}]"
-            raise place.error(bad, f"'{array[bad]}' is no date", f"{mend}.") from None
+            fix = f"A date is like 2024-01-31 or 2024-01-31 18:30. Or declare categorical=[{place.column}]"
+            raise place.error(bad, f"'{array[bad]}' is no date", f"{fix}.") from None
     elif pa.types.is_time(array.type) or pa.types.is_duration(array.type):
         raise place.error(0, f"cells of type {array.type} are no dates", f"Leave the column out: {drop(place)}")
     micros = array.cast(pa.timestamp("us", tz=getattr(array.type, "tz", None)), safe=False)
@@ -147,6 +147,6 @@ def _parsed(array: "pa.Array", missing: Sequence[str], place: Place) -> "pa.Arra
         good = pc.match_substring_regex(array, NUMBER).fill_null(True)
         bad = pc.index(good, False).as_py()
         assert bad >= 0, "the pattern of numbers is what Arrow reads"
-        mend = "If it stands for a missing value, add it to missing_values; else declare "
-        mend += f"categorical=[{place.column}], or {drop(place)}"
-        raise place.error(bad, f"'{array[bad]}' is no number", f"{mend}.") from None
+        fix = "If it stands for a missing value, add it to missing_values; else declare "
+        fix += f"categorical=[{place.column}], or {drop(place)}"
+        raise place.error(bad, f"'{array[bad]}' is no number", f"{fix}.") from None

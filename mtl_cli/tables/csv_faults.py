@@ -62,7 +62,7 @@ def _ragged_fault(where: str, names: list[str], cells: list[str], num_columns: i
         at = f"a cell '{cells[num_columns][:60]}' after the last column"
     return UserError(
         f"{where} has {len(cells)} cells, the header {num_columns}: {at}. "
-        "Quote cells that hold the delimiter, or mend the row."
+        "Quote cells that hold the delimiter, or fix the row."
     )
 
 

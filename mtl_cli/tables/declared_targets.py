@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtl_cli.batch import WantedField
+from mtl_cli.config.annotations import one_of
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.place import canonical
 
@@ -18,15 +19,11 @@ KEYS = ("kind", "column", "columns", "classes", "missing")
 
 
 @dataclass(frozen=True)
-class Target:
-    """A label field as the config declares it; `missing` are values, besides empty cells, that stand for no label."""
+class DeclaredField:
+    """A label field, and where the config says how it is read."""
 
     name: str
-    kind: str
-    columns: tuple[str, ...]
-    classes: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    task: str = field(default="", compare=False)
+    task: str = field(default="", compare=False, kw_only=True)
     """The task whose node says how the field is read; empty where the dataset's `targets` do."""
 
     @property
@@ -35,9 +32,19 @@ class Target:
         return f"tasks.{self.task}" if self.task else f"targets.{self.name}"
 
     @property
-    def mend(self) -> str:
+    def override(self) -> str:
         """The same as an override begins: a task's node need not have the key yet."""
         return f"+{self.where}" if self.task else self.where
+
+
+@dataclass(frozen=True)
+class Target(DeclaredField):
+    """A label field as the config declares it; `missing` are values, besides empty cells, that stand for no label."""
+
+    kind: str
+    columns: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -122,15 +129,14 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
     Raises:
         UserError: what is wrong with it.
     """
-    where = Target(name, "", (), task=task).where
+    where = DeclaredField(name, task=task).where
     if not isinstance(node, Mapping):
         raise UserError(f"{where} is {node!r}. Use for example {where}={{kind: class, column: {name}}}.")
     if unknown := [key for key in node if key not in KEYS]:
         raise UserError(f"{where}.{unknown[0]} is unknown.{nearest(str(unknown[0]), KEYS)} Known: {', '.join(KEYS)}.")
     kind = node.get("kind")
     if kind not in COLUMNS:
-        hint = nearest(str(kind), COLUMNS)
-        raise UserError(f"{where}.kind is {kind!r}; it is one of {', '.join(COLUMNS)}.{hint}")
+        raise UserError(one_of(f"{where}.kind", kind, list(COLUMNS)))
     if ("column" in node) == ("columns" in node):
         raise UserError(f"{where} names its columns by column=NAME or by columns=[A,B], one of the two.")
     columns = [node["column"]] if "column" in node else node["columns"]
@@ -148,7 +154,7 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
         )
     if kind == "binary" and classes and len(classes) != 2:
         raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
-    return Target(name, kind, tuple(columns), classes, _words(node.get("missing"), f"{where}.missing"), task)
+    return Target(name, kind, tuple(columns), classes, _words(node.get("missing"), f"{where}.missing"), task=task)
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401  any YAML value

@@ -212,7 +212,7 @@ def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarg
         if target.kind == "ordinal" and not all(_is_number(value) for value in counts):
             raise UserError(
                 f"{place.path}, column '{place.column}': the labels {', '.join(sorted(counts)[:5])} are no numbers, so "
-                f"their order is not known. Give it: {target.mend}.classes=[lowest,…,highest]."
+                f"their order is not known. Give it: {target.override}.classes=[lowest,…,highest]."
             )
         classes = in_order(counts)
     return FittedTarget(target, classes=classes, counts=tuple(counts.get(name, 0) for name in classes))
@@ -263,7 +263,7 @@ def _as_classes(target: Target) -> str:
 
 
 def _absent(target: Target) -> str:
-    return f"If it stands for a missing label, say so: {target.mend}.missing=[VALUE]"
+    return f"If it stands for a missing label, say so: {target.override}.missing=[VALUE]"
 
 
 def _outside(fitted: FittedTarget, table: Columns, row: int, value: str) -> UserError:
@@ -273,5 +273,5 @@ def _outside(fitted: FittedTarget, table: Columns, row: int, value: str) -> User
     return table.place(target.columns[0]).error(
         row,
         f"the label '{value}' is none of {whose} ({known}){nearest(value, fitted.classes)}",
-        f"Declare them all by {target.mend}.classes=[…], or {_absent(target)[0].lower()}{_absent(target)[1:]}.",
+        f"Declare them all by {target.override}.classes=[…], or {_absent(target)[0].lower()}{_absent(target)[1:]}.",
     )

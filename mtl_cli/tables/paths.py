@@ -1,4 +1,4 @@
-"""Paths of data files, which may not leave data.root."""
+"""Data files: where they lie, which is not outside data.root, and what keeps them from being read."""
 
 import os
 from pathlib import Path
@@ -33,3 +33,23 @@ def data_path(path: str, root: str | None, key: str) -> Path:
         near = nearest(found.name, sorted(os.listdir(found.parent))) if found.parent.is_dir() else ""
         raise UserError(f"No file at {found}.{near} Give an existing one: {override}=FILE.")
     return found
+
+
+def check_file(path: Path, what: str) -> None:
+    """Refuse what is not a file.
+
+    Raises:
+        UserError: it is not; `what` is to be given instead.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not a file. Give {what}.")
+
+
+def unknown_encoding(encoding: str, error: LookupError) -> UserError:
+    """Return the error for an encoding that Python does not know."""
+    return UserError(f"encoding is '{encoding}': {error}. Use for example encoding=latin-1.")
+
+
+def with_mark(encoding: str) -> str:
+    """Return the encoding that reads a file with or without a byte order mark, for UTF-8; else the encoding itself."""
+    return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding

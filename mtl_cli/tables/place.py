@@ -15,9 +15,9 @@ class Place:
     column: str
     first_row: int = 0
 
-    def error(self, index: int, found: str, mend: str) -> UserError:
+    def error(self, index: int, found: str, fix: str) -> UserError:
         """Return the error for the cell at `index`."""
-        return UserError(f"{self.path}, row {self.first_row + index + 1}, column '{self.column}': {found}. {mend}")
+        return UserError(f"{self.path}, row {self.first_row + index + 1}, column '{self.column}': {found}. {fix}")
 
 
 def canonical(text: str) -> str:

@@ -13,6 +13,7 @@ from mtl_cli.config.options import Options
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
 from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
+from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".pq": "parquet"}
@@ -56,8 +57,7 @@ class TableFile:
         self.delimiter = options.delimiter or ("\t" if self.format == "tsv" else ",")
         if len(self.delimiter) != 1:
             raise UserError(f"delimiter is '{self.delimiter}'; it is one character. Use for example delimiter=';'.")
-        if not path.is_file():
-            raise UserError(f"{path} is no file. Give the file of a table.")
+        check_file(path, "the file of a table")
         self._has_rows = True
         names = self._parquet().schema_arrow.names if self.format == "parquet" else self._header()
         self.columns = [name if name else f"unnamed_{index}" for index, name in enumerate(names, start=1)]
@@ -144,7 +144,7 @@ class TableFile:
         return None if self.is_text else self._parquet().metadata.num_rows
 
     def _header(self) -> list[str]:
-        encoding = "utf-8-sig" if self.options.encoding.lower() in ("utf-8", "utf8") else self.options.encoding
+        encoding = with_mark(self.options.encoding)
         try:
             stream = pa.input_stream(str(self.path))
             with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as text:
@@ -154,9 +154,7 @@ class TableFile:
                     next(filter(None, records), None) is not None
                 )  # pyarrow takes a lone header for cut off
         except LookupError as error:
-            raise UserError(
-                f"encoding is '{self.options.encoding}': {error}. Use for example encoding=latin-1."
-            ) from error
+            raise unknown_encoding(self.options.encoding, error) from error
         except (UnicodeError, csv.Error, OSError, pa.ArrowException) as error:
             raise UserError(f"Cannot read {self.path}: {error}.") from error
         if not names:

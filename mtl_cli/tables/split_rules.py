@@ -118,12 +118,12 @@ class SplitRules(Options):
                 how = f"data.folds={self.folds} data.fold={self.fold}"
             if name == "train":
                 how = f"val_fraction={self.val_fraction} and test_fraction={self.test_fraction}"
-            mend = (
+            fix = (
                 f"give it a file ({name}_path=FILE) or a share ({name}_fraction=0.2)"
                 if name != "train"
                 else "use smaller shares"
             )
-            problems.append(f"{path}: the {name} split is empty with {how} of {rows}. Use more rows, {mend}.")
+            problems.append(f"{path}: the {name} split is empty with {how} of {rows}. Use more rows, {fix}.")
         if problems:
             raise UserError(problems)
 

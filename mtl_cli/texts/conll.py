@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
+from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 from mtl_cli.tables.place import Place
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -59,8 +60,7 @@ class ConllFile:
 
     def __init__(self, path: Path, options: ConllOptions) -> None:
         self.path, self.options = path, options
-        if not path.is_file():
-            raise UserError(f"{path} is no file. Give a CoNLL file.")
+        check_file(path, "a CoNLL file")
         self.format = options.format_of(path)
         self.columns, self.separator = self._layout()
         words = options.word or ("form" if self.format == "conllu" else self.columns[0])
@@ -132,12 +132,10 @@ class ConllFile:
 
     def misfit(self, number: int, cells: Sequence[str], line: str) -> UserError:
         """Return the error for a line of another number of cells."""
-        mend = f"Each word needs {len(self.columns)} cells ({', '.join(self.columns)}), parted by "
-        mend += "tabs." if self.separator == "\t" else "spaces or tabs."
+        fix = f"Each word needs {len(self.columns)} cells ({', '.join(self.columns)}), parted by "
+        fix += "tabs." if self.separator == "\t" else "spaces or tabs."
         some = line if len(line) <= 40 else f"{line[:40]}…"
-        return UserError(
-            f"{self.path}, line {number}: '{some}' has {len(cells)} cells, not {len(self.columns)}. {mend}"
-        )
+        return UserError(f"{self.path}, line {number}: '{some}' has {len(cells)} cells, not {len(self.columns)}. {fix}")
 
     def _layout(self) -> tuple[list[str], str]:
         """Return the names of the columns and what parts cells, by the first lines."""
@@ -162,7 +160,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with path.open(encoding="utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding) as lines:
+        with path.open(encoding=with_mark(encoding)) as lines:
             for number, line in enumerate(lines, start=1):
                 yield number, line.rstrip("\n")
     except UnicodeError as error:
@@ -171,7 +169,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
             "the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
         ) from error
     except LookupError as error:
-        raise UserError(f"encoding is '{encoding}': {error}. Use encoding=utf-8.") from error
+        raise unknown_encoding(encoding, error) from error
 
 
 def first_line(path: Path, encoding: str) -> tuple[list[str] | None, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from mtl_cli.config.annotations import one_of
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.paths import check_file
 from mtl_cli.tables.reading import BATCH_ROWS, ReadOptions, TableFile
 from mtl_cli.tables.writing import TableWriter
 
@@ -42,8 +43,7 @@ class JsonLinesFile(TableFile):
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         self.path, self.options, self.format, self.delimiter = path, options, "jsonl", ","
-        if not path.is_file():
-            raise UserError(f"{path} is no file. Give a file of JSON lines.")
+        check_file(path, "a file of JSON lines")
         if options.column_names or options.delimiter:
             raise UserError(f"{path} is JSON lines, which names its columns. Drop column_names and delimiter.")
         kinds: dict[str, bool] = {}

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, not_installed
 
 
 def load_tokenizer(path: str) -> Any:  # noqa: ANN401  a class of transformers
@@ -54,9 +54,7 @@ def _reading(path: str, key: str) -> Iterator[None]:
         logger.setLevel(logging.ERROR)
         yield
     except ImportError as error:
-        raise UserError(
-            f"Pretrained models are read by transformers ({error}). Install it: pip install 'mtl-cli[hf]'."
-        ) from error
+        raise not_installed("Pretrained models are read by transformers", error, "hf") from error
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(

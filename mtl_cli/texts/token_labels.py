@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
 from mtl_cli.config.annotations import typed
 from mtl_cli.errors import UserError, nearest
+from mtl_cli.tables.declared_targets import DeclaredField
 from mtl_cli.texts.conll import Sentences
 
 KEYS = ("kind", "column", "classes", "missing", "unseen")
@@ -18,25 +19,17 @@ logger = logging.getLogger("mtl_cli")
 
 
 @dataclass(frozen=True)
-class TokenTarget:
+class TokenTarget(DeclaredField):
     """A label field of words: the column it is read from; `missing` are values that stand for no label.
 
     A label that is none of the classes, which training never saw, is an error or, by `unseen`, a missing label.
     """
 
-    name: str
     column: str
     classes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     unseen: str = "error"
-    task: str = field(default="", compare=False)
-    """The task whose node says how the field is read; empty where the dataset's `targets` do."""
-
-    @property
-    def where(self) -> str:
-        """The key of the config that declares it, for messages."""
-        return f"tasks.{self.task}" if self.task else f"targets.{self.name}"
 
     @property
     def field_spec(self) -> FieldSpec:
@@ -78,7 +71,7 @@ def parse_token_targets(
     found = {}
     for name, node in targets.items():
         task = (tasks or {}).get(str(name), "")
-        where = TokenTarget(str(name), "", task=task).where
+        where = DeclaredField(str(name), task=task).where
         if not isinstance(node, Mapping) or not isinstance(node.get("column"), str):
             problems.append(f"{where} is {node!r}. Use for example {where}={{kind: tokens, column: {name}}}.")
             continue
@@ -92,7 +85,7 @@ def parse_token_targets(
             problems.append(f"{where}.unseen is {unseen!r}; it is error or missing. Use {where}.unseen=missing.")
         lists = {key: listed(node.get(key)) for key in ("classes", "missing")}
         found[str(name)] = TokenTarget(
-            str(name), node["column"], lists["classes"], (*missing, *lists["missing"]), (), unseen, task
+            str(name), node["column"], lists["classes"], (*missing, *lists["missing"]), (), unseen, task=task
         )
     if problems:
         raise UserError(problems)
@@ -151,13 +144,13 @@ def encode_tokens(target: TokenTarget, sentences: Sentences) -> np.ndarray:
         )  # fmt: skip
         labels[bad] = MISSING_CLASS
     elif bad.size:
-        mend = f"+{target.where}" if target.task else target.where
         value, line = values[codes[bad[0]]], sentences.lines[bad[0]]
         known = ", ".join(target.classes[:8]) + (", …" if len(target.classes) > 8 else "")
         raise UserError(
             f"{sentences.path}, line {line}, column '{target.column}': the label '{value}' is none of the classes of "
             f"the training sentences ({known}){nearest(value, target.classes)}. Declare them all by "
-            f"{mend}.classes=[…], or if it stands for a missing label, say so: {mend}.missing=[{value}]; "
-            f"{mend}.unseen=missing takes all such labels so."
+            f"{target.override}.classes=[…], or if it stands for a missing label, say so: "
+            f"{target.override}.missing=[{value}]; "
+            f"{target.override}.unseen=missing takes all such labels so."
         )
     return labels

@@ -4,13 +4,11 @@ Raises:
     UserError: it is not installed.
 """
 
-from mtl_cli.errors import UserError
+from mtl_cli.errors import not_installed
 
 try:
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 except ImportError as error:
-    raise UserError(
-        f"Texts are cut into tokens by tokenizers ({error}). Install it: pip install 'mtl-cli[text]'."
-    ) from error
+    raise not_installed("Texts are cut into tokens by tokenizers", error, "text") from error
 
 __all__ = ["Regex", "Tokenizer", "models", "normalizers", "pre_tokenizers", "trainers"]
