@@ -91,6 +91,13 @@ def task(field: str, weight: float = 1.0, **changes: Any) -> dict[str, Any]:
     }
 
 
+def dense(**changes: Any) -> dict[str, Any]:
+    """Return changes of `config`: a U-Net of real stages and heads that read its skips; `changes` are the dataset's."""
+    head = {"_target_": "tests.sharing._unet.SkipHead"}
+    tasks = {field: {**task(field, **changes), "head": head} for field in ("quadrant", "sign")}
+    return {"backbone": {"_target_": "tests.sharing._unet.UNet"}, "tasks": tasks}
+
+
 def config(**changes: Any) -> dict[str, Any]:
     """Return the config of a run of two epochs on two tasks of one toy dataset; in `changes`, `__` stands for a dot."""
     base: dict[str, Any] = {

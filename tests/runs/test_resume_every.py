@@ -30,15 +30,17 @@ def node(group, name):
     return yaml.safe_load(Path(conf_dir(), group, f"{name}.yaml").read_text())
 
 
-def fresh(sharing, weighting, schedule="joint"):
+NET = {"backbone__channels": [4, 4], "backbone__dense": [8, 8]}
+
+
+def fresh(sharing, weighting, schedule="joint", changes=NET):
     config = _toy.config(
         sharing=node("sharing", sharing),
         weighting=node("weighting", weighting),
         schedule=node("schedule", schedule),
         ema__decay=0.9,
         trainer__max_epochs=3,
-        backbone__channels=[4, 4],
-        backbone__dense=[8, 8],
+        **changes,
     )
     return build(resolve(config), TRUST).job
 
@@ -62,10 +64,10 @@ def through_a_file(state):
     return torch.load(buffer, weights_only=True)
 
 
-def check(sharing, weighting, schedule="joint"):
-    whole = advance(fresh(sharing, weighting, schedule), 8)
-    abandoned = advance(fresh(sharing, weighting, schedule), 5)
-    taken_up = fresh(sharing, weighting, schedule)
+def check(sharing, weighting, schedule="joint", changes=NET):
+    whole = advance(fresh(sharing, weighting, schedule, changes), 8)
+    abandoned = advance(fresh(sharing, weighting, schedule, changes), 5)
+    taken_up = fresh(sharing, weighting, schedule, changes)
     taken_up.load(through_a_file(abandoned.state()))
     advance(taken_up, 8)
     one, other = taken_up.state(), whole.state()
@@ -74,10 +76,10 @@ def check(sharing, weighting, schedule="joint"):
     assert one["progress"]["step"] == 8
 
 
-def refused(sharing, weighting, schedule="joint"):
+def refused(sharing, weighting, schedule="joint", changes=NET):
     """Return whether a combination is refused before training."""
     try:
-        fresh(sharing, weighting, schedule)
+        fresh(sharing, weighting, schedule, changes)
     except UserError:
         return True
     return False
@@ -86,6 +88,11 @@ def refused(sharing, weighting, schedule="joint"):
 @pytest.mark.parametrize("sharing", options("sharing"))
 def test_every_sharing_mode_resumes_bit_for_bit(sharing):
     check(sharing, "uncertainty")
+
+
+@pytest.mark.parametrize("sharing", options("sharing"))
+def test_every_sharing_mode_resumes_bit_for_bit_on_a_u_net(sharing):
+    check(sharing, "uncertainty", changes=_toy.dense())
 
 
 @pytest.mark.parametrize("weighting", options("weighting"))
@@ -103,6 +110,13 @@ def test_every_schedule_resumes_bit_for_bit(schedule):
 def test_every_mode_with_every_weighting_resumes_bit_for_bit_or_is_refused(sharing, weighting):
     if not refused(sharing, weighting):
         check(sharing, weighting)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sharing", "weighting"), list(itertools.product(options("sharing"), options("weighting"))))
+def test_every_mode_with_every_weighting_resumes_bit_for_bit_on_a_u_net_or_is_refused(sharing, weighting):
+    if not refused(sharing, weighting, changes=_toy.dense()):
+        check(sharing, weighting, changes=_toy.dense())
 
 
 def test_gradient_weightings_are_refused_where_nothing_is_shared_and_only_there():

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from mtl_cli.backbones.image_base import ImageBackbone
 from mtl_cli.batch import InputSpec
 from mtl_cli.features import Features, FeatureSpec, Stage
+from mtl_cli.heads.base import Head
 
 
 class UNet(ImageBackbone):
@@ -74,15 +75,24 @@ class Merge(Stage):
         return Features(values, skips=(finest,))
 
 
-class MapHead(nn.Module):
-    """Three outputs at each position of the finest skip, from values and all skips."""
+class SkipHead(Head):
+    """Outputs of the whole sample: the means of what values and skips say at each position."""
 
-    def __init__(self, spec: FeatureSpec) -> None:
+    reads_skips = True
+
+    def build(self, spec: FeatureSpec, num_outputs: int) -> nn.Module:
+        return nn.Sequential(MapHead(spec, num_outputs), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class MapHead(nn.Module):
+    """Outputs at each position of the finest skip, from values and all skips."""
+
+    def __init__(self, spec: FeatureSpec, num_outputs: int = 3) -> None:
         super().__init__()
         widths = [spec.width, *[shape[0] for shape in spec.skips]]
-        self.convs = nn.ModuleList(nn.Conv2d(width, 3, 1) for width in widths)
+        self.convs = nn.ModuleList(nn.Conv2d(width, num_outputs, 1) for width in widths)
 
     def forward(self, features: Features) -> Tensor:
-        size = features.skips[0].shape[2:]
+        size = (features.skips or [features.values])[0].shape[2:]
         maps = zip(self.convs, [features.values, *features.skips], strict=True)
         return torch.stack([F.interpolate(conv(each), size) for conv, each in maps]).sum(dim=0)
