@@ -6,7 +6,7 @@ written config keeps the one node; it is expanded after its interpolations are r
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtl_cli.config.interpolation import has_key, split_key
@@ -146,3 +146,22 @@ def task_has(tasks: Mapping[str, Any], key: str) -> bool:
     task, _, rest = key.partition(".")[2].partition(".")
     group = group_of(tasks, task)
     return group is not None and (not rest or has_key(task_node(tasks[group], task), rest))
+
+
+def once_per_group(problems: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return problems, one that all tasks of a group have once and under the group's name."""
+    group_by_task = {task: group for group, tasks in groups.items() for task in tasks}
+    found: dict[str, list[str]] = {}
+    of_group: dict[str, str] = {}
+    for problem in problems:
+        match = re.match(r"tasks\.([\w-]+)", problem)
+        group = group_by_task.get(match[1]) if match else None
+        shared = re.sub(rf"\btasks\.{re.escape(match[1])}\b", f"tasks.{group}", problem) if match and group else problem
+        found.setdefault(shared, []).append(problem)
+        if group:
+            of_group[shared] = group
+    result: list[str] = []
+    for shared, alike in found.items():
+        everyone = shared in of_group and len(alike) == len(groups[of_group[shared]])
+        result += [shared] if everyone else alike
+    return result

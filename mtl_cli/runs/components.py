@@ -13,6 +13,7 @@ import torch
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import WantedField
 from mtl_cli.config.targets import Component, Trust, bind, locate
+from mtl_cli.config.task_groups import GROUPS, once_per_group
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.lr_schedules import LRSchedule
@@ -95,7 +96,7 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
         if component is not None:
             collect(problems, partial(component.make, **runtime))
     if problems:
-        raise UserError(problems)
+        raise UserError(once_per_group(problems, config.get(GROUPS, {})))
     return components
 
 

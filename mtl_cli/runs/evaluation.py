@@ -15,6 +15,7 @@ from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.storage import checkpoint
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.evaluate import Result, flat
+from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import restore
 from mtl_cli.training.selection import evaluate_split
 
@@ -46,7 +47,7 @@ def evaluate(
         job = built.job
         streams = make_streams(built.data, job.tasks, split, resolved["seed"], job.learner.arithmetic.device)
         results = evaluate_split(job, streams)
-    logger.warning("%s", evaluation_table(f"{split}, step {job.progress.step}", results))
+    logger.warning("%s", evaluation_table(f"{split}, step {job.progress.step}", to_show(results, job.groups)))
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     if (folder / "evaluations").is_symlink():
         raise UserError(f"{folder / 'evaluations'} is a symbolic link. Put a real folder in its place.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtl_cli.datasets.base import SPLITS
 from mtl_cli.errors import Interrupted as Interrupted
-from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.errors import RunFailure, UserError, some
 from mtl_cli.files import make_folder
 from mtl_cli.report.spans import outside_arithmetic
 from mtl_cli.report.tables import count, duration, evaluation_table
@@ -18,6 +18,7 @@ from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.storage.records import read_records
 from mtl_cli.training.evaluate import Result, flat
+from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import Job
 from mtl_cli.training.selection import evaluate_split, lower_is_better
 
@@ -29,7 +30,7 @@ def print_head(built: Built, out: RunDirectory) -> None:
     job, cost = built.job, built.costs
     for dataset, source in built.data.sources.items():
         sizes = " / ".join(str(len(source.split(split))) for split in SPLITS)
-        weights = ", ".join(f"{task} (weight {job.tasks[task].weight:g})" for task in built.data.tasks_of(dataset))
+        weights = some(f"{task} (weight {job.tasks[task].weight:g})" for task in built.data.tasks_of(dataset))
         logger.info("dataset %s: train / val / test %s; tasks %s", dataset, sizes, weights)
     record = cost.record()
     logger.info(
@@ -83,7 +84,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     }
     draw(out, job, results)
     out.summary(summary)
-    logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", results))
+    logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", to_show(results, job.groups)))
     logger.info(
         "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
         duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,
@@ -116,7 +117,7 @@ def draw_confusions(folder: Path, split: str, job: Job, results: Mapping[str, Re
     """Draw a confusion matrix for each task that has one."""
     from mtl_cli.report.plots import confusion
 
-    for name, result in results.items():
+    for name, result in to_show(results, job.groups).items():
         if result.confusion is not None:
             names = job.tasks[name].field.class_names or [str(i) for i in range(len(result.confusion))]
             confusion(folder / f"confusion_{name}.png", name, split, result.confusion.tolist(), names)

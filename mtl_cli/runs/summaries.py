@@ -11,7 +11,7 @@ from torch import Tensor
 from mtl_cli.batch import FieldSpec
 from mtl_cli.config.targets import Component
 from mtl_cli.datasets.base import SPLITS, DataSource
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.runs.components import SUMMARIES
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -56,7 +56,7 @@ def check_fields(
         if each.field not in fields:
             problems.append(
                 f"tasks.{name}.target is '{each.field}'; its dataset has no such field.{nearest(each.field, fields)} "
-                f"Fields: {', '.join(fields)}."
+                f"Fields: {some(fields)}."
             )
         elif problem := each.kind.field_problem(name, each.field, fields[each.field]):
             problems.append(problem)

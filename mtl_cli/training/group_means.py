@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mtl_cli.training.evaluate import Result
 
+MAX_SHOWN = 24
+"""Tasks of a group up to which tables and figures show each of them."""
+
 
 def with_group_means(results: Mapping[str, Result], groups: Mapping[str, Sequence[str]]) -> dict[str, Result]:
     """Return results by task and, after them, the mean of each group: of its loss and of each of its metrics.
@@ -18,6 +21,12 @@ def with_group_means(results: Mapping[str, Result], groups: Mapping[str, Sequenc
         metrics = {name: mean(member.metrics[name] for member in members if name in member.metrics) for name in names}
         found[group] = Result(mean(each.loss for each in members), metrics, None, sum(each.count for each in members))
     return found
+
+
+def to_show(results: Mapping[str, Result], groups: Mapping[str, Sequence[str]]) -> dict[str, Result]:
+    """Return the results that tables and figures show: of a large group the mean only; the records hold every task."""
+    hidden = {task for tasks in groups.values() if len(tasks) > MAX_SHOWN for task in tasks}
+    return {name: result for name, result in results.items() if name not in hidden}
 
 
 def mean(values: Iterable[float]) -> float:

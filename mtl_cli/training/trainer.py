@@ -16,6 +16,7 @@ from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.training.bad_rows import bad_rows, describe
 from mtl_cli.training.clock import Clock
 from mtl_cli.training.evaluate import flat
+from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import ROLLBACK_FACTOR, Job
 from mtl_cli.training.selection import (
     count_patience,
@@ -242,7 +243,7 @@ def assess(job: Job, out: RunDirectory) -> None:
     shown = -score if lower_is_better(job, job.plan.selection) else score
     record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
     out.metrics.write({**record, "metrics": values})
-    logger.info("%s", evaluation_table(f"val, step {progress.step}", results, shown, better))
+    logger.info("%s", evaluation_table(f"val, step {progress.step}", to_show(results, job.groups), shown, better))
     save(job, out, best=better)
 
 

@@ -6,9 +6,11 @@ from mtl_cli.commands.compose import hydra_session
 from mtl_cli.commands.composed_run import compose_run
 from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.run_config import checked, config_hash, override
-from mtl_cli.config.task_groups import GROUPS, distinct_nodes, expand, key_in_group, merged, task_names
+from mtl_cli.config.targets import Trust
+from mtl_cli.config.task_groups import GROUPS, distinct_nodes, expand, key_in_group, merged, once_per_group, task_names
 from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError
+from mtl_cli.runs.components import bind_all
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": [4], "dropout": 0.0, "activation": "relu", "init": "default"}
 DATASET = {"_target_": "mtl_cli.datasets.tabular.Tabular", "path": "assays.csv", "fold": "${data.fold}"}
@@ -158,3 +160,22 @@ def test_a_runs_config_takes_values_for_tasks_of_a_group(config):
     assert config["tasks"]["assay"]["targets"]["SR_p53"] is None
     with pytest.raises(UserError, match=r"has no key 'tasks\.NR_AR\.weigth'"):
         override(config, {"tasks.NR_AR.weigth": 3.0})
+
+
+def test_a_problem_of_all_tasks_of_a_group_is_reported_once():
+    groups = {"g": ["a", "b"], "h": ["c", "d"]}
+    everyone = [f"tasks.{name}.size is unknown. Drop tasks.{name}.size." for name in ("a", "b", "c")]
+    other = ["tasks.a.weight is 'x'.", "seed is -1.", "tasks.alone.size is unknown."]
+    assert once_per_group([*everyone, *other], groups) == [
+        "tasks.g.size is unknown. Drop tasks.g.size.",
+        everyone[2],
+        *other,
+    ]
+
+
+def test_an_argument_that_a_group_has_too_many_is_reported_once(config):
+    config["tasks"]["assay"]["head"]["hiden"] = [8]
+    with pytest.raises(UserError) as caught:
+        bind_all(checked(config), Trust())
+    [problem] = [problem for problem in caught.value.problems if "hiden" in problem]
+    assert problem.startswith("tasks.assay.head.hiden is unknown")

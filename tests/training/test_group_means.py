@@ -1,7 +1,7 @@
 import math
 
 from mtl_cli.training.evaluate import Result
-from mtl_cli.training.group_means import with_group_means
+from mtl_cli.training.group_means import to_show, with_group_means
 
 NAN = float("nan")
 
@@ -38,3 +38,10 @@ def test_tasks_of_different_metrics_are_averaged_over_those_that_have_each():
 
 def test_a_split_without_a_task_of_the_group_has_no_such_row_in_the_mean():
     assert with_group_means({"a": result(1.0, auc=0.5)}, {"g": ["a", "elsewhere"]})["g"].metrics == {"auc": 0.5}
+
+
+def test_of_a_large_group_only_the_mean_is_shown():
+    tasks = [f"t{number}" for number in range(25)]
+    results = with_group_means({name: result(1.0, auc=0.5) for name in [*tasks, "alone"]}, {"g": tasks})
+    assert list(to_show(results, {"g": tasks})) == ["alone", "g"]
+    assert to_show(results, {"g": tasks[:24]}) == results
