@@ -100,32 +100,31 @@ class SplitRules(Options):
         return split
 
     def _check_filled(self, table: Columns, split: np.ndarray) -> None:
-        own_file = {"val": self.val_path, "test": self.test_path}
-        path = table.place("").path
-        problems = []
-        for name, number in SPLITS.items():
-            if own_file.get(name) or (split == number).any():
-                continue
+        own_file = {"train": None, "val": self.val_path, "test": self.test_path}
+        empty = [name for name, number in SPLITS.items() if not own_file[name] and not (split == number).any()]
+        if empty:
             rows = "1 row" if len(split) == 1 else f"{len(split)} rows"
-            how = (
-                f"split_column={self.split_column}"
-                if self.split_column
-                else f"{name}_fraction={getattr(self, f'{name}_fraction', '')}"
+            where = f"{table.place('').path}: the"
+            raise UserError(
+                [f"{where} {name} split is empty with {self._how(name)} of {rows}. {self._fix(name)}" for name in empty]
             )
-            if self.group_column:
-                how += f" by group_column={self.group_column}"
-            if name == "test" and self.folds is not None:
-                how = f"data.folds={self.folds} data.fold={self.fold}"
-            if name == "train":
-                how = f"val_fraction={self.val_fraction} and test_fraction={self.test_fraction}"
-            fix = (
-                f"give it a file ({name}_path=FILE) or a share ({name}_fraction=0.2)"
-                if name != "train"
-                else "use smaller shares"
-            )
-            problems.append(f"{path}: the {name} split is empty with {how} of {rows}. Use more rows, {fix}.")
-        if problems:
-            raise UserError(problems)
+
+    def _how(self, name: str) -> str:
+        """Return the options that say which rows are in a split."""
+        if name == "train":
+            return f"val_fraction={self.val_fraction} and test_fraction={self.test_fraction}"
+        if name == "test" and self.folds is not None:
+            return f"data.folds={self.folds} data.fold={self.fold}"
+        if self.split_column:
+            return f"split_column={self.split_column}"
+        share = f"{name}_fraction={self.val_fraction if name == 'val' else self.test_fraction}"
+        return f"{share} by group_column={self.group_column}" if self.group_column else share
+
+    def _fix(self, name: str) -> str:
+        """Return what fills an empty split."""
+        if name == "train":
+            return "Use more rows, use smaller shares."
+        return f"Use more rows, give it a file ({name}_path=FILE) or a share ({name}_fraction=0.2)."
 
 
 @dataclass(frozen=True, kw_only=True)
