@@ -21,6 +21,7 @@ class CrossStitch(Sharing):
 
     Source: Misra, Shrivastava, Gupta, Hebert, "Cross-stitch Networks for Multi-task Learning", CVPR 2016, eq. 1.
     Differs from it in that α has the optimizer's learning rate, and backbones are not pre-trained on their tasks.
+    A skip is what was stitched before a stage kept it; skips that a stage makes itself stay those of their column.
     Tasks of different datasets do not see the same inputs: under `partners=dataset` each dataset has an α of its own,
     over its own tasks only, whose rows start with a sum of 1 without any renormalisation; a task that has a dataset to
     itself is not stitched. Under `partners=all` one α holds for all tasks, and every column runs on every dataset.

@@ -67,8 +67,8 @@ class Stack:
 
     def mix(self, gates: Tensor) -> Features:
         """Return the mixture of the experts, values and skips, under gates [B, E]."""
-        skips = [mixture(gates, skip) for skip in self.skips]
-        return Features(mixture(gates, self.values), self.mask, (*self.passed, *skips))
+        skips = tuple(mixture(gates, skip) for skip in self.skips) if self.skips else ()
+        return Features(mixture(gates, self.values), self.mask, self.passed + skips)
 
     def handed_over(self, boundary: Boundary) -> "Stack":
         """Return the stack as tasks read it."""
@@ -87,6 +87,8 @@ def run_experts(experts: Iterable[nn.Module], x: Features) -> Stack:
     """Return the outputs of all experts on `x`."""
     outputs = [run_stages(expert, x) for expert in experts]
     values = torch.stack([output.values for output in outputs], dim=1)  # [B, E, ...]
+    if not outputs[0].skips:
+        return Stack(values, outputs[0].mask)
     passed = common_start([output.skips for output in outputs])
     further = zip(*[output.skips[len(passed) :] for output in outputs], strict=True)
     return Stack(values, outputs[0].mask, passed, tuple(torch.stack(skips, dim=1) for skips in further))
@@ -95,6 +97,8 @@ def run_experts(experts: Iterable[nn.Module], x: Features) -> Stack:
 def join_stacks(stacks: Sequence[Stack]) -> Stack:
     """Return the experts of several stacks in one, in order."""
     values = torch.cat([stack.values for stack in stacks], dim=1)
+    if not (stacks[0].passed or stacks[0].skips):
+        return Stack(values, stacks[0].mask)
     passed = common_start([stack.passed for stack in stacks])
     further = zip(*[stack.stacked_skips(len(passed)) for stack in stacks], strict=True)
     return Stack(values, stacks[0].mask, passed, tuple(torch.cat(skips, dim=1) for skips in further))

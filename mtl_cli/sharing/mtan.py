@@ -21,7 +21,8 @@ class MTAN(Sharing):
 
     Source: Liu, Johns, Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, eq. 1–2. Differs from it in
     reading the mask from pⱼ itself rather than from a layer inside the stage, in average pooling, and in having no
-    batch normalisation in the attention modules, which padding and small batches would disturb.
+    batch normalisation in the attention modules, which padding and small batches would disturb. The skips that
+    a head reads are those of the shared trunk, without a mask on them.
     """
 
     has_boundary = True
