@@ -12,6 +12,8 @@ from typing import Any
 from mtl_cli.config.interpolation import has_key, split_key
 
 TASK_NAME = re.compile(r"\w[\w-]*")
+READING = ("column", "columns", "classes", "missing", "unseen")
+"""Keys of a task's node that say how its label field is read, unless its class takes an argument of that name."""
 GROUPS = "task_groups"
 """Key of an expanded config: the tasks of each group, by its name. No config that is written has it."""
 

@@ -8,7 +8,7 @@ from mtl_cli.config.annotations import Rule, describe, fits, misfit, problem
 from mtl_cli.config.interpolation import get_key, has_key, leaves, resolve
 from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS, knobs, sections
 from mtl_cli.config.shipped import conf_dir, default_nodes, target_nodes
-from mtl_cli.config.task_groups import TASK_NAME, distinct_nodes, group_problems, task_names
+from mtl_cli.config.task_groups import READING, TASK_NAME, distinct_nodes, group_problems, task_names
 from mtl_cli.errors import UserError, nearest, some
 
 
@@ -141,7 +141,11 @@ def _type_problems(config: Mapping[str, Any], folders: Sequence[Path]) -> Iterat
     for at, node in _targets_with_keys(components, "", set()):
         shipped = defaults.get(node["_target_"], [])
         for key, value in node.items():
-            if (known := [other[key] for other in shipped if key in other]) and key not in ("_target_", "weight"):
+            if (known := [other[key] for other in shipped if key in other]) and key not in (
+                "_target_",
+                "weight",
+                *READING,
+            ):
                 yield from _type_problem(f"{at}.{key}", value, known)
 
 

@@ -13,7 +13,7 @@ import torch
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import WantedField
 from mtl_cli.config.targets import Component, Trust, bind, locate
-from mtl_cli.config.task_groups import GROUPS, once_per_group
+from mtl_cli.config.task_groups import GROUPS, READING, once_per_group
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.lr_schedules import LRSchedule
@@ -23,8 +23,6 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.training.dynamo import leave_out
 from mtl_cli.weightings.base import Weighting
 
-READING = ("column", "columns", "classes", "missing", "unseen")
-"""Keys of a task's node that say how its label field is read, unless its class takes an argument of that name."""
 SUMMARIES = "labels"
 """Where a dataset's state in a checkpoint holds what is known of its tasks' labels, beside the source's own state."""
 

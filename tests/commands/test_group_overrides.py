@@ -110,6 +110,13 @@ def test_mistakes_are_reported_with_what_was_typed_and_the_nearest_key(folder):
     ]
 
 
+def test_a_label_may_be_read_otherwise_than_in_other_files_of_the_folder(folder):
+    text = TASK.replace("{A: {weight: 2.0}, B: {}, C: {}}", "{X: {}}").replace("assay", "other")
+    (folder / "task" / "other.yaml").write_text(text.replace("    weight:", '    missing: "?"\n    weight:'))
+    config = composed(folder, "+tasks.B.missing=[-1,-2]", "+tasks.C.column=c")
+    assert checked(config)["tasks"]["B"]["missing"] == [-1, -2]
+
+
 def test_a_bad_value_is_reported_under_the_tasks_name(folder):
     [problem] = problems(folder, "tasks.B.weight=-1")
     assert problem.startswith("tasks.B.weight is -1; it is a number")
