@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-from mtl_cli.errors import RunFailure
+from mtl_cli.errors import RunFailure, UserError
 
 MAX_SMALL = 16 * 2**20
 """Bytes in the largest file that is not meant to hold data."""
@@ -115,3 +116,67 @@ def read_json(path: Path) -> dict[str, Any]:
 def sha256(data: bytes) -> str:
     """Return the SHA-256 digest in hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+class FileWriter:
+    """A file beside another one that appears whole at the block's end, or not at all.
+
+    A subclass opens `temporary` as `file`, writes to it, and may write more before the file is closed (`finish`).
+
+    Raises:
+        UserError: `path` is the file `like` itself, or in no folder that can be written.
+    """
+
+    def __init__(self, path: Path, like: Path) -> None:
+        check_place(path, like)
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.file: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def finish(self) -> None:
+        """Write what comes after all rows; called only where the block ended without an error."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with self.failing():
+                if kind is None:
+                    self.finish()
+                if self.file is not None:
+                    self.file.close()
+                if kind is None:
+                    with self.temporary.open("rb") as file:
+                        os.fsync(file.fileno())
+                    self.temporary.replace(self.path)
+                    sync_directory(self.path.parent)
+        finally:
+            self.temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Turn a full disk, or a folder that cannot be written, into the failure of the run.
+
+        Raises:
+            RunFailure: it is one of them.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
+
+def check_place(path: Path, like: Path) -> None:
+    """Look at where a file is to be written, before any work is done.
+
+    Raises:
+        UserError: it is the file `like` itself, or in no folder that can be written.
+    """
+    if path.exists() and path.samefile(like):
+        raise UserError(f"output is {path}, the input itself, which is never overwritten. Give another output=FILE.")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        what = "is a folder" if path.is_dir() else "is in no folder that can be written"
+        raise UserError(f"output is {path}, which {what}. Give a file in one: output=FILE.")

@@ -9,17 +9,18 @@ from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError
 
 HELP = """\
-Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE output=FILE [key=value ...]
+Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE|DIR output=FILE|DIR [key=value ...]
 
 Writes the rows of a table in their order and format (CSV, TSV, JSONL, Parquet), or the lines of a CoNLL file. The
-predictions and probabilities of every task stand in further columns that are named after the tasks. Statistics and
-categories are those of the training run.
+predictions and probabilities of every task stand in further columns that are named after the tasks. Of arrays (.npz,
+.npy) and images (a folder, a file, .npy) it writes a CSV or TSV file with one line per row. Where a task makes files,
+such as label images, the output is a new folder. Statistics and categories are those of the training run.
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
-  input=FILE          a file with the input columns of the model; other columns, such as labels, are copied only
-  output=FILE         appears whole or not at all; it replaces a file of that name, but never the input
+  input=PATH          a file with the input columns of the model; other columns, such as labels, are copied only
+  output=PATH         appears whole or not at all; it replaces a file of that name, but never the input
   batch_size=4096     rows that are predicted at a time
-  tasks=[A,B]         predicts these tasks only; the default is all tasks on tables
+  tasks=[A,B]         predicts these tasks only; the default is all tasks that can read the input
   key=value           any key of the config of the run, such as trainer.device=cpu
 
 A category that training never saw counts as unknown. A missing number is imputed as in training. A missing input column

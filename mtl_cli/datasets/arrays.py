@@ -1,6 +1,6 @@
 """Named arrays from a .npz file or a folder of .npy files: one is the input, others are labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from mtl_cli.batch import Sample, WantedField
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource, Maker, fitted, taken
+from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import ArrayTable, read_arrays
 from mtl_cli.tables.array_inputs import ArrayInputs, ArrayRows, check_finite, expected_shape, fit_array, row_shape
@@ -32,6 +33,34 @@ class InputArray(Options):
     """standard (each feature, of images each channel) or none."""
     memory_mb: float
     """Megabytes; a larger input is scaled batch by batch rather than held as float32."""
+
+
+class ArrayReading(Reading):
+    """Rows of an array, called by their numbers.
+
+    Args:
+        array: the rows [N, ...].
+        path: where they come from.
+        encode: makes the model's inputs of rows.
+        max_rows: rows that go through the model at once.
+    """
+
+    def __init__(
+        self, array: np.ndarray, path: Path, encode: Callable[[np.ndarray, Path], Tensor], max_rows: int | None
+    ) -> None:
+        super().__init__(path)
+        self.array, self._encode, self.max_rows = array, encode, max_rows
+
+    def batches(self, size: int) -> Iterator[NewRows]:
+        """Yield the rows, at most `size` at a time."""
+        for start in range(0, max(1, len(self.array)), size):
+            rows = np.asarray(self.array[start : start + size])
+            yield NewRows(self._encode(rows, self.path), [str(start + k) for k in range(len(rows))])
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return len(self.array)
 
 
 class Arrays(FileSource[ArrayTable]):
@@ -71,6 +100,17 @@ class Arrays(FileSource[ArrayTable]):
     def example(self) -> Sample:
         """Return two rows of zeros, the mean: all that an array's shapes depend on."""
         return Sample(torch.zeros(2, *fitted(self._inputs).shape), {})
+
+    def reads(self, path: Path) -> bool:
+        """Return True for .npz and .npy files and for folders."""
+        return path.suffix.lower() in (".npz", ".npy") or path.is_dir()
+
+    def reading(self, path: Path) -> Reading:
+        """Return the rows of the input array in a .npz file, a folder of .npy files, or of a .npy file of its own."""
+        table = read_arrays(path, self._input)
+        array, batch_size = table.array(self._input), self.batch_size
+        check_finite(array, table.place(self._input))
+        return ArrayReading(array, path, self.encode_rows, batch_size if array.ndim > 2 else None)
 
     def encode_rows(self, rows: np.ndarray, path: Path) -> Tensor:
         """Return the model's inputs of rows [B, ...] of the input array of any file, by what was fitted or loaded.

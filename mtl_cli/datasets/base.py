@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, InputSpec, LabelledSplit, Sample, Split, WantedField
+from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -138,6 +140,18 @@ class DataSource(ABC):
         """Return two training samples, real ones where shapes depend on them, for the dry run that finds shapes."""
         train = self.full_split("train")
         return train.__getitems__(torch.arange(min(2, len(train))))
+
+    def reads(self, path: Path) -> bool:
+        """Return whether `reading` may be asked for a file or folder of that name; it is not looked into."""
+        return False
+
+    def reading(self, path: Path) -> Reading:
+        """Return the new inputs in a file or folder, by what was fitted or loaded; `open` is not needed for it.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        raise UserError(f"{type(self).__name__} cannot read new inputs, such as {path}.")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted on the training split and must travel with a checkpoint: tensors and plain data."""

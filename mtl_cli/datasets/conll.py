@@ -1,6 +1,7 @@
 """Sentences of labelled words from CoNLL and CoNLL-U files: pieces in, any columns out as labels of words."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,50 @@ import torch
 from mtl_cli.batch import InputSpec, Sample, WantedField
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import FileOptions, FileSource, Maker, fitted
+from mtl_cli.datasets.reading_base import Beside, NewRows, Reading, Writer
 from mtl_cli.tables.declared_targets import undeclared
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.texts.conll import ConllFile, ConllOptions, Sentences
+from mtl_cli.texts.conll_writing import ConllWriter
 from mtl_cli.texts.encoding import SentenceRows, checked_length, example_inputs, sentence_rows, typical_length
 from mtl_cli.texts.rows import TextRows, padded_inputs
 from mtl_cli.texts.token_labels import TokenTarget, encode_tokens, fit_tokens, parse_token_targets
 from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions
 from mtl_cli.texts.training import fit_word_tokenizer
+
+NOT_SENTENCES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".npz", ".npy")
+
+
+class SentenceReading(Reading):
+    """Sentences of a CoNLL file, each a row; predictions are asked for at the first piece of each word.
+
+    Args:
+        file: the file, opened as the dataset's own.
+        encode: makes the model's inputs of sentences of words.
+    """
+
+    unit, suffix = "word", ".conll"
+
+    def __init__(self, file: ConllFile, encode: Callable[[Sequence[Sequence[str]]], dict[str, torch.Tensor]]) -> None:
+        super().__init__(file.path)
+        self.file, self._encode = file, encode
+
+    def batches(self, size: int) -> Iterator[NewRows]:
+        """Yield the sentences, at most `size` at a time."""
+        sentences = self.file.sentences()
+        while batch := list(itertools.islice(sentences, size)):
+            inputs = self._encode([[cells[self.file.word] for cells in each.cells] for each in batch])
+            lines = [line for each in batch for line in each.lines]
+            yield NewRows(inputs, [str(line) for line in lines], lines, inputs["words"])
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """No columns that a prediction could be mistaken for: those of the file are told by their place."""
+        return ()
+
+    def writer(self, target: Path, columns: Sequence[str]) -> Writer:
+        """Return what writes the lines again, words with further columns."""
+        return Beside(ConllWriter(target, self.file, columns))
 
 
 class Conll(FileSource[Sentences]):
@@ -73,6 +110,14 @@ class Conll(FileSource[Sentences]):
             UserError: it cannot be read.
         """
         return ConllFile(path, self._reading)
+
+    def reads(self, path: Path) -> bool:
+        """Return True unless the name is that of a table or arrays."""
+        return path.suffix.lower() not in NOT_SENTENCES
+
+    def reading(self, path: Path) -> Reading:
+        """Return the sentences of a file."""
+        return SentenceReading(self.sentence_reader(path), self.encode_sentences)
 
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
         """Return the model's inputs of sentences of words; `words` marks the first piece of each, in order."""

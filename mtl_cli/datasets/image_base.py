@@ -1,17 +1,66 @@
 """What datasets of labelled images have in common: packaged or official files, read when the source is built."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, InputSpec
 from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
+from mtl_cli.datasets.reading_base import NewRows, Reading
+from mtl_cli.images.new_images import ENDINGS, image_files, name_of, read_image, read_pixels
 from mtl_cli.images.official_files import SOURCES, official_root
 from mtl_cli.images.rows import MemoryDataset
 from mtl_cli.images.splits import Rows
+
+
+class ImageReading(Reading):
+    """New images, called by their files' paths without the ending, or by their numbers in an array.
+
+    Args:
+        path: a folder of image files, one of them, or a .npy file uint8 [N, H, W] or [N, C, H, W].
+        shape: what an image must be, [C, H, W].
+        mean: mean of each channel, on a scale where white is 1.
+        std: standard deviation of each channel, on that scale.
+        max_rows: images that go through the model at once.
+
+    Raises:
+        UserError: there is no image, or the array is of another shape or type.
+    """
+
+    def __init__(
+        self, path: Path, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], max_rows: int
+    ) -> None:
+        super().__init__(path)
+        self.shape, self._mean, self._std, self.max_rows = shape, mean, std, max_rows
+        self.array = read_pixels(path, shape) if path.suffix.lower() == ".npy" else None
+        self.files = [] if self.array is not None else image_files(path)
+
+    @property
+    def num_rows(self) -> int:
+        """Number of images."""
+        return len(self.files) if self.array is None else len(self.array)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The image's name."""
+        return ("image",)
+
+    def batches(self, size: int) -> Iterator[NewRows]:
+        """Yield the images, at most `size` at a time, scaled as in training."""
+        for start in range(0, self.num_rows, size):
+            if self.array is None:
+                files = self.files[start : start + size]
+                pixels = torch.stack([read_image(file, self.shape) for file in files])
+                names = [name_of(file, self.path) for file in files]
+            else:
+                pixels = torch.from_numpy(self.array[start : start + size])
+                names = [str(start + k) for k in range(len(pixels))]
+            rows = MemoryDataset(pixels, {}, self._mean, self._std)
+            yield NewRows(rows.__getitems__(torch.arange(len(pixels))).inputs, names)
 
 
 class ImageSource(DataSource):
@@ -57,6 +106,14 @@ class ImageSource(DataSource):
     def labelled(self, rows: Rows, split: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the images uint8 [N, C, H, W] of a split and their labels int64 [N] by field."""
         return rows.images, {"label": rows.labels}
+
+    def reads(self, path: Path) -> bool:
+        """Return True for folders of image files, single ones, and .npy files of pixels."""
+        return path.is_dir() or path.suffix.lower() in (*ENDINGS, ".npy")
+
+    def reading(self, path: Path) -> Reading:
+        """Return new images: of this source's size, with as many channels."""
+        return ImageReading(path, self.shape, self.mean, self.std, self.batch_size)
 
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""

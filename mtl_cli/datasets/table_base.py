@@ -1,6 +1,7 @@
 """What datasets on files of tables have in common: columns of inputs, labels and splits, read at once."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from torch import Tensor
 
 from mtl_cli.batch import WantedField
 from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource
+from mtl_cli.datasets.reading_base import Reading
+from mtl_cli.datasets.table_reading_base import TableReading
+from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_wanted, undeclared
@@ -19,6 +23,8 @@ from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Layout, Table
 
 logger = logging.getLogger("mtl_cli")
+SENTENCES, ARRAYS = (".conll", ".conllu", ".conllup"), (".npz", ".npy")
+"""Endings of files that hold no table."""
 
 
 class TableFileSource(FileSource[Table]):
@@ -75,6 +81,22 @@ class TableFileSource(FileSource[Table]):
             UserError: it cannot be read.
         """
         return TableFile(path, self._reading)
+
+    @abstractmethod
+    def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
+        """Return the model's inputs of rows as `reader(path).batches()` yields them; the rest is for messages.
+
+        Raises:
+            UserError: an input column is missing, or a cell cannot be used.
+        """
+
+    def reads(self, path: Path) -> bool:
+        """Return True unless the name is that of labelled words or arrays."""
+        return path.suffix.lower() not in (*SENTENCES, *ARRAYS)
+
+    def reading(self, path: Path) -> Reading:
+        """Return the rows of a table."""
+        return TableReading(self.reader(path), self.encode_rows)
 
     def fit_targets(self, table: Table, rows: np.ndarray) -> None:
         """Fit the targets on the training `rows` [N] of a table, and keep them."""

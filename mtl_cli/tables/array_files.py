@@ -104,8 +104,10 @@ def infinite(place: Place, row: int) -> UserError:
     return place.error(row, "a value is infinite", "Fix it, or make it NaN: missing.")
 
 
-def read_arrays(path: Path) -> ArrayTable:
+def read_arrays(path: Path, single: str | None = None) -> ArrayTable:
     """Return the arrays of a .npz file, or of a folder of .npy files, which are memory-mapped.
+
+    With `single`, the name that it gets, the path may also be that of one .npy file.
 
     Raises:
         UserError: the file is damaged, holds Python objects, or its arrays differ in their number of rows.
@@ -115,6 +117,8 @@ def read_arrays(path: Path) -> ArrayTable:
             arrays = {
                 each.stem: np.load(each, mmap_mode="r", allow_pickle=False) for each in sorted(path.glob("*.npy"))
             }
+        elif single is not None and path.suffix.lower() == ".npy":
+            arrays = {single: np.load(path, mmap_mode="r", allow_pickle=False)}
         else:
             # The file is opened here because np.load leaves it open when it is no archive.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -1,73 +1,19 @@
 """A table written row by row beside another: CSV and TSV as text, Parquet with its types."""
 
-import contextlib
 import csv
 import io
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from mtl_cli.errors import RunFailure, UserError
-from mtl_cli.files import sync_directory
+from mtl_cli.errors import UserError
+from mtl_cli.files import FileWriter
 from mtl_cli.tables.arrow import pa, pq
 from mtl_cli.tables.reading import COMPRESSED, SUFFIXES, TableFile, table_format
 
 COMPRESSIONS = dict(zip(COMPRESSED, ("gzip", "bz2", "zstd"), strict=True))
-
-
-class FileWriter:
-    """A file beside another one that appears whole at the block's end, or not at all.
-
-    A subclass opens `temporary` as `file`, writes to it, and may write more before the file is closed (`finish`).
-
-    Raises:
-        UserError: `path` is the file `like` itself, or in no folder that can be written.
-    """
-
-    def __init__(self, path: Path, like: Path) -> None:
-        check_place(path, like)
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self.file: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def finish(self) -> None:
-        """Write what comes after all rows; called only where the block ended without an error."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            with self.failing():
-                if kind is None:
-                    self.finish()
-                if self.file is not None:
-                    self.file.close()
-                if kind is None:
-                    with self.temporary.open("rb") as file:
-                        os.fsync(file.fileno())
-                    self.temporary.replace(self.path)
-                    sync_directory(self.path.parent)
-        finally:
-            self.temporary.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def failing(self) -> Iterator[None]:
-        """Turn a full disk, or a folder that cannot be written, into the failure of the run.
-
-        Raises:
-            RunFailure: it is one of them.
-        """
-        try:
-            yield
-        except OSError as error:
-            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error
 
 
 class TableWriter(FileWriter):
@@ -120,19 +66,6 @@ class TableWriter(FileWriter):
 def cells(values: "np.ndarray[Any, Any]") -> list[str]:
     """Return values [B] as text, numbers by the fewest digits that stand for them."""
     return values.astype(str).tolist()
-
-
-def check_place(path: Path, like: Path) -> None:
-    """Look at where a file is to be written, before any work is done.
-
-    Raises:
-        UserError: it is the file `like` itself, or in no folder that can be written.
-    """
-    if path.exists() and path.samefile(like):
-        raise UserError(f"output is {path}, the input itself, which is never overwritten. Give another output=FILE.")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        what = "is a folder" if path.is_dir() else "is in no folder that can be written"
-        raise UserError(f"output is {path}, which {what}. Give a file in one: output=FILE.")
 
 
 def check_format(path: Path, like: TableFile) -> None:

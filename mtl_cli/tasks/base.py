@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 
 Columns = dict[str, "np.ndarray[Any, Any]"]
 """Columns of a table by name, each [B]."""
+
+
+@dataclass
+class Predictions:
+    """What the tasks of a run say of a batch of rows: columns of a table, each [B], and files for each row.
+
+    `files` are images, uint8 or uint16 [H, W] or uint8 [H, W, 3], by paths that end in .png, and arrays by paths that
+    end in .npy, relative to the folder of the output; `path_of` names them.
+    """
+
+    names: Sequence[str]
+    columns: Columns = field(default_factory=dict)
+    files: dict[str, "np.ndarray[Any, Any]"] = field(default_factory=dict)
+
+    def path_of(self, task: str, row: int, suffix: str) -> str:
+        """Return the path of a task's file of a row: "<task>/<name of the row><suffix>"."""
+        return f"{task}/{self.names[row]}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,19 @@ class Task(ABC):
 
         The names of the columns begin with the task's.
         """
+
+    writes_files: ClassVar[bool] = False
+    """Whether `write` makes files, such as images, so that mtl-predict writes into a folder."""
+
+    def write(self, outputs: Any, predictions: Predictions) -> None:  # noqa: ANN401  an Output of the head
+        """Add what the outputs of a batch of rows say to their predictions: columns, files per row, or both."""
+        predictions.columns |= self.decode(outputs)
+
+    def columns_of_no_rows(self) -> Columns:
+        """Return the columns that `write` adds, without a row."""
+        if self.writes_files:
+            return {}
+        return {name: values[:0] for name, values in self.decode(torch.zeros(1, self.num_outputs)).items()}
 
     @property
     @abstractmethod

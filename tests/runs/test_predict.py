@@ -171,7 +171,7 @@ def test_chosen_tasks_alone_are_written(trained, tmp_path):
     source = write_csv(tmp_path / "new.csv", HEADER, rows(5))
     predict(trained, source, tmp_path / "out.csv", {"tasks": ["wage", "kids"]})
     assert read(tmp_path / "out.csv")[0] == [*HEADER, "wage_prediction", "kids_prediction"]
-    with pytest.raises(UserError, match=r"'wagee' is no task.*Did you mean 'wage'"):
+    with pytest.raises(UserError, match=r"'wagee' is not a task.*Did you mean 'wage'"):
         predict(trained, source, tmp_path / "out.csv", {"tasks": "wagee"})
 
 
@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_nothing_behind(trained, tmp_path, monkeypatch):
 def test_runs_without_a_table_are_refused(tmp_path):
     run.train(_toy.config(), tmp_path / "run", [])
     source = write_csv(tmp_path / "new.csv", HEADER, rows(3))
-    with pytest.raises(UserError, match="has a table, texts or sentences as its dataset"):
+    with pytest.raises(UserError, match="has a dataset that reads new inputs such as"):
         predict(tmp_path / "run", source, tmp_path / "out.csv", {"trust": ["tests"]})
 
 
