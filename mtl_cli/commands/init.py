@@ -11,8 +11,8 @@ Usage: mtl-init input=FILE 'target=[A,B]' output=DIR [key=value ...]
 
 Looks at a file, prints what it takes its columns for and why, and writes a dataset and a task for each target into a
 conf folder; 8 targets of one kind or more are one task node. You can train with it at once or edit it first. The file
-is a table (CSV, TSV, Parquet), a table or JSONL with columns of running text, which are found by looking, or a file with
-one labelled word per line (CoNLL, CoNLL-U).
+is a table (CSV, TSV, Parquet), a table or JSONL with columns of running text, which are found by looking, or a file
+with one labelled word per line (CoNLL, CoNLL-U).
 
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),

@@ -141,11 +141,8 @@ def _type_problems(config: Mapping[str, Any], folders: Sequence[Path]) -> Iterat
     for at, node in _targets_with_keys(components, "", set()):
         shipped = defaults.get(node["_target_"], [])
         for key, value in node.items():
-            if (known := [other[key] for other in shipped if key in other]) and key not in (
-                "_target_",
-                "weight",
-                *READING,
-            ):
+            known = [other[key] for other in shipped if key in other]
+            if known and key not in ("_target_", "weight", *READING):
                 yield from _type_problem(f"{at}.{key}", value, known)
 
 
