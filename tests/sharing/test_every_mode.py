@@ -140,13 +140,14 @@ def losses_double(model: Model, name: str, dataset_of: dict[str, str], boundary:
     return torch.stack(list(found.values())).sum(), shared
 
 
+@pytest.mark.parametrize("name", ["cnn", "unet", "pyramid"])
 @every_dataset
 @every_case
-def test_outputs_of_a_task_do_not_depend_on_who_else_is_asked_for(mode, variant, datasets):
-    model = build(mode, variant, "cnn", datasets).eval()
-    both, _ = losses(model, "cnn", DATASETS[datasets], ["left", "right"])
+def test_outputs_of_a_task_do_not_depend_on_who_else_is_asked_for(mode, variant, datasets, name):
+    model = build(mode, variant, name, datasets).eval()
+    both, _ = losses(model, name, DATASETS[datasets], ["left", "right"])
     for task in ("left", "right"):
-        alone, _ = losses(model, "cnn", DATASETS[datasets], [task])
+        alone, _ = losses(model, name, DATASETS[datasets], [task])
         torch.testing.assert_close(alone[task], both[task], rtol=1e-6, atol=1e-6)
 
 
@@ -207,13 +208,14 @@ def test_padding_changes_nothing(mode, variant):
         torch.testing.assert_close(pool(padded), pool(features), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["lenet", "unet"])
 @every_case
-def test_state_restores_a_new_object_graph_bit_for_bit(mode, variant):
-    old = Model(sharing(mode, factory("lenet", TWO, seed=0), variant))
-    new = Model(sharing(mode, factory("lenet", TWO, seed=1), variant))
+def test_state_restores_a_new_object_graph_bit_for_bit(mode, variant, name):
+    old = Model(sharing(mode, factory(name, TWO, seed=0), variant))
+    new = Model(sharing(mode, factory(name, TWO, seed=1), variant))
     new.load_state_dict(old.state_dict())
     for model in (old, new):
-        found, shared = losses(model, "lenet", TWO, ["left", "right"])
+        found, shared = losses(model, name, TWO, ["left", "right"])
         torch.stack([*found.values(), *extras(model, shared)]).sum().backward()
     for (key, first), second in zip(old.named_parameters(), new.parameters(), strict=True):
         assert torch.equal(first, second), key
