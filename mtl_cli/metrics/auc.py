@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 from torchmetrics.classification import BinaryAUROC
+from torchmetrics.utilities.data import dim_zero_cat
 
 
 class AUC(BinaryAUROC):
@@ -21,7 +22,7 @@ class AUC(BinaryAUROC):
 
     def compute(self) -> Tensor:  # type: ignore[override]  # as torchmetrics' own subclasses do
         """Return the area, NaN where only one class occurs."""
-        target = torch.cat(list(self.target))
+        target = dim_zero_cat(self.target)
         if bool((target == target[0]).all()):
             return torch.tensor(torch.nan)
         return super().compute()

@@ -1,10 +1,22 @@
-"""A metric that needs the whole split at once."""
+"""What a metric of this program is, and a metric that needs the whole split at once.
+
+A metric's state is sums, or rows that are gathered. Every state is added with the reduction "sum" or "cat". There is no
+other: `update` changes nothing else, and `compute` reads nothing else. So the states of the parts of a split, put
+together, are the state of the whole, also where a part has no label. Batches may be of any size, and several processes
+can evaluate a split. A mean is two sums, and a value per column is sums with one entry per column. What depends on the
+order of all rows (AUC, NDCG, concordance) gathers them. After gathering, a state of rows may be one tensor instead of a
+list: `dim_zero_cat` takes both.
+
+`update` does not wait for the device: it chooses no entries by their values (`torch.where` instead of an index) and
+turns nothing into a Python number. Metrics that gather rows on the host, or look at words, are excepted.
+`tests/metrics/test_every_metric.py` holds the rule for the metrics of every kind of task.
+"""
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 
 class Collected(Metric, ABC):
@@ -29,7 +41,7 @@ class Collected(Metric, ABC):
 
     def compute(self) -> Tensor:
         """Return the metric, NaN where it is not defined."""
-        return self.value(torch.cat(self.predictions).double(), torch.cat(self.targets).double())
+        return self.value(dim_zero_cat(self.predictions).double(), dim_zero_cat(self.targets).double())
 
     @abstractmethod
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:

@@ -1,36 +1,69 @@
 """Metrics of vectors, column by column."""
 
+from abc import ABC, abstractmethod
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import Metric
 
 from mtl_cli.metrics.base import Collected
 
 
-class ColumnMean(Metric):
-    """Mean over columns of a metric of one column; predictions and target [B, D], entries of target may be NaN.
+class ColumnError(Metric, ABC):
+    """Mean over columns of an error of one column; predictions and target [B, D], entries of target may be NaN.
 
-    Each column is seen in its own unit, only at its labels; columns without any are left out.
+    Each column is seen in its own unit, only at its labels. Columns without any are left out; NaN where all are. The
+    state is two sums per column, in float64.
     """
 
     full_state_update = False
+    total: Tensor
+    count: Tensor
 
-    def __init__(self, metric: Metric, num_columns: int) -> None:
+    def __init__(self, num_columns: int) -> None:
         super().__init__()
-        self.columns = nn.ModuleList(metric.clone() for _ in range(num_columns))
+        self.add_state("total", torch.zeros(num_columns, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(num_columns, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Take in predictions and their target."""
         marks = ~torch.isnan(target)
-        for column, metric in enumerate(self.columns):
-            assert isinstance(metric, Metric)
-            if bool(marks[:, column].any()):
-                metric.update(predictions[marks[:, column], column], target[marks[:, column], column])
+        exact = self.total.dtype  # float32 on a device that has no float64
+        errors = self.entry(predictions.to(exact) - target.to(exact))
+        self.total += torch.where(marks, errors, 0.0).sum(dim=0)  # a NaN that was predicted stays
+        self.count += marks.sum(dim=0)
 
     def compute(self) -> Tensor:
         """Return the mean."""
-        values = [metric.compute() for metric in self.columns if isinstance(metric, Metric) and metric.update_called]
-        return torch.stack(values).mean() if values else torch.tensor(torch.nan)
+        return self.column(self.total / self.count)[self.count > 0].mean()
+
+    @abstractmethod
+    def entry(self, difference: Tensor) -> Tensor:
+        """Return what an entry adds to the sum of its column, from prediction − target [B, D]."""
+
+    def column(self, mean: Tensor) -> Tensor:
+        """Return the error of each column from the mean of its entries [D]."""
+        return mean
+
+
+class ColumnMAE(ColumnError):
+    """Mean over columns of the mean absolute error."""
+
+    def entry(self, difference: Tensor) -> Tensor:
+        """Return the absolute differences."""
+        return difference.abs()
+
+
+class ColumnRMSE(ColumnError):
+    """Mean over columns of the root of the mean squared error."""
+
+    def entry(self, difference: Tensor) -> Tensor:
+        """Return the squared differences."""
+        return difference.square()
+
+    def column(self, mean: Tensor) -> Tensor:
+        """Return the roots."""
+        return mean.sqrt()
 
 
 class R2(Collected):

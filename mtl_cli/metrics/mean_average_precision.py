@@ -2,9 +2,9 @@
 
 import warnings
 
-import torch
 from torch import Tensor
 from torchmetrics.classification import MultilabelAveragePrecision
+from torchmetrics.utilities.data import dim_zero_cat
 
 IGNORED = -1
 """A target entry that is missing, for multilabel metrics."""
@@ -21,7 +21,7 @@ class MeanAveragePrecision(MultilabelAveragePrecision):
 
     def compute(self) -> Tensor:  # type: ignore[override]  # as torchmetrics' own subclasses do
         """Return the mean."""
-        has_positive = (torch.cat(list(self.target)) == 1).any(dim=0)  # [C]
+        has_positive = (dim_zero_cat(self.target) == 1).any(dim=0)  # [C]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchmetrics warns of labels without a positive, and gives them 0
             return super().compute()[has_positive].mean()

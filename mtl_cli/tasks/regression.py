@@ -62,16 +62,10 @@ class Regression(Task):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return MAE, RMSE and R²."""
-        from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
-
-        from mtl_cli.metrics.columns import R2, ColumnMean
+        from mtl_cli.metrics.columns import R2, ColumnMAE, ColumnRMSE
 
         size = self.num_outputs
-        return {
-            "mae": ColumnMean(MeanAbsoluteError(), size),
-            "rmse": ColumnMean(MeanSquaredError(squared=False), size),
-            "r2": R2(),
-        }
+        return {"mae": ColumnMAE(size), "rmse": ColumnRMSE(size), "r2": R2()}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the predictions in the target's own unit [B, D]."""

@@ -44,21 +44,28 @@ class Evaluation:
 
 
 class Meter:
-    """Adds up one task's loss and metrics over batches; read once, at the end."""
+    """Adds up one task's loss and metrics over batches; read once, at the end.
+
+    All that it keeps is the state of metrics, so that those of the parts of a split add up (`mtl_cli.metrics.base`).
+    """
 
     def __init__(self, task: Task, device: torch.device) -> None:
+        from mtl_cli.metrics.weighted_mean import WeightedMean
+
         self.task = task
-        self.metrics: dict[str, Metric] = {name: metric.to(device) for name, metric in task.metrics().items()}
-        self._losses: list[Tensor] = []
-        self._counts: list[int] = []
+        floats = torch.float32 if device.type == "mps" else None  # it has no float64
+        self.metrics: dict[str, Metric] = {
+            name: metric.to(device=device, dtype=floats) for name, metric in task.metrics().items()
+        }
+        self.loss: WeightedMean = WeightedMean().to(device=device, dtype=floats)
+        """Mean of the batches' losses, each weighted by its number of labels; the weight is their number."""
 
     def update(self, outputs: Output, target: Tensor, count: int, predicted: Output | None = None) -> None:
         """Take in outputs, float32, their target [B, ...] and its number of labels.
 
         Metrics see the outputs `predicted` where these differ from those that the loss takes.
         """
-        self._losses.append(self.task.loss(outputs, target))
-        self._counts.append(count)
+        self.loss.update(self.task.loss(outputs, target), count)
         seen = outputs if predicted is None else predicted
         if count < target.numel():
             keep = self.task.labelled_rows(target)
@@ -69,14 +76,13 @@ class Meter:
 
     def result(self) -> Result:
         """Return the totals; NaN where the split has no label."""
-        total = sum(self._counts)
-        if total == 0:
+        count = int(self.loss.weight)
+        if count == 0:
             return Result(float("nan"), dict.fromkeys(self.task.metric_info, float("nan")), None, 0)
-        losses = torch.stack(self._losses).cpu().double()
-        loss = float((losses * torch.tensor(self._counts, dtype=torch.float64)).sum() / total)
         values = {name: metric.compute().cpu() for name, metric in self.metrics.items()}
         confusion = values.pop("confusion", None)
-        return Result(loss, {name: shortest(value) for name, value in values.items()}, confusion, total)
+        numbers = {name: shortest(value) for name, value in values.items()}
+        return Result(float(self.loss.compute()), numbers, confusion, count)
 
 
 def shortest(value: Tensor) -> float:
