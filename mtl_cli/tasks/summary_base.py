@@ -125,7 +125,7 @@ class ClassCounts(LabelSummary):
 
 
 class Numbers(LabelSummary):
-    """Floats [B] or [B, D], all finite."""
+    """Floats [B] or [B, D], all finite; of fields without a shape also [B, ...], as one column."""
 
     @staticmethod
     def problem(field: FieldSpec, labels: Tensor) -> str | None:
@@ -148,7 +148,7 @@ class Totals(Numbers):
 
     def take(self, labels: Tensor, marks: Tensor) -> None:
         """Add up the columns."""
-        columns = labels.reshape(len(labels), -1)
+        columns = labels.reshape(-1, len(self.count))
         self.count += (~torch.isnan(columns)).sum(dim=0)
         self.total += columns.double().nansum(dim=0)
 
@@ -173,7 +173,7 @@ class Medians(Numbers):
 
     def take(self, labels: Tensor, marks: Tensor) -> None:
         """Keep the labels, at most twice `KEPT`."""
-        columns = labels.reshape(len(labels), -1)
+        columns = labels.reshape(-1, len(self._medians))
         self._kept.append(columns)
         self._keys.append(torch.rand(len(columns), generator=generator("median", self.num_rows), dtype=torch.float64))
         if sum(map(len, self._keys)) * columns.shape[1] > 2 * KEPT:
