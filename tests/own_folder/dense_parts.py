@@ -26,7 +26,8 @@ SIZE = 32
 class Scenes(DataSource):
     """Images [1, 32, 32] of a disc and a brighter square on noise.
 
-    Labels are where each is (`shape`) and how high it rises (`height`). Nothing is held in memory but where the shapes are. `shuffled` gives the scenes each other's labels.
+    Labels are where each is (`shape`) and how high it rises (`height`). Nothing is held in memory but where the shapes
+    are. `shuffled` gives the scenes each other's labels.
     """
 
     def __init__(self, size: int, shuffled: bool, batch_size: int) -> None:
