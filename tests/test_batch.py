@@ -2,7 +2,19 @@ import math
 
 import torch
 
-from mtl_cli.batch import MISSING_CLASS, Batch, Inputs, Sample, labelled, move
+from mtl_cli.batch import (
+    MISSING_CLASS,
+    Batch,
+    Inputs,
+    Sample,
+    Split,
+    labelled,
+    move,
+    pad_sets,
+    set_entries,
+    set_labelled,
+    sets_of,
+)
 
 
 def test_missing_is_the_class_that_torch_ignores_and_nan():
@@ -37,3 +49,43 @@ def test_inputs_move_whole_or_by_name():
     assert [value.device for value in moved.values.values()] == [meta, meta]
     assert Inputs(torch.zeros(2), "d").to(meta).values.device == meta
     assert list(move({"x": torch.ones(1)}, torch.device("cpu"))) == ["x"]
+
+
+def test_sets_come_back_as_they_were_and_an_empty_one_is_no_missing_label():
+    rows = [torch.tensor([[1.0, 2.0]]), None, torch.empty(0, 2), torch.tensor([[3.0, 4.0], [5.0, 6.0]])]
+    target = pad_sets(rows, (2,))
+    assert target.shape == (4, 2, 2)
+    assert set_labelled(target).tolist() == [True, False, True, True]
+    assert set_entries(target).tolist() == [[True, False], [False, False], [False, False], [True, True]]
+    found = sets_of(target)
+    assert found[1] is None
+    assert all(torch.equal(found[k], rows[k]) for k in (0, 2, 3))
+
+
+def test_sets_of_whole_numbers_and_batches_of_empty_ones_are_told_apart_too():
+    target = pad_sets([torch.tensor([7, 0]), None, torch.empty(0, dtype=torch.int64)], (), torch.int64)
+    assert target.dtype == torch.int64
+    assert set_labelled(target).tolist() == [True, False, True]
+    assert [None if row is None else row.tolist() for row in sets_of(target)] == [[7, 0], None, []]
+    empty = pad_sets([None, torch.empty(0, 3)], (3,))
+    assert empty.shape == (2, 1, 3)
+    assert [None if row is None else len(row) for row in sets_of(empty)] == [None, 0]
+
+
+def test_labels_are_swept_in_order_in_parts_that_fit_in_memory(monkeypatch):
+    class Lazy(Split):
+        asked = 0
+
+        def __len__(self):
+            return 200
+
+        def __getitems__(self, indices):
+            self.asked = max(self.asked, len(indices))
+            return Sample(indices, {"mask": indices.reshape(-1, 1).expand(-1, 100), "class": indices % 3})
+
+    monkeypatch.setattr("mtl_cli.batch.CHUNK", 20 * 800)  # 20 masks of 100 whole numbers
+    rows = Lazy()
+    parts = list(rows.sweep_fields(["mask"]))
+    assert torch.cat([part["mask"][:, 0] for part in parts]).tolist() == list(range(200))
+    assert rows.asked == 20
+    assert rows.classes("class").tolist() == [k % 3 for k in range(200)]

@@ -56,6 +56,11 @@ class TeacherForced(nn.Module, ABC):
         """Return outputs without a target, for metrics and predictions."""
 
 
+def run_head(head: nn.Module, features: Features, target: Tensor | None = None) -> Output:
+    """Return a head's outputs; one that is `TeacherForced` sees the target."""
+    return head(features, target) if isinstance(head, TeacherForced) else head(features)
+
+
 def change_output(change: Callable[[Tensor], Tensor], output: Output) -> Output:
     """Return an output with each of its tensors changed."""
     if isinstance(output, Tensor):

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import run_stages
+from mtl_cli.heads.base import Output, run_head
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.tasks.base import Task
 from mtl_cli.weightings.base import Partition
@@ -85,9 +86,9 @@ def costs(
     )
 
 
-def forward_alone(stages: nn.Sequential, head: nn.Module, inputs: Inputs) -> torch.Tensor:
+def forward_alone(stages: nn.Sequential, head: nn.Module, inputs: Inputs) -> Output:
     """Return the outputs of one task's own network."""
-    return head(run_stages(stages, inputs))
+    return run_head(head, run_stages(stages, inputs))
 
 
 def size(module: nn.Module) -> int:

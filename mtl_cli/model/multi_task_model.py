@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Inputs
-from mtl_cli.heads.base import Output, TeacherForced, change_output, tensors_of
+from mtl_cli.heads.base import Output, TeacherForced, change_output, run_head, tensors_of
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
@@ -66,11 +66,8 @@ class MultiTaskModel(nn.Module):
         shared = self.sharing(inputs, tasks, boundary)
         outputs = {}
         for task in tasks:
-            head, features = self.heads[task], shared.features[task]
-            if isinstance(head, TeacherForced):
-                outputs[task] = as_floats(head(features, None if targets is None else targets[task]))
-            else:
-                outputs[task] = as_floats(head(features))
+            target = None if targets is None else targets[task]
+            outputs[task] = as_floats(run_head(self.heads[task], shared.features[task], target))
         return Outputs(outputs, shared.boundary, shared.penalty)
 
     def predict(self, inputs: Inputs, tasks: Sequence[str], targets: Mapping[str, Tensor] | None = None) -> Outputs:
