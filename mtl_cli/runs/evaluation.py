@@ -10,7 +10,8 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import write_json
 from mtl_cli.report.tables import evaluation_table
-from mtl_cli.runs.build import Built, build, make_streams
+from mtl_cli.runs.build import Built, build
+from mtl_cli.runs.data import make_streams
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.storage import checkpoint
 from mtl_cli.training.arithmetic import torch_settings

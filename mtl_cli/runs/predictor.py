@@ -18,8 +18,9 @@ from mtl_cli.datasets.reading_base import NewRows
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.heads.base import Output, change_output, join_outputs
 from mtl_cli.model.multi_task_model import MultiTaskModel
-from mtl_cli.runs.build import Data, make_model, make_tasks
 from mtl_cli.runs.components import bind_all, group_datasets, make_source, state_of, wanted_fields
+from mtl_cli.runs.data import Data
+from mtl_cli.runs.modelling import make_model, make_tasks
 from mtl_cli.runs.summaries import fields_told
 from mtl_cli.storage.checkpoint import weights_of
 from mtl_cli.tasks.base import Columns, Predictions, Task

@@ -12,6 +12,7 @@ from mtl_cli.config.run_config import resolve
 from mtl_cli.config.shipped import conf_dir
 from mtl_cli.config.targets import Trust
 from mtl_cli.runs import build as builder
+from mtl_cli.runs import modelling
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.trainer import next_step, train_step
 from mtl_cli.weightings.base import Weighting
@@ -46,13 +47,13 @@ def take_steps(monkeypatch, number=3, **changes):
     cpu_stream = Weighting.stream  # the meta device has no generators
     monkeypatch.setattr(Weighting, "stream", lambda self, at="cpu": cpu_stream(self) if str(at) == "cpu" else None)
     names = []
-    original = builder.partition
+    original = modelling.partition
 
     def partition(model, *arguments):
         names.append({id(parameter): name for name, parameter in model.named_parameters()})
         return original(model, *arguments)
 
-    monkeypatch.setattr(builder, "partition", partition)
+    monkeypatch.setattr(modelling, "partition", partition)
     config = _toy.config(optimizer=FOREACH, trainer__log_every=100, trainer__max_epochs=50, **changes)
     job = builder.build(resolve(config), Trust(("tests",))).job
     moved = dict(job.learner.model.named_parameters())  # others than before: meta tensors take no place of real ones

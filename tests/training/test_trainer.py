@@ -184,7 +184,7 @@ def test_max_steps_decides_when_it_is_set(tmp_path):
 def test_selection_never_looks_at_test_data(tmp_path, monkeypatch):
     run.train(_toy.config(), tmp_path / "a", [])
     monkeypatch.setitem(_toy.SIZES, "test", 5)
-    monkeypatch.setattr("mtl_cli.runs.build._sources", {})
+    monkeypatch.setattr("mtl_cli.runs.data._sources", {})
     run.train(_toy.config(), tmp_path / "b", [])
     lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in "ab"]
     assert lines[0][:-1] == lines[1][:-1]
