@@ -45,6 +45,8 @@ class MetricInfo:
     """How to read a metric: a score, at most 1 and higher is better, or an error, at least 0 and lower is better."""
 
     lower_is_better: bool = False
+    needs_different_labels: bool = False
+    """Whether it is not defined (NaN) where all labels are the same, such as the AUC of a single class."""
 
     def skill(self, value: float, trivial: float) -> float:
         """Return the gain over the trivial predictor: (M − M₀)/(1 − M₀) for scores, 1 − M/M₀ for errors.
@@ -70,6 +72,8 @@ class Task(ABC):
     """What the task's head gives for a sample: see `Head.gives`."""
     accepts: ClassVar[tuple[str, ...]] = ()
     """Kinds of field that its target may be; none named takes any."""
+    adds_up: ClassVar[bool] = True
+    """Whether the loss of a batch is the mean of its parts' losses, each weighted by its labels."""
     summary_class: ClassVar[type[LabelSummary]] = LabelSummary
     """What is counted of the training labels, for `trivial_outputs` and the field's spec."""
 

@@ -36,7 +36,7 @@ class Binary(Task):
     accepts: ClassVar[tuple[str, ...]] = ("class",)
     summary_class: ClassVar[type[LabelSummary]] = ClassCounts
     metric_info: Mapping[str, MetricInfo] = {
-        "auc": MetricInfo(),
+        "auc": MetricInfo(needs_different_labels=True),
         "f1": MetricInfo(),
         "accuracy": MetricInfo(),
         "log_loss": MetricInfo(lower_is_better=True),

@@ -55,7 +55,7 @@ class Ranking(Task):
     accepts: ClassVar[tuple[str, ...]] = ("ranking",)
     summary_class: ClassVar[type[LabelSummary]] = RelevanceTotals
     metric_info: Mapping[str, MetricInfo] = {
-        "auc": MetricInfo(),
+        "auc": MetricInfo(needs_different_labels=True),
         "log_loss": MetricInfo(lower_is_better=True),
         "ndcg": MetricInfo(),
     }

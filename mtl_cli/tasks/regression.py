@@ -32,7 +32,7 @@ class Regression(Task):
     metric_info: Mapping[str, MetricInfo] = {
         "mae": MetricInfo(lower_is_better=True),
         "rmse": MetricInfo(lower_is_better=True),
-        "r2": MetricInfo(),
+        "r2": MetricInfo(needs_different_labels=True),
     }
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:

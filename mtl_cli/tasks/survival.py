@@ -52,7 +52,8 @@ class Survival(Task):
     primary = "concordance"
     accepts: ClassVar[tuple[str, ...]] = ("survival",)
     summary_class: ClassVar[type[LabelSummary]] = Survivals
-    metric_info: Mapping[str, MetricInfo] = {"concordance": MetricInfo()}
+    adds_up: ClassVar[bool] = False
+    metric_info: Mapping[str, MetricInfo] = {"concordance": MetricInfo(needs_different_labels=True)}
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)

@@ -1,58 +1,67 @@
-"""Every kind of task with a field that fits it, random outputs and random targets with and without missing labels."""
+"""Every kind of task with a field that fits it, random outputs and random targets with and without missing labels.
+
+Kinds are found in the package. What they declare is enough: `field_kind` gives a field, `head_gives` a head, and the
+constructor the arguments. Nothing is added here for a new kind, unless it reads a new kind of field.
+"""
+
+import inspect
+import re
 
 import torch
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
-from mtl_cli.heads.mlp import MLPHead
-from mtl_cli.heads.tokens import TokenHead
-from mtl_cli.tasks.binary import Binary
-from mtl_cli.tasks.classification import Classification
-from mtl_cli.tasks.count import Count
-from mtl_cli.tasks.multilabel import Multilabel
-from mtl_cli.tasks.ordinal import Ordinal
-from mtl_cli.tasks.ranking import Ranking
-from mtl_cli.tasks.regression import HuberRegression, L1Regression, Regression
-from mtl_cli.tasks.survival import Survival
-from mtl_cli.tasks.token_classification import TokenClassification
+from mtl_cli.config.on_hand import components_on_hand
+from mtl_cli.heads.base import heads_that_give
+from mtl_cli.tasks.base import Task
 
-FIELDS = {
+FIELD_OF = {
     "binary": FieldSpec("class", 2, ("no", "yes"), counts=(30, 10)),
-    "classification": FieldSpec("class", 4, counts=(5, 10, 20, 5)),
+    "class": FieldSpec("class", 4, counts=(5, 10, 20, 5)),
     "multilabel": FieldSpec("multilabel", 3, ("a", "b", "c")),
-    "regression": FieldSpec("real", shape=(2,), mean=(100.0, -3.0), std=(20.0, 0.5), columns=("x", "y")),
-    "l1_regression": FieldSpec("real", mean=(7.0,), std=(2.0,)),
-    "huber_regression": FieldSpec("real", mean=(7.0,), std=(2.0,)),
+    "real": FieldSpec("real", mean=(7.0,), std=(2.0,)),
     "count": FieldSpec("count", mean=(4.0,)),
     "ordinal": FieldSpec("ordinal", 5, ("--", "-", "0", "+", "++")),
     "survival": FieldSpec("survival"),
     "ranking": FieldSpec("ranking"),
-    "token_classification": FieldSpec("tokens", 3, ("B-x", "I-x", "O"), counts=(5, 10, 20)),
+    "tokens": FieldSpec("tokens", 3, ("B-x", "I-x", "O"), counts=(5, 10, 20)),
 }
-CLASSES = {
-    "binary": (Binary, {"label_smoothing": 0.0, "class_weights": None, "focal_gamma": 0.0}),
-    "classification": (Classification, {"label_smoothing": 0.0}),
-    "multilabel": (Multilabel, {}),
-    "regression": (Regression, {}),
-    "l1_regression": (L1Regression, {}),
-    "huber_regression": (HuberRegression, {"delta": 1.0}),
-    "count": (Count, {}),
-    "ordinal": (Ordinal, {}),
-    "survival": (Survival, {}),
-    "ranking": (Ranking, {"k": 3}),
-    "token_classification": (
-        TokenClassification,
-        {"head": TokenHead(), "label_smoothing": 0.0, "class_weights": None, "spans": "auto"},
-    ),
-}
+"""A field by what `Task.field_kind` says."""
+TWO_COLUMNS = FieldSpec("real", shape=(2,), mean=(100.0, -3.0), std=(20.0, 0.5), columns=("x", "y"))
+USUAL = {"label_smoothing": 0.0, "class_weights": None, "focal_gamma": 0.0, "delta": 1.0, "k": 3, "spans": "auto"}
+"""Values of arguments that have no default in the constructor of a kind."""
+
+
+def options_of(cls: type[Task]) -> dict[str, object]:
+    """Return the arguments of a kind without those of every kind; what has a default is left to it."""
+    named = [each for each in inspect.signature(cls).parameters.values() if each.kind is not each.KEYWORD_ONLY]
+    own = [each.name for each in named if each.name not in ("target", "weight", "head")]
+    return {name: USUAL[name] for name in own if inspect.signature(cls).parameters[name].default is inspect._empty}
+
+
+def head_of(cls: type[Task]) -> object:
+    """Return a head that gives what a kind needs, of the package, with its defaults."""
+    return next(head for head in heads_that_give(cls.head_gives) if head.__module__.startswith("mtl_cli."))()
+
+
+def name_of(cls: type[Task]) -> str:
+    """Return a class's name as words: HuberRegression is huber_regression."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+FOUND = [cls for cls in components_on_hand(Task, "mtl_cli.tasks") if cls.__module__.startswith("mtl_cli.tasks.")]
+CLASSES = {name_of(cls): (cls, options_of(cls)) for cls in FOUND}
+"""The class of each kind, and the values of its arguments that have no default."""
+FIELDS = {kind: FIELD_OF[cls.field_kind] for kind, (cls, _) in CLASSES.items()} | {"regression": TWO_COLUMNS}
 KINDS = list(CLASSES)
-ROW_KINDS = [kind for kind in KINDS if kind != "token_classification"]
+assert len(KINDS) > 10
+ROW_KINDS = [kind for kind in KINDS if CLASSES[kind][0].head_gives == "vector"]
 """Kinds with a label a row; labels of words have proofs of their own in tests/texts."""
 
 
 def make(kind, field=None, **changes):
     """Return a task named "t" of a kind."""
     cls, options = CLASSES[kind]
-    arguments = {"target": "y", "weight": 1.0, "head": MLPHead(), **options, **changes}
+    arguments = {"target": "y", "weight": 1.0, "head": head_of(cls), **options, **changes}
     return cls(**arguments, name="t", field=field or FIELDS[kind])
 
 

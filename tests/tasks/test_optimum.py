@@ -7,7 +7,7 @@ from mtl_cli.runs import run
 from mtl_cli.training.evaluate import Meter
 from tests import _toy
 from tests.tasks._generated import FIELDS, Generated, truth
-from tests.tasks._inputs import CLASSES, ROW_KINDS, make
+from tests.tasks._inputs import CLASSES, make
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": []}
 
@@ -23,7 +23,7 @@ def trained(directory, shuffled):
     """Return the test metrics of one run of all kinds together."""
     backbone = {"_target_": "mtl_cli.backbones.mlp.MLP", "hidden": [64], "dropout": 0.0, "activation": "relu"}
     config = _toy.config(
-        tasks={kind: task_node(kind, shuffled) for kind in ROW_KINDS},
+        tasks={kind: task_node(kind, shuffled) for kind in FIELDS},
         backbone={**backbone, "init": "default"},
         trainer__max_epochs=5,
         trainer__log_every=50,
@@ -54,7 +54,7 @@ def from_noise(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("noise") / "run", shuffled=True)
 
 
-@pytest.mark.parametrize("kind", ROW_KINDS)
+@pytest.mark.parametrize("kind", FIELDS)
 def test_a_model_reaches_the_optimum_from_labels_but_not_from_shuffled_ones(kind, learnt, from_noise):
     best, trivial = best_and_trivial(kind)
     key = f"{kind}/{CLASSES[kind][0].primary}"
@@ -66,7 +66,7 @@ def test_the_optimum_is_one():
     """No other outputs do better by the loss than the true law, for each kind."""
     source = Generated(1, 128, 0.0, False)
     rows = source.split("test")
-    for kind in ROW_KINDS:
+    for kind in FIELDS:
         task, outputs = make(kind, FIELDS[kind]), truth(kind, rows.inputs)
         loss = task.loss(outputs, rows.labels(kind))
         for change in (outputs * 1.3, outputs * 0.7, outputs + 0.3 * torch.randn_like(outputs)):
