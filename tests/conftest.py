@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+collect_ignore = ["extending"]
+"""Files that `test_extending.py` lays into a copy."""
+
 
 @pytest.fixture(autouse=True)
 def _one_seed():
