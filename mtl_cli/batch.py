@@ -11,9 +11,9 @@ from torch import Tensor
 MISSING_CLASS = -100
 """An integer label that is missing; torch's own `ignore_index`. A missing float label is NaN."""
 NO_ENTRY, NO_CLASS = -torch.inf, -101
-"""What fills a set up in a batch (`pad_sets`), of floats and of integers: an entry that is not there."""
+"""An entry that is not there, of floats and of integers; `pad_sets` fills the smaller sets of a batch up with it."""
 ROW_INPUTS = ("numeric", "categorical")
-"""Inputs of a text_table that a row has once, whatever the length of its text."""
+"""Inputs of a text_table that each row has once, however long its text is."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class InputSpec:
     int64 [B, M], shape (N + M,), with the number of categories of each categorical column, the unknown one included.
     "text": a mapping of `ids` int64 [B, L] and `mask` bool [B, L], True where a piece is real, of any length L: shape
     (), with the size of the vocabulary as the one number of categories; `pretrained` is the model that it belongs to.
-    "text_table": a mapping that holds what those of a text and of a table hold; `table` is the spec of the latter.
+    "text_table": a mapping with the keys of a text and those of a table; `table` is the spec of the table.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class FieldSpec:
     """What a label field holds, by kind.
 
     "class" int64 [B], one of `num_classes`; "ordinal" the same, in order; "multilabel" float32 [B, num_classes];
-    "real" float32 [B] or [B, D], scaled by `mean` and `std` (in the target's own unit, one a column) where they are
+    "real" float32 [B] or [B, D], scaled by `mean` and `std` (in the target's own unit, one per column) where they are
     given; "count" float32 [B], its rate relative to `mean`; "survival" float32 [B, 2], time and event (1) or censoring
     (0); "ranking" float32 [B, 2], relevance and the number of the group; "tokens" int64 [B, L], a class at the first
     piece of each word, −100 elsewhere.
@@ -151,7 +151,7 @@ class Split(ABC):
         """Return the rows at `indices` [B], in that order."""
 
     def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
-        """Return label fields of the rows at `indices` [B]; to override where inputs would be read in vain."""
+        """Return label fields of the rows at `indices` [B]; override it where it would read inputs needlessly."""
         return self.__getitems__(indices).fields
 
     def classes(self, field: str) -> Tensor:
@@ -170,7 +170,7 @@ class Split(ABC):
             size = max(1, min(MAX_CHUNK_ROWS, CHUNK * len(rows) // max(1, used)))
 
     def to(self, device: torch.device) -> "Split":
-        """Return the split with its tensors on `device`, where it is held as tensors; as it is, otherwise."""
+        """Return the split with its tensors on `device`; a split that does not hold tensors is returned as it is."""
         return self
 
 
@@ -233,8 +233,8 @@ def labelled(target: Tensor) -> Tensor:
 def pad_sets(rows: Sequence[Tensor | None], shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
     """Return sets of entries, each [n, *shape], as one target [B, N, *shape], N ≥ 1 being the size of the largest.
 
-    Beyond a set's own entries it holds `NO_ENTRY` (integers: `NO_CLASS`). A row that is None has no label: it is
-    missing throughout (NaN, integers −100), and so told apart from an empty set.
+    Beyond a set's own entries the target holds `NO_ENTRY` (integers: `NO_CLASS`). A row that is None has no label. All
+    of its values are missing (NaN, integers −100), which distinguishes it from an empty set.
     """
     floats = dtype.is_floating_point
     size = max([1, *(len(row) for row in rows if row is not None)])
@@ -254,11 +254,11 @@ def set_entries(target: Tensor) -> Tensor:
 
 
 def set_labelled(target: Tensor) -> Tensor:
-    """True for the rows [B] of `target` [B, N, ...] that are labelled, be it with an empty set."""
+    """True for the rows [B] of `target` [B, N, ...] that are labelled, also those whose set is empty."""
     return labelled(target.flatten(1)[:, 0])
 
 
 def sets_of(target: Tensor) -> list[Tensor | None]:
     """Return the sets that `pad_sets` joined, None for a row without a label."""
     there, known = set_entries(target), set_labelled(target)
-    return [row[mark] if told else None for row, mark, told in zip(target, there, known, strict=True)]
+    return [row[mark] if labelled_row else None for row, mark, labelled_row in zip(target, there, known, strict=True)]

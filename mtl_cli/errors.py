@@ -8,9 +8,9 @@ EXIT_CTRL_C, EXIT_SIGTERM, EXIT_SIGUSR1 = 130, 143, 138
 
 
 class UserError(ValueError):
-    """Something a user can fix: a config, a file, a checkpoint. Ends with exit code 2 and no traceback.
+    """An error that a user can fix, in a config, a file or a checkpoint. It ends with exit code 2 and no traceback.
 
-    `problems` are messages of a line or a few; all that could be found are reported together.
+    `problems` are messages of one or a few lines. All problems that could be found are reported together.
     """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
@@ -19,11 +19,11 @@ class UserError(ValueError):
 
 
 class RunFailure(RuntimeError):
-    """A run that had started and cannot go on (a loss that is not finite, a full disk). Ends with exit code 1."""
+    """A run that had started and cannot go on (a loss that is not finite, a full disk). It ends with exit code 1."""
 
 
 def not_installed(what: str, error: ImportError, extra: str) -> UserError:
-    """Return the error for an optional package that is missing: what it does, and the command that installs it."""
+    """Return the error for an optional package that is missing; it says what the package does and how to install it."""
     return UserError(f"{what} ({error}). Install it: pip install 'mtl-cli[{extra}]'.")
 
 
@@ -34,13 +34,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def some(names: Iterable[str], most: int = 24) -> str:
-    """Return names as words, not too many of them: a run may have hundreds of tasks."""
+    """Return names in one line, `most` of them at most, because a run may have hundreds of tasks."""
     listed = list(names)
     return ", ".join(listed[:most]) + (f", … ({len(listed)})" if len(listed) > most else "")
 
 
 class Interrupted(Exception):
-    """A run that stopped on a signal, after saving."""
+    """Raised where a run has stopped on a signal, after it saved."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

@@ -75,14 +75,15 @@ class Stage(nn.Module):
     """
 
     takes_mask: bool = False
-    """Whether it is called with the mask."""
+    """Whether the stage is called with the mask."""
     takes_skips: bool = False
-    """Whether it is called with the skips. A tensor as result uses up the last skip, `Features` as result set all."""
+    """Whether the stage is called with the skips. If it returns a tensor, the last skip is used up; if it returns
+    `Features`, these set all skips."""
     keeps_input: bool = False
-    """Whether the values that it is handed, which it must not change in place, become a skip of the stages after it.
+    """Whether the values that the stage is handed become a skip of later stages; it must not change them in place.
 
-    These are what the sharing mode hands it, after stitching or mixing. `BackboneFactory` sets this to False on a stage
-    whose skip nothing would read."""
+    These are the values that the sharing mode hands to the stage, after stitching or mixing. `BackboneFactory` sets
+    this to False on a stage whose skip nothing would read."""
 
 
 class Stages(nn.Sequential):
@@ -116,13 +117,14 @@ class NewPart(nn.Module):
 
 
 PLAIN = Stage()
-"""Speaks for modules that declare nothing."""
+"""Gives the declarations of modules that declare nothing."""
 
 
 def run_stage(stage: nn.Module, x: Inputs | Features) -> Features:
     """Run one stage of a backbone; mask and skips are carried past stages that do not ask for them (see `Stage`).
 
-    Stage 0, the stem, takes `Inputs`. Skips in the `Features` of a stage that takes none are added to those there are.
+    Stage 0, the stem, takes `Inputs`. Where a stage that takes no skips returns `Features` with skips, these are added
+    to the ones before it.
 
     Raises:
         ValueError: a masked stage changed the length of a sequence without a new mask.
@@ -147,7 +149,7 @@ def run_stage(stage: nn.Module, x: Inputs | Features) -> Features:
 
 
 def carried_mask(stage: nn.Module, values: Tensor, mask: Tensor | None) -> Tensor | None:
-    """Return the mask of the values that a stage gave without one: the one before, or None where they are no sequence.
+    """Return the mask for values that a stage gave without one: the mask before it; None where they are not sequences.
 
     Raises:
         ValueError: the sequence has another length than the mask.
@@ -171,7 +173,7 @@ def run_stages(stages: nn.Module | Sequence[nn.Module], x: Inputs | Features) ->
 
 
 def pool(features: Features) -> Tensor:
-    """Return one vector [B, D] a sample: the mean over the tokens that are real, or over positions of a map."""
+    """Return one vector per sample [B, D]: the mean over the real tokens, or over the positions of a map."""
     values = features.values
     if values.ndim == 2:
         return values
@@ -204,7 +206,7 @@ def untokens(values: Tensor, like: Features) -> Features:
 
 
 def coarser(features: Features, grid: int | None) -> Features:
-    """Return maps of at most `grid` × `grid` positions, means over those that they stand for; others as they are."""
+    """Return maps averaged down to at most `grid` × `grid` positions; other features are returned as they are."""
     if grid is None or features.values.ndim != 4 or max(features.values.shape[2:]) <= grid:
         return features
     height, width = (min(size, grid) for size in features.values.shape[2:])
@@ -212,7 +214,7 @@ def coarser(features: Features, grid: int | None) -> Features:
 
 
 def add_coarse(features: Features, coarse: Tensor) -> Features:
-    """Return features with values [B, ...] added that may be those of a `coarser` map, which is enlarged bilinearly."""
+    """Return features with the values [B, ...] added; those of a `coarser` map are first enlarged bilinearly."""
     values = features.values
     if values.ndim == 4 and coarse.shape != values.shape:
         coarse = F.interpolate(coarse, values.shape[2:], mode="bilinear", align_corners=False)
@@ -222,8 +224,8 @@ def add_coarse(features: Features, coarse: Tensor) -> Features:
 def align(features: Features, like: Features) -> Features:
     """Return features, without skips, with the kind, positions and mask of `like` and their own channels.
 
-    Maps are pooled to the height and width; where positions cannot be matched (another kind, or a sequence of another
-    length) every position gets the pooled vector.
+    Maps are pooled to the height and width of `like`. Where positions cannot be matched (another kind, or a sequence of
+    another length), every position gets the pooled vector.
     """
     values, target = features.values, like.values
     if values.ndim == target.ndim == 4:
@@ -248,7 +250,8 @@ def join(parts: Sequence[Tensor]) -> Tensor:
 def stitch(weights: Tensor, columns: Sequence[Tensor]) -> list[Tensor]:
     """Return Σₛ weights[t, s]·columns[s] for each t: weights [T, S] or, by channel, [T, S, D]; columns [B, ...].
 
-    Written out, since an einsum gives up the columns' memory layout, under which a convolution rounds otherwise.
+    The sum is written out, because an einsum loses the memory layout of the columns, and a convolution rounds
+    differently under another layout.
     """
     if weights.ndim == 3 and columns[0].ndim == 4:
         weights = weights[..., None, None]  # [T, S, D, 1, 1]
@@ -281,7 +284,7 @@ def mixture(gates: Tensor, experts: Tensor) -> Tensor:
 class Boundary:
     """Where shared computation hands over to the tasks: one alias per tensor, however often it is handed over.
 
-    Where nobody `asked` for it, tensors stay as they are and `tensors` is empty.
+    Unless the boundary was `asked` for, tensors stay as they are and `tensors` is empty.
     """
 
     def __init__(self, asked: bool) -> None:

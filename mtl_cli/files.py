@@ -14,7 +14,7 @@ from typing import Any, Self
 from mtl_cli.errors import RunFailure, UserError
 
 MAX_SMALL = 16 * 2**20
-"""Bytes in the largest file that is not meant to hold data."""
+"""Size limit, in bytes, of the files that are not meant to hold data."""
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -25,7 +25,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.unlink(missing_ok=True)  # of a killed process
+        temporary.unlink(missing_ok=True)  # left by a killed process
         with temporary.open("xb") as file:  # never through a link that somebody left there
             file.write(data)
             file.flush()
@@ -89,14 +89,14 @@ def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
 
 
 def read_small(path: Path) -> str:
-    """Return the text of a file of a few MB at most: what a stranger's link to /dev/zero holds has no end.
+    """Return the text of a file of a few MB at most; a link that a stranger made to /dev/zero would have no end.
 
     Raises:
-        OSError: it cannot be read, is no file, or larger.
-        UnicodeDecodeError: it is no UTF-8.
+        OSError: it cannot be read, is not a regular file, or is larger.
+        UnicodeDecodeError: it is not UTF-8.
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     with path.open("rb") as file:
         data = file.read(MAX_SMALL + 1)
     if len(data) > MAX_SMALL:
@@ -105,7 +105,7 @@ def read_small(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file, or an empty one where the file is missing or no JSON object."""
+    """Return the object in a JSON file, or an empty one where the file is missing or does not hold an object."""
     try:
         value = json.loads(read_small(path))
     except (OSError, ValueError, RecursionError):
@@ -124,7 +124,7 @@ class FileWriter:
     A subclass opens `temporary` as `file`, writes to it, and may write more before the file is closed (`finish`).
 
     Raises:
-        UserError: `path` is the file `like` itself, or in no folder that can be written.
+        UserError: `path` is the file `like` itself, or its folder cannot be written.
     """
 
     def __init__(self, path: Path, like: Path) -> None:
@@ -161,7 +161,7 @@ class FileWriter:
         """Turn a full disk, or a folder that cannot be written, into the failure of the run.
 
         Raises:
-            RunFailure: it is one of them.
+            RunFailure: one of these happened.
         """
         try:
             yield
@@ -170,13 +170,13 @@ class FileWriter:
 
 
 def check_place(path: Path, like: Path) -> None:
-    """Look at where a file is to be written, before any work is done.
+    """Check that a file can be written at a place, before any work is done.
 
     Raises:
-        UserError: it is the file `like` itself, or in no folder that can be written.
+        UserError: it is the file `like` itself, or its folder cannot be written.
     """
     if path.exists() and path.samefile(like):
         raise UserError(f"output is {path}, the input itself, which is never overwritten. Give another output=FILE.")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        what = "is a folder" if path.is_dir() else "is in no folder that can be written"
+        what = "is a folder" if path.is_dir() else "is not in a folder that can be written"
         raise UserError(f"output is {path}, which {what}. Give a file in one: output=FILE.")

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions of the step, so that there is nothing to save; each with linear warm-up."""
+"""Learning-rate schedules as pure functions of the step: there is no state to save. Each has a linear warm-up."""
 
 import math
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ class LRSchedule(ABC):
 
     @abstractmethod
     def decay(self, step: int, num_steps: int) -> float:
-        """Return the factor after warm-up: step `step` (from 0) of the `num_steps` that are left then."""
+        """Return the factor after warm-up, at step `step` (from 0) of the `num_steps` that remain after it."""
 
 
 class Constant(LRSchedule):
@@ -47,7 +47,7 @@ class Step(LRSchedule):
         self.step_size, self.gamma = step_size, gamma
 
     def decay(self, step: int, num_steps: int) -> float:
-        """Return gamma to the number of whole periods."""
+        """Return `gamma` to the power of the number of whole periods."""
         return self.gamma ** (step // self.step_size)
 
 
@@ -69,10 +69,10 @@ class Cosine(LRSchedule):
 
 
 class OneCycle(LRSchedule):
-    """Up from 1/div_factor to 1 within the first `pct_start` of the run, then down to 1/(div·final_div), on cosines.
+    """One cosine up from 1/div_factor to 1 in the first `pct_start` of the run, one down to 1/(div·final_div) after it.
 
     Source: Smith and Topin, "Super-convergence", 2018, with the defaults of torch.optim.lr_scheduler.OneCycleLR.
-    Differs from it in leaving momentum alone.
+    Differs from it in that momentum is not changed.
     """
 
     def __init__(self, pct_start: float, div_factor: float, final_div_factor: float, warmup_steps: int) -> None:
@@ -88,7 +88,7 @@ class OneCycle(LRSchedule):
     def decay(self, step: int, num_steps: int) -> float:
         """Return the point on the cycle; its last step has the lowest rate."""
         start = 1.0 / self.div_factor
-        peak = self.pct_start * num_steps - 1  # torch's: the step of the highest rate, before 0 in a very short run
+        peak = self.pct_start * num_steps - 1  # the step of the highest rate, as in torch; negative in a very short run
         if step < peak:
             return cosine(start, 1.0, step / peak)
         return cosine(1.0, start / self.final_div_factor, (step - peak) / (num_steps - 1 - peak))

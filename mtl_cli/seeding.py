@@ -1,4 +1,4 @@
-"""Random streams, each named by what it is for, so that adding one thing never moves another."""
+"""Random streams, each named by its purpose, so that a new stream never changes another one."""
 
 import hashlib
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def seed_step(device: torch.device, *parts: int | str) -> None:
 
 @contextmanager
 def seeded(*parts: int | str) -> Iterator[None]:
-    """Run a block under its own seed and give the CPU's default generator back as it was."""
+    """Run a block under its own seed and restore the CPU's default generator afterwards."""
     state = torch.default_generator.get_state()
     torch.default_generator.manual_seed(derive(*parts))
     try:

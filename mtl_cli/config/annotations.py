@@ -19,7 +19,7 @@ _WORDS = {
     str: ("text", "texts"),
     type(None): ("null", "null"),
 }
-"""What a value of a plain type is called, and several of them."""
+"""What one value of a plain type is called in messages, and what several are called."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Rule:
     below: float | None = None
     choices: tuple[str, ...] = ()
     pattern: str = ""
-    """Words that fit besides the choices."""
+    """Words that are allowed besides the choices."""
 
     def allows(self, value: Any) -> bool:  # noqa: ANN401  a value of the right type
-        """True for a value in the range or among the words; null was judged by its type."""
+        """Return True for a value in the range or among the words; whether null is allowed is decided by the type."""
         if self.choices and value is not None:
             return value in self.choices or bool(self.pattern and re.fullmatch(self.pattern, value))
         unbounded = self.low is self.above is self.below is None
@@ -63,21 +63,21 @@ ANY = Rule()
 
 
 def problem(key: str, value: object, hint: Any, rule: Rule = ANY, example: object = ...) -> str | None:  # noqa: ANN401
-    """Return what is wrong with a value and a value that would fit, or None; without an `example` it is VALUE."""
+    """Return what is wrong with a value and what would fit, or None; the fix shows `example`, or VALUE without one."""
     if fits(value, hint) and rule.allows(value):
         return None
     return misfit(key, value, rule.described(hint), example, rule.choices)
 
 
 def misfit(key: str, value: object, expected: str, example: object = ..., choices: Sequence[str] = ()) -> str:
-    """Return the message for a value that is not what it should be; the nearest of the `choices` is named."""
+    """Return the message for a value that does not fit; it names the nearest of the `choices`."""
     found = f"'{value}'" if isinstance(value, str) else shown(value)
     advice = f"Set {key}=VALUE." if example is ... else f"Use for example {key}={shown(example)}."
     return f"{key} is {found}; it is {expected}.{nearest(str(value), choices)} {advice}"
 
 
 def one_of(key: str, value: object, choices: Sequence[str]) -> str:
-    """Return the message for a word that is not among some; the first of them is the example."""
+    """Return the message for a word that is not one of the `choices`; the first of these is the example."""
     return misfit(key, value, f"one of {', '.join(choices)}", choices[0], choices)
 
 
@@ -89,7 +89,7 @@ def shown(value: object) -> str:
 
 
 def typed(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Return an instance of a dataclass from plain data of a checkpoint; lists become the tuples that it wants.
+    """Return an instance of a dataclass from plain data of a checkpoint; lists become tuples where it has tuples.
 
     Raises:
         ValueError: a value is missing, unknown or of another type.
@@ -107,7 +107,7 @@ def typed(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def annotations(cls: type) -> dict[str, Any]:
-    """Return the types of the constructor's arguments, as far as they can be found out."""
+    """Return the types of the constructor's arguments, as far as they can be determined."""
     try:
         return typing.get_type_hints(cls.__init__)  # type: ignore[misc]  # of whichever base defines it
     except (NameError, TypeError, AttributeError):
@@ -115,7 +115,7 @@ def annotations(cls: type) -> dict[str, Any]:
 
 
 def fits(value: object, hint: Any) -> bool:  # noqa: ANN401  any annotation
-    """True where a YAML value may stand for an annotation; what is neither a class nor a plain type fits anything."""
+    """Return True where a YAML value fits an annotation; one that is neither class nor plain type fits any value."""
     origin, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
     if hint is None or hint is type(None):
         return value is None
@@ -137,7 +137,7 @@ def fits(value: object, hint: Any) -> bool:  # noqa: ANN401  any annotation
 
 
 def fits_class(value: object, cls: type) -> bool:
-    """True where a YAML value is an instance of a class; a whole number may stand for a float, a bool for neither."""
+    """Return True where a YAML value is an instance of a class; a whole number counts as a float, a bool as neither."""
     if isinstance(value, bool) and cls in (int, float):
         return False
     try:

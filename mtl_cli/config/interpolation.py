@@ -1,6 +1,14 @@
-"""Node interpolations such as ${data.source}, resolved without OmegaConf: a config may come from a stranger.
+"""Node interpolations such as ${data.source}, resolved without OmegaConf, because a config may come from a stranger.
 
 Resolver calls such as ${oc.env:HOME} run code with side effects; they are never called here.
+
+1. Every value of the config is visited from the top. Mappings and lists are copied, and each visit is counted, so that
+   aliases and interpolations which multiply one another end in an error.
+2. In a text, every interpolation is replaced. A text that is one whole interpolation becomes the value that it names,
+   of any type; elsewhere the value is written into the text. A backslash before ${ keeps it literally.
+3. The value that an interpolation names is resolved in the same way. The keys that led there are carried along, so that
+   a key that comes twice is a cycle.
+4. Problems are collected by the key or text that cannot be resolved. Each is reported once, all of them together.
 """
 
 import re
@@ -13,9 +21,9 @@ _INTERPOLATION = re.compile(r"\\\$\{|\$\{([^${}]*)\}")
 """The start of a literal ${ after a backslash, or one whole interpolation; nested ones do not match."""
 _PATH = re.compile(r"[\w-]+(\.[\w-]+|\[[\w-]+\])*")
 MAX_NODES = 100_000
-"""Values in a config; more of them come from interpolations or aliases that multiply one another."""
+"""Most values that a config may hold; only interpolations or aliases that multiply one another make more."""
 MAX_DEPTH = 100
-"""Levels of the deepest value in a config."""
+"""Most levels that a config may be deep."""
 TOO_LARGE = f"holds more than {MAX_NODES} values, or deeper ones than {MAX_DEPTH} levels."
 
 
@@ -37,10 +45,10 @@ class _Resolver:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config, self.nodes = config, 0
-        self.problems: dict[str, str] = {}  # by what cannot be resolved: what refers to it is not reported again
+        self.problems: dict[str, str] = {}  # by the key or text that cannot be resolved: each is reported once
 
     def value(self, value: Any, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
-        """Return `value`, found at the key `at`, resolved; `seen` are the interpolations that led to it."""
+        """Return `value`, which stands at the key `at`, resolved; `seen` are the interpolations that led to it."""
         self.nodes += 1
         if self.nodes > MAX_NODES or len(at) > MAX_DEPTH:
             raise UserError(f"The config {TOO_LARGE}")
@@ -100,7 +108,7 @@ def get_key(config: Any, key: str) -> Any:  # noqa: ANN401  any YAML value
 
 
 def leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  any YAML value
-    """Yield each dotted key of a plain config with its value, mappings themselves left out."""
+    """Yield each dotted key of a plain config with its value, except for mappings, whose keys are yielded instead."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from leaves(item, f"{at}.{key}" if at else str(key))

@@ -8,7 +8,7 @@ from mtl_cli.errors import nearest
 
 
 def key_problems(overrides: dict[str, Any], own: Sequence[str], program: str) -> list[str]:
-    """Return what is wrong with overrides of a run's config; `own` are further keys, which the program itself takes."""
+    """Return what is wrong with overrides of a run's config; `own` are further keys, which the program takes itself."""
     problems = []
     for key, value in overrides.items():
         if key not in own and key.partition(".")[0] not in KNOWN_KEYS:

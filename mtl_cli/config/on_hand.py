@@ -1,4 +1,4 @@
-"""The components on hand, so that a message can name those that fit."""
+"""Finds the components on hand, so that a message can name those that fit."""
 
 import importlib
 import inspect
@@ -10,7 +10,8 @@ from typing import Any
 def components_on_hand(base: type, package: str) -> list[type[Any]]:
     """Return the classes that are a `base` and can be named by a `_target_`, by the names of their modules.
 
-    They are those in the modules of `package`, which are imported, and those that are loaded already, such as a user's.
+    These are the classes in the modules of `package`, which are imported for it, and the classes that are loaded
+    already, such as those of a user.
     """
     folder = importlib.import_module(package)
     for module in pkgutil.iter_modules(folder.__path__):
@@ -27,7 +28,7 @@ def subclasses(base: type) -> Iterator[type]:
 
 
 def is_component(cls: type) -> bool:
-    """True for a class of a module's own that can be built: files of bases end with "base"."""
+    """Return True for a top-level class that can be built, unless its module holds base classes (…base.py)."""
     return not inspect.isabstract(cls) and "." not in cls.__qualname__ and not cls.__module__.endswith("base")
 
 

@@ -2,7 +2,7 @@
 
 The rule: a constructor's parameter that is annotated with a subclass of `Options` is an option group. Its fields are
 keys of the class's YAML, beside the other parameters' keys and as flat as these; the program gathers their values into
-an instance of the group. So a group is never named in YAML, and two groups of a class may not share a field's name.
+an instance of the group. Therefore YAML never names a group, and two groups of a class may not share a field's name.
 """
 
 import inspect
@@ -53,7 +53,7 @@ def option(
 ) -> Any:  # noqa: ANN401  what dataclasses.field returns
     """Return a field of an option group whose values are ≥ `low`, > `above` and < `below`, or among `choices`.
 
-    Without a default YAML must say it; messages then show the `example`.
+    An option without a default must be given in YAML; messages then show the `example`.
     """
     shown = example if default is MISSING else default
     return field(default=default, metadata={"rule": Rule(low, above, below, choices), "example": shown})
@@ -71,7 +71,7 @@ class Key:
 
 
 def keys_of(cls: type) -> dict[str, Key]:
-    """Return every key that a class takes, in order; those that the program sets are among them."""
+    """Return every key that a class takes, in order, including those that the program sets."""
     hints = annotations(cls)
     keys: dict[str, Key] = {}
     for name, parameter in inspect.signature(cls).parameters.items():
@@ -104,7 +104,7 @@ def keys_of_group(group: type, parameter: str | None = None) -> dict[str, Key]:
 
 
 def gathered(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a class from the values of its keys: option groups are made from those of their fields.
+    """Return the arguments of a class from the values of its keys; option groups are made from those of their fields.
 
     Raises:
         UserError: every option that does not fit.

@@ -22,9 +22,9 @@ Config = dict[str, Any]
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Return the identity of a config, 16 hex digits: everything but what the console shows.
+    """Return the identity of a config, 16 hex digits: it covers everything except what the console shows.
 
-    The order of the tasks counts, the order of other keys does not.
+    The order of the tasks counts; the order of other keys does not.
     """
     kept = {key: value for key, value in config.items() if key not in CONSOLE}
     text = json.dumps([_canonical(kept), task_names(config.get("tasks"))], sort_keys=True, ensure_ascii=False)
@@ -41,7 +41,7 @@ def load_run_config(text: str) -> dict[str, Any]:
     """Return the config in a run directory or checkpoint, read as data only.
 
     Raises:
-        UserError: it is no YAML, no mapping, or has other top-level keys than a config.
+        UserError: it is not YAML, not a mapping, or has other top-level keys than a config.
     """
     try:
         config = yaml.safe_load(text)
@@ -50,7 +50,7 @@ def load_run_config(text: str) -> dict[str, Any]:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"The run's config is not readable: {first}") from error
     if not isinstance(config, dict):
-        raise UserError(f"The run's config is no mapping but {type(config).__name__}.")
+        raise UserError(f"The run's config is not a mapping but {type(config).__name__}.")
     problems = [
         f"The run's config has a key '{key}' that no config has.{nearest(str(key), KNOWN_KEYS)}"
         for key in config
@@ -62,9 +62,9 @@ def load_run_config(text: str) -> dict[str, Any]:
 
 
 def with_new_knobs(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's config with the knobs that an older version did not have yet, at their defaults.
+    """Return a run's config in which the knobs that its older version did not have are set to their defaults.
 
-    So a new knob's default must be what older versions did.
+    Therefore the default of a new knob must be what older versions did.
     """
     for key, knob in knobs().items():
         section, _, name = key.rpartition(".")
@@ -81,7 +81,7 @@ def _check_data(value: object, count: list[int], depth: int) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str | int | float):
-                raise ValueError(f"a key is {key!r}, which is no text.")
+                raise ValueError(f"a key is {key!r}, which is not text.")
             _check_data(item, count, depth + 1)
     elif isinstance(value, list):
         for item in value:
@@ -94,7 +94,7 @@ def check_written(path: Path, config: Config) -> None:
     """Compare the config file of a run with the config in its checkpoint.
 
     Raises:
-        UserError: they differ, or the file is no config.
+        UserError: they differ, or the file is not a config.
     """
     try:
         text = read_small(path)
@@ -114,7 +114,7 @@ def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
     `folders` may hold conf files of the user's own.
 
     Raises:
-        UserError: every problem with it.
+        UserError: the config has problems; all are named.
     """
     problems = validate(config, folders)
     if problems:
@@ -123,9 +123,9 @@ def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
 
 
 def override(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """Return a run's config with the values of dotted keys replaced, and the knobs that came after it.
+    """Return a run's config with the values of dotted keys replaced, and with the knobs that are newer than it.
 
-    A key of a task of a group becomes a value of its own.
+    Where the key is that of a task in a group, the task gets a value of its own.
 
     Raises:
         UserError: the config has no such key.

@@ -18,7 +18,7 @@ def conf_dir() -> Path:
 
 
 def group_files(folder: Path, groups: Iterable[str]) -> list[Path]:
-    """Return the YAML files in groups of a conf folder, in order; a walk takes a tenth of a glob's time."""
+    """Return the YAML files in groups of a conf folder, in order; walking takes a tenth of the time of a glob."""
     places = (place for group in groups for place in os.walk(folder / group))
     return sorted(Path(place, name) for place, _, names in places for name in names if name.endswith(".yaml"))
 
@@ -42,7 +42,8 @@ def group_options(folders: Iterable[Path]) -> dict[str, list[str]]:
 def default_nodes(targets: Sequence[str], folders: Iterable[Path]) -> dict[str, list[Mapping[str, Any]]]:
     """Return the nodes with one of the given `_target_`s in the files of conf folders, by target.
 
-    Only folders of the shipped groups' names are looked into: a conf folder may be a working directory full of runs.
+    Only folders that are named like shipped groups are searched, because a conf folder may be a working directory full
+    of runs.
     """
     groups = subfolders(conf_dir())
     found: dict[str, list[Mapping[str, Any]]] = {}
@@ -77,16 +78,16 @@ def target_nodes(tree: object) -> Iterator[Mapping[str, Any]]:
 
 @functools.lru_cache(maxsize=256)
 def read_yaml(text: str) -> Any:  # noqa: ANN401  any YAML value
-    """Return what a conf file holds, numbers read as Hydra reads them: 1e-3 is one, a date is text.
+    """Return what a conf file holds, with numbers read as Hydra reads them: 1e-3 is a number, a date is text.
 
-    It is kept for the next caller, so nobody may change it.
+    The value is kept for the next caller, so nobody may change it.
     """
     return yaml.load(text, Loader=_loader())
 
 
 @functools.cache
 def _loader() -> type:
-    base: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
+    base: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the loader in C is ten times as fast
     Loader: Any = type("Loader", (base,), {})
 
     float_tag = "tag:yaml.org,2002:float"

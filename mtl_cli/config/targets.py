@@ -1,7 +1,7 @@
 """From a `_target_` in YAML to a class, by a rule that lets a stranger's config run nothing but known components.
 
-hydra.utils.instantiate is not used: it calls any function that a dotted path reaches. Which keys a class takes from
-YAML, and which of them one option group gathers: mtl_cli/config/options.py.
+hydra.utils.instantiate is not used: it calls any function that a dotted path reaches. mtl_cli/config/options.py
+says which keys a class takes from YAML, and which of them an option group gathers.
 """
 
 import importlib
@@ -22,13 +22,13 @@ ALLOWED = ("mtl_cli", "torch.nn", "torch.optim")
 
 @dataclass(frozen=True)
 class Trust:
-    """What may be imported besides mtl_cli, torch.nn and torch.optim: named modules, and modules in own folders."""
+    """What may be imported besides mtl_cli, torch.nn and torch.optim: named modules, and modules in given folders."""
 
     modules: tuple[str, ...] = ()
     folders: tuple[Path, ...] = ()
 
     def allows(self, module: str) -> bool:
-        """True for a module that may be imported; decided without importing anything."""
+        """Return True for a module that may be imported; nothing is imported to decide it."""
         prefixes = (*ALLOWED, *self.modules)
         if any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes):
             return True
@@ -46,7 +46,7 @@ class Trust:
 
 @dataclass(frozen=True)
 class Component:
-    """A class with the arguments that YAML gives it; the program's own are added by `make`."""
+    """A class with the arguments that YAML gives it; `make` adds those that the program gives."""
 
     where: str
     cls: type
@@ -59,7 +59,8 @@ class Component:
             UserError: the class refuses its arguments.
         """
         own = self.cls.__module__.startswith("mtl_cli.")
-        # torch's own checks raise TypeError and RuntimeError too, a user's class anything; in ours these are faults
+        # Checks in torch also raise TypeError and RuntimeError, and a user's class may raise anything. In a class of
+        # mtl_cli anything but a ValueError is a fault of the program.
         refusals = ValueError if own else Exception
         arguments = {
             name: value.make() if isinstance(value, Component) else value for name, value in self.arguments.items()
@@ -72,14 +73,14 @@ class Component:
             raise UserError(str(error) if own else self._refused(error)) from error
 
     def _refused(self, error: Exception) -> str:
-        """Return why a class that is not of mtl_cli refuses its arguments; ours name the key themselves."""
-        plain = isinstance(error, ValueError) or self.cls.__module__.startswith("torch.")
-        kind = "" if plain else f"{self.cls.__name__} raised {type(error).__name__}: "
-        where = "" if plain else " debug=true shows where."
+        """Return why a class refuses its arguments; errors of the classes of mtl_cli name the key themselves."""
+        explicit = isinstance(error, ValueError) or self.cls.__module__.startswith("torch.")
+        kind = "" if explicit else f"{self.cls.__name__} raised {type(error).__name__}: "
+        where = "" if explicit else " debug=true shows where."
         return f"{self.where}: {kind}{error}{self._hint(str(error))}{where}"
 
     def _hint(self, message: str) -> str:
-        """Return which arguments a message is likely about: those whose value it shows, else all."""
+        """Return which arguments to change: those whose value the message shows, or all if it shows none."""
         shown = [name for name, value in self.arguments.items() if str(value) in message]
         keys = ", ".join(f"{self.where}.{name}" for name in shown or self.arguments)
         return f"{'' if message.endswith('.') else '.'} Change {keys}." if keys else ""
@@ -89,7 +90,7 @@ def locate(target: object, kind: type, where: str, trust: Trust) -> type:
     """Return the class that a dotted path names.
 
     Raises:
-        UserError: the path is malformed, not allowed, missing, no class, or no subclass of `kind`.
+        UserError: the path is malformed, not allowed or missing, or does not name a subclass of `kind`.
     """
     if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target) or "__" in target:
         raise UserError(f"{where}._target_ is {target!r}; it is the dotted path of a class, such as my_module.MyClass.")
@@ -111,12 +112,12 @@ def locate(target: object, kind: type, where: str, trust: Trust) -> type:
     found = vars(module).get(name)
     if not isinstance(found, type):
         known = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, kind)]
-        what = "is no class" if found is not None else "does not exist"
+        what = "is not a class" if found is not None else "does not exist"
         raise UserError(f"{where}._target_ is {target}, which {what}.{nearest(name, known)}")
     if not trust.allows(found.__module__):
         raise UserError(f"{where}._target_ is {target}, which comes from {found.__module__}; that is not trusted.")
     if not issubclass(found, kind):
-        raise UserError(f"{where}._target_ is {target}, which is no {kind.__name__} (a subclass is expected there).")
+        raise UserError(f"{where}._target_ is {target}, which is not a {kind.__name__} (a subclass is expected there).")
     if inspect.isabstract(found):
         methods = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
         raise UserError(f"{where}._target_ is {target}, which is abstract: it lacks {methods}. Name a subclass of it.")
@@ -134,7 +135,7 @@ def bind(node: object, kind: type, where: str, trust: Trust, runtime: Collection
         runtime: names of the arguments that the program adds.
 
     Raises:
-        UserError: every misfit found.
+        UserError: some arguments do not fit; all of them are named.
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{where} is {node!r}; it is a mapping with a _target_ and its arguments.")
@@ -165,7 +166,7 @@ def argument(
     trust: Trust,
     runtime: Collection[str],
 ) -> object:
-    """Return one argument's value, a nested component bound where its annotation is a class.
+    """Return the value of one argument; a nested component is bound where the annotation is a class.
 
     Raises:
         UserError: the argument is unknown, set by the program, or of a wrong type.

@@ -1,8 +1,8 @@
 """Task nodes that stand for many tasks: `targets` maps the name of each task to its own values.
 
 `tasks.assay: {_target_: …, targets: {NR_AR: {}, NR_ER: {weight: 2.0}}, weight: 1.0, …}` is the same as a node
-`tasks.NR_AR` and a node `tasks.NR_ER`, each with the values of `assay`, into which its own ones are merged deeply. The
-written config keeps the one node; it is expanded after its interpolations are resolved.
+`tasks.NR_AR` and a node `tasks.NR_ER`. Each has the values of `assay`, into which its own values are merged deeply. The
+config that is written keeps the one node; it is expanded after its interpolations are resolved.
 """
 
 import re
@@ -15,7 +15,7 @@ TASK_NAME = re.compile(r"\w[\w-]*")
 READING = ("column", "columns", "classes", "missing", "unseen")
 """Keys of a task's node that say how its label field is read, unless its class takes an argument of that name."""
 GROUPS = "task_groups"
-"""Key of an expanded config: the tasks of each group, by its name. No config that is written has it."""
+"""Key of an expanded config that lists the tasks of each group. A config that is written never has it."""
 
 
 def expand(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,13 +37,13 @@ def is_group(node: object) -> bool:
 
 
 def task_node(group: Mapping[str, Any], task: str) -> dict[str, Any]:
-    """Return the node of one task of a group; what it does not change is the group's own object, not a copy."""
+    """Return the node of one task of a group; values that the task does not change are shared with the group's node."""
     shared = {key: value for key, value in group.items() if key != "targets"}
     return merged({**shared, "target": task}, group["targets"][task] or {})
 
 
 def merged(node: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a node with its own values in it: mappings are merged key by key, all other values replaced."""
+    """Return a node with the values `own` merged in: mappings are merged key by key, all other values are replaced."""
     result = dict(node)
     for key, value in own.items():
         old = node.get(key)
@@ -69,7 +69,7 @@ def entries(node: object) -> Mapping[str, Any]:
 def distinct_nodes(tasks: Mapping[str, Any]) -> dict[str, Any]:
     """Return the nodes to check: each group once, without its targets, and its tasks that have values of their own.
 
-    So a mistake in a group is reported once and under the group's name, and not for each of its tasks.
+    Thus a mistake in a group is reported once, under the name of the group, and not once per task.
     """
     nodes: dict[str, Any] = {}
     for name, node in tasks.items():
@@ -133,7 +133,7 @@ def group_of(tasks: object, task: str) -> str | None:
 
 
 def key_in_group(tasks: object, key: str) -> str | None:
-    """Return where a group's node holds what a key of one of its tasks means, None for any other key.
+    """Return the key in a group's node that a key of one of its tasks stands for, or None for any other key.
 
     `tasks.NR_AR.weight` is `tasks.assay.targets.NR_AR.weight`.
     """
@@ -151,7 +151,7 @@ def task_has(tasks: Mapping[str, Any], key: str) -> bool:
 
 
 def once_per_group(problems: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return problems, one that all tasks of a group have once and under the group's name."""
+    """Return the problems; one that all tasks of a group have is listed once, under the name of the group."""
     group_by_task = {task: group for group, tasks in groups.items() for task in tasks}
     found: dict[str, list[str]] = {}
     of_group: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What is wrong with a plain config, as far as it shows without torch and without reading data."""
+"""Finds what is wrong with a plain config, without torch and without reading data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ from mtl_cli.errors import UserError, nearest, some
 
 
 def validate(config: Mapping[str, Any], folders: Sequence[Path] = ()) -> list[str]:
-    """Return every problem: what is wrong, the value found, the override that fixes it.
+    """Return every problem: each says what is wrong, the value found, and the override that fixes it.
 
-    `folders` are conf folders beside the shipped one whose defaults free values are compared with.
+    `folders` are conf folders besides the shipped one; free values are compared with the defaults in all of them.
     """
     try:
         plain = resolve(config)
@@ -63,7 +63,7 @@ def _knob_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _together(config: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
-    """Yield problems that lie in two knobs, or in a knob and the tasks, whose names are given with their groups'."""
+    """Yield problems between two knobs, or between a knob and the tasks; `names` are those of tasks and groups."""
     trainer = config.get("trainer")
     if isinstance(trainer, Mapping) and trainer.get("max_epochs", 0) is trainer.get("max_steps", 0) is None:
         yield "trainer.max_epochs and trainer.max_steps are both null, so the run has no end. Use trainer.max_epochs=6."
@@ -109,7 +109,7 @@ def _task_problems(tasks: object) -> Iterator[str]:
         if not (isinstance(name, str) and TASK_NAME.fullmatch(name)):
             yield f"A task is named '{name}'; a name is letters, digits, _ and -. Rename it."
         if not isinstance(node, Mapping):
-            yield f"tasks.{name} is {node!r}, which is no task. Choose it by task={name}."
+            yield f"tasks.{name} is {node!r}, which is not a task. Choose it by task={name}."
         elif "weight" in node:
             weights.append(node["weight"])
             yield from filter(None, [problem(f"tasks.{name}.weight", node["weight"], float, Rule(low=0.0), 1)])
@@ -147,7 +147,7 @@ def _type_problems(config: Mapping[str, Any], folders: Sequence[Path]) -> Iterat
 
 
 def _targets_with_keys(tree: object, at: str, seen: set[int]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each node with a `_target_` and its key; one that tasks of a group share is yielded once."""
+    """Yield each node with a `_target_`, and its key; a node that the tasks of a group share is yielded once."""
     if isinstance(tree, Mapping) and id(tree) not in seen:
         seen.add(id(tree))
         if isinstance(tree.get("_target_"), str):
@@ -163,7 +163,7 @@ def _type_problem(key: str, value: object, defaults: Sequence[Any]) -> Iterator[
 
 
 def _hint(default: object) -> Any:  # noqa: ANN401  an annotation
-    """Return the annotation of what may stand in the place of a default, as far as the default shows it."""
+    """Return the annotation of the values that may replace a default, as far as the default shows it."""
     if default is None or (isinstance(default, str) and "${" in default):
         return Any
     if isinstance(default, bool):

@@ -85,7 +85,7 @@ def test_node_interpolations_stay_and_resolver_calls_become_values(monkeypatch):
     config = composed(
         "data.root=${oc.env:MTL_ROOT}", "init_from=${data.root}", "backbone.channels=${oc.decode:'[8,16]'}"
     )
-    assert config["data"]["root"] == r"/data/\${x}"  # what a resolver gave is no interpolation
+    assert config["data"]["root"] == r"/data/\${x}"  # what a resolver gave is not an interpolation
     assert config["init_from"] == "${data.root}"
     assert config["backbone"]["channels"] == [8, 16]
     assert config["tasks"]["letters"]["dataset"]["source"] == "${data.source}"
@@ -179,7 +179,7 @@ def test_equal_overrides_give_equal_configs_and_hashes():
 
 
 @pytest.mark.parametrize(
-    ("override", "found", "mend"),
+    ("override", "found", "fix"),
     [
         (
             "backbone=cn",
@@ -229,10 +229,10 @@ def test_equal_overrides_give_equal_configs_and_hashes():
         ("hydra/sweeper=x", "Unknown hydra/sweeper option 'x'", "Known: basic"),
     ],
 )
-def test_a_wrong_override_is_explained(override, found, mend):
+def test_a_wrong_override_is_explained(override, found, fix):
     [problem] = problems(override)
     assert found in problem
-    assert mend in problem
+    assert fix in problem
 
 
 def test_every_problem_is_reported_in_the_order_of_the_overrides():

@@ -43,7 +43,7 @@ def test_the_default_config_has_no_problems():
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "found", "mend"),
+    ("key", "value", "found", "fix"),
     [
         ("seed", -1, "seed is -1; it is a whole number ≥ 0", "seed=0"),
         ("seed", 1.5, "seed is 1.5", "seed=0"),
@@ -90,7 +90,7 @@ def test_the_default_config_has_no_problems():
         ),
         ("tasks.letters.weight", float("nan"), "tasks.letters.weight is nan", "tasks.letters.weight=1"),
         ("tasks.letters.weight", "big", "tasks.letters.weight is 'big'; it is a number ≥ 0", "tasks.letters.weight=1"),
-        ("tasks.letters", 3, "tasks.letters is 3, which is no task", "task=letters"),
+        ("tasks.letters", 3, "tasks.letters is 3, which is not a task", "task=letters"),
         ("tasks", {}, "No task is selected", "task=mnist_digits+letters"),
         ("tasks", "letters", "tasks is 'letters', which names no tasks", "task=mnist_digits+letters"),
         ("backbone", {}, "No backbone is chosen", "backbone=OPTION"),
@@ -111,11 +111,11 @@ def test_the_default_config_has_no_problems():
         ("modle", 3, "unknown key 'modle'", "Leave it out: ~modle"),
     ],
 )
-def test_a_problem_says_what_is_wrong_and_what_mends_it(key, value, found, mend):
+def test_a_problem_says_what_is_wrong_and_what_fixes_it(key, value, found, fix):
     problems = validate(changed(key, value))
     assert len(problems) == 1
     assert found in problems[0]
-    assert mend in problems[0]
+    assert fix in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_a_config_survives_being_written_and_read():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1, 2]", "no mapping but list"),
-        ("", "no mapping but NoneType"),
+        ("[1, 2]", "not a mapping but list"),
+        ("", "not a mapping but NoneType"),
         ("seed: 0\nhydra: {callbacks: {}}", "has a key 'hydra' that no config has"),
         ("sead: 0", "Did you mean 'seed'?"),
         ("seed: [", "not readable"),

@@ -106,8 +106,8 @@ TARGETS = {
     "logging.os.system": "not part of mtl_cli", "os.system": "not part of mtl_cli", "builtins.eval": "not part of",
     "subprocess.Popen": "not part of", "torch.hub.load": "not part of",
     "torch.nn.functional.torch.hub.load": "No module",
-    "mtl_cli.files.os.system": "No module", "mtl_cli.files.write_text": "is no class", "torch.nn.Linear": "is no",
-    "mtl_cli.cli.main": "is no class", "mtl_cli.__main__.x": "dotted path", "${oc.env:HOME}": "resolver call",
+    "mtl_cli.files.os.system": "No module", "mtl_cli.files.write_text": "is not a class", "torch.nn.Linear": "is not a",
+    "mtl_cli.cli.main": "is not a class", "mtl_cli.__main__.x": "dotted path", "${oc.env:HOME}": "resolver call",
     "mtl_cli.storage.directory.FileLock": "not trusted",
 }  # fmt: skip
 
