@@ -1,7 +1,8 @@
 """A component is one class file, one YAML where its group has options, and one test: in a copy, nothing else is edited.
 
-`tests/extending` holds a weighting, a sharing mode, and a kind of task with a head and a metric of its own. They are
-laid into a copy of the repository, where the shared suites must find and pass them.
+`tests/extending` holds a weighting, a sharing mode, a kind of task with a head and a metric of its own, and a format of
+data that is trained on and predicted from. They are laid into a copy of the repository, where the shared suites must
+find and pass them.
 """
 
 import os
@@ -16,13 +17,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ADDED = Path(__file__).parent / "extending"
 FILES = sorted(path.relative_to(ADDED) for path in ADDED.rglob("*") if path.suffix in (".py", ".yaml"))
-NAMES = {"weightings": "tilted", "sharing": "gains", "tasks": "geometric", "heads": "gated", "metrics": "log_error"}
+NAMES = {
+    "weightings": "tilted",
+    "sharing": "gains",
+    "tasks": "geometric",
+    "heads": "gated",
+    "metrics": "log_error",
+    "datasets": "svmlight",
+}
 
 
 def test_each_component_is_one_class_file_one_test_and_a_yaml_where_its_group_has_options():
     wanted = [f"mtl_cli/{folder}/{name}.py" for folder, name in NAMES.items()]
     wanted += [f"tests/{folder}/test_{name}.py" for folder, name in NAMES.items()]
-    wanted += ["conf/weighting/tilted.yaml", "conf/sharing/gains.yaml"]
+    wanted += ["conf/weighting/tilted.yaml", "conf/sharing/gains.yaml", "conf/dataset/svmlight.yaml"]
     assert sorted(path.as_posix() for path in FILES) == sorted(wanted)
     assert not [path for path in FILES if (ROOT / path).exists()], "the copy would lose a file of the repository"
 
@@ -58,7 +66,8 @@ def passed(folder, only, *suites):
 @pytest.mark.slow
 def test_the_tests_of_the_components_pass_and_layers_and_reference_hold(copy):
     own = [path.as_posix() for path in FILES if path.parts[0] == "tests"]
-    assert passed(copy, "", *own) == 5
+    assert passed(copy, "", *own) == 8
+    assert passed(copy, "svmlight", "tests/config/test_conf.py") == 2
     assert passed(copy, "", "tests/test_layers.py") > 20
     assert passed(copy, "tilted or gains or up_to_date or heading", "tests/test_reference.py") > 8
 
