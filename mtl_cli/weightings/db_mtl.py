@@ -19,6 +19,8 @@ class DBMTL(JacobianWeighting):
     of log Lᵢ. Its state has T·P numbers.
     """
 
+    weighs_heads = True
+    tracks_gradients = True
     scale_invariant = True
     averages: Tensor
     counts: Tensor

@@ -21,6 +21,7 @@ class GradNorm(GradientWeighting):
     are those of all shared parameters, not of the last shared layer.
     """
 
+    weighs_heads = True
     on_cpu = False
     first: Tensor
 

@@ -23,6 +23,8 @@ class MGDA(GradientWeighting):
     the ones combined, scaled by their smallest divisor, since their weights on the raw gradients may conflict.
     """
 
+    never_conflicts = True
+
     def __init__(
         self, level: str, update_every: int, match_norm: str, normalization: str, *, tasks: Sequence[str]
     ) -> None:

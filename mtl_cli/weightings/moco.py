@@ -21,6 +21,8 @@ class MoCo(JacobianWeighting):
     not projected onto a ball.
     """
 
+    tracks_gradients = True
+
     tracked: Tensor
     weights: Tensor
     counts: Tensor

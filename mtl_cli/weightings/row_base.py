@@ -21,6 +21,12 @@ class RowWeighting(Weighting):
 
     needs_shared = True
     min_tasks = 2
+    weighs_heads: ClassVar[bool] = False
+    """Whether the heads' gradients are weighted too, as the method's paper does; else heads get those of their own."""
+    tracks_gradients: ClassVar[bool] = False
+    """Whether its weights belong to gradients that it tracks over steps, instead of this step's."""
+    never_conflicts: ClassVar[bool] = False
+    """Whether the update never has a negative product with a task's gradient, whatever the gradients are."""
     levels: ClassVar[tuple[str, ...]] = ("parameters", "features")
 
     def __init__(self, level: str, match_norm: str, *, tasks: Sequence[str]) -> None:

@@ -16,6 +16,8 @@ class UPGrad(GradientWeighting):
     of different scales: each projection is exact, in normalised rows.
     """
 
+    never_conflicts = True
+
     def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:
         super().__init__(level, update_every, match_norm, tasks=tasks)
         from torchjd.aggregation import UPGradWeighting
