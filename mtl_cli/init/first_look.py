@@ -149,7 +149,8 @@ def target_columns(value: Any) -> dict[str, list[str]]:  # noqa: ANN401  a text 
         if columns in found.values():
             raise UserError(f"target is {value!r}, which has '{each}' twice. Give each target once.")
         plain = free_name(slug("_".join(columns), "target"), shipped, "_task")
-        names = (name for number in itertools.count(1) if (name := numbered(plain, number)) not in found)
+        taken = {name.lower() for name in found}  # file systems may hold A.yaml and a.yaml for the same
+        names = (name for number in itertools.count(1) if (name := numbered(plain, number)).lower() not in taken)
         found[next(names)] = columns
     return found
 
@@ -160,8 +161,8 @@ def numbered(name: str, number: int) -> str:
 
 
 def slug(text: str, empty: str) -> str:
-    """Return a text as a name of tasks and files: letters, digits and _, a letter first."""
-    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
+    """Return a text as a name of tasks and files, kept where Hydra can hold it: Latin letters, digits and _."""
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
     return name if name[:1].isalpha() else f"{empty}_{name}".rstrip("_")
 
 

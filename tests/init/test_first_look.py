@@ -11,6 +11,7 @@ import yaml
 
 from mtl_cli import cli
 from mtl_cli.commands.compose import hydra_session, plain_config
+from mtl_cli.init.first_look import target_columns
 from mtl_cli.init.yaml_files import quoted
 from tests.tables._files import write_csv
 
@@ -123,7 +124,7 @@ def test_many_targets_of_one_kind_are_one_node_that_trains_by_the_printed_comman
     out = capsys.readouterr().out
     assert sorted(path.name for path in (folder / "my_conf" / "task").iterdir()) == ["data_binary.yaml", "risk.yaml"]
     node = task(folder, "data_binary")
-    assert node["targets"] == {f"nr_{number}": {"column": f"NR-{number}"} for number in range(8)}
+    assert node["targets"] == {f"NR_{number}": {"column": f"NR-{number}"} for number in range(8)}
     assert node["classes"] == ["0", "1"], "what all targets have in common stands once"
     command = next(line for line in out.splitlines() if line.strip().startswith("mtl-train"))
     words = command.split()[1:]
@@ -131,14 +132,14 @@ def test_many_targets_of_one_kind_are_one_node_that_trains_by_the_printed_comman
     quick = ["trainer.max_epochs=1", "hydra.run.dir=run", "trainer.device=cpu", "quiet=true"]
     assert cli.main([word for word in words if not word.startswith("trainer.")] + quick) == 0, capsys.readouterr().err
     test = json.loads((folder / "run" / "summary.json").read_text())["test"]
-    assert {"nr_0/auc", "nr_7/auc", "data_binary/auc", "risk/accuracy"} <= set(test)
+    assert {"NR_0/auc", "NR_7/auc", "data_binary/auc", "risk/accuracy"} <= set(test)
 
 
 def test_fewer_targets_of_one_kind_have_files_of_their_own(folder):
     assert init(write_assays(folder, 7)) == 0
     names = [path.stem for path in sorted((folder / "my_conf" / "task").iterdir())]
-    assert names == [*(f"nr_{number}" for number in range(7)), "risk"]
-    assert task(folder, "nr_3")["column"] == "NR-3"
+    assert names == [*(f"NR_{number}" for number in range(7)), "risk"]
+    assert task(folder, "NR_3")["column"] == "NR-3"
 
 
 def test_a_group_is_not_named_as_one_of_its_targets(folder):
@@ -228,3 +229,8 @@ def test_help_and_version_read_nothing(capsys):
     assert cli.main_init(["--help"]) == 0
     assert "mtl-init input=FILE" in capsys.readouterr().out
     assert cli.main_init(["--version"]) == 0
+
+
+def test_names_of_targets_are_those_of_their_columns_where_hydra_can_hold_them():
+    found = target_columns(["NR_AR", "Nr_Ar", "days+Died", "情感", "no-dash"])
+    assert list(found) == ["NR_AR", "Nr_Ar_2", "days_Died", "target", "no_dash"]
