@@ -24,16 +24,16 @@ COLOURS = ("#2a78d6", "#e8710a", "#1b998b", "#c2255c", "#7048e8", "#a07d00", "#4
 STYLES = ("-", "--", ":", "-.")
 """Line styles of the first eight tasks, the next eight and so on."""
 MAX_NUMBERS = 30
-"""Classes up to which a confusion matrix shows its numbers."""
+"""Largest number of classes for which a confusion matrix shows its numbers."""
 MAX_NAMES = 60
-"""Classes up to which a confusion matrix names each."""
+"""Largest number of classes for which a confusion matrix names each class."""
 MAX_LETTERS = 18
-"""Letters of a class's name that are shown."""
+"""Number of letters of a class's name that are shown."""
 MAX_PAIRS = 8
-"""Pairs of tasks whose cosines are shown: those with the lowest mean."""
+"""Number of pairs of tasks whose cosines are shown: those with the lowest means."""
 
 Line = tuple[list[float], list[float]]
-"""Steps and values."""
+"""The steps and the values of a line."""
 
 
 def confusion(path: Path, task: str, split: str, counts: Sequence[Sequence[int]], names: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ def confusion(path: Path, task: str, split: str, counts: Sequence[Sequence[int]]
 
 
 def curves(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """Write figures of losses, weights, and what else a run's metrics.jsonl holds over steps; return the files.
+    """Write figures of losses, weights and whatever else a run's metrics.jsonl holds over steps; return the files.
 
     Raises:
         RunFailure: a file cannot be written.
@@ -66,13 +66,13 @@ def write(figure: Figure, path: Path) -> None:
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a script that the font lacks is drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters that the font lacks are drawn as boxes
         figure.savefig(buffer, format="png")
     write_bytes(path, buffer.getvalue())
 
 
 def confusion_figure(task: str, split: str, counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
-    """Return the figure of a confusion matrix; colour is the share of the row, its root to show rare mistakes."""
+    """Return the figure of a confusion matrix; the colour is the root of the share of the row: rare mistakes show."""
     matrix = np.asarray(counts, dtype=float)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     classes = len(matrix)
@@ -108,7 +108,7 @@ def confusion_figure(task: str, split: str, counts: Sequence[Sequence[int]], nam
 
 
 def curve_figures(records: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
-    """Return the figures over steps by name, of what the records hold."""
+    """Return, by name, the figures over steps for everything that the records hold."""
     train = [record for record in records if record["kind"] == "train"]
     evals = [record for record in records if record["kind"] == "eval" and record["split"] == "val"]
     metrics = series(evals, "metrics")
@@ -133,7 +133,7 @@ def curve_figures(records: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
 
 
 def series(records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Line]:
-    """Return steps and values by name of a mapping that records hold under `key`."""
+    """Return the lines, by name, of the mapping that records hold under `key`."""
     lines: dict[str, Line] = {}
     for record in records:
         for name, value in record.get(key, {}).items():
@@ -186,7 +186,7 @@ def lines_figure(lines: Mapping[str, Line], label: str) -> Figure:
 
 
 def metrics_figure(scores: Mapping[str, Mapping[str, Line]]) -> Figure:
-    """Return a panel a metric, in each a line a task."""
+    """Return one panel per metric, each with one line per task."""
     tasks = list(dict.fromkeys(task for lines in scores.values() for task in lines))
     columns = min(len(scores), 3)
     rows = math.ceil(len(scores) / columns)
@@ -202,7 +202,7 @@ def metrics_figure(scores: Mapping[str, Mapping[str, Line]]) -> Figure:
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Any]]:
-    """Return a figure, sizes in inches, and its panels row by row."""
+    """Return a figure and its panels row by row; sizes are in inches."""
     figure = Figure(figsize=(width, height), dpi=120, facecolor=SURFACE, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes:
@@ -233,7 +233,7 @@ def plot(axis: Any, lines: Mapping[str, Line], order: Sequence[str] = (), marker
 
 
 def dress(axis: Any, label: str, log: bool = False) -> None:  # noqa: ANN401  untyped
-    """Label a panel over optimizer steps."""
+    """Label a panel whose horizontal axis is optimizer steps."""
     axis.set_xlabel("optimizer step", color=MUTED, fontsize=9)
     axis.set_ylabel(label, color=MUTED, fontsize=9)
     axis.grid(color=GRID, linewidth=0.6)
@@ -258,5 +258,5 @@ def shortened(name: str) -> str:
 
 
 def escaped(name: str) -> str:
-    r"""Return a name in which matplotlib sees no formula: "$5 to $9" as "\$5 to \$9"."""
+    r"""Return a name in which matplotlib does not see a formula: "$5 to $9" as "\$5 to \$9"."""
     return name.replace("$", r"\$")

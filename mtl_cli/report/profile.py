@@ -18,14 +18,14 @@ from mtl_cli.report.tables import table
 
 logger = logging.getLogger("mtl_cli")
 FIRST, STEPS = 5, 20
-"""Steps that are left out because things are still being set up, and steps that are recorded."""
+"""Number of first steps that are left out, because much is still being set up, and number of steps recorded."""
 ENGINE = "autograd::engine::evaluate_function"
-"""What torch calls the part of a trace in which one node of a graph is gone through backwards."""
+"""What torch calls the part of a trace in which the backward function of one node of a graph runs."""
 OPERATORS = 30
 
 
 class Profiler(Protocol):
-    """What the loop tells of itself."""
+    """What the training loop calls."""
 
     def step_done(self) -> None:
         """Take note of the end of a step."""
@@ -35,7 +35,7 @@ class Profiler(Protocol):
 
 
 class NoProfiler:
-    """Records nothing."""
+    """A profiler that records nothing."""
 
     def step_done(self) -> None:
         """Do nothing."""
@@ -72,12 +72,12 @@ class StepProfiler:
             self._profile.start()
 
     def close(self) -> None:
-        """End the recording, log the table and write the files; a disk that takes none does not end the run."""
+        """End the recording, log the table and write the files; failing to write them does not end the run."""
         if self._done:
             return
         self._done = True
         recorded, self._profile = self._profile, None
-        if recorded is not None:  # also without a step: the next run in this process may want a profile too
+        if recorded is not None:  # stopped also without a recorded step, for the sake of the next run in this process
             self._mark(False)
             recorded.stop()
         if recorded is None or not self._steps:
@@ -100,10 +100,10 @@ class StepProfiler:
         operators = recorded.key_averages().table(sort_by=key, row_limit=OPERATORS)
         write_text(self._folder / "operators.txt", operators)
         with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=self._folder) as place:
-            plain = Path(place, "trace.json")
-            recorded.export_chrome_trace(str(plain))
-            trace = plain.read_bytes() if plain.exists() else b""
-        if not trace.rstrip().endswith(b"}"):  # torch does not say so where a disk is full
+            unpacked = Path(place, "trace.json")
+            recorded.export_chrome_trace(str(unpacked))
+            trace = unpacked.read_bytes() if unpacked.exists() else b""
+        if not trace.rstrip().endswith(b"}"):  # torch does not report a full disk
             raise RunFailure(f"Cannot write {self._folder / 'trace.json.gz'}: there is no room for it.")
         write_bytes(self._folder / "trace.json.gz", gzip.compress(trace))
 
@@ -113,7 +113,7 @@ class StepProfiler:
 
 
 class Event(Protocol):
-    """One stretch of a trace; microseconds."""
+    """One stretch of a trace; times are in microseconds."""
 
     name: str
     cpu_time_total: float
@@ -132,7 +132,7 @@ def sums(events: Sequence[Event], names: Sequence[str]) -> tuple[dict[str, float
 
 
 def parts(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Return seconds by part of a step, none of them within another, from those by span and of `backward`."""
+    """Return the seconds of each part of a step, none within another, from those of the spans and of `backward`."""
     return {
         "data": seconds["data"],
         "forward": seconds["forward"],
@@ -146,7 +146,7 @@ def parts(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def time_table(host: Mapping[str, float], device: Mapping[str, float] | None, steps: int) -> str:
-    """Return a row a part with its milliseconds a step and its share; the device's too where there is one."""
+    """Return one row per part with its milliseconds per step and its share, for the device too where there is one."""
     columns = {"host": parts(host), **({} if device is None else {"device": parts(device)})}
     rows = [["part", *(word for name in columns for word in (f"{name} ms", "share"))]]
     totals = {name: math.fsum(column.values()) for name, column in columns.items()}

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line now and then in a log file."""
+"""Shows how far a run is: by a bar on a terminal, by a line now and then in a log file."""
 
 import logging
 import sys
@@ -12,11 +12,11 @@ from mtl_cli.report.tables import duration
 logger = logging.getLogger("mtl_cli")
 
 LOG_FILE_SECONDS = 15.0
-"""Seconds between progress lines where the output is no terminal."""
+"""Seconds between progress lines where the output is not a terminal."""
 
 
 class Progressbar:
-    """Steps done, time to go, losses and samples/s."""
+    """Shows the steps done, the time that is left, the losses and the samples/s."""
 
     def __init__(self, total: int, done: int, samples: int, quiet: bool) -> None:
         self.total, self.done, self.first, self.samples, self.first_samples = total, done, done, samples, samples

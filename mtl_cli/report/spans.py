@@ -1,4 +1,4 @@
-"""Where the time of training goes: a stopwatch for each part of a step."""
+"""Measures where the time of training goes, by a stopwatch for each part of a step."""
 
 import time
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from torch.profiler import record_function
 
 
 class Span:
-    """Adds up the host's seconds in the `with` blocks that it guards; 0.4 µs a block. It does not nest in itself.
+    """Adds up the host's seconds in the `with` blocks that it guards; 0.4 µs per block. A span does not nest in itself.
 
-    While `marked`, each block also bears the span's name in a torch profiler's trace.
+    While `marked`, each block also appears under the span's name in a torch profiler's trace.
     """
 
     def __init__(self, name: str) -> None:
@@ -20,7 +20,7 @@ class Span:
         self._mark: record_function | None = None
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the stopwatch."""
         if self.marked:
             self._mark = record_function(self.name)
             self._mark.__enter__()
@@ -30,7 +30,7 @@ class Span:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop and add."""
+        """Stop it, and add the time."""
         self.seconds += time.perf_counter() - self._start
         if self._mark is not None:
             self._mark.__exit__(kind, error, trace)
@@ -38,13 +38,13 @@ class Span:
 
 
 class Spans:
-    """The parts of training, by what they do. `forward` lies within `balance`; the others follow one another."""
+    """The parts of training, named by what they do. `forward` lies within `balance`; the others follow one another."""
 
     def __init__(self) -> None:
         self.data = Span("data")
         """Drawing batches."""
         self.balance = Span("balance")
-        """Forward and backward passes and what a weighting makes of them."""
+        """Forward and backward passes, and the work of the weighting on them."""
         self.forward = Span("forward")
         """Forward passes with their losses."""
         self.update = Span("update")
@@ -76,9 +76,9 @@ ARITHMETIC = ("balance", "update", "wait")
 
 
 def outside_arithmetic(seconds: Mapping[str, float], total: float) -> float:
-    """Return the share of `total` seconds of training that is none of the arithmetic; NaN where nothing was trained.
+    """Return the share of `total` seconds of training that is not arithmetic; NaN where nothing was trained.
 
-    The cost of profiling is left out of both.
+    The cost of profiling is left out of the share and of the total.
     """
     total -= seconds.get("profiler", 0.0)
     return 1.0 - sum(seconds.get(name, 0.0) for name in ARITHMETIC) / total if total > 0 else float("nan")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class HasValues(Protocol):
-    """A task's result: values by name, loss and metrics."""
+    """A task's result: its loss and metrics by name."""
 
     @property
     def values(self) -> Mapping[str, float]:
@@ -20,7 +20,7 @@ def number(value: float | None) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells, the first being the head, in aligned columns: the first left, the others right."""
+    """Return rows of cells, the head first, in aligned columns: the first to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -32,7 +32,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def evaluation_table(
     title: str, results: Mapping[str, HasValues], score: float | None = None, best: bool = False
 ) -> str:
-    """Return one table of all tasks: a row a task, a column a metric; below it the selection score where given."""
+    """Return one table with a row per task and a column per metric; the selection score, where given, stands below."""
     names = list(dict.fromkeys(name for result in results.values() for name in result.values))
     rows = [[title, *names]]
     rows += [[task, *[number(result.values.get(name)) for name in names]] for task, result in results.items()]

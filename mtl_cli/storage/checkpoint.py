@@ -1,4 +1,14 @@
-"""Checkpoints: one file that holds everything, appears whole or not at all, and loads without running code."""
+"""Checkpoints: one file that holds everything, appears whole or not at all, and loads without running code.
+
+A checkpoint is read in steps, each of which refuses the file before the next one could be harmed by it (`load`):
+
+1. The file is a regular one, and its bytes are read whole.
+2. The bytes agree with the SHA-256 in the file beside it, where there is one (`check_digest`).
+3. They are a zip of stored entries, which cannot unpack to more than the size of the file (`check_zip`).
+4. They are unpickled as tensors and plain data only.
+5. Tensors and values are not larger than the file, so that nothing expands in memory (`check_size`).
+6. The format version is known, and every part of the state is there and of its type.
+"""
 
 import io
 import re
@@ -16,7 +26,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.files import read_json, read_small, sha256, write_bytes, write_json, write_text
 
 FORMAT = 1
-"""Version of the layout of a checkpoint; a newer one is refused, older ones are read."""
+"""Version of the layout of a checkpoint. Newer versions are refused, older ones are read."""
 KINDS: dict[str, type | tuple[type, ...]] = {
     "config": str,
     "config_hash": str,
@@ -29,10 +39,10 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "datasets": dict,
     "progress": dict,
 }
-"""What a checkpoint holds beside its format version."""
+"""What a checkpoint holds besides its format version."""
 POINTERS = ("best", "last")
 MAX_VIEWS = 64
-"""How often the bytes of a file may be seen by its tensors, which share them where modules share parameters."""
+"""How many times over the tensors may cover the bytes of a file; modules that share parameters share bytes."""
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
@@ -43,7 +53,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     data = buffer.getvalue()
     line = f"{sha256(data)}  {path.name}\n"
     before = digest_path(path).read_text(encoding="utf-8") if path.exists() and digest_path(path).exists() else ""
-    write_text(digest_path(path), line + before)  # whichever of the two files is there, its checksum is listed
+    write_text(digest_path(path), line + before)  # after a crash either file may be there
     write_bytes(path, data)
     if before:
         write_text(digest_path(path), line)
@@ -51,12 +61,12 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
 
 
 def point(folder: Path, name: str, path: Path, step: int, score: float | None) -> None:
-    """Let `best.json` or `last.json` name a checkpoint."""
+    """Make `best.json` or `last.json` name a checkpoint."""
     write_json(folder / f"{name}.json", {"file": path.name, "step": step, "score": score})
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all checkpoints but the newest `keep` and those that best.json and last.json name."""
+    """Delete all checkpoints except the newest `keep` and those that best.json and last.json name."""
     named = {read_json(folder / f"{name}.json").get("file") for name in POINTERS}
     for path in sorted(folder.glob("step_*.pt"))[:-keep]:
         if path.name not in named:
@@ -65,10 +75,10 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def find(path: Path, name: str) -> Path:
-    """Return the checkpoint file that `path` means: itself, or the `name` ("best" or "last") one of a run directory.
+    """Return the checkpoint that `path` means: the file itself, or the "best" or "last" (`name`) of a run directory.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such checkpoint.
     """
     if path.is_file():
         return path
@@ -81,14 +91,14 @@ def find(path: Path, name: str) -> Path:
         raise UserError(f"No checkpoint in {folder}: the run had not saved one. Start it again without `resume=`.")
     file = read_json(pointer).get("file")
     if not isinstance(file, str) or not re.fullmatch(r"step_\d+\.pt", file):
-        raise UserError(f"{pointer} names no checkpoint of its folder but {file!r}. Others: {others(folder)}.")
+        raise UserError(f"{pointer} does not name a checkpoint of its folder but {file!r}. Others: {others(folder)}.")
     if not (folder / file).is_file():
         raise UserError(f"{pointer} names {file}, which is not there. Others: {others(folder)}.")
     return folder / file
 
 
 def others(folder: Path, damaged: Path | None = None) -> str:
-    """Return the checkpoints of a folder but a damaged one, as words; each may be given to resume= and checkpoint=."""
+    """Return the checkpoints of a folder, except a damaged one, in words; resume= and checkpoint= take each of them."""
     files = [str(path) for path in sorted(folder.glob("step_*.pt")) if path != damaged]
     return ", ".join(files) + " (one may be given in its place)" if files else "none"
 
@@ -96,10 +106,11 @@ def others(folder: Path, damaged: Path | None = None) -> str:
 def newest_good(folder: Path) -> tuple[Path, list[str]]:
     """Return the newest checkpoint of a folder that is whole, and what is wrong with those that were passed over.
 
-    The one that last.json names comes first, then those before it; where last.json is missing or damaged, all.
+    The one that last.json names is tried first, then those before it. Where last.json is missing or damaged, all are
+    tried.
 
     Raises:
-        UserError: none is whole.
+        UserError: no checkpoint is whole.
     """
     problems: list[str] = []
     files = sorted(folder.glob("step_*.pt"), reverse=True)
@@ -122,10 +133,10 @@ def load(path: Path) -> dict[str, Any]:
     """Return the state in a checkpoint, tensors on the CPU.
 
     Raises:
-        UserError: the file is missing, truncated, altered, of a newer format, or no checkpoint of this program.
+        UserError: the file is missing, truncated, altered, of a newer format, or not a checkpoint of this program.
     """
     if path.exists() and not path.is_file():  # a device or pipe has no end
-        raise UserError(f"Cannot read the checkpoint {path}: it is no file.")
+        raise UserError(f"Cannot read the checkpoint {path}: it is not a file.")
     try:
         data = path.read_bytes()
     except (OSError, MemoryError) as error:
@@ -162,14 +173,14 @@ def load(path: Path) -> dict[str, Any]:
 
 def foreign(path: Path, reason: str) -> UserError:
     """Return the error for a file that this program did not write."""
-    return UserError(f"{path} is no checkpoint of mtl-cli: {reason}")
+    return UserError(f"{path} is not a checkpoint of mtl-cli: {reason}")
 
 
 def check_size(path: Path, state: Mapping[str, Any], size: int) -> None:
     """Refuse a state that is larger than its file: expanded or sparse tensors, lists that hold one another many times.
 
     Raises:
-        UserError: it is.
+        UserError: the state is larger.
     """
     values = total = 0
     stack: list[Any] = [state]
@@ -182,12 +193,12 @@ def check_size(path: Path, state: Mapping[str, Any], size: int) -> None:
         elif isinstance(value, list | tuple | set | frozenset):
             stack.extend(value)
         elif isinstance(value, torch.Tensor):
-            plain = value.device.type == "cpu" and value.layout == torch.strided and not value.is_quantized
+            dense = value.device.type == "cpu" and value.layout == torch.strided and not value.is_quantized
             bytes_ = value.numel() * value.element_size()
             total += bytes_
-            if not plain or bytes_ > size or total > MAX_VIEWS * size:
+            if not dense or bytes_ > size or total > MAX_VIEWS * size:
                 raise foreign(path, "it holds tensors that are larger than the file.")
-        if values > size or len(stack) > size:  # each value takes a byte of the file, but for one that is named again
+        if values > size or len(stack) > size:  # each value takes a byte of the file, unless it is a reference
             raise foreign(path, "it holds more values than the file has bytes.")
 
 
@@ -211,20 +222,20 @@ def check_digest(path: Path, data: bytes) -> None:
 
 
 def check_zip(path: Path, data: bytes) -> None:
-    """Refuse anything but a whole zip of plain stored entries, which cannot unpack to more than its size.
+    """Refuse anything but a whole zip of stored entries, which cannot unpack to more than its size.
 
     Raises:
-        UserError: the file is no such zip.
+        UserError: the file is not such a zip.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
         stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-        plain = stored and sum(entry.file_size for entry in entries) <= len(data)
-        damaged = archive.testzip() if plain else None  # checksums of the zip itself: a copied file has no other
+        fits = stored and sum(entry.file_size for entry in entries) <= len(data)
+        damaged = archive.testzip() if fits else None  # by its own checksums, the only ones of a copied file
     except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError, struct.error) as error:
-        raise UserError(f"{path} is truncated or no checkpoint ({len(data)} bytes): {error}.") from error
-    if not plain:
+        raise UserError(f"{path} is truncated or not a checkpoint ({len(data)} bytes): {error}.") from error
+    if not fits:
         raise foreign(path, "it unpacks to more than its size.")
     if damaged is not None:
         raise UserError(
@@ -241,15 +252,15 @@ def run_directory_of(file: Path) -> Path:
     """Return the run directory that a checkpoint lies in.
 
     Raises:
-        UserError: it lies in none.
+        UserError: it does not lie in a run directory.
     """
     if file.absolute().parent.name != "checkpoints":
         raise UserError(
-            f"{file} lies in no run directory. Give one, resume=RUN_DIR, or start from it: init_from={file}."
+            f"{file} does not lie in a run directory. Give one, resume=RUN_DIR, or start from it: init_from={file}."
         )
     return file.absolute().parent.parent
 
 
 def weights_of(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Return the model's weights in a checkpoint, averaged where that run averaged them."""
+    """Return the model's weights in a checkpoint; the averaged ones where that run averaged them."""
     return {**state["model"], **(state["ema"]["averages"] if state["ema"] else {})}

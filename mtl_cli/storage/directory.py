@@ -18,7 +18,7 @@ logger = logging.getLogger("mtl_cli")
 
 
 class RunDirectory:
-    """An open run directory, locked against a second process; made by `create` or `reopen`."""
+    """An open run directory, locked against a second process; `create` and `reopen` make it."""
 
     def __init__(
         self, path: Path, lock: FileLock, config: Mapping[str, Any], config_hash: str, metrics_length: int | None
@@ -27,7 +27,7 @@ class RunDirectory:
         self.config_text = to_yaml(config)
         self.checkpoints = path / "checkpoints"
         self.checkpoints.mkdir(exist_ok=True)
-        for leftover in (*path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):  # of a killed process
+        for leftover in (*path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):  # left by a killed process
             leftover.unlink()
         self.metrics = RecordFile(path / "metrics.jsonl", metrics_length)
         self.timing = RecordFile(path / "timing.jsonl", None)
@@ -69,7 +69,7 @@ class RunDirectory:
             return cls(path, lock, config, config_hash, metrics_length)
 
     def point_back(self, step: int, best_step: int, score: float | None) -> None:
-        """Let best.json name the best checkpoint up to `step`, where it names a later one that is not reached again."""
+        """Make best.json name the best checkpoint up to `step`, if it names a later one, not reached again."""
         path = self.checkpoints / f"step_{best_step:08d}.pt"
         if read_json(self.checkpoints / "best.json").get("step", 0) > step and path.is_file():
             checkpoint.point(self.checkpoints, "best", path, best_step, score)
@@ -80,7 +80,7 @@ class RunDirectory:
         write_json(self.path / "status.json", values)
 
     def save(self, step: int, state: Mapping[str, Any], best: bool, score: float | None, keep: int) -> None:
-        """Write a checkpoint; best.json names it too where it is the `best` so far."""
+        """Write a checkpoint; last.json names it, and best.json too where it is the `best` so far."""
         length = self.metrics.sync()
         own = {"config": self.config_text, "config_hash": self.config_hash, "metrics_length": length}
         path = checkpoint.save(self.checkpoints, step, {**own, **state})
@@ -104,26 +104,26 @@ class RunDirectory:
 
 
 class LogFile(logging.FileHandler):
-    """A log that a full disk cuts short: the error that ends the run then comes from its records and checkpoints."""
+    """A log that a full disk cuts short; the error that ends the run comes from its records or checkpoints instead."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Leave the message out."""
 
 
 def refuse_links(path: Path) -> None:
-    """Refuse a run directory in which files that are written in place are links: a stranger's would lead elsewhere.
+    """Refuse a run directory in which files that are written in place are links: a stranger's may lead elsewhere.
 
-    Pipes and devices in their place, which would be waited for without end, are refused too.
+    Pipes and devices are refused too, because the program would wait for them without end.
 
     Raises:
-        UserError: names them.
+        UserError: there are such files; it names them.
     """
     files, folders = (".lock", "metrics.jsonl", "timing.jsonl", "train.log"), ("checkpoints", "plots")
     links = [name for name in (*files, *folders) if (path / name).is_symlink()]
     others = [name for name in files if (path / name).exists() and not (path / name).is_file() and name not in links]
     if others:
         raise UserError(
-            f"{path} holds what is no file where a run writes: {', '.join(others)}. Remove them, or give another "
+            f"{path} holds what is not a file where a run writes: {', '.join(others)}. Remove it, or give another "
             "hydra.run.dir."
         )
     if links:
@@ -135,7 +135,7 @@ def refuse_links(path: Path) -> None:
 
 @contextlib.contextmanager
 def opening(path: Path) -> Iterator[FileLock]:
-    """Make the directory `path` where it is missing and lock it, for good unless the block fails.
+    """Make the directory `path` where it is missing, and lock it; the lock is released if the block fails.
 
     Raises:
         UserError: another process works in it, or it cannot be made or written.

@@ -1,4 +1,4 @@
-"""The records of a run: one JSON object a line, cut back to a known length when a run resumes."""
+"""The records of a run: one JSON object per line, cut back to a known length when a run resumes."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ class RecordFile:
         length = self.length
         try:
             while data:
-                data = data[self._file.write(data) :]  # a disk that fills up takes a part first
+                data = data[self._file.write(data) :]  # a disk that fills up may take only a part
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.truncate(length)
@@ -79,7 +79,7 @@ def whole_lines(path: Path, length: int | None = None) -> int:
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         end = end if length is None else min(max(length, 0), end)
-        while end:  # from the end, so that a long run's records need not be read
+        while end:  # from the end, so that the records of a long run need not all be read
             start = max(0, end - BLOCK)
             file.seek(start)
             found = file.read(end - start).rfind(b"\n")
@@ -90,7 +90,7 @@ def whole_lines(path: Path, length: int | None = None) -> int:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a file, without a last line that is incomplete."""
+    """Return the records of a file; an incomplete last line is left out."""
     if not path.exists():
         return []
     data = path.read_bytes()

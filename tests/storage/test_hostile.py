@@ -194,7 +194,7 @@ def laughs():
 def test_states_larger_than_their_file_are_refused(stranger, capsys, attack):
     rewrite(stranger, STATES[attack])
     for text in both(capsys, "trust=[tests]"):
-        assert "is no checkpoint of mtl-cli" in text
+        assert "is not a checkpoint of mtl-cli" in text
 
 
 @pytest.mark.parametrize("key", ["model", "optimizer", "progress", "weighting", "ema", "datasets", "metrics_length"])
@@ -264,7 +264,7 @@ def test_pointers_lead_nowhere_else(stranger, capsys, file):
     for pointer in ("last", "best"):
         (stranger / "checkpoints" / f"{pointer}.json").write_text(json.dumps({"file": file, "step": 3, "score": 1.0}))
     for text in both(capsys, "trust=[tests]"):
-        assert "names no checkpoint of its folder" in text
+        assert "does not name a checkpoint of its folder" in text
 
 
 def test_modules_in_the_working_directory_stay_out_unless_the_command_names_them(stranger, capsys, monkeypatch):
