@@ -10,9 +10,9 @@ from mtl_cli.images.packaged import read_packaged
 from mtl_cli.images.splits import Rows, hold_out, stratified
 
 SPLIT_SEED = 20170106
-"""Seed of the split into training, validation and test rows; no option of a run moves it."""
+"""Seed of the split into training, validation and test rows; no option of a run changes it."""
 MEAN, STD = (0.1307,), (0.3081,)
-"""Of the official 60,000 training images, on a scale where white is 1; used for every source alike."""
+"""Mean and standard deviation of the official 60,000 training images, where white is 1; used for every source."""
 CLASS_NAMES = tuple("0123456789")
 
 

@@ -1,4 +1,4 @@
-"""Reading of idx files, the format of MNIST: a magic number, the sizes as big-endian uint32, then the bytes."""
+"""Reads idx files, the format of MNIST: a magic number, the sizes as big-endian uint32, then the bytes."""
 
 import gzip
 import math
@@ -13,7 +13,7 @@ from mtl_cli.errors import UserError
 
 UNSIGNED_BYTES = 0x08
 MAX_SIZE = 2**30
-"""Bytes that a header may announce; a damaged one asks for no absurd memory. EMNIST's largest file has 0.5 GB."""
+"""Most bytes that a header may announce, because of damaged headers. The largest file of EMNIST has 0.5 GB."""
 
 
 def read_idx(path: Path, ndim: int) -> np.ndarray:
@@ -52,4 +52,4 @@ def parse_idx(file: IO[bytes], path: Path, ndim: int) -> np.ndarray:
 
 def broken(path: Path, reason: object, kind: str = "idx file") -> UserError:
     """Return the error for an official file that cannot be used."""
-    return UserError(f"{path} is no usable {kind}: {reason}. Delete it to have it downloaded anew, or replace it.")
+    return UserError(f"{path} is not a usable {kind}: {reason}. Delete it to have it downloaded anew, or replace it.")

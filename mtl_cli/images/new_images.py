@@ -11,14 +11,14 @@ from mtl_cli.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff")
 MODES = {1: "L", 3: "RGB"}
-"""Pillow's name for images with so many channels of one byte."""
+"""Pillow's name for images, by their number of channels of one byte."""
 
 
 def image_files(path: Path) -> list[Path]:
     """Return an image file, or those in a folder and below it in the order of their names.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no image.
     """
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.suffix.lower() in ENDINGS]
     if not files:

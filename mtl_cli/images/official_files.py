@@ -28,8 +28,8 @@ DOWNLOAD_ERRORS = (RuntimeError, OSError, ValueError, EOFError, http.client.HTTP
 class OfficialSet:
     """Where torchvision keeps the files of a dataset, and how it downloads them.
 
-    `folder` is relative to the root; `flat` says that the names are also looked for in the root itself, which is safe
-    where no other dataset uses the same names.
+    `folder` is relative to the root; `flat` says that the files may also lie in the root itself, which is safe where no
+    other dataset uses the same names.
     """
 
     folder: str
@@ -117,7 +117,7 @@ def checked_rows(images: np.ndarray, labels: np.ndarray, path: Path, num_classes
     """Return rows of images uint8 [N, C, H, W] and labels [N], which were read from `path`.
 
     Raises:
-        UserError: there are fewer than 2 images, not one label each, or labels outside 0 … num_classes - 1.
+        UserError: there are fewer than 2 images, not one label per image, or labels outside 0 … num_classes - 1.
     """
     if len(images) < 2 or len(images) != len(labels):
         raise UserError(
@@ -177,7 +177,7 @@ def _short_timeout() -> Iterator[None]:
 
 
 def official_root(dataset: str, source: str, root: str | None, sources: Sequence[str] = SOURCES) -> Path | None:
-    """Return the folder of the official files with a leading ~ expanded, or None where the packaged copy is meant.
+    """Return the folder of the official files, a leading ~ expanded, or None where the packaged copy is meant.
 
     `sources` are those that the dataset has.
 

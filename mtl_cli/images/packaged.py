@@ -25,7 +25,7 @@ def read_packaged(name: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
     """
     path = FOLDER / name
     try:
-        # The file is opened here because np.load leaves it open when it is no archive.
+        # The file is opened here because np.load leaves it open when it is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: np.asarray(archive[key]) for key in shapes}
     except DAMAGE as error:

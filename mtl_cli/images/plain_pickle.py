@@ -1,8 +1,12 @@
-"""Reading of pickles that hold only plain data and NumPy arrays, such as CIFAR-10's batches.
+"""Reads pickles that hold only plain data and NumPy arrays, such as CIFAR-10's batches.
 
-An unpickler calls whatever a pickle names. This one knows five names, those that NumPy's own array pickles use, and
-answers each with a stand-in of this file that only keeps shape, type and bytes; every other name is refused. So no
-code from a file, and no NumPy function with a file's arguments, ever runs.
+An ordinary unpickler calls whatever a pickle names. Here reading takes two steps:
+
+1. The unpickler knows five names, those that NumPy's own array pickles use, and refuses every other one. Each name
+   stands for a stand-in of this file, which only keeps shape, type and bytes.
+2. Arrays are made from what the stand-ins kept, and take their places.
+
+So no code from a file, and no NumPy function with a file's arguments, ever runs.
 """
 
 import pickle
@@ -17,7 +21,7 @@ OBJECTS = re.compile(r"O[48]")
 
 
 class PlainDtype:
-    """Stand-in of `numpy.dtype`: numbers of 1, 2, 4 or 8 bytes, or objects."""
+    """Stand-in for `numpy.dtype`: numbers of 1, 2, 4 or 8 bytes, or objects."""
 
     def __init__(self, name: object, *_: object) -> None:
         self.name, self.order = str(name), "="
@@ -30,7 +34,7 @@ class PlainDtype:
         self.order = state[1]
 
     def array(self, content: object, shape: tuple[int, ...], order: str) -> np.ndarray | list[Any]:
-        """Return the array of this type; one of objects is returned as the list of them."""
+        """Return the array of this type; an array of objects is returned as a list."""
         if OBJECTS.fullmatch(self.name):
             return list(content) if isinstance(content, list | tuple) else []
         if isinstance(content, str):  # Python 2 pickled bytes as a string
@@ -42,7 +46,7 @@ class PlainDtype:
 
 
 class PlainArray:
-    """Stand-in of `numpy.ndarray`; `value` is the array once its state is read."""
+    """Stand-in for `numpy.ndarray`; `value` is the array once its state is read."""
 
     value: np.ndarray | list[Any] = np.empty(0)
 
@@ -54,19 +58,19 @@ class PlainArray:
 
 
 def reconstruct(*_: object) -> PlainArray:
-    """Stand-in of NumPy's function that makes an empty array, whose state follows."""
+    """Stand-in for NumPy's function that makes an empty array, whose state follows."""
     return PlainArray()
 
 
 def from_buffer(content: object, dtype: PlainDtype, shape: tuple[int, ...], order: str) -> PlainArray:
-    """Stand-in of NumPy's function that makes an array from bytes (pickle protocol 5)."""
+    """Stand-in for NumPy's function that makes an array from bytes (pickle protocol 5)."""
     array = PlainArray()
     array.__setstate__((1, shape, dtype, order == "F", content))
     return array
 
 
 def encode(text: str, encoding: str = "latin1") -> bytes:
-    """Stand-in of `_codecs.encode`, with which Python 3 writes bytes in protocols below 3."""
+    """Stand-in for `_codecs.encode`, with which Python 3 writes bytes in protocols below 3."""
     if encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"the encoding {encoding!r} is not read")
     return text.encode("latin-1")
@@ -84,16 +88,16 @@ STAND_INS = {
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """An unpickler that knows the stand-ins only."""
+    """An unpickler that knows only the stand-ins."""
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  as in the base class
         """Return the stand-in for a name.
 
         Raises:
-            pickle.UnpicklingError: it has none.
+            pickle.UnpicklingError: the name has no stand-in.
         """
         if f"{module}.{name}" not in STAND_INS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no plain data")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
         return STAND_INS[f"{module}.{name}"]
 
 
@@ -101,7 +105,7 @@ def read_plain_pickle(file: IO[bytes] | Path) -> Any:  # noqa: ANN401  dicts, li
     """Return the content of a pickle; strings of Python 2 are read as latin-1.
 
     Raises:
-        ValueError: the file is no pickle, is cut short, or asks for anything but plain data and arrays.
+        ValueError: the file is not a pickle, is cut short, or asks for anything but plain data and arrays.
         OSError: the file cannot be opened.
     """
     if isinstance(file, Path):

@@ -12,8 +12,8 @@ class MemoryDataset(LabelledSplit):
     """Images uint8 [N, C, H, W] and label fields int64 [N], fetched as float32 images (pixel / 255 - mean) / std.
 
     Args:
-        images: pixels.
-        fields: labels by field.
+        images: the pixels.
+        fields: the labels, by field.
         mean: mean of each channel [C], on a scale where white is 1.
         std: standard deviation of each channel [C], on that scale.
     """

@@ -23,9 +23,10 @@ class Rows:
 def stratified(labels: Tensor, sizes: Sequence[int], seed: int) -> list[Tensor]:
     """Divide rows into parts of the given sizes, each with the classes in their overall proportions.
 
-    A part's quota of a class is rounded by the method of largest remainders, so that sizes are exact. Rows within a
-    part are in the order of one seeded permutation. The permutation is NumPy's legacy one, whose stream is frozen, so
-    that a split never changes with a version.
+    1. Rows are put in the order of one seeded permutation. It is NumPy's legacy one, whose stream is frozen, so that a
+       split never changes with a version.
+    2. Each part has a quota of every class, rounded by the method of largest remainders, so that sizes are exact.
+    3. Each part takes its quotas in that order.
 
     Args:
         labels: classes [N].

@@ -1,9 +1,9 @@
 """Lets torchvision from PyPI, which is linked against CUDA, be imported beside a CPU build of torch.
 
 Where torchvision's native library does not load, its Python code still registers fake kernels for the operators `nms`
-and `qnms`, and dies with "operator torchvision::nms does not exist"; with it die torchmetrics and timm, which import
-it. Defining the two schemas first is enough for datasets, models and transforms. Compiled operators (nms, roi_align)
-and torchvision.io decoding stay unavailable.
+and `qnms`, and fails with "operator torchvision::nms does not exist". Then torchmetrics and timm fail too, because they
+import it. Defining the two schemas first is enough for datasets, models and transforms. Compiled operators (nms,
+roi_align) and torchvision.io decoding stay unavailable.
 """
 
 import ctypes
@@ -16,16 +16,16 @@ from pathlib import Path
 from types import ModuleType
 
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_libraries: list[object] = []  # a torch.library.Library takes its schemas with it when it is collected
+_libraries: list[object] = []  # kept, because a torch.library.Library that is collected removes its schemas
 
 
 class TorchvisionGuard(MetaPathFinder):
-    """Defines the schemas when torchvision is first imported, then steps aside; finds nothing itself."""
+    """Defines the schemas when torchvision is first imported, then steps aside; it does not find modules itself."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return None always: the finders behind this one find the module."""
+        """Return None always, so that the finders after this one find the module."""
         if fullname != "torchvision":
             return None
         sys.meta_path.remove(self)

@@ -10,7 +10,7 @@ from mtl_cli.layers.named import activation
 def dense_stages(
     fan_in: int, hidden: Sequence[int], activation_name: str, dropout: float
 ) -> dict[str, Callable[[], nn.Module]]:
-    """Return builders of stages dense1 … denseN, each linear – activation – dropout, from vectors [B, fan_in]."""
+    """Return builders of stages dense1 … denseN from vectors [B, fan_in]; each is linear – activation – dropout."""
 
     def build(width: int, out: int) -> Callable[[], nn.Module]:
         return lambda: nn.Sequential(nn.Linear(width, out), activation(activation_name), nn.Dropout(dropout))
@@ -24,7 +24,7 @@ def dense_stack(
 ) -> nn.Sequential:
     """Return linear – activation – dropout for each hidden width, then a linear layer to `num_outputs`.
 
-    With `dropout` None there are no modules for it, which the numbers in the names of parameters show.
+    Where `dropout` is None, there are no modules for it; the numbers in the names of the parameters then differ.
     """
     layers: list[nn.Module] = []
     for out in hidden:

@@ -32,7 +32,7 @@ def check_names(activation: str = "relu", init: str = "default", norm: str = "no
     """Check the names that YAML gives, before anything is built.
 
     Raises:
-        ValueError: there is none of such a name.
+        ValueError: a name is not known.
     """
     check_name("activation", activation, ACTIVATIONS)
     check_name("initialisation", init, INITIALISATIONS)
@@ -43,7 +43,7 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
     """Check one name.
 
     Raises:
-        ValueError: it is not among the known ones.
+        ValueError: the name is not known.
     """
     names = list(known)
     if name not in names:

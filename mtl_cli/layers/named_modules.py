@@ -1,4 +1,4 @@
-"""Modules by the names of tasks and datasets, which may be those of a Module's own attributes."""
+"""Modules by the names of tasks and datasets, which may be names of a Module's own attributes too."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,7 +8,7 @@ from torch import nn
 class NamedModules(nn.ModuleDict):
     """A ModuleDict that also takes names such as "type", "half" or "values", which torch refuses.
 
-    Such a module's parameters are named with an underscore behind: `heads.type_.weight`.
+    The parameters of such a module are named with an underscore at the end: `heads.type_.weight`.
     """
 
     def __init__(self, modules: Mapping[str, nn.Module] | None = None) -> None:
@@ -18,7 +18,7 @@ class NamedModules(nn.ModuleDict):
 
     def __setitem__(self, name: str, module: nn.Module) -> None:
         if name.endswith("_") and is_taken(name[:-1]):
-            raise ValueError(f"'{name}' cannot be told from '{name[:-1]}' here. Give the task another name.")
+            raise ValueError(f"'{name}' cannot be distinguished from '{name[:-1]}' here. Give the task another name.")
         super().__setitem__(safe(name), module)
 
     def __getitem__(self, name: str) -> nn.Module:
@@ -40,7 +40,7 @@ class NamedModules(nn.ModuleDict):
 
 
 def is_taken(name: str) -> bool:
-    """True for the names of a ModuleDict's own attributes."""
+    """Return True for the names of a ModuleDict's own attributes."""
     return hasattr(_empty, name)
 
 

@@ -14,7 +14,7 @@ class CategoryEmbedding(nn.Module):
 
     Args:
         sizes: categories of each column [M], the unknown one included.
-        width: D.
+        width: D, the width of the vectors.
     """
 
     offsets: Tensor
@@ -33,7 +33,7 @@ class CategoryEmbedding(nn.Module):
 
 
 class JoinedTable(nn.Module):
-    """Numbers and the embedded categories side by side, then linear: [B, N + M·D] to [B, out]."""
+    """A linear layer on numbers and embedded categories side by side: [B, N + M·D] to [B, out]."""
 
     def __init__(self, spec: InputSpec, embedding: int, out: int) -> None:
         super().__init__()

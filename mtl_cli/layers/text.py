@@ -1,4 +1,4 @@
-"""Layers on padded sequences, none of which lets padding change a result."""
+"""Layers on padded sequences; in none of them padding changes a result."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def sinusoids(length: int, width: int, like: Tensor) -> Tensor:
 class Recurrent(Stage):
     """A bidirectional layer, LSTM or GRU, on packed sequences, and a linear map that mixes its two directions.
 
-    [B, L, D] to [B, L, width]; half of the width is a direction's.
+    It maps [B, L, D] to [B, L, width]; each direction has half of the width.
     """
 
     takes_mask = True
@@ -73,7 +73,7 @@ class TextConvolution(Stage):
         self.activation, self.dropout = activation, nn.Dropout(dropout)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        """Return values [B, L, channels · widths]; a window is centred, an even one sees one more to the right."""
+        """Return values [B, L, channels · widths]; windows are centred, even ones see one more to the right."""
         x = (values * mask.unsqueeze(-1)).transpose(1, 2)  # [B, D, L]
         parts = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
@@ -117,14 +117,15 @@ class TransformerLayer(Stage):
 
 
 class TextBesideTable(nn.Module):
-    """A stem of texts, to each of whose vectors the row's table columns add one vector, the same for all pieces.
+    """A stem of texts that adds one vector of the row's table columns to the vector of every piece.
 
-    So BERT adds the vector of a segment to its pieces (Devlin et al., NAACL 2019, figure 2). Numbers are linear, each
-    category has a vector of its own. Lengths and masks stay what they are, and every layer sees both together.
+    In the same way BERT adds the vector of a segment to its pieces (Devlin et al., NAACL 2019, figure 2). Numbers go
+    through a linear layer, and each category has a vector of its own. Lengths and masks stay as they are, and every
+    layer sees text and columns together.
 
     Args:
         text: the stem.
-        columns: from the columns to vectors [B, D] of the stem's width.
+        columns: maps the columns to vectors [B, D] of the stem's width.
     """
 
     def __init__(self, text: nn.Module, columns: "ScaledTable") -> None:
@@ -138,7 +139,7 @@ class TextBesideTable(nn.Module):
 
 
 class ScaledTable(SummedTable):
-    """Vectors of table columns whose values are of the size `std`, about, at the start: that of vectors of pieces."""
+    """Vectors of table columns whose values start at about the size `std`, which is that of the vectors of pieces."""
 
     def __init__(self, spec: InputSpec, out: int, std: float) -> None:
         super().__init__(spec, out)

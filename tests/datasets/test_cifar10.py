@@ -57,14 +57,14 @@ class Harmful:
         (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}), "1 labels do not go with its data"),
         (pickle.dumps({"data": np.zeros((2, 3071), np.uint8), "labels": [1, 2]}), "do not go with its data"),
         (pickle.dumps({"data": np.zeros((2, 3072)), "labels": [1, 2]}), "do not go with its data"),
-        (pickle.dumps({"data": Harmful(), "labels": [1]}, protocol=2), "mkdir, which is no plain data"),
+        (pickle.dumps({"data": Harmful(), "labels": [1]}, protocol=2), "mkdir, which is not plain data"),
     ],
 )
 def test_a_bad_batch_is_named_and_nothing_of_it_runs(tmp_path, monkeypatch, content, complaint):
     monkeypatch.chdir(tmp_path)
     write_cifar10(tmp_path)
     (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(content)
-    with pytest.raises(UserError, match=r"data_batch_3 is no usable CIFAR-10 batch: ") as caught:
+    with pytest.raises(UserError, match=r"data_batch_3 is not a usable CIFAR-10 batch: ") as caught:
         Cifar10("torchvision", str(tmp_path), 8)
     assert complaint in str(caught.value)
     assert not (tmp_path / "harm").exists()
@@ -74,7 +74,7 @@ def test_a_truncated_batch_is_named(tmp_path):
     write_cifar10(tmp_path)
     path = tmp_path / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(UserError, match="test_batch is no usable CIFAR-10 batch"):
+    with pytest.raises(UserError, match="test_batch is not a usable CIFAR-10 batch"):
         Cifar10("torchvision", str(tmp_path), 8)
 
 

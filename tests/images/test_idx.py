@@ -57,10 +57,10 @@ def test_a_damaged_gz_file_is_named(tmp_path, damage):
         content[len(content) // 2] ^= 0x10
     path = tmp_path / "labels.gz"
     path.write_bytes({"cut": content[: len(content) // 2], "flip": content, "no gzip": b"hello"}[damage])
-    with pytest.raises(UserError, match=r"labels\.gz is no usable idx file: it cannot be read"):
+    with pytest.raises(UserError, match=r"labels\.gz is not a usable idx file: it cannot be read"):
         read_idx(path, 3)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match="nowhere is no usable idx file"):
+    with pytest.raises(UserError, match="nowhere is not a usable idx file"):
         read_idx(tmp_path / "nowhere", 1)

@@ -56,7 +56,7 @@ def test_a_pickle_of_python_2_is_read(tmp_path):
 def test_a_pickle_that_calls_anything_else_is_refused(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = pickle.dumps({"data": call}, protocol=2)
-    with pytest.raises(ValueError, match="which is no plain data"):
+    with pytest.raises(ValueError, match="which is not plain data"):
         read_plain_pickle(io.BytesIO(content))
     assert list(tmp_path.iterdir()) == []
 

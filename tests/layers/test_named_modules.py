@@ -25,5 +25,5 @@ def test_state_goes_from_one_to_another():
 
 
 def test_a_name_that_would_be_mistaken_for_another_is_refused():
-    with pytest.raises(ValueError, match="'type_' cannot be told from 'type'"):
+    with pytest.raises(ValueError, match="'type_' cannot be distinguished from 'type'"):
         NamedModules({"type_": nn.Linear(1, 1)})
