@@ -1,4 +1,4 @@
-"""Named arrays of one file or folder: .npz in memory, a folder of .npy memory-mapped."""
+"""Named arrays of one file or folder: a .npz file is read into memory, a folder of .npy files is memory-mapped."""
 
 import zipfile
 import zlib
@@ -14,7 +14,7 @@ DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.erro
 
 
 class ArrayTable:
-    """Arrays with one row a sample; a field of two dimensions [N, D] has the columns `field.0` … `field.D-1` too."""
+    """Arrays with one row per sample; a field of two dimensions [N, D] also has the columns `field.0` … `field.D-1`."""
 
     def __init__(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         self.path, self.arrays = path, dict(arrays)
@@ -27,7 +27,7 @@ class ArrayTable:
         """Return a field [N, ...].
 
         Raises:
-            UserError: there is none of that name.
+            UserError: there is no array of that name.
         """
         if name not in self.arrays:
             raise UserError(
@@ -36,16 +36,16 @@ class ArrayTable:
         return self.arrays[name]
 
     def has(self, name: str) -> bool:
-        """True for a field, or a column of one."""
+        """Return True for a field, or a column of one."""
         field, _, index = name.rpartition(".")
         array = self.arrays.get(field)
         return name in self.arrays or (array is not None and index.isdigit() and int(index) < array.shape[1])
 
     def require(self, names: Sequence[str]) -> None:
-        """Refuse a file without one of these columns.
+        """Refuse a file that lacks any of these columns.
 
         Raises:
-            UserError: the first that is missing.
+            UserError: a column is missing; it names the first.
         """
         for name in names:
             if not self.has(name):
@@ -77,7 +77,7 @@ class ArrayTable:
         """
         values = self.column(name)
         if values.dtype.kind not in "iufb":
-            raise self.place(name).error(0, f"'{values[0]}' is no number", "Use kind: class for names.")
+            raise self.place(name).error(0, f"'{values[0]}' is not a number", "Use kind: class for names.")
         values = values.astype(np.float64)
         if (endless := np.flatnonzero(np.isinf(values))).size:
             raise infinite(self.place(name), int(endless[0]))
@@ -100,14 +100,14 @@ class ArrayTable:
 
 
 def infinite(place: Place, row: int) -> UserError:
-    """Return the error for a row with a value that is infinite."""
+    """Return the error for a row with an infinite value."""
     return place.error(row, "a value is infinite", "Fix it, or make it NaN: missing.")
 
 
 def read_arrays(path: Path, single: str | None = None) -> ArrayTable:
     """Return the arrays of a .npz file, or of a folder of .npy files, which are memory-mapped.
 
-    With `single`, the name that it gets, the path may also be that of one .npy file.
+    With `single`, the path may also be that of one .npy file, whose array gets that name.
 
     Raises:
         UserError: the file is damaged, holds Python objects, or its arrays differ in their number of rows.
@@ -120,20 +120,20 @@ def read_arrays(path: Path, single: str | None = None) -> ArrayTable:
         elif single is not None and path.suffix.lower() == ".npy":
             arrays = {single: np.load(path, mmap_mode="r", allow_pickle=False)}
         else:
-            # The file is opened here because np.load leaves it open when it is no archive.
+            # The file is opened here because np.load leaves it open when it is not an archive.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: np.asarray(archive[name]) for name in archive.files}
     except (*DAMAGE, AttributeError, TypeError) as error:
-        raise UserError(f"{path} is no .npz file, or damaged: {error}. Write it by numpy.savez.") from error
+        raise UserError(f"{path} is not a .npz file, or is damaged: {error}. Write it by numpy.savez.") from error
     if not arrays:
         raise UserError(f"{path} holds no arrays. Give a .npz file, or a folder of .npy files.")
     for name, array in arrays.items():
         if array.ndim == 0:
-            raise UserError(f"{path}, array '{name}' is a single value; every array has one row a sample.")
+            raise UserError(f"{path}, array '{name}' is a single value; every array has one row per sample.")
     sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise UserError(
-            f"{path}: its arrays differ in their number of rows: {listed}. Every array has one row a sample."
+            f"{path}: its arrays differ in their number of rows: {listed}. Every array has one row per sample."
         )
     return ArrayTable(path, arrays)

@@ -18,7 +18,7 @@ from mtl_cli.tables.scaling import checked_numbers
 
 BLOCK_VALUES = 1 << 22
 MAX_VALUES = 1 << 28
-"""Numbers of the largest row that a checkpoint may claim."""
+"""Most numbers that a row may have by the shape in a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ArrayInputs:
         """Return the inputs of a checkpoint.
 
         Raises:
-            ValueError: they are none.
+            ValueError: the state is not that of inputs.
         """
         shape = state["shape"]
         sizes = isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape)
@@ -62,7 +62,7 @@ class ArrayInputs:
 
 
 class ArrayRows(LabelledSplit):
-    """Rows that stay where the array is, such as on disk: each batch is read and scaled when it is fetched."""
+    """Rows that stay where the array is, such as on disk. Each batch is read and scaled when it is fetched."""
 
     def __init__(self, array: np.ndarray, inputs: ArrayInputs, rows: np.ndarray, fields: Mapping[str, Tensor]) -> None:
         self._array, self._inputs, self._rows, self._fields = array, inputs, rows, dict(fields)
@@ -74,7 +74,7 @@ class ArrayRows(LabelledSplit):
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], in that order."""
         fields = {name: field.index_select(0, indices) for name, field in self._fields.items()}
-        rows = np.take(self._array, self._rows[indices.numpy()], axis=0)  # a third of the time of array[rows]
+        rows = np.take(self._array, self._rows[indices.numpy()], axis=0)  # takes a third of the time of array[rows]
         return Sample(self._inputs(rows), fields)
 
     def labels(self, field: str) -> Tensor:
@@ -99,10 +99,10 @@ def row_shape(array: np.ndarray, place: Place) -> tuple[int, ...]:
 
 
 def check_finite(array: np.ndarray, place: Place) -> None:
-    """Refuse infinite inputs; reads the array block by block.
+    """Refuse infinite inputs; the array is read block by block.
 
     Raises:
-        UserError: the first row that has one.
+        UserError: an input is infinite; it names the first such row.
     """
     if array.dtype.kind != "f":
         return
@@ -112,7 +112,7 @@ def check_finite(array: np.ndarray, place: Place) -> None:
 
 
 def fit_array(array: np.ndarray, shape: tuple[int, ...], rows: np.ndarray, scale: str) -> ArrayInputs:
-    """Return the inputs of an array, fitted on some of its rows; NaN are left out, a constant has deviation 1."""
+    """Return the inputs of an array, fitted on some of its rows; NaN is left out; a constant has deviation 1."""
     if scale == "none":
         return ArrayInputs(shape, np.zeros(shape[0]), np.ones(shape[0]))
     axes = (0, *range(2, len(shape) + 1))
@@ -131,14 +131,14 @@ def fit_array(array: np.ndarray, shape: tuple[int, ...], rows: np.ndarray, scale
 
 
 def row_blocks(array: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the place of the first row and some rows of an array, a few million values at a time."""
+    """Yield blocks of some rows of an array, each a few million values, with the place of its first row."""
     size = max(1, BLOCK_VALUES // max(1, int(np.prod(array.shape[1:]))))
     for start in range(0, len(rows), size):
         yield start, array[rows[start : start + size]]
 
 
 def expected_shape(inputs: ArrayInputs, shape: tuple[int, ...], path: Path) -> None:
-    """Refuse rows of another shape than the training rows had.
+    """Refuse rows whose shape is not that of the training rows.
 
     Raises:
         UserError: the shapes differ.

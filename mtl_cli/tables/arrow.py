@@ -1,4 +1,4 @@
-"""pyarrow, or the command that installs it: the only place that imports it.
+"""Imports pyarrow, or says how to install it; no other module imports it.
 
 Raises:
     UserError: it is not installed.

@@ -1,4 +1,4 @@
-"""Cells of a column as numbers or as categories, whatever they are stored as; what cannot be is named by its row."""
+"""Cells of a column as numbers or as categories, however they are stored; errors name the row at fault."""
 
 import datetime
 import re
@@ -20,7 +20,7 @@ def number_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.
     """Return numbers float64 [B], NaN where a cell is missing.
 
     Raises:
-        UserError: a cell is no number, or infinite.
+        UserError: a cell is not a number, or is infinite.
     """
     array = decoded(array)
     was_text = is_text(array.type)
@@ -31,7 +31,7 @@ def number_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.
     elif pa.types.is_boolean(array.type):
         array = array.cast(pa.int8())
     elif not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or is_odd_number(array.type)):
-        raise place.error(0, f"cells of type {array.type} are no numbers", f"Leave the column out: {drop(place)}")
+        raise place.error(0, f"cells of type {array.type} are not numbers", f"Leave the column out: {drop(place)}")
     values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
     for sentinel in missing:
         if re.match(NUMBER, sentinel) and np.isfinite(float(sentinel)):
@@ -48,7 +48,7 @@ def date_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.nd
     """Return dates as days since 1970-01-01, float64 [B], NaN where a cell is missing; ISO 8601 where they are text.
 
     Raises:
-        UserError: a cell is no date.
+        UserError: a cell is not a date.
     """
     array = decoded(array)
     if is_text(array.type):
@@ -60,9 +60,9 @@ def date_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.nd
                 index for index, value in enumerate(array.to_pylist()) if value is not None and not is_date(value)
             )
             fix = f"A date is like 2024-01-31 or 2024-01-31 18:30. Or declare categorical=[{place.column}]"
-            raise place.error(bad, f"'{array[bad]}' is no date", f"{fix}.") from None
+            raise place.error(bad, f"'{array[bad]}' is not a date", f"{fix}.") from None
     elif pa.types.is_time(array.type) or pa.types.is_duration(array.type):
-        raise place.error(0, f"cells of type {array.type} are no dates", f"Leave the column out: {drop(place)}")
+        raise place.error(0, f"cells of type {array.type} are not dates", f"Leave the column out: {drop(place)}")
     micros = array.cast(pa.timestamp("us", tz=getattr(array.type, "tz", None)), safe=False)
     values = micros.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values.astype(np.float64) / MICROSECONDS_A_DAY
@@ -72,13 +72,13 @@ def category_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> t
     """Return the codes int64 [B] of cells and the canonical values that they number; -1 where a cell is missing.
 
     Raises:
-        UserError: cells are of a type that is no category.
+        UserError: cells are of a type that cannot be categories.
     """
     array = decoded(array)
     if not is_text(array.type):
         if pa.types.is_nested(array.type) or pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
             raise place.error(
-                0, f"cells of type {array.type} are no categories", f"Leave the column out: {drop(place)}"
+                0, f"cells of type {array.type} are not categories", f"Leave the column out: {drop(place)}"
             )
         if pa.types.is_floating(array.type):
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
@@ -93,7 +93,7 @@ def category_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> t
 
 
 def decoded(array: "pa.Array") -> "pa.Array":
-    """Return one array with the type of its values."""
+    """Return an array with its values themselves, if it is encoded by a dictionary."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
@@ -110,12 +110,12 @@ def is_text(kind: "pa.DataType") -> bool:
 
 
 def is_odd_number(kind: "pa.DataType") -> bool:
-    """True for decimals."""
+    """Return True for decimals."""
     return pa.types.is_decimal(kind)
 
 
 def is_date(text: str) -> bool:
-    """True for a date as files write it."""
+    """Return True for a text that is a date as files write it."""
     try:
         datetime.datetime.fromisoformat(text)
     except ValueError:
@@ -124,7 +124,7 @@ def is_date(text: str) -> bool:
 
 
 def trimmed(array: "pa.Array", missing: Sequence[str]) -> "pa.Array":
-    """Return text without space around it, null where it says that a value is missing."""
+    """Return texts without the space around them, and null where they say that a value is missing."""
     array = pc.utf8_trim_whitespace(array.cast(pa.string()))
     absent = pc.is_in(array, value_set=pa.array([value.strip() for value in missing], pa.string()))
     return pc.if_else(absent, pa.scalar(None, pa.string()), array)
@@ -149,4 +149,4 @@ def _parsed(array: "pa.Array", missing: Sequence[str], place: Place) -> "pa.Arra
         assert bad >= 0, "the pattern of numbers is what Arrow reads"
         fix = "If it stands for a missing value, add it to missing_values; else declare "
         fix += f"categorical=[{place.column}], or {drop(place)}"
-        raise place.error(bad, f"'{array[bad]}' is no number", f"{fix}.") from None
+        raise place.error(bad, f"'{array[bad]}' is not a number", f"{fix}.") from None

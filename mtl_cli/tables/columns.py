@@ -16,8 +16,8 @@ logger = logging.getLogger("mtl_cli")
 class Declared:
     """What a config says about columns.
 
-    With both `numeric` and `categorical`, these are all inputs. With None for one of them, every other column that is
-    not dropped, no target and no split or group is an input too, of the kind that its cells show.
+    Where both `numeric` and `categorical` are given, these are all inputs. Where one is None, every other column is an
+    input too, of the kind that its cells show, unless it is dropped, a target, or a column of splits or groups.
     """
 
     numeric: tuple[str, ...] | None
@@ -34,7 +34,7 @@ class Declared:
         drop: Sequence[str],
         reserved: Sequence[str | None],
     ) -> "Declared":
-        """Return what lists of names say; a `reserved` one that is None is none."""
+        """Return what lists of names declare; a `reserved` name may be None, which is left out."""
         lists = [None if names is None else tuple(names) for names in (numeric, categorical)]
         return cls(lists[0], lists[1], tuple(drop), tuple(name for name in reserved if name))
 
@@ -45,11 +45,11 @@ class Declared:
 
     @property
     def nothing(self) -> bool:
-        """True where no column is declared an input and none is to be found by looking."""
+        """True where no column is declared an input and no input is to be found by looking at cells."""
         return self.numeric == self.categorical == ()
 
     def check(self, targets: Mapping[str, Target]) -> None:
-        """Compare what is declared with itself and with the targets.
+        """Check the declared columns against each other and against the targets.
 
         Raises:
             UserError: a column is an input twice, an input and dropped, or an input and a target.
@@ -93,7 +93,7 @@ class InputColumns:
 
     @property
     def any(self) -> bool:
-        """True where there is a column."""
+        """Return True where there is any column."""
         return bool(self.numbers or self.dates or self.texts)
 
 
@@ -101,7 +101,7 @@ def choose_inputs(declared: Declared, targets: Mapping[str, Target], file: Table
     """Return the input columns of a file.
 
     Raises:
-        UserError: a column is missing, holds numbers and text, or is of a type that is no input; there is no input.
+        UserError: a column is missing, holds numbers and text, or cannot be an input by its type; or no input is left.
     """
     asked = [*declared.listed, *declared.drop, *declared.reserved]
     require_columns(
@@ -124,7 +124,7 @@ def choose_inputs(declared: Declared, targets: Mapping[str, Target], file: Table
         elif column.kind == "text":
             texts.append(name)
         else:
-            problems.append(f"{file.path}, column '{name}' holds {column.kind}, which is no input: drop=[{name}].")
+            problems.append(f"{file.path}, column '{name}' holds {column.kind}, which is not an input: drop=[{name}].")
     if not numbers and not dates and not texts and not problems:
         problems.append(
             f"{file.path} has no input column: all are targets, texts, dropped or reserved. Declare some: numeric=[…]."

@@ -1,4 +1,4 @@
-"""What is wrong with a CSV file that pyarrow refused: the row, the line and the column."""
+"""Finds what is wrong with a CSV file that pyarrow refused: the row, the line and the column."""
 
 import csv
 import io
@@ -14,11 +14,11 @@ MAX_CELL = 1 << 24
 def csv_fault(
     path: Path, encoding: str, delimiter: str, num_columns: int, has_header: bool, error: Exception
 ) -> UserError:
-    """Return the error for a file: the first row with bytes that are no text, or with another number of cells.
+    """Return the error for a file: it names the first row with bytes that are not text, or another number of cells.
 
     Args:
         num_columns: cells of every row; 0 where the header itself could not be read.
-        error: what the reader said, for faults that are none of these.
+        error: what the reader said, which is shown for any other fault.
     """
     csv.field_size_limit(MAX_CELL)
     try:
@@ -50,7 +50,7 @@ def csv_fault(
 
 def _bytes_fault(where: str, column: str, cell: str, encoding: str) -> UserError:
     return UserError(
-        f"{where}, column '{column}': '{cell[:60]}' holds bytes that are no {encoding}. "
+        f"{where}, column '{column}': '{cell[:60]}' holds bytes that are not {encoding}. "
         "Set the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
     )
 

@@ -1,4 +1,4 @@
-"""What the targets of a config say, checked."""
+"""The targets that a config declares, checked."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from mtl_cli.tables.place import canonical
 COLUMNS = {
     "class": 1, "binary": 1, "ordinal": 1, "count": 1, "real": None, "multilabel": None, "survival": 2, "ranking": 2,
 }  # fmt: skip
-"""Columns that a kind of target is read from; None: one or more."""
+"""Columns that a kind of target is read from; None stands for one or more."""
 ROLES = {"survival": "[time, event]", "ranking": "[relevance, group]"}
 NAMED = ("class", "binary", "ordinal")
 KEYS = ("kind", "column", "columns", "classes", "missing")
@@ -33,7 +33,7 @@ class DeclaredField:
 
     @property
     def override(self) -> str:
-        """The same as an override begins: a task's node need not have the key yet."""
+        """The start of an override of that key, which a task's node need not have yet."""
         return f"+{self.where}" if self.task else self.where
 
 
@@ -68,7 +68,7 @@ def undeclared(wanted: Sequence[WantedField], declared: Collection[str]) -> dict
     """Return the fields that tasks want by name, without those that a dataset's own `targets` declare.
 
     Raises:
-        UserError: a field is to be read in two ways, or in a way that nobody says.
+        UserError: two declarations of a field differ, or nothing says how a field is read.
     """
     problems: list[str] = []
     found: dict[str, WantedField] = {}
@@ -100,16 +100,16 @@ def parse_wanted(wanted: Mapping[str, WantedField]) -> dict[str, Target]:
     """Return the targets that tasks say how to read.
 
     Raises:
-        UserError: everything wrong with them.
+        UserError: targets are wrong; everything wrong with them is named.
     """
     return parse_targets({n: each.node for n, each in wanted.items()}, {n: each.task for n, each in wanted.items()})
 
 
 def parse_targets(targets: Mapping[str, Any], tasks: Mapping[str, str] | None = None) -> dict[str, Target]:
-    """Return the targets that a config declares; `tasks` are those whose nodes do so, by target.
+    """Return the targets that a config declares; `tasks` names, by target, the task whose node declares it.
 
     Raises:
-        UserError: everything wrong with them.
+        UserError: targets are wrong; everything wrong with them is named.
     """
     problems: list[str] = []
     found = {}
@@ -127,7 +127,7 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
     """Return one target, which the node of `task` declares or, where that is empty, its dataset.
 
     Raises:
-        UserError: what is wrong with it.
+        UserError: the target is wrong; it says how.
     """
     where = DeclaredField(name, task=task).where
     if not isinstance(node, Mapping):
@@ -158,7 +158,7 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401  any YAML value
-    """Return one value or a list of them as categories are compared."""
+    """Return one value, or a list of values, in the form in which categories are compared."""
     values = [] if value is None else value if isinstance(value, list) else [value]
     if not all(isinstance(each, str | int | float) for each in values):
         raise UserError(f"{where} is {value!r}; it is a value or a list of values.")

@@ -62,10 +62,10 @@ class TableInputs:
     ) -> dict[str, Tensor]:
         """Return `numeric` float32 [B, N] and `categorical` int64 [B, M] of rows as they come from a file.
 
-        A category that training never saw is 0; columns that are no input are not looked at.
+        A category that training never saw is 0. Columns that are not inputs are not read.
 
         Raises:
-            UserError: an input column is missing, or a cell is no number where one is needed.
+            UserError: an input column is missing, or a cell that must be a number is not one.
         """
         require_columns(self.columns, batch.schema.names, path)
         matrix = np.empty((batch.num_rows, len(self.numbers) + len(self.dates)))
@@ -126,11 +126,11 @@ class ColumnOptions(Options):
     """Which columns are inputs, how numbers are filled in and scaled, and which categories are kept."""
 
     numeric: Sequence[str] | None = None
-    """Input columns of numbers or dates; None finds them."""
+    """Input columns of numbers or dates; with None they are found."""
     categorical: Sequence[str] | None = None
-    """Input columns of categories; None finds them."""
+    """Input columns of categories; with None they are found."""
     drop: Sequence[str] = ()
-    """Columns that are left out where others are found."""
+    """Columns that are left out where inputs are found."""
     impute: str = option("mean", choices=IMPUTE)
     """What a missing number becomes: mean, median, zero or constant."""
     impute_value: float = 0.0
@@ -138,9 +138,9 @@ class ColumnOptions(Options):
     indicators: bool = True
     """Whether each number column with missing values in training gets an input that marks them."""
     scale: str = option("standard", choices=SCALE)
-    """standard or none."""
+    """How numbers are scaled: standard or none."""
     max_categories: int | None = option(10000, low=1)
-    """Categories of a column, the most frequent ones; the others are unknown. None keeps all."""
+    """Number of categories kept per column, the most frequent ones; the others are unknown. None keeps all."""
 
     def fitted(self, chosen: InputColumns, table: Table, rows: np.ndarray, min_count: int) -> TableInputs:
         """Return the chosen columns of a table as inputs, fitted on its training `rows` [N].
@@ -161,7 +161,7 @@ class ColumnOptions(Options):
 
 
 def warn_of_names(table: Table, name: str, codes: np.ndarray, known: int) -> None:
-    """Warn of a column in which nearly every row has a value of its own: as categories they say nothing."""
+    """Warn of a column in which nearly every row has a value of its own; such categories say nothing."""
     count = int((codes >= 0).sum())
     if count >= 20 and known >= 0.95 * count:
         logger.warning(

@@ -1,4 +1,4 @@
-"""Label fields: targets fitted on training rows, and turned into tensors."""
+"""Label fields: targets are fitted on training rows, and then turned into tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from mtl_cli.tables.declared_targets import undeclared as undeclared
 from mtl_cli.tables.place import Place
 
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
-"""What truth values are written as, in any case."""
+"""How truth values are written, in capitals or small letters."""
 EXACT = 2**24
-"""Whole numbers up to here are exact in float32."""
+"""Largest whole number up to which float32 is exact."""
 
 
 class Columns(Protocol):
-    """Rows whose columns can be had as numbers or as categories."""
+    """Rows whose columns can be read as numbers or as categories."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -47,7 +47,7 @@ class Columns(Protocol):
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """A target with what its training rows say: classes, mean and standard deviation, labels by class."""
+    """A target with what was found in its training rows: classes, mean, standard deviation, labels per class."""
 
     target: Target
     classes: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class FittedTarget:
         """Return the target of a checkpoint.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the state is not that of a target.
         """
         found = typed(cls, {**state, "target": typed(Target, state["target"])})
         if found.target.kind in NAMED and (len(found.classes) < 2 or len(found.counts) != len(found.classes)):
@@ -95,7 +95,7 @@ def fit_target(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget
     """Return a target fitted on the training `rows` of a table.
 
     Raises:
-        UserError: no training row has a label, all have the same one, or a label is none of its kind.
+        UserError: no training row has a label, all have the same one, or a label does not fit the kind.
     """
     if target.kind in NAMED:
         return _fit_classes(target, table, rows)
@@ -115,7 +115,7 @@ def encode_target(fitted: FittedTarget, table: Columns) -> Tensor:
     """Return the field of every row of a table: its kind's dtype and shape, as `FieldSpec` says, in its own unit.
 
     Raises:
-        UserError: a label is outside the classes, or none of its kind; file, row and column are named.
+        UserError: a label is outside the classes, or does not fit the kind; file, row and column are named.
     """
     target = fitted.target
     if target.kind in NAMED:
@@ -143,7 +143,7 @@ def raw_values(target: Target, table: Columns) -> np.ndarray:
     """Return the labels of a target without classes in their own unit, float64 [N, columns], NaN where missing.
 
     Raises:
-        UserError: a label is none of its kind.
+        UserError: a label does not fit the kind.
     """
     columns = [_numbers(target, table, name) for name in target.numbers]
     if target.kind == "ranking":
@@ -211,8 +211,8 @@ def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarg
             )
         if target.kind == "ordinal" and not all(_is_number(value) for value in counts):
             raise UserError(
-                f"{place.path}, column '{place.column}': the labels {', '.join(sorted(counts)[:5])} are no numbers, so "
-                f"their order is not known. Give it: {target.override}.classes=[lowest,…,highest]."
+                f"{place.path}, column '{place.column}': the labels {', '.join(sorted(counts)[:5])} are not numbers, "
+                f"so their order is not known. Give it: {target.override}.classes=[lowest,…,highest]."
             )
         classes = in_order(counts)
     return FittedTarget(target, classes=classes, counts=tuple(counts.get(name, 0) for name in classes))
@@ -231,10 +231,10 @@ def _is_number(value: str) -> bool:
 
 
 def _check_varied(target: Target, table: Columns, values: np.ndarray, present: np.ndarray) -> None:
-    """Refuse columns that are empty or constant on the training rows; in a ranking, of the relevance only.
+    """Refuse columns that are empty or constant on the training rows; of a ranking only the relevance is checked.
 
     Raises:
-        UserError: there is one.
+        UserError: there is such a column.
     """
     watched = target.columns if target.kind in ("real", "count", "multilabel") else target.columns[:1]
     for index, name in enumerate(watched):
@@ -272,6 +272,6 @@ def _outside(fitted: FittedTarget, table: Columns, row: int, value: str) -> User
     whose = "the declared classes" if target.classes else "the classes of the training rows"
     return table.place(target.columns[0]).error(
         row,
-        f"the label '{value}' is none of {whose} ({known}){nearest(value, fitted.classes)}",
+        f"the label '{value}' is not one of {whose} ({known}){nearest(value, fitted.classes)}",
         f"Declare them all by {target.override}.classes=[…], or {_absent(target)[0].lower()}{_absent(target)[1:]}.",
     )

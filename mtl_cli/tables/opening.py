@@ -1,4 +1,12 @@
-"""Tables that are open: each file is read once in a process, however many jobs and folds use it."""
+"""Tables that are open: each file is read once in a process, however many jobs and folds use it.
+
+1. A file is known by its path, time, size and the options that it is read with (`_identity`). What was read before
+   under the same identity is used again; where more than MAX_OPEN tables would be open, the oldest is forgotten.
+2. A table that fits into `memory_mb` is read into memory. A larger one is written to the cache once, and from then on
+   memory-mapped from there, also by other processes.
+3. What the columns of a file hold (`Profile`) is found by a pass of its own. For a large file it is kept in the cache
+   too, under a name that depends on the content, so that a file that changed is read again.
+"""
 
 import contextlib
 from collections.abc import Sequence
@@ -26,7 +34,7 @@ class Memory(Options):
     memory_mb: float
     """Megabytes; a larger table is memory-mapped from a cache."""
     cache_dir: str | None
-    """Folder of that cache and of what was tokenised; None is the user's."""
+    """Folder of that cache and of tokenised texts; None is the cache folder of the user."""
 
     def holds(self, layout: Layout, rows: int) -> bool:
         """True for a table that is read into memory."""
@@ -40,7 +48,7 @@ class Memory(Options):
 
 
 def open_profile(file: TableFile, columns: Sequence[str], memory: Memory | None = None) -> Profile:
-    """Return what columns of a file hold; of a file too large for memory it is kept beside its memory-mapped table."""
+    """Return what columns of a file hold; for a file too large for memory it is kept in the cache."""
     key = (_identity(file), tuple(columns))
     if memory is None or file.path.stat().st_size <= memory.memory_mb * MEGABYTE:
         return _once(_profiles, key, lambda: profile(file, columns))
@@ -56,14 +64,14 @@ def kept_profile(file: TableFile, columns: Sequence[str], folder: Path) -> Profi
         return Profile(known["rows"], found)
     fresh = profile(file, columns)
     kept = {name: {k: v for k, v in vars(each).items() if k != "path"} for name, each in fresh.columns.items()}
-    with contextlib.suppress(OSError, RunFailure):  # the table itself complains about a folder that cannot be written
+    with contextlib.suppress(OSError, RunFailure):  # reading the table reports a folder that cannot be written
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, {"rows": fresh.rows, "columns": kept})
     return fresh
 
 
 def open_table(file: TableFile, layout: Layout, rows: int, memory: Memory) -> Table:
-    """Return the rows of a file."""
+    """Return the rows of a file, in memory or memory-mapped."""
     key = (_identity(file), layout.numbers, layout.dates, layout.texts, tuple(layout.missing.items()), memory)
     if memory.holds(layout, rows):
         return _once(_tables, key, lambda: read_table(file, layout, rows))

@@ -1,4 +1,4 @@
-"""Data files: where they lie, which is not outside data.root, and what keeps them from being read."""
+"""Where data files lie, which may not be outside data.root, and the errors for files that cannot be read."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def check_file(path: Path, what: str) -> None:
     """Refuse what is not a file.
 
     Raises:
-        UserError: it is not; `what` is to be given instead.
+        UserError: it is not a file; `what` says what to give instead.
     """
     if not path.is_file():
         raise UserError(f"{path} is not a file. Give {what}.")
@@ -51,5 +51,5 @@ def unknown_encoding(encoding: str, error: LookupError) -> UserError:
 
 
 def with_mark(encoding: str) -> str:
-    """Return the encoding that reads a file with or without a byte order mark, for UTF-8; else the encoding itself."""
+    """Return the encoding; for UTF-8, the one that reads a file with or without a byte order mark."""
     return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding

@@ -1,4 +1,4 @@
-"""Where a cell stands, for messages, and how the text in it is compared."""
+"""Where a cell stands, for messages, and the form in which its text is compared."""
 
 import re
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Place:
 
 
 def canonical(text: str) -> str:
-    """Return a category as it is compared: without space around it, 1.0 as 1 and True as true.
+    """Return a category in the form in which it is compared: without space around it, 1.0 as 1 and True as true.
 
-    The same value is one category whether a file holds it as text, number or truth value, and whether or not missing
-    cells made whole numbers decimal ones.
+    Thus the same value is one category whether a file holds it as text, number or truth value. It also stays one where
+    missing cells turned a column of whole numbers into decimal ones.
     """
     text = text.strip()
     if re.fullmatch(r"-?\d+\.0+", text):

@@ -10,12 +10,12 @@ from mtl_cli.tables.cells import DATE, NUMBER, is_text, trimmed
 from mtl_cli.tables.reading import TableFile
 
 MOSTLY = 0.5
-"""Share of numbers from which on a column with other text in it is taken for a column of numbers with a fault."""
+"""Share of numbers from which a column that also holds other text counts as a column of numbers with a fault."""
 
 
 @dataclass
 class ColumnProfile:
-    """Counts of one column's cells; `stray` and `stray_row` are its first text that is no number."""
+    """Counts of one column's cells; `stray` and `stray_row` are its first text that is not a number."""
 
     name: str
     path: Path
@@ -78,7 +78,7 @@ class Profile:
 
 
 def profile(file: TableFile, columns: Sequence[str]) -> Profile:
-    """Return what some columns hold, by one pass over the file; Parquet declares what is no text.
+    """Return what some columns hold, by one pass over the file; Parquet declares the type of all that is not text.
 
     Raises:
         UserError: the file cannot be read to its end.

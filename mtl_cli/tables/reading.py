@@ -28,15 +28,15 @@ class ReadOptions(Options):
     """How files are read."""
 
     format: str = "auto"
-    """auto (by the file's name), csv, tsv or parquet; of texts also jsonl."""
+    """auto (by the file's name), csv, tsv or parquet; for texts also jsonl."""
     delimiter: str | None = None
-    """What separates cells; None is a comma, in TSV a tab."""
+    """Character between cells; None is a comma, or a tab in TSV."""
     encoding: str = "utf-8"
     """Encoding of CSV and TSV."""
     column_names: Sequence[str] | None = None
     """Names of the columns of a file without a header."""
     missing_values: Sequence[str | float] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
-    """What a cell without a value holds; a text is taken as it stands."""
+    """What a cell without a value holds; columns of text are read as they stand."""
 
     @property
     def missing(self) -> list[str]:
@@ -45,7 +45,7 @@ class ReadOptions(Options):
 
 
 class TableFile:
-    """A file of a table: its columns at once, its rows in batches.
+    """A file of a table: the columns are known at once, the rows are read in batches.
 
     Raises:
         UserError: the file is missing or damaged, of an unknown format, has no header, or names a column twice.
@@ -65,7 +65,7 @@ class TableFile:
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """The SHA-256 digest of the file, in hex; found once, without reading the file into memory."""
+        """The SHA-256 digest of the file, in hex; computed once, without reading the file into memory."""
         with self.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -82,12 +82,12 @@ class TableFile:
         return dict(zip(self.columns, self._parquet().schema_arrow.types, strict=True))
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
-        """Yield the number of the first row (from 0) and a batch, of some columns or all, in the file's order.
+        """Yield batches of some columns or all, in the file's order, each with the number of its first row, from 0.
 
-        Cells that are missing are null, in CSV; those of Parquet are as they are.
+        In CSV, missing cells are null; cells of Parquet are as they are.
 
         Raises:
-            UserError: a row has more or fewer cells than the header, or bytes that are no text, naming row and column.
+            UserError: a row has more or fewer cells than the header, or bytes that are not text; it says where.
         """
         wanted = list(self.columns if columns is None else columns)
         row = 0
@@ -136,7 +136,7 @@ class TableFile:
         try:
             return pq.ParquetFile(self.path, memory_map=True)
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{self.path} is no Parquet file, or damaged: {error}. Or set format=csv.") from error
+            raise UserError(f"{self.path} is not a Parquet file, or is damaged: {error}. Or set format=csv.") from error
 
     @property
     def num_rows(self) -> int | None:
@@ -152,7 +152,7 @@ class TableFile:
                 names = list(self.options.column_names or ()) or next(records, [])
                 self._has_rows = (
                     next(filter(None, records), None) is not None
-                )  # pyarrow takes a lone header for cut off
+                )  # pyarrow takes a header without rows for a file that is cut off
         except LookupError as error:
             raise unknown_encoding(self.options.encoding, error) from error
         except (UnicodeError, csv.Error, OSError, pa.ArrowException) as error:
@@ -169,7 +169,7 @@ class TableFile:
         """Refuse a quoted cell that never ends, which would swallow the rows after it; reads the whole file.
 
         Raises:
-            UserError: there is one, in the row named.
+            UserError: there is such a cell; its row is named.
         """
         if not self.is_text:
             return
@@ -204,7 +204,7 @@ def table_format(path: Path, format: str) -> str:
     """Return csv, tsv or parquet; "auto" goes by the name's ending, also before .gz, .bz2 or .zst.
 
     Raises:
-        UserError: it cannot be told.
+        UserError: the name does not show the format.
     """
     if format not in FORMATS:
         raise UserError(one_of("format", format, FORMATS))
@@ -213,16 +213,16 @@ def table_format(path: Path, format: str) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED]
     if not suffixes or suffixes[-1] not in SUFFIXES:
         raise UserError(
-            f"The name of {path} does not tell its format ({', '.join(SUFFIXES)}). Set format=csv, tsv or parquet."
+            f"The name of {path} does not show its format ({', '.join(SUFFIXES)}). Set format=csv, tsv or parquet."
         )
     return SUFFIXES[suffixes[-1]]
 
 
 def require_columns(wanted: Sequence[str], present: Sequence[str], path: Path) -> None:
-    """Refuse a file without one of the columns that are needed.
+    """Refuse a file that lacks any of the columns that are needed.
 
     Raises:
-        UserError: every column that is missing.
+        UserError: columns are missing; all of them are named.
     """
     if absent := [name for name in wanted if name not in present]:
         listed = ", ".join(f"'{name}'" for name in absent[:10]) + (", …" if len(absent) > 10 else "")

@@ -11,7 +11,7 @@ from mtl_cli.tables.inputs import InputRows
 
 
 class StoredRows(LabelledSplit):
-    """Rows that stay where the table is, on disk: each batch is read and encoded when it is fetched.
+    """Rows that stay where the table is, on disk. Each batch is read and encoded when it is fetched.
 
     Args:
         inputs: the inputs of any row of the table.
@@ -37,7 +37,7 @@ class StoredRows(LabelledSplit):
 
 
 class EncodedRows(LabelledSplit):
-    """Rows that are held as tensors: inputs by name or one tensor, and label fields, each [N, ...]."""
+    """Rows that are held as tensors: inputs (one tensor, or several by name) and label fields, each [N, ...]."""
 
     def __init__(self, inputs: Mapping[str, Tensor] | Tensor, fields: Mapping[str, Tensor]) -> None:
         self._inputs, self._fields = inputs, dict(fields)

@@ -1,4 +1,4 @@
-"""Numbers as model inputs: missing ones filled in, then scaled, by statistics of the training rows."""
+"""Numbers as model inputs: missing ones are filled in, then all are scaled, by statistics of the training rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
 BLOCK_ROWS = 1 << 16
 MEDIAN_COLUMNS = 4
-"""Columns whose medians are found together: 32 bytes of memory a row."""
+"""Number of columns whose medians are found together; they take 32 bytes of memory per row."""
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """Statistics of number columns, float64 [columns]: x becomes (x or `fill` - mean) / std.
+    """Statistics of number columns, float64 [columns]: x, or `fill` where it is missing, becomes (x - mean) / std.
 
     `marked` are the columns that had missing values in training; each gets a column that says so, 1 or 0.
     """
@@ -48,7 +48,7 @@ class Scaler:
         """Return the scaler of a checkpoint, of `width` columns.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the state is not that of a scaler.
         """
         marked = checked_numbers(state["marked"], len(state["marked"]), "marked", whole=True)
         if any(not 0 <= column < width for column in marked.tolist()):
@@ -68,8 +68,8 @@ def fit_scaler(
 ) -> Scaler:
     """Return the scaler of some columns of a matrix float64 [N, …], fitted on `rows` of it.
 
-    Mean and standard deviation are those of the values that are present; a column without any, or with one value only,
-    has standard deviation 1.
+    Mean and standard deviation are those of the values that are present. A column without any value, or with only one
+    distinct value, has standard deviation 1.
     """
     width = len(columns)
     count, total = np.zeros(width), np.zeros(width)
@@ -112,7 +112,7 @@ def checked_numbers(value: object, length: int, name: str, whole: bool = False) 
     """Return a tensor [length] of a checkpoint as an array; `whole` are integers.
 
     Raises:
-        ValueError: it is none, or of another shape.
+        ValueError: it is not a tensor, or has another shape or type.
     """
     if not isinstance(value, Tensor) or value.shape != (length,) or value.is_floating_point() == whole:
         found = f"of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)[:40]

@@ -17,9 +17,9 @@ AUTO = "auto"
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRules(Options):
-    """Where validation and test rows come from: own files, a column, or a share or fold of the one file.
+    """Where validation and test rows come from: files of their own, a column, or a share or fold of the one file.
 
-    A share is taken where neither a file nor the column nor a fold names the split.
+    A share is taken where neither a file nor the column nor a fold gives the split.
     """
 
     val_path: str | None
@@ -27,9 +27,9 @@ class SplitRules(Options):
     test_path: str | None
     """File of the test rows."""
     split_column: str | None
-    """Column that says train, val or test; of CoNLL a key of comments."""
+    """Column that says train, val or test; for CoNLL a key of comments."""
     group_column: str | None
-    """Column whose groups are kept in one split; of CoNLL a key of comments, such as newdoc id or document."""
+    """Column whose groups each stay in one split; for CoNLL a key of comments, such as newdoc id or document."""
     val_fraction: float = option(example=0.15, low=0.0, below=1.0)
     """Share of the rows for validation."""
     test_fraction: float = option(example=0.15, low=0.0, below=1.0)
@@ -39,7 +39,7 @@ class SplitRules(Options):
     folds: int | None
     """Number of folds; the fold `fold` is the test split."""
     fold: int
-    """Which of them, from 0."""
+    """Number of the fold that is the test split, from 0."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with the options, each and together."""
@@ -73,7 +73,7 @@ class SplitRules(Options):
         """Return the split of each row of the main file, int8 [N].
 
         Raises:
-            UserError: a row names no split or group, or a split is empty.
+            UserError: a row does not name a split or group, or a split is empty.
         """
         test = 0.0 if self.test_path else self.test_fraction
         parts = Fractions(0.0 if self.val_path else self.val_fraction, test, self.split_seed, self.folds, self.fold)
@@ -129,7 +129,7 @@ class SplitRules(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class StratifiedRules(SplitRules):
-    """Rules that also go by what rows are labelled."""
+    """Rules that can also keep the shares of labels equal in all splits."""
 
     stratify: str | None
     """Column or target whose values every part has in equal shares; auto is the first target with classes."""
@@ -156,7 +156,7 @@ def group_codes(table: Columns, name: str) -> np.ndarray:
     """Return the number of each row's group, int64 [N].
 
     Raises:
-        UserError: a row has none.
+        UserError: a row has no group.
     """
     codes, _ = table.text(name)
     if (bad := np.flatnonzero(codes < 0)).size:
@@ -165,10 +165,10 @@ def group_codes(table: Columns, name: str) -> np.ndarray:
 
 
 def check_groups_apart(tables: Sequence[Columns], name: str) -> None:
-    """Refuse files that have a group in common.
+    """Refuse files that share a group.
 
     Raises:
-        UserError: the first group that two files have.
+        UserError: two files share a group; it names the first.
     """
     seen: dict[str, Columns] = {}
     for table in tables:

@@ -9,12 +9,12 @@ TRAIN, VAL, TEST = 0, 1, 2
 NAMES = {
     "train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST,
 }  # fmt: skip
-"""What a column of splits may say, in any case."""
+"""What a column of splits may say, in capitals or small letters."""
 
 
 @dataclass(frozen=True)
 class Fractions:
-    """Shares of the rows that validation and test get; with `folds`, test is the fold `fold` instead."""
+    """Shares of the rows that validation and test get; with `folds`, the test split is the fold `fold` instead."""
 
     val: float
     test: float
@@ -26,9 +26,10 @@ class Fractions:
 def by_fraction(num_rows: int, parts: Fractions, strata: np.ndarray | None) -> np.ndarray:
     """Return the split of each row, int8 [N].
 
-    Rows are ordered by stratum [N] and within it by a seeded permutation (NumPy's legacy one, whose stream is frozen);
-    every part takes evenly spaced places of that order, so that it has the share of each stratum, give or take a row,
-    and exactly its number of rows.
+    1. Rows are ordered by stratum [N], and within a stratum by a seeded permutation (NumPy's legacy one, whose stream
+       is frozen).
+    2. Every part takes evenly spaced places of that order. So it has its share of each stratum, give or take one row,
+       and exactly its number of rows.
     """
     order = np.random.RandomState(parts.seed).permutation(num_rows)
     if strata is not None:
@@ -47,8 +48,8 @@ def by_fraction(num_rows: int, parts: Fractions, strata: np.ndarray | None) -> n
 def by_group(groups: np.ndarray, parts: Fractions) -> np.ndarray:
     """Return the split of each row, int8 [N], so that all rows of a group [N] are in one split.
 
-    Fractions take groups in seeded order until the split is as near to its share as it gets; folds take each group, the
-    largest first, to the fold that is smallest so far.
+    With fractions, a split takes groups in seeded order until it is as near to its share as it gets. With folds, each
+    group, the largest first, goes to the fold that is smallest so far.
     """
     sizes = np.bincount(groups)
     order = np.random.RandomState(parts.seed).permutation(len(sizes))
@@ -78,7 +79,7 @@ def take_groups(of_group: np.ndarray, order: np.ndarray, sizes: np.ndarray, rows
 
 
 def by_column(values: Sequence[str], codes: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """Return the split of each row, int8 [N], by what a column says, and the first row that says no split, or None."""
+    """Return the split of each row, int8 [N], by what a column says, and the first row that names no split, or None."""
     lookup = np.array([*(NAMES.get(value.lower(), -1) for value in values), -1], dtype=np.int8)
     split = lookup[codes]
     bad = np.flatnonzero(split < 0)

@@ -1,4 +1,14 @@
-"""A table that has been read: numbers and category codes in two matrices, in memory or memory-mapped from a cache."""
+"""A table that has been read: numbers and category codes in two matrices, in memory or memory-mapped from a cache.
+
+A table comes about in steps:
+
+1. `fill` goes through the file batch by batch. Numbers and dates go into one matrix. Texts become codes in a second
+   matrix: each distinct text of a column gets the next free number when it first occurs.
+2. `read_table` fills matrices in memory. `write_entry` fills matrices on disk and writes the distinct texts beside
+   them.
+3. `cached_table` writes into a temporary folder and renames it to the entry at the end. So an entry is whole or not
+   there, and where two processes write the same one, the slower uses that of the faster.
+"""
 
 import hashlib
 import json
@@ -23,9 +33,9 @@ CACHE_FORMAT = 1
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns are read as numbers, as dates (days since 1970) and as text; text may be one of the others too.
+    """Which columns are read as numbers, as dates (days since 1970) and as text; a column may be text too.
 
-    `missing` are, by column, values that stand for a missing cell besides those of all columns.
+    `missing` are, by column, values that stand for a missing cell in addition to those of all columns.
     """
 
     numbers: tuple[str, ...]
@@ -107,7 +117,7 @@ def read_table(file: TableFile, layout: Layout, rows: int) -> Table:
 
 
 def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray) -> "list[pa.Array]":
-    """Write the rows of a file into two matrices, and return the values that codes number, by column of text."""
+    """Write the rows of a file into two matrices; return, for each column of text, the values that its codes number."""
     known: list[dict[str, int]] = [{} for _ in layout.texts]
     missing = {name: (*file.options.missing, *layout.missing.get(name, ())) for name in layout.columns}
     for first, batch in file.batches(layout.columns):
@@ -126,7 +136,7 @@ def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray)
 
 
 def cached_table(file: TableFile, layout: Layout, rows: int, entry: Path) -> Table:
-    """Return a table whose matrices are memory-mapped from the folder `entry`, which is made when it is not there.
+    """Return a table whose matrices are memory-mapped from the folder `entry`, which is made if it is not there.
 
     Raises:
         UserError: a cell is not what its column holds, or the folder cannot be written.
@@ -142,7 +152,7 @@ def cached_table(file: TableFile, layout: Layout, rows: int, entry: Path) -> Tab
             finally:
                 shutil.rmtree(made, ignore_errors=True)
         except OSError as error:
-            if not (entry / "complete").exists():  # else another process was faster
+            if not (entry / "complete").exists():  # otherwise another process was faster
                 raise UserError(
                     f"Cannot keep the table {file.path} in {folder}: {error.strerror}. Give another folder by "
                     "tasks.NAME.dataset.cache_dir=DIR, or read it into memory: tasks.NAME.dataset.memory_mb=100000."
@@ -176,7 +186,7 @@ def write_entry(file: TableFile, layout: Layout, rows: int, folder: Path) -> Non
 
 
 def load(path: Path) -> np.ndarray:
-    """Return a matrix memory-mapped, or an empty one, which cannot be."""
+    """Return a memory-mapped matrix; a small one, which may be empty and so cannot be mapped, is read."""
     matrix = np.load(path, mmap_mode=None if os.path.getsize(path) < 4096 else "r")
     assert isinstance(matrix, np.ndarray)
     return matrix

@@ -1,4 +1,4 @@
-"""Categories as numbers: a vocabulary a column, from training rows; 0 is every category that it lacks."""
+"""Categories as numbers: one vocabulary per column, from training rows; 0 is every category that it lacks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Vocabulary:
 
 
 def fit_vocabulary(codes: np.ndarray, values: Sequence[str], max_categories: int | None, min_count: int) -> Vocabulary:
-    """Return the vocabulary of training rows, the most frequent category first, equals in alphabetical order.
+    """Return the vocabulary of training rows, the most frequent category first, and ties in alphabetical order.
 
     Args:
         codes: categories of the training rows [N], -1 where a cell is missing.

@@ -1,4 +1,4 @@
-"""A table written row by row beside another: CSV and TSV as text, Parquet with its types."""
+"""Writes a table row by row beside the one that it comes from: CSV and TSV as text, Parquet with its types."""
 
 import csv
 import io
@@ -19,11 +19,11 @@ COMPRESSIONS = dict(zip(COMPRESSED, ("gzip", "bz2", "zstd"), strict=True))
 class TableWriter(FileWriter):
     """Writes rows of `like`, each with further columns, to a file that appears whole at the block's end, or not at all.
 
-    The output has the format, delimiter and encoding of `like`, and a header where that has one; it is compressed where
-    its own name says so. Cells are copied as they are, quoted where they must be; lines end with a line feed.
+    The output has the format, delimiter and encoding of `like`, and a header where that has one. It is compressed where
+    its own name says so. Cells are copied as they are, and quoted where they must be. Lines end with a line feed.
 
     Raises:
-        UserError: `path` is the file of `like`, of another format, or in no folder that can be written.
+        UserError: `path` is the file of `like`, has another format, or its folder cannot be written.
     """
 
     def __init__(self, path: Path, like: TableFile) -> None:
@@ -64,12 +64,12 @@ class TableWriter(FileWriter):
 
 
 def cells(values: "np.ndarray[Any, Any]") -> list[str]:
-    """Return values [B] as text, numbers by the fewest digits that stand for them."""
+    """Return values [B] as text, numbers with the fewest digits that identify them."""
     return values.astype(str).tolist()
 
 
 def check_format(path: Path, like: TableFile) -> None:
-    """Compare the format that a file's name tells with that of the table that is written there.
+    """Compare the format that a file's name shows with that of the table that is written there.
 
     Raises:
         UserError: they differ.

@@ -87,7 +87,7 @@ class ConllFile:
         """Yield the sentences that have a word, in order; comments on a document hold for all of its sentences.
 
         Raises:
-            UserError: a line has more or fewer cells than there are columns, or bytes that are no text.
+            UserError: a line has more or fewer cells than there are columns, or bytes that are not text.
         """
         sentence, document = Sentence(), 0
         for number, line in self.lines():
@@ -118,7 +118,7 @@ class ConllFile:
         """Return the number of each line, from 1, and the line without its end.
 
         Raises:
-            UserError: it holds bytes that are no text.
+            UserError: it holds bytes that are not text.
         """
         return read_lines(self.path, self.options.encoding)
 
@@ -156,7 +156,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     """Yield the number of each line of a file, from 1, and the line without its end.
 
     Raises:
-        UserError: it holds bytes that are no text.
+        UserError: it holds bytes that are not text.
     """
     number = 0
     try:
@@ -165,7 +165,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\n")
     except UnicodeError as error:
         raise UserError(
-            f"{path}, after line {number}: bytes that are no {encoding} ({error}). Set "
+            f"{path}, after line {number}: bytes that are not {encoding} ({error}). Set "
             "the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
         ) from error
     except LookupError as error:

@@ -92,7 +92,7 @@ class JsonLinesFile(TableFile):
                     if line.strip():
                         yield number, self._object(line, number)
         except UnicodeDecodeError as error:
-            raise UserError(f"{self.path}, after line {number}: bytes that are no utf-8 ({error}).") from error
+            raise UserError(f"{self.path}, after line {number}: bytes that are not utf-8 ({error}).") from error
         except OSError as error:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
 
@@ -110,7 +110,7 @@ class JsonLinesFile(TableFile):
         if isinstance(value, dict | list) and line:
             raise UserError(
                 f"{self.path}, line {line}, column '{name}': a {'list' if isinstance(value, list) else 'nested object'}"
-                " is no cell. Leave the column out, or write it as columns of its own."
+                " is not a cell. Leave the column out, or write it as columns of its own."
             )
         if isinstance(value, bool | dict | list):
             return json.dumps(value, ensure_ascii=False)

@@ -22,14 +22,14 @@ def row_texts(rows: "pa.RecordBatch | pa.Table", columns: Sequence[str], path: P
         if not is_text(array.type):
             if pa.types.is_nested(array.type) or pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
                 place = Place(path, name, first_row)
-                raise place.error(0, f"cells of type {array.type} are no text", "Name another column: text=NAME.")
+                raise place.error(0, f"cells of type {array.type} are not text", "Name another column: text=NAME.")
             array = array.cast(pa.string())
         found.append(["" if text is None else text for text in array.to_pylist()])
     return found
 
 
 def text_batches(file: TableFile, columns: Sequence[str]) -> Iterator[list[list[str]]]:
-    """Yield the texts of each column, in batches; a text such as "null" is no missing value."""
+    """Yield the texts of each column, in batches; a text such as "null" is not a missing value."""
     whole = type(file)(file.path, replace(file.options, missing_values=()))
     for first, batch in whole.batches(columns):
         yield row_texts(batch, columns, file.path, first)

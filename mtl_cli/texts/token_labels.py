@@ -147,8 +147,8 @@ def encode_tokens(target: TokenTarget, sentences: Sentences) -> np.ndarray:
         value, line = values[codes[bad[0]]], sentences.lines[bad[0]]
         known = ", ".join(target.classes[:8]) + (", …" if len(target.classes) > 8 else "")
         raise UserError(
-            f"{sentences.path}, line {line}, column '{target.column}': the label '{value}' is none of the classes of "
-            f"the training sentences ({known}){nearest(value, target.classes)}. Declare them all by "
+            f"{sentences.path}, line {line}, column '{target.column}': the label '{value}' is not one of the classes "
+            f"of the training sentences ({known}){nearest(value, target.classes)}. Declare them all by "
             f"{target.override}.classes=[…], or if it stands for a missing label, say so: "
             f"{target.override}.missing=[{value}]; "
             f"{target.override}.unseen=missing takes all such labels so."

@@ -87,19 +87,21 @@ def test_mixed_types(write):
     )
     assert tabular(path, categorical=["x"]).state_dict()["inputs"]["texts"] == ["x", "c"]
     assert tabular(path, missing_values=["", "abc"]).state_dict()["inputs"]["numbers"] == ["x"]
-    refused(path, "row 3, column 'x': 'abc' is no number", numeric=["x"])
+    refused(path, "row 3, column 'x': 'abc' is not a number", numeric=["x"])
     assert tabular(write(body(c3="7"))).state_dict()["inputs"]["texts"] == ["c"]  # mostly text: categories
 
 
 def test_a_label_outside_the_classes(write, tmp_path):
     declared = {"y": {"kind": "class", "column": "y", "classes": [0, 1]}}
     refused(
-        write(body(y7=3)), "row 7, column 'y': the label '3' is none of the declared classes (0, 1)", targets=declared
+        write(body(y7=3)),
+        "row 7, column 'y': the label '3' is not one of the declared classes (0, 1)",
+        targets=declared,
     )
     test = write(body(6, y5=2), name="test.csv")
     refused(
         write(),
-        "test.csv, row 5, column 'y': the label '2' is none of the classes of the training rows",
+        "test.csv, row 5, column 'y': the label '2' is not one of the classes of the training rows",
         test_path=str(test),
     )
     forgiven = {"y": {"kind": "class", "column": "y", "missing": 2}}
@@ -176,11 +178,11 @@ def test_an_empty_file_and_one_that_is_no_table(tmp_path):
     refused(raw(tmp_path, ""), "data.csv has no header")
     refused(raw(tmp_path, "x,c,y"), "data.csv has 0 rows")
     (tmp_path / "data.parquet").write_bytes(b"PAR1 no")
-    refused(tmp_path / "data.parquet", "is no Parquet file, or damaged")
+    refused(tmp_path / "data.parquet", "is not a Parquet file, or is damaged")
     (tmp_path / "data.xlsx").write_bytes(b"PK")
-    refused(tmp_path / "data.xlsx", "does not tell its format", "format=csv")
+    refused(tmp_path / "data.xlsx", "does not show its format", "format=csv")
     (tmp_path / "cut.parquet").write_bytes(parquet_bytes(tmp_path)[:-30])
-    refused(tmp_path / "cut.parquet", "is no Parquet file, or damaged")
+    refused(tmp_path / "cut.parquet", "is not a Parquet file, or is damaged")
 
 
 def parquet_bytes(tmp_path):
@@ -214,10 +216,10 @@ def test_bytes_that_are_no_text(tmp_path, write):
     at = [match.start() for match in re.finditer(b"blue", data)][2]
     refused(
         raw(tmp_path, data[:at] + b"bl\xfce" + data[at + 4 :]),
-        "row 7 (line 8), column 'c': 'bl\N{REPLACEMENT CHARACTER}e' holds bytes that are no utf-8",
+        "row 7 (line 8), column 'c': 'bl\N{REPLACEMENT CHARACTER}e' holds bytes that are not utf-8",
         "encoding=latin-1",
     )
-    refused(raw(tmp_path, data.replace(b"x,c", b"x\xff,c")), "holds bytes that are no utf-8")
+    refused(raw(tmp_path, data.replace(b"x,c", b"x\xff,c")), "holds bytes that are not utf-8")
     refused(write(), "encoding is 'klingon'", encoding="klingon")
 
 
@@ -238,7 +240,7 @@ def test_dates(write):
     other = [[f"{index + 1:02d}/01/2024", *row[1:]] for index, row in enumerate(body())]
     assert tabular(write(other)).state_dict()["inputs"]["texts"] == ["x", "c"]  # no ISO 8601: categories
     later = write([["2024-02-30", "red", 0], *rows], name="later.csv")
-    refused(write(rows), "later.csv, row 1, column 'x': '2024-02-30' is no date", test_path=str(later))
+    refused(write(rows), "later.csv, row 1, column 'x': '2024-02-30' is not a date", test_path=str(later))
 
 
 def test_columns_that_are_missing_or_named_wrongly(write):
@@ -318,7 +320,7 @@ def test_arrays_of_several_faults(tmp_path):
         ({"x": np.array(["a"] * 20)}, "inputs are numbers"),
         ({"x": np.zeros((20, 1, 1, 1, 1))}, "has shape (20, 1, 1, 1, 1)"),
         ({"y": np.zeros(20)}, "every label of the training rows is '0'"),
-        ({"y": np.array([object()] * 20)}, "no .npz file, or damaged"),
+        ({"y": np.array([object()] * 20)}, "is not a .npz file, or is damaged"),
         ({"y": np.zeros((20, 2, 2))}, "a label field is [N] or [N, D]"),
     ):
         with pytest.raises(UserError, match=re.escape(words)):

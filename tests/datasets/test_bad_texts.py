@@ -72,14 +72,14 @@ def test_mixed_line_ends(tmp_path):
 
 def test_bytes_that_are_no_text(tmp_path):
     path = write(tmp_path / "a.conll", TAGGED + "é\tX\n", encoding="latin-1")
-    refused(r"a\.conll, after line \d+: bytes that are no utf-8 .*encoding=latin-1", lambda: conll(path, **COLUMNS))
+    refused(r"a\.conll, after line \d+: bytes that are not utf-8 .*encoding=latin-1", lambda: conll(path, **COLUMNS))
     assert conll(path, **COLUMNS, encoding="latin-1").field_specs["tag"].class_names == ("X", "Y")
     table = tmp_path / "a.csv"
     table.write_bytes(b"text,y\n" + b"caf\xe9,p\n" * 6)
-    refused(r"a\.csv, row 1 \(line 2\), column 'text': .* holds bytes that are no utf-8", lambda: text(table))
+    refused(r"a\.csv, row 1 \(line 2\), column 'text': .* holds bytes that are not utf-8", lambda: text(table))
     lines = tmp_path / "a.jsonl"
     lines.write_bytes(b'{"text": "caf\xe9", "y": 1}\n')
-    refused(r"a\.jsonl, after line 0: bytes that are no utf-8", lambda: text(lines))
+    refused(r"a\.jsonl, after line 0: bytes that are not utf-8", lambda: text(lines))
 
 
 def test_control_characters(tmp_path):
@@ -94,12 +94,13 @@ def test_a_label_that_training_never_saw(tmp_path):
     path = write(tmp_path / "a.conll", TAGGED)
     other = write(tmp_path / "b.conll", "a\tX\nc\tZ\n")
     told = refused(
-        r"b\.conll, line 2, column 'tag': the label 'Z' is none", lambda: conll(path, **COLUMNS, test_path=str(other))
+        r"b\.conll, line 2, column 'tag': the label 'Z' is not one",
+        lambda: conll(path, **COLUMNS, test_path=str(other)),
     )
     assert "targets.tag.unseen=missing" in told
     table = write_csv(tmp_path / "a.csv", ["text", "y"], GOOD)
     late = write_csv(tmp_path / "b.csv", ["text", "y"], [["word1", "z"]])
-    refused("the label 'z' is none of the classes of the training rows", lambda: text(table, test_path=str(late)))
+    refused("the label 'z' is not one of the classes of the training rows", lambda: text(table, test_path=str(late)))
 
 
 def test_a_text_of_unknown_words_only(tmp_path):
@@ -131,5 +132,5 @@ def test_texts_without_anything_to_learn(tmp_path):
 
 def test_a_cell_of_json_that_is_no_text(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"text": ["a", "b"], "y": 1}\n{"text": "c", "y": 2}\n')
-    refused(r"a\.jsonl, line 1, column 'text': a list is no cell", lambda: text(path))
+    refused(r"a\.jsonl, line 1, column 'text': a list is not a cell", lambda: text(path))
     refused(r"b\.jsonl, line 1: a list; each line is a JSON object", lambda: text(write(tmp_path / "b.jsonl", "[1]\n")))

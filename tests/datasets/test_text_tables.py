@@ -132,7 +132,7 @@ def test_a_state_of_before_there_were_columns_is_taken(file):
     [
         ({"numeric": ["text"]}, "Column 'text' is the text and in numeric"),
         ({"categorical": ["y"]}, "Column 'y' is an input and the target 'y': the answer would leak"),
-        ({"numeric": ["shop"]}, r"data\.csv, row 1, column 'shop': '\w+' is no number"),
+        ({"numeric": ["shop"]}, r"data\.csv, row 1, column 'shop': '\w+' is not a number"),
         ({"numeric": ["prise"]}, r"has no column 'prise'\. Did you mean 'price'\?"),
         ({"numeric": ["price"], "categorical": ["price"]}, "declared numeric and categorical"),
         ({"numeric": ["price"], "impute": "mode"}, "impute is 'mode'"),
@@ -160,5 +160,5 @@ def test_a_column_that_a_new_file_lacks_is_told(file, tmp_path):
 
 def test_a_bad_cell_of_another_split_is_told_by_its_row(file, tmp_path):
     bad = write_csv(tmp_path / "test.csv", HEADER, [*rows(3), ["good", "cheap", "2024-01-01", "a", "p"]])
-    with pytest.raises(UserError, match=r"test\.csv, row 4, column 'price': 'cheap' is no number"):
+    with pytest.raises(UserError, match=r"test\.csv, row 4, column 'price': 'cheap' is not a number"):
         text(file, **COLUMNS, test_path=str(bad))
