@@ -1,1 +1,1 @@
-"""One dataset or format a file."""
+"""Datasets and formats, one per file."""

@@ -25,18 +25,18 @@ from mtl_cli.tables.split_rules import StratifiedRules
 
 @dataclass(frozen=True, kw_only=True)
 class InputArray(Options):
-    """The array that is the input, and what becomes of it."""
+    """The array that is the input, and how it is scaled and held."""
 
     input: str
     """Name of the array."""
     scale: str = option(example="standard", choices=SCALE)
-    """standard (each feature, of images each channel) or none."""
+    """How inputs are scaled: standard (each feature; for images each channel) or none."""
     memory_mb: float
     """Megabytes; a larger input is scaled batch by batch rather than held as float32."""
 
 
 class ArrayReading(Reading):
-    """Rows of an array, called by their numbers.
+    """Rows of an array, named by their numbers.
 
     Args:
         array: the rows [N, ...].
@@ -67,8 +67,8 @@ class Arrays(FileSource[ArrayTable]):
     """Inputs float32: vectors [B, D] from an array [N, D], images [B, C, H, W] from [N, H, W] or [N, C, H, W].
 
     Targets name arrays by `column`: [N], or [N, D] for a vector of numbers, several labels, or time and event. What is
-    fitted on training rows travels in `state_dict`; a source that was given a state can encode rows (`encode_rows`)
-    without being opened. Splits are those of `Tabular`, with arrays in the place of columns.
+    fitted on training rows travels in `state_dict`. A source that was given a state can encode rows (`encode_rows`)
+    without being opened. Rows are divided as in `Tabular`, with arrays in place of columns.
 
     Args:
         targets: label fields, each with its kind and array(s).
@@ -98,7 +98,7 @@ class Arrays(FileSource[ArrayTable]):
         self._declared = {**self._declared, **{name: each.node for name, each in wanted.items()}}
 
     def example(self) -> Sample:
-        """Return two rows of zeros, the mean: all that an array's shapes depend on."""
+        """Return two rows of zeros, which is the mean; shapes depend on nothing else."""
         return Sample(torch.zeros(2, *fitted(self._inputs).shape), {})
 
     def reads(self, path: Path) -> bool:
@@ -143,7 +143,7 @@ class Arrays(FileSource[ArrayTable]):
         return table
 
     def _targets_of(self, table: ArrayTable) -> dict[str, Target]:
-        """Return the targets, with the columns of arrays [N, D] in the place of the array."""
+        """Return the targets, with where an array [N, D] is replaced by its columns."""
         if self._was_loaded:
             return {name: each.target for name, each in self._fitted.items()}
         nodes = {}

@@ -18,8 +18,8 @@ SPLITS = ("train", "val", "test")
 class Dataset(Protocol):
     """The least that one split must offer: rows that are fetched by whole batches, without any code per sample.
 
-    Beside these two methods a split may offer what `mtl_cli.batch.Split` and `LabelledSplit` describe, of which it need
-    not be a subclass: `labels(field)`, all labels [N, ...]; `lengths` [N]; `to(device)`.
+    Besides these two methods a split may offer what `mtl_cli.batch.Split` and `LabelledSplit` describe, without being a
+    subclass of them: `labels(field)`, all labels [N, ...]; `lengths` [N]; `to(device)`.
     """
 
     def __len__(self) -> int:
@@ -39,7 +39,7 @@ def as_split(dataset: Dataset) -> Split:
 
 
 class Adapted(Split):
-    """A dataset that is not a `Split`, as one."""
+    """Makes a dataset that is not a `Split` into one."""
 
     def __init__(self, dataset: Any) -> None:  # noqa: ANN401  a Dataset that may offer more
         self.dataset = dataset
@@ -59,7 +59,7 @@ class Adapted(Split):
 
 
 class AdaptedLabels(Adapted, LabelledSplit):
-    """A dataset that is not a `Split` and can give all labels."""
+    """Makes a dataset that is not a `Split`, but can give all labels, into a `LabelledSplit`."""
 
     def labels(self, field: str) -> Tensor:
         """Return all labels of a field [N, ...], on the host."""
@@ -69,44 +69,47 @@ class AdaptedLabels(Adapted, LabelledSplit):
 class Augmentation(ABC):
     """Changes rows at random as they are drawn for training: inputs and label fields together.
 
-    It is called for each row under a seed of its own, made of the run's seed, the dataset's name, the number of the
-    draw and the row's place in it, and draws from torch's default generator: so a batch depends neither on the number
-    of reading processes nor on resuming. Evaluation does not augment, but for the tasks on the fields that it `adds`.
+    It is called for each row under a seed of its own, which is made of the run's seed, the dataset's name, the number
+    of the draw and the row's place in it. It draws from torch's default generator. So a batch depends neither on the
+    number of reading processes nor on resuming. Evaluation augments only for the tasks on the fields that it `adds`.
     """
 
     adds: Mapping[str, FieldSpec] = {}
     """Fields that it adds, such as the turn of a rotation."""
     keeps_labels: bool = True
-    """Whether a row keeps every label that it has; a crop may cut some off."""
+    """Whether a row keeps all of its labels; a crop may cut some off."""
 
     @abstractmethod
     def __call__(self, row: Sample) -> Sample:
-        """Return a row, without a batch dimension, changed; sets of a `varying` field are given without padding."""
+        """Return a changed row; it has no batch dimension, and sets of a `varying` field come without padding."""
 
 
 class DataSource(ABC):
     """A dataset, built with the arguments of its YAML.
 
-    It is built, told which label fields the tasks need (`want`), given the state of a checkpoint where there is one
-    (`load_state_dict`), and then opened: `open` reads the files once and fits what there is to fit, unless a state was
-    loaded. Bad files end in a `UserError`, from any of these. A source without anything to fit may read its files when
-    it is built. `input_spec` and `field_specs` are there after `open`, and after `load_state_dict` with a state that is
-    not empty.
+    Its life has four steps, of which any may end in a `UserError` where files are bad:
+
+    1. It is built. A source that has nothing to fit may read its files now.
+    2. `want` says which label fields the tasks need.
+    3. `load_state_dict` gives it the state of a checkpoint, where there is one.
+    4. `open` reads the files once, and fits what there is to fit unless a state was loaded.
+
+    `input_spec` and `field_specs` are there after `open`, and after `load_state_dict` with a state that is not empty.
     """
 
     input_spec: InputSpec
     field_specs: Mapping[str, FieldSpec]
     batch_size: int
     balance: str | None = None
-    """Class field whose classes are drawn equally often in training; None draws every row once a pass."""
+    """Class field whose classes are drawn equally often in training; None draws every row once per pass."""
     augmentation: Augmentation | None = None
-    """What training rows are changed by as they are drawn."""
+    """What changes training rows when they are drawn."""
 
     def want(self, fields: Sequence[WantedField]) -> None:
-        """Take in which label fields the tasks of the dataset need, one a task; called once, before anything else.
+        """Take note of the label fields that the tasks need, one per task; called once, before anything else.
 
-        A source that reads its fields by their names extends this. Others have the fields that they have: they refuse a
-        task that says how its field is read.
+        A source that reads its fields by their names extends this. The fields of other sources are fixed, so these
+        refuse a task that says how its field is read.
 
         Raises:
             UserError: a field cannot be read as a task says.
@@ -121,7 +124,7 @@ class DataSource(ABC):
             raise UserError(problems)
 
     def open(self) -> None:  # noqa: B027  most sources read their files when they are built
-        """Read the files, and fit on training rows what no state told. Called once, before any split is asked for."""
+        """Read the files, and fit on training rows unless a state was loaded. Called once, before any split is used."""
 
     @abstractmethod
     def split(self, name: str) -> Dataset:
@@ -142,7 +145,7 @@ class DataSource(ABC):
         return train.__getitems__(torch.arange(min(2, len(train))))
 
     def reads(self, path: Path) -> bool:
-        """Return whether `reading` may be asked for a file or folder of that name; it is not looked into."""
+        """Return whether `reading` may be called with a file or folder of that name; only the name is looked at."""
         return False
 
     def reading(self, path: Path) -> Reading:

@@ -12,9 +12,9 @@ from mtl_cli.images.plain_pickle import read_plain_pickle
 from mtl_cli.images.splits import Rows, hold_out
 
 SPLIT_SEED = 20090408
-"""Seed of the validation split; no option of a run moves it."""
+"""Seed of the validation split; no option of a run changes it."""
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-"""Of the official training images' red, green and blue, on a scale where white is 1."""
+"""Mean and standard deviation of red, green and blue in the official training images, where white is 1."""
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGE = (3, 32, 32)
 

@@ -1,4 +1,4 @@
-"""Sentences of labelled words from CoNLL and CoNLL-U files: pieces in, any columns out as labels of words."""
+"""Sentences of labelled words from CoNLL and CoNLL-U files: inputs are pieces, labels of words any columns."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ NOT_SENTENCES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".npz", ".npy"
 
 
 class SentenceReading(Reading):
-    """Sentences of a CoNLL file, each a row; predictions are asked for at the first piece of each word.
+    """Sentences of a CoNLL file, each one row; predictions are made at the first piece of each word.
 
     Args:
         file: the file, opened as the dataset's own.
@@ -49,7 +49,7 @@ class SentenceReading(Reading):
 
     @property
     def columns(self) -> Sequence[str]:
-        """No columns that a prediction could be mistaken for: those of the file are told by their place."""
+        """No columns: those of the file go by position, so a prediction cannot be mistaken for one of them."""
         return ()
 
     def writer(self, target: Path, columns: Sequence[str]) -> Writer:
@@ -60,9 +60,9 @@ class SentenceReading(Reading):
 class Conll(FileSource[Sentences]):
     """Inputs: a mapping of `ids` int64 [B, L], `mask` bool [B, L] and `words` bool [B, L], first pieces of words.
 
-    A label field is a column of the file: int64 [B, L], the class at the first piece of each word, −100 elsewhere. How
-    lines become words, and what becomes of bad input: mtl_cli/datasets/README.md. The tokenizer is trained on the
-    training sentences and travels in `state_dict` with the classes.
+    A label field is a column of the file: int64 [B, L], the class at the first piece of each word, −100 elsewhere. The
+    tokenizer is trained on the training sentences and travels in `state_dict` with the classes.
+    mtl_cli/datasets/README.md describes how lines become words, and what happens to bad input.
 
     Args:
         targets: label fields, each with its column: {pos: {kind: tokens, column: upos}}.
@@ -99,7 +99,7 @@ class Conll(FileSource[Sentences]):
         self._token_targets |= parse_token_targets(nodes, self._missing, tasks)
 
     def example(self) -> Sample:
-        """Return two rows of unknown words, of the median length and half of it: all that shapes depend on."""
+        """Return two rows of unknown words, of the median length and half of it; shapes depend on nothing else."""
         inputs = example_inputs(self._length, fitted(self._tokenizer), words=True)
         return Sample({name: torch.from_numpy(value) for name, value in inputs.items()}, {})
 
@@ -153,7 +153,7 @@ class Conll(FileSource[Sentences]):
         return sentence_rows(fitted(self._tokenizer), words, self._options.max_length)
 
     def encode(self, found: Sentences) -> Maker:
-        """Return what makes a dataset of some sentences; a long one is several rows."""
+        """Return what makes a dataset of some sentences; a long sentence becomes several rows."""
         pieces, pad = self._cut(found.words), fitted(self._tokenizer).specials.pad
         labels = {name: pieces.labels(encode_tokens(target, found)) for name, target in self._fitted.items()}
 

@@ -8,9 +8,9 @@ from mtl_cli.images.official_files import read_official_idx
 from mtl_cli.images.splits import Rows, hold_out
 
 SPLIT_SEED = 20170825
-"""Seed of the validation split; no option of a run moves it."""
+"""Seed of the validation split; no option of a run changes it."""
 MEAN, STD = (0.2860,), (0.3530,)
-"""Of the official training images, on a scale where white is 1."""
+"""Mean and standard deviation of the official training images, on a scale where white is 1."""
 CLASS_NAMES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip

@@ -31,7 +31,7 @@ class FileRows(Columns, Protocol):
 Rows = TypeVar("Rows", bound=FileRows)
 T = TypeVar("T")
 Maker = Callable[[np.ndarray], Dataset]
-"""From numbers of rows [N] of a file to the dataset of these rows."""
+"""Makes the dataset of some rows of a file from their numbers [N]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class FileOptions(Options):
     """The file of a dataset, and how many of its rows a step takes."""
 
     root: str | None
-    """Folder that the paths are in, which they may not leave; None is the working directory."""
+    """Folder that all paths must lie in; None is the working directory."""
     path: str
     """The file; its rows are divided unless val_path and test_path name the other splits."""
     batch_size: int = option(example=128, low=1)
@@ -55,11 +55,11 @@ class BalancedFileOptions(FileOptions):
 
 
 class FileSource(DataSource, Generic[Rows]):
-    """A dataset of one file whose rows are divided, or of one file a split.
+    """A dataset of one file whose rows are divided, or of one file per split.
 
     A subclass says how a file is read (`read_rows`), what is fitted on training rows (`fit`), how rows become a dataset
-    (`encode`), and what of it a checkpoint keeps (`input_state`, `load_inputs`). A state that is loaded takes the place
-    of fitting.
+    (`encode`), and what of it a checkpoint keeps (`input_state`, `load_inputs`). Where a state was loaded, nothing is
+    fitted.
 
     Args:
         files: the file.
@@ -122,7 +122,7 @@ class FileSource(DataSource, Generic[Rows]):
         return self._splits[name]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was fitted: of inputs, and the targets."""
+        """Return what was fitted of the inputs, and the fitted targets."""
         return {**self.input_state(), "targets": {name: each.state() for name, each in self._fitted.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -140,7 +140,7 @@ class FileSource(DataSource, Generic[Rows]):
         """Return where the file that the option `key` names lies.
 
         Raises:
-            UserError: there is none, or it lies outside the root.
+            UserError: there is no such file, or it lies outside the root.
         """
         return data_path(str(self._paths[key]), self._root, key)
 
@@ -172,7 +172,7 @@ class FileSource(DataSource, Generic[Rows]):
 
 
 def fitted(value: T | None) -> T:
-    """Return what a source has once it is opened, or was given a state."""
+    """Return a value that a source has once it is opened or was given a state."""
     assert value is not None, "the source is opened, or was given a state"
     return value
 

@@ -18,7 +18,7 @@ from mtl_cli.images.splits import Rows
 
 
 class ImageReading(Reading):
-    """New images, called by their files' paths without the ending, or by their numbers in an array.
+    """New images, named by their files' paths without the ending, or by their numbers in an array.
 
     Args:
         path: a folder of image files, one of them, or a .npy file uint8 [N, H, W] or [N, C, H, W].
@@ -101,18 +101,18 @@ class ImageSource(DataSource):
 
     @abstractmethod
     def read(self, folder: Path | None) -> Mapping[str, Rows]:
-        """Return the images and their classes by split, from a folder of official files, or packaged ones for None."""
+        """Return the images and their classes by split, from official files in `folder`, or packaged ones for None."""
 
     def labelled(self, rows: Rows, split: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the images uint8 [N, C, H, W] of a split and their labels int64 [N] by field."""
         return rows.images, {"label": rows.labels}
 
     def reads(self, path: Path) -> bool:
-        """Return True for folders of image files, single ones, and .npy files of pixels."""
+        """Return True for image files, folders of them, and .npy files of pixels."""
         return path.is_dir() or path.suffix.lower() in (*ENDINGS, ".npy")
 
     def reading(self, path: Path) -> Reading:
-        """Return new images: of this source's size, with as many channels."""
+        """Return new images, which must have the size and channels of this source."""
         return ImageReading(path, self.shape, self.mean, self.std, self.batch_size)
 
     def split(self, name: str) -> Dataset:

@@ -15,9 +15,9 @@ from mtl_cli.images.packaged import read_packaged
 from mtl_cli.images.splits import Rows, hold_out
 
 SPLIT_SEED = 20170218
-"""Seed of EMNIST's validation split; no option of a run moves it."""
+"""Seed of EMNIST's validation split; no option of a run changes it."""
 MEAN, STD = (0.0785,), (0.2296,)
-"""Of the packaged training images, on a scale where white is 1; used for every source alike."""
+"""Mean and standard deviation of the packaged training images, where white is 1; used for every source."""
 TEST_FOLD, VAL_FOLD = 0, 1
 CLASS_NAMES = tuple("abcdefghijklmnopqrstuvwxyz")
 NUM_GLYPHS = 52_152
@@ -56,7 +56,7 @@ def packaged_letters() -> dict[str, Rows]:
 def draw_glyphs(packed: np.ndarray) -> Tensor:
     """Return images uint8 [N, 1, 28, 28] of glyphs of 16 by 8 bits, packed [N, 16].
 
-    Glyphs fill their box; they are resized to 20 by 14 with antialiasing and centred, as MNIST's digits are.
+    The glyphs fill their boxes. They are resized to 20 by 14 with antialiasing and centred, as MNIST's digits are.
     """
     bits = np.unpackbits(packed, axis=1).reshape(-1, 1, *GLYPH)
     images = torch.zeros(len(bits), 1, *IMAGE, dtype=torch.uint8)

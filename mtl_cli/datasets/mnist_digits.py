@@ -12,8 +12,8 @@ class MnistDigits(ImageSource):
     """Images [1, 28, 28] with one field, `label`.
 
     Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
-    The packaged copy is divided 8,000 / 1,000 / 1,000, stratified by class; of the official training files a
-    stratified tenth is the validation split, and the official test files are the test split. Both by a fixed seed.
+    The packaged copy is divided 8,000 / 1,000 / 1,000, stratified by class. A stratified tenth of the official training
+    files is the validation split, and the official test files are the test split. A fixed seed divides both.
     """
 
     name, shape = "mnist_digits", (1, 28, 28)

@@ -13,9 +13,9 @@ from mtl_cli.images.digits import CLASS_NAMES, read_digits
 from mtl_cli.images.splits import Rows
 
 PAIR_SEEDS = {"train": 20171026, "val": 20171027, "test": 20171028}
-"""Seeds of the pairs of each split; no option of a run moves them."""
+"""Seeds of the pairs of each split; no option of a run changes them."""
 MEAN, STD = (0.1524,), (0.3001,)
-"""Of the composites of the packaged training digits, on a scale where white is 1; used for every source alike."""
+"""Mean and standard deviation of the composites of packaged training digits, where white is 1; for every source."""
 DIGIT, CANVAS = 28, 36
 
 
@@ -47,7 +47,7 @@ class MultiMnist(ImageSource):
 def compose(digits: Rows, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Return as many composites as there are digits, and the classes of the digits in them."""
     left, right = pairs(len(digits.labels), seed)
-    parts = range(0, len(left), 8192)  # the canvases of a part fit into memory as floats
+    parts = range(0, len(left), 8192)  # so that the canvases of a part fit into memory as floats
     images = [
         overlay(digits.images[left[start : start + 8192]], digits.images[right[start : start + 8192]])
         for start in parts

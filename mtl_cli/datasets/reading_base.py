@@ -1,4 +1,4 @@
-"""New inputs of a data source, for predictions: read without labels, and where what is predicted of them is written."""
+"""New inputs of a data source, for predictions: how they are read without labels, and where predictions are written."""
 
 import csv
 from abc import ABC, abstractmethod
@@ -22,9 +22,9 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 class NewRows:
     """Rows without labels, in the order in which they were read.
 
-    `inputs` [B, ...] are the model's; `names` tell the rows apart, such as the stems of image files. `own` is what the
-    writer of the same `Reading` needs of them. Where `places` [B, L] is given, a prediction is asked for at each place
-    that is True, such as the first piece of each word.
+    `inputs` [B, ...] are the model's; `names` identify the rows, such as the stems of image files. `own` is what the
+    writer of the same `Reading` needs of them. Where `places` [B, L] is given, a prediction is made at each place that
+    is True, such as the first piece of each word.
     """
 
     inputs: Values
@@ -37,7 +37,7 @@ class Writer(Protocol):
     """A table of predictions that appears whole at the block's end, or not at all."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Begin the table."""
         ...
 
     def write(self, rows: NewRows, columns: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
@@ -51,7 +51,7 @@ class Writer(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End."""
+        """End the table."""
         ...
 
 
@@ -70,7 +70,7 @@ class Reading(ABC):
 
     @abstractmethod
     def batches(self, size: int) -> Iterator[NewRows]:
-        """Yield all rows, at most `size` at a time; one batch without a row where there is none.
+        """Yield all rows, at most `size` at a time; where there are no rows, yield one empty batch.
 
         Raises:
             UserError: a row cannot be read; its place is named.
@@ -78,7 +78,7 @@ class Reading(ABC):
 
     @property
     def num_rows(self) -> int | None:
-        """Number of rows, or None where it shows only in the end."""
+        """Number of rows, or None where it is known only at the end."""
         return None
 
     @property
@@ -124,7 +124,7 @@ class RowWriter(FileWriter):
 
 
 class Beside:
-    """A writer that takes a batch as it was read, as a `Writer`."""
+    """Makes a `Writer` of a writer that takes batches as they were read."""
 
     def __init__(self, writer: Any) -> None:  # noqa: ANN401  a FileWriter with `write(own, columns)`
         self.inner = writer
@@ -134,7 +134,7 @@ class Beside:
         return self
 
     def write(self, rows: NewRows, columns: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
-        """Append the batch that `rows` holds as its own."""
+        """Append the batch that `rows.own` holds."""
         self.inner.write(rows.own, columns)
 
     def __exit__(

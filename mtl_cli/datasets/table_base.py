@@ -24,14 +24,14 @@ from mtl_cli.tables.store import Layout, Table
 
 logger = logging.getLogger("mtl_cli")
 SENTENCES, ARRAYS = (".conll", ".conllu", ".conllup"), (".npz", ".npy")
-"""Endings of files that hold no table."""
+"""Endings of files that do not hold a table."""
 
 
 class TableFileSource(FileSource[Table]):
     """A dataset whose files are tables: some columns are inputs, others labels, others say how rows are divided.
 
     Args:
-        files, splits, targets: as of `FileSource`.
+        files, splits, targets: see `FileSource`.
         reading: how files are read.
         columns: which columns are inputs, and how they become numbers.
         memory: how large a table may be before it stays on disk.
@@ -73,9 +73,10 @@ class TableFileSource(FileSource[Table]):
         self._declared.check(self._targets)
 
     def reader(self, path: Path) -> TableFile:
-        """Return any file, read as this dataset's own: delimiter, encoding, missing values; format by its name if auto.
+        """Return any file, read as this dataset's own: delimiter, encoding, missing values.
 
-        Its `batches()` yield the number of the first row and a record batch of all columns, for `encode_rows`.
+        Where the format is auto, it goes by the file's name. `batches()` yields the number of the first row and a
+        record batch of all columns, for `encode_rows`.
 
         Raises:
             UserError: it cannot be read.
@@ -84,7 +85,7 @@ class TableFileSource(FileSource[Table]):
 
     @abstractmethod
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
-        """Return the model's inputs of rows as `reader(path).batches()` yields them; the rest is for messages.
+        """Return the model's inputs of rows as `reader(path).batches()` yields them; the rest is needed for messages.
 
         Raises:
             UserError: an input column is missing, or a cell cannot be used.
@@ -137,11 +138,11 @@ class TableFileSource(FileSource[Table]):
         return Layout(tuple(dict.fromkeys(numbers)), self._chosen.dates, tuple(dict.fromkeys(texts)), missing)
 
     def _needs(self, target: Target, file: TableFile) -> bool:
-        """True for a target that a file must have or has: with a loaded state it may lack some."""
+        """Return True for a target that is read from a file; with a loaded state the file may lack it."""
         return not self._was_loaded or set(target.columns) <= set(file.columns)
 
     def _layout_of_other(self, file: TableFile) -> Layout:
-        """Return how the file of another split is read: like the main one, but for what it may lack."""
+        """Return how the file of another split is read: like the main one, except for columns that it may lack."""
         layout = self._layout
         splitting = {name for name in (self._rules.split_column, self._rules.strata(self._targets)) if name}
         answers = {column for target in self._targets.values() for column in target.columns}

@@ -13,11 +13,11 @@ from mtl_cli.tables.writing import TableWriter
 from mtl_cli.texts.json_lines import JsonLinesFile, JsonLinesWriter
 
 Encode = Callable[["pa.RecordBatch", Path, int], dict[str, Tensor]]
-"""From a record batch, its file and the number of its first row to the model's inputs."""
+"""Makes the model's inputs of a record batch, its file and the number of its first row."""
 
 
 class TableReading(Reading):
-    """Rows of a table; cells go to the output as they are.
+    """Rows of a table; their cells are copied to the output as they are.
 
     Args:
         file: the table, opened as the dataset's own.
@@ -45,7 +45,7 @@ class TableReading(Reading):
 
     @property
     def num_rows(self) -> int | None:
-        """Number of rows; of CSV that of the lines, which quoted cells may lower."""
+        """Number of rows; for CSV the number of lines, which is too high where quoted cells have several lines."""
         return self.file.num_rows if self.file.num_rows is not None else count_lines(self.path)
 
     @property

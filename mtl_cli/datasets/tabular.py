@@ -1,4 +1,4 @@
-"""A table from a CSV, TSV or Parquet file: numbers and categories in, any number of label fields out."""
+"""A table from a CSV, TSV or Parquet file: inputs are numbers and categories, with any number of label fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ class TabularColumns(ColumnOptions):
 
 
 class Tabular(TableFileSource):
-    """Inputs: a mapping of `numeric` float32 [B, N] and `categorical` int64 [B, M]; one label field a target.
+    """Inputs: a mapping of `numeric` float32 [B, N] and `categorical` int64 [B, M]; one label field per target.
 
-    How columns become inputs, labels and splits, and what becomes of bad input: mtl_cli/datasets/README.md. Files are
-    read when the source is opened; what is fitted on training rows travels in `state_dict`. A source that was given a
-    state can encode rows of any file (`reader`, `encode_rows`) without being opened.
+    mtl_cli/datasets/README.md describes how columns become inputs, labels and splits, and what happens to bad input.
+    Files are read when the source is opened. What is fitted on training rows travels in `state_dict`. A source that was
+    given a state can encode rows of any file (`reader`, `encode_rows`) without being opened.
 
     Args:
         targets: label fields, each with its kind and column(s).
@@ -61,17 +61,17 @@ class Tabular(TableFileSource):
         self._columns = columns
 
     def example(self) -> Sample:
-        """Return two rows of average numbers and unknown categories: all that a table's shapes depend on."""
+        """Return two rows of average numbers and unknown categories; shapes depend on nothing else."""
         return Sample(fitted(self._inputs).example(), {})
 
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs, `numeric` and `categorical`, of rows as `reader(path).batches()` yields them.
 
-        Uses what was fitted or loaded. A category that training never saw is 0, unknown; columns that are no input,
-        labels among them, are not looked at and may be absent. `path` and `first_row` (from 0) are for messages.
+        They are made by what was fitted or loaded. A category that training never saw is 0, unknown. Columns that are
+        not inputs, such as labels, are not read and may be absent. `path` and `first_row` (from 0) are for messages.
 
         Raises:
-            UserError: an input column is missing, or a cell is no number where one is needed.
+            UserError: an input column is missing, or a cell that must be a number is not one.
         """
         return fitted(self._inputs).of_batch(rows, self._reading.missing, path, first_row)
 

@@ -52,10 +52,10 @@ class TextColumns(ColumnOptions):
 class Text(TableFileSource):
     """Inputs: a mapping of `ids` int64 [B, L] and `mask` bool [B, L], padded to the longest text of the batch.
 
-    With table columns also `numeric` float32 [B, N] and `categorical` int64 [B, M], one row a text: those of `Tabular`.
+    With table columns also `numeric` float32 [B, N] and `categorical` int64 [B, M], one row per text, as in `Tabular`.
 
-    Targets, splits, missing labels and bad input are those of `Tabular`; what is of texts only is told in
-    mtl_cli/datasets/README.md. The tokenizer is trained on the training rows and travels in `state_dict` with the
+    Targets, splits, missing labels and bad input are as in `Tabular`; mtl_cli/datasets/README.md describes what only
+    texts have. The tokenizer is trained on the training rows and travels in `state_dict` with the
     targets. A source that was given a state can encode rows of any file (`reader`, `encode_rows`) without being opened.
 
     Args:
@@ -102,7 +102,7 @@ class Text(TableFileSource):
         check_columns(self._texts, self._targets, self._declared)
 
     def example(self) -> Sample:
-        """Return two rows of unknown pieces, of the median length and half of it: all that shapes depend on.
+        """Return two rows of unknown pieces, of the median length and half of it; shapes depend on nothing else.
 
         Table columns hold average numbers and unknown categories.
         """
@@ -112,7 +112,7 @@ class Text(TableFileSource):
         return Sample(inputs if self._inputs is None else {**inputs, **self._inputs.example()}, {})
 
     def reader(self, path: Path) -> TableFile:
-        """Return any file, read as this dataset's own; format by its name if auto.
+        """Return any file, read as this dataset's own; where the format is auto, it goes by the file's name.
 
         Raises:
             UserError: it cannot be read.
@@ -122,10 +122,10 @@ class Text(TableFileSource):
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs, `ids`, `mask` and table columns, of rows as `reader(path).batches()` yields them.
 
-        Columns that are no input are not looked at and may be absent. `path` and `first_row` (from 0) are for messages.
+        Columns that are not inputs are not read and may be absent. `path` and `first_row` (from 0) are for messages.
 
         Raises:
-            UserError: an input column is missing, holds no text, or a cell is no number where one is needed.
+            UserError: an input column is missing or does not hold text, or a cell that must be a number is not one.
         """
         columns = [] if self._inputs is None else self._inputs.columns
         require_columns([*self._texts, *columns], rows.schema.names, path)
@@ -144,7 +144,7 @@ class Text(TableFileSource):
     def load_inputs(self, state: Mapping[str, Any]) -> None:
         """Take over tokenizer, length and table columns."""
         self._length = checked_length(state["length"], self._options.max_length)
-        table = state.get("table")  # absent from checkpoints of before there were table columns
+        table = state.get("table")  # checkpoints from before there were table columns lack it
         self._take(TextTokenizer.of(state["tokenizer"]), None if table is None else TableInputs.of(table))
 
     def _take(self, tokenizer: TextTokenizer, inputs: TableInputs | None) -> None:
@@ -188,7 +188,7 @@ def check_columns(columns: Sequence[str], targets: Mapping[str, Target], declare
     """Compare the columns of text with each other, with the targets and with the table columns.
 
     Raises:
-        UserError: there is none, one comes twice, or one is a target or a table column.
+        UserError: there is no column of text, one comes twice, or one is a target or a table column.
     """
     if not columns or len(set(columns)) < len(columns):
         raise UserError(f"text is {list(columns)}; it names the column of text, or several, each once: text=review.")

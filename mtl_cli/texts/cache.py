@@ -1,4 +1,4 @@
-"""What tokenising made, kept on disk under a name that says what it was made from."""
+"""Keeps results of tokenising on disk, under names that are hashes of what they were made from."""
 
 import hashlib
 import json
@@ -22,23 +22,23 @@ CACHE_FORMAT = 1
 
 
 def digest(*parts: Any) -> str:  # noqa: ANN401  any plain data
-    """Return a name for what plain data and arrays say."""
-    told = hashlib.sha256()
+    """Return a hash of plain data and arrays, as a name."""
+    hashed = hashlib.sha256()
     for part in parts:
-        told.update(part.tobytes() if isinstance(part, np.ndarray) else json.dumps(part, sort_keys=True).encode())
-        told.update(b"\x1f")
-    return told.hexdigest()[:32]
+        hashed.update(part.tobytes() if isinstance(part, np.ndarray) else json.dumps(part, sort_keys=True).encode())
+        hashed.update(b"\x1f")
+    return hashed.hexdigest()[:32]
 
 
 def content_name(file: TableFile) -> str:
-    """Return a name for what a file holds and how it is read."""
+    """Return a hash of what a file holds and of how it is read, as a name."""
     with file.path.open("rb") as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
     return digest(content, asdict(file.options))
 
 
 def cached_text(folder: Path | None, name: str, make: Callable[[], str]) -> str:
-    """Return what `make` returns, from the file `name` of a folder where it is there already; None keeps nothing.
+    """Return what `make` returns, read from the file `name` of a folder if it is there; with None nothing is kept.
 
     Raises:
         UserError: the folder cannot be written.
@@ -55,7 +55,7 @@ def cached_text(folder: Path | None, name: str, make: Callable[[], str]) -> str:
 
 
 def cached_rows(folder: Path | None, name: str, make: Callable[[], Ragged]) -> Ragged:
-    """Return what `make` returns, memory-mapped from the entry `name` of a folder; None keeps nothing.
+    """Return what `make` returns, memory-mapped from the entry `name` of a folder; with None nothing is kept.
 
     Raises:
         UserError: the folder cannot be written.
@@ -73,7 +73,7 @@ def cached_rows(folder: Path | None, name: str, make: Callable[[], Ragged]) -> R
                 try:
                     made.rename(entry)
                 except OSError:
-                    if not (entry / "offsets.npy").exists():  # else another process was faster
+                    if not (entry / "offsets.npy").exists():  # otherwise another process was faster
                         raise
             finally:
                 shutil.rmtree(made, ignore_errors=True)
@@ -81,7 +81,7 @@ def cached_rows(folder: Path | None, name: str, make: Callable[[], Ragged]) -> R
 
 
 class _writing:
-    """Makes a folder, and tells where it cannot be written."""
+    """Makes a folder, and turns a failure to write there into a UserError."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -14,13 +14,13 @@ from mtl_cli.texts.tokenizer import TextTokenizer
 
 logger = logging.getLogger("mtl_cli")
 CACHED_BYTES = 1 << 20
-"""Files from this size on are tokenised once; smaller ones quicker than they are looked up."""
+"""Size from which a file's pieces are kept; smaller files are tokenised faster than they are looked up."""
 
 
 def file_rows(
     file: TableFile, columns: Sequence[str], tokenizer: TextTokenizer, max_length: int, folder: Path
 ) -> Ragged:
-    """Return the pieces of every row of a file, from the cache in `folder` where it was tokenised before."""
+    """Return the pieces of every row of a file, from the cache in `folder` if it was tokenised before."""
 
     def make() -> Ragged:
         parts, cut, empty = [], 0, 0

@@ -1,4 +1,4 @@
-"""Files of one word a line with its labels: CoNLL, with columns by position, and CoNLL-U."""
+"""Files with one word per line, and its labels: CoNLL, with columns by position, and CoNLL-U."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from mtl_cli.tables.place import Place
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 SUFFIXES = {".conllu": "conllu", ".conllup": "conllu"}
 NO_WORD = re.compile(r"\d+[-.]\d+")
-"""Numbers of multi-word tokens and of empty nodes."""
+"""The numbers that CoNLL-U gives to multi-word tokens and to empty nodes."""
 GLOBAL = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
 COMMENT = re.compile(r"#\s*([^=]+?)\s*=\s*(.*?)\s*$")
 DOCUMENT = "-DOCSTART-"
@@ -30,7 +30,7 @@ class ConllOptions(Options):
     columns: Sequence[str] | None
     """Names of the columns of CoNLL, in order; CoNLL-U names its own."""
     word: str | None
-    """Column of the words; None is form in CoNLL-U, else the first one."""
+    """Column of the words; None is the column form in CoNLL-U, and the first column in CoNLL."""
     encoding: str
     """Encoding of the file."""
 
@@ -41,7 +41,7 @@ class ConllOptions(Options):
 
 @dataclass
 class Sentence:
-    """Lines of one sentence: numbers (from 1) and cells of its words, and what its comments say."""
+    """One sentence: the numbers (from 1) and the cells of the lines of its words, and what its comments say."""
 
     lines: list[int] = field(default_factory=list)
     cells: list[list[str]] = field(default_factory=list)
@@ -49,13 +49,13 @@ class Sentence:
 
 
 class ConllFile:
-    """A file of sentences: words are lines, sentences are parted by blank lines, comments begin with #.
+    """A file of sentences: words are lines, blank lines separate sentences, comments begin with #.
 
-    Lines of CoNLL-U for multi-word tokens (1-2) and empty nodes (1.1) hold no word of their own and are left out. Lines
-    may end in any way; the last sentence needs no blank line after it.
+    Lines of CoNLL-U for multi-word tokens (1-2) and empty nodes (1.1) do not hold a word of their own and are left out.
+    Lines may end in any way. The last sentence does not need a blank line after it.
 
     Raises:
-        UserError: the file is missing, its columns are not known, or the word's column is none of them.
+        UserError: the file is missing, its columns are not known, or it lacks the column of words.
     """
 
     def __init__(self, path: Path, options: ConllOptions) -> None:
@@ -76,7 +76,7 @@ class ConllFile:
         """Return where a column stands; capitals do not count.
 
         Raises:
-            UserError: there is none of that name.
+            UserError: there is no column of that name.
         """
         names = [column.lower() for column in self.columns]
         if name.lower() not in names:
@@ -84,7 +84,7 @@ class ConllFile:
         return names.index(name.lower())
 
     def sentences(self) -> Iterator[Sentence]:
-        """Yield the sentences that have a word, in order; comments on a document hold for all of its sentences.
+        """Yield the sentences that have a word, in order. Comments on a document apply to all of its sentences.
 
         Raises:
             UserError: a line has more or fewer cells than there are columns, or bytes that are not text.
@@ -98,8 +98,8 @@ class ConllFile:
                 continue
             cells = self.cells(line)
             if self.is_comment(line, cells):
-                if told := COMMENT.match(line):
-                    sentence.comments[told[1]] = told[2]
+                if comment := COMMENT.match(line):
+                    sentence.comments[comment[1]] = comment[2]
                 continue
             if line.split()[0] == DOCUMENT:
                 document += 1
@@ -127,18 +127,18 @@ class ConllFile:
         return line.split("\t") if self.separator == "\t" else line.split()
 
     def is_comment(self, line: str, cells: Sequence[str]) -> bool:
-        """True for a comment; in plain CoNLL a line with # in front and a cell a column is a word."""
+        """Return True for a comment; in CoNLL, a line with # in front and one cell per column is a word."""
         return line.startswith("#") and (self.format == "conllu" or len(cells) != len(self.columns))
 
     def misfit(self, number: int, cells: Sequence[str], line: str) -> UserError:
-        """Return the error for a line of another number of cells."""
-        fix = f"Each word needs {len(self.columns)} cells ({', '.join(self.columns)}), parted by "
+        """Return the error for a line with a wrong number of cells."""
+        fix = f"Each word needs {len(self.columns)} cells ({', '.join(self.columns)}), separated by "
         fix += "tabs." if self.separator == "\t" else "spaces or tabs."
         some = line if len(line) <= 40 else f"{line[:40]}…"
         return UserError(f"{self.path}, line {number}: '{some}' has {len(cells)} cells, not {len(self.columns)}. {fix}")
 
     def _layout(self) -> tuple[list[str], str]:
-        """Return the names of the columns and what parts cells, by the first lines."""
+        """Return the names of the columns and what separates cells, by the first lines."""
         names, first = first_line(self.path, self.options.encoding)
         separator = "\t" if "\t" in first or self.format == "conllu" else " "
         found = len(first.split("\t") if separator == "\t" else first.split())
@@ -173,29 +173,29 @@ def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 
 def first_line(path: Path, encoding: str) -> tuple[list[str] | None, str]:
-    """Return the names of columns that a comment tells, and the first line of a word.
+    """Return the names of columns, if a comment gives them, and the first line with a word.
 
     Raises:
-        UserError: there is no word.
+        UserError: the file has no word.
     """
     names: list[str] | None = None
     for _, line in read_lines(path, encoding):
-        if told := GLOBAL.match(line):
-            names = told[1].split()
+        if named := GLOBAL.match(line):
+            names = named[1].split()
         if line.strip() and not line.startswith(("#", DOCUMENT)):
             return names, line
     raise UserError(f"{path} has no word: every line is blank or a comment.")
 
 
 def kept(comments: dict[str, str]) -> dict[str, str]:
-    """Return the comments that hold for the next sentence too: those on documents."""
+    """Return the comments that also apply to the next sentence: those on documents."""
     return {key: value for key, value in comments.items() if key == "document" or key.startswith("newdoc")}
 
 
 class Sentences:
-    """All sentences of a file: words, the values of some columns, and comments, which divide like columns of a table.
+    """All sentences of a file: words, values of some columns, and comments, by which they are divided like a table.
 
-    `codes` int32 [words] are, by column, numbers of `values`; `offsets` [N + 1] part the words into sentences.
+    `codes` int32 [words] are, by column, numbers of `values`; sentence i has words `offsets[i]` … `offsets[i + 1] - 1`.
     """
 
     def __init__(self, file: ConllFile, columns: Sequence[str]) -> None:
@@ -229,11 +229,11 @@ class Sentences:
         return np.array(codes, dtype=np.int64), list(known)
 
     def has(self, name: str) -> bool:
-        """True: comments may say anything; a sentence whose comments lack a key has no value."""
+        """Return True, since comments may have any key; a sentence whose comments lack it has no value."""
         return True
 
     def number(self, name: str) -> np.ndarray:
-        """Return nothing: comments are no numbers."""
+        """Never called: comments are not read as numbers."""
         raise AssertionError(f"{name} is read as text")
 
     def place(self, name: str) -> Place:

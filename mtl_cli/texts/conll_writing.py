@@ -1,4 +1,4 @@
-"""A CoNLL file written again, line by line, each word with further columns."""
+"""Writes a CoNLL file again, line by line, each word with further columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from mtl_cli.files import FileWriter
 from mtl_cli.texts.conll import GLOBAL, ConllFile
 
 NOTHING = "_"
-"""Cell of a line that is no word: a multi-word token or an empty node."""
+"""Cell for a line that is not a word: a multi-word token or an empty node."""
 
 
 class ConllWriter(FileWriter):
     """Writes the lines of `like`, words with cells of further `columns`, to a file that appears whole or not at all.
 
-    All lines come as they are: comments, blank lines, lines that are no words. What was CoNLL-U becomes CoNLL-U Plus,
-    whose first line names the columns.
+    All other lines are copied as they are: comments, blank lines, lines that are not words. CoNLL-U becomes CoNLL-U
+    Plus, whose first line names the columns.
 
     Raises:
-        UserError: `path` is the file of `like`, or in no folder that can be written.
+        UserError: `path` is the file of `like`, or its folder cannot be written.
     """
 
     def __init__(self, path: Path, like: ConllFile, columns: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ class ConllWriter(FileWriter):
         return self
 
     def write(self, numbers: Sequence[int], columns: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
-        """Write all lines up to the last of `numbers`, those of the words that the cells of `columns` are for.
+        """Write all lines up to the last of `numbers`, which are the lines of the words that `columns` has cells for.
 
         Raises:
             RunFailure: the disk is full or the folder cannot be written.

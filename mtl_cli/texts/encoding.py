@@ -1,4 +1,4 @@
-"""From texts and sentences of words to rows of pieces that a model takes."""
+"""Turns texts and sentences of words into rows of pieces that a model takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from mtl_cli.texts.tokenizer import TextTokenizer
 
 
 def text_rows(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]], max_length: int) -> tuple[Ragged, int]:
-    """Return one row a text, `max_length` pieces at most, and how many texts had more: their ends are cut off.
+    """Return one row per text, of at most `max_length` pieces, and how many texts had more and lost their ends.
 
-    `columns` are texts [N] that stand side by side, with the separator between them.
+    `columns` are several texts [N] of each row; they are joined with the separator between them.
     """
     specials = tokenizer.specials
     parts: list[Ragged] = []
@@ -29,9 +29,9 @@ def text_rows(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]], max_le
 
 @dataclass(frozen=True)
 class SentenceRows:
-    """Rows of pieces; `words` is 1 at the first piece of each word, else 0; `sentences` [N] the sentence of each row.
+    """Rows of pieces; `words` is 1 at the first piece of each word, else 0; `sentences` [N] are the rows' sentences.
 
-    A sentence of more than `max_length` pieces is several rows; all its words are in them, in order.
+    A sentence of more than `max_length` pieces becomes several rows, which hold all of its words in order.
     """
 
     ids: Ragged
@@ -39,32 +39,32 @@ class SentenceRows:
     sentences: np.ndarray
 
     def labels(self, codes: np.ndarray) -> Ragged:
-        """Return the labels of all words, int [words], as labels of pieces: −100 but for the first piece of a word."""
+        """Return the labels of all words, int [words], as labels of pieces: −100 except at first pieces of words."""
         values = np.full(len(self.words.values), MISSING_CLASS, dtype=np.int32)
         values[self.words.values > 0] = codes
         return Ragged(values, self.words.offsets)
 
 
 def sentence_rows(tokenizer: TextTokenizer, sentences: Sequence[Sequence[str]], max_length: int) -> SentenceRows:
-    """Return sentences of words as rows; a word of more pieces than a row has room for loses its last ones."""
+    """Return sentences of words as rows; a word with more pieces than fit into a row loses its last pieces."""
     room = room_of(tokenizer, max_length)
     pieces, first = tokenizer.words(sentences)
     numbers = np.arange(len(sentences))
     if pieces.lengths.max(initial=0) > room:
-        rows, of = [], []
+        rows, sentence_of = [], []
         for number, words in enumerate(sentences):
             parts = split_words(words, first[number], room)
             rows += parts
-            of += [number] * len(parts)
+            sentence_of += [number] * len(parts)
         pieces, first = tokenizer.words(rows)
-        pieces, first, numbers = pieces.cut(room), first.cut(room), np.array(of)
+        pieces, first, numbers = pieces.cut(room), first.cut(room), np.array(sentence_of)
     specials = tokenizer.specials
     zeros = [0] * len(specials.prefix), [0] * len(specials.suffix)
     return SentenceRows(enclosed(pieces, specials.prefix, specials.suffix), enclosed(first, *zeros), numbers)
 
 
 def split_words(words: Sequence[str], first: np.ndarray, room: int) -> list[Sequence[str]]:
-    """Return the words in parts of `room` pieces at most; `first` is 1 where a piece is the first of its word."""
+    """Return the words in parts of at most `room` pieces; `first` is 1 where a piece is the first of its word."""
     if len(first) <= room:
         return [words]
     starts = np.append(np.flatnonzero(first), len(first))
@@ -77,23 +77,23 @@ def split_words(words: Sequence[str], first: np.ndarray, room: int) -> list[Sequ
 
 
 def room_of(tokenizer: TextTokenizer, max_length: int) -> int:
-    """Return how many pieces of a text a row takes beside what encloses it."""
+    """Return how many pieces of a text fit into a row besides the pieces that enclose it."""
     return max(1, max_length - len(tokenizer.specials.prefix) - len(tokenizer.specials.suffix))
 
 
 def enclosed(rows: Ragged, prefix: Sequence[int], suffix: Sequence[int]) -> Ragged:
-    """Return rows with values before and after each."""
+    """Return the rows, each with the same values before and after it."""
     if not prefix and not suffix:
         return rows
     return side_by_side([Ragged.constant(prefix, len(rows)), rows, Ragged.constant(suffix, len(rows))])
 
 
 MAX_SPECIALS = 64
-"""Pieces of no word that a row may have beside those of its text."""
+"""Number of pieces that a row may have besides those of its text."""
 
 
 def typical_length(lengths: np.ndarray) -> int:
-    """Return the median of the lengths [N], 2 at least."""
+    """Return the median of the lengths [N], at least 2."""
     return max(2, int(np.median(lengths))) if len(lengths) else 2
 
 
@@ -101,7 +101,7 @@ def checked_length(length: object, max_length: int) -> int:
     """Return the median length in a checkpoint.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a length.
     """
     if type(length) is not int or not 2 <= length <= max_length + MAX_SPECIALS:
         raise ValueError(f"the median length is {str(length)[:40]!r}")
@@ -109,7 +109,7 @@ def checked_length(length: object, max_length: int) -> int:
 
 
 def example_inputs(length: int, tokenizer: TextTokenizer, words: bool = False) -> dict[str, np.ndarray]:
-    """Return two rows of unknown pieces, of `length` and half of it: all that the shapes of texts depend on."""
+    """Return two rows of unknown pieces, of `length` and half of it; shapes depend on nothing else."""
     ids = Ragged(np.full(length + length // 2, tokenizer.specials.unknown), starts_of(np.array([length, length // 2])))
     values, mask = ids.padded(np.arange(2), tokenizer.specials.pad)
     return {"ids": values, "mask": mask, "words": mask} if words else {"ids": values, "mask": mask}

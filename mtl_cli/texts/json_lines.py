@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, read as a table of text."""
+"""Files with one JSON object per line, read as a table of text."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,13 +32,13 @@ def open_file(path: Path, options: ReadOptions) -> TableFile:
 
 
 class JsonLinesFile(TableFile):
-    """A file whose lines are JSON objects; the columns are the keys of any of them, in the order they come.
+    """A file whose lines are JSON objects; the columns are all of their keys, in the order in which they first occur.
 
-    Numbers and truth values are read as the text that stands for them, null and a key that is not there as missing.
-    `nested` are the columns that hold a list or an object in some row.
+    Numbers and truth values are read as the text that stands for them. Null, or a key that is not there, is a missing
+    cell. `nested` are the columns that hold a list or an object in some row.
 
     Raises:
-        UserError: the file is missing, empty, or the first lines are no objects.
+        UserError: the file is missing, empty, or the first lines are not objects.
     """
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
@@ -53,7 +53,7 @@ class JsonLinesFile(TableFile):
         self.columns = list(kinds)
         self.nested = [key for key, is_nested in kinds.items() if is_nested]
         if not self.columns:
-            raise UserError(f"{path} has no row. Give a file with one JSON object a line.")
+            raise UserError(f"{path} has no row. Give a file with one JSON object per line.")
 
     @property
     def types(self) -> "dict[str, pa.DataType]":
@@ -62,12 +62,12 @@ class JsonLinesFile(TableFile):
         return {name: inner if name in self.nested else pa.string() for name in self.columns}
 
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
-        """Yield the number of the first row (from 0) and a batch, of some columns or all, in the file's order."""
+        """Yield batches of some columns or all, in the file's order, each with the number of its first row, from 0."""
         wanted = list(self.columns if columns is None else columns)
         missing = set(self.options.missing)
         first, rows = 0, []
         for line, row in self.objects():
-            asked = 0 if columns is None else line  # among all columns nested cells are carried along as JSON
+            asked = 0 if columns is None else line  # where all columns are read, nested cells are kept as JSON
             rows.append([self._cell(row.get(name), name, asked, missing) for name in wanted])
             if len(rows) == BATCH_ROWS:
                 yield first, _batch(rows, wanted)
@@ -77,7 +77,7 @@ class JsonLinesFile(TableFile):
 
     @property
     def num_rows(self) -> int | None:
-        """Not known before the file was read."""
+        """Return None: the number is not known before the file was read."""
         return None
 
     def check_quotes(self) -> None:
@@ -100,13 +100,13 @@ class JsonLinesFile(TableFile):
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise UserError(f"{self.path}, line {number}: no JSON ({error}). Each line is one object.") from error
+            raise UserError(f"{self.path}, line {number}: not JSON ({error}). Each line is one object.") from error
         if not isinstance(row, dict):
             raise UserError(f"{self.path}, line {number}: a {type(row).__name__}; each line is a JSON object.")
         return row
 
     def _cell(self, value: Any, name: str, line: int, missing: set[str]) -> str | None:  # noqa: ANN401  any JSON value
-        """Return a cell as text; lists and objects are refused at a line, and carried along as JSON at line 0."""
+        """Return a cell as text; lists and objects are refused, unless `line` is 0, where they are kept as JSON."""
         if isinstance(value, dict | list) and line:
             raise UserError(
                 f"{self.path}, line {line}, column '{name}': a {'list' if isinstance(value, list) else 'nested object'}"
@@ -126,7 +126,7 @@ class JsonLinesWriter(TableWriter):
     """Writes the objects of `like` as they are, each with further keys, to a file that appears whole or not at all.
 
     Raises:
-        UserError: `path` is the file of `like`, or in no folder that can be written.
+        UserError: `path` is the file of `like`, or its folder cannot be written.
     """
 
     def __init__(self, path: Path, like: JsonLinesFile) -> None:

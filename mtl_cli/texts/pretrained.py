@@ -1,4 +1,4 @@
-"""Pretrained models of Hugging Face: the only place that imports transformers, which takes seconds."""
+"""Pretrained models of Hugging Face. No other module imports transformers, which takes seconds."""
 
 import contextlib
 import logging
@@ -34,7 +34,7 @@ def load_encoder(path: str) -> Any:  # noqa: ANN401  a class of transformers
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         if "/" in str(getattr(config, "_attn_implementation", None)):
             raise ValueError("its config.json asks for a kernel from the hub, which is code.")
-        safe = {"use_safetensors": True, "trust_remote_code": False}  # no pickle, no code of the model's folder
+        safe = {"use_safetensors": True, "trust_remote_code": False}  # neither pickles nor code from the model's folder
         return AutoModel.from_pretrained(path, dtype=torch.float32, **safe).eval()
 
 

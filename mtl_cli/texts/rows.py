@@ -20,10 +20,10 @@ class TextRows(LabelledSplit):
     Args:
         ids: pieces of any row of the file.
         rows: the rows of this split [N].
-        fields: labels, one a row of this split [N, ...], or one a piece of any row, −100 but for first pieces of words.
+        fields: labels, one per row of this split [N, ...], or per piece of any row, −100 except at words' first pieces.
         pad: number of the piece that fills rows up.
         words: 1 at the first piece of a word, where words have labels.
-        table: the table columns of this split's rows, where there are any: further inputs, one a row.
+        table: the table columns of this split's rows, where there are any: further inputs, one per row.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class TextRows(LabelledSplit):
         }
 
     def labels(self, field: str) -> Tensor:
-        """Return all labels of a field: [N, ...], or one a piece, int32 [N, L], −100 where there is none."""
+        """Return all labels of a field: [N, ...], or one per piece, int32 [N, L], −100 where there is none."""
         labels = self._fields[field]
         if isinstance(labels, Tensor):
             return labels

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 MARKS = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
-"""Begin, inside, end and single word of a span, as IOB, IOBES, BILOU and BMES write them, in the letters of IOBES."""
+"""The letters of IOBES for those with which IOB, IOBES, BILOU and BMES mark begin, inside, end and single word."""
 
 
 def iobes(names: Sequence[str]) -> list[str] | None:
-    """Return labels such as B-PER, L-PER, O in the letters of IOBES: B-PER, E-PER, O; None where they mark no spans.
+    """Return labels such as B-PER, L-PER, O in the letters of IOBES: B-PER, E-PER, O; None if they do not mark spans.
 
-    Without types they are B, I, O and the like. There is an O, unless all words are in spans: B-NP, I-NP or B, M, E, S.
+    Labels without types are B, I, O and the like. One of the labels is O, unless all words are in spans, as with B-NP,
+    I-NP or B, M, E, S.
     """
     parts = [name.partition("-") for name in names]
     inside = [(mark, kind) for mark, _, kind in parts if (mark, kind) != ("O", "")]

@@ -1,4 +1,4 @@
-"""Labels of words: what the targets of a config say, fitted on training sentences, and turned into numbers."""
+"""Labels of words: the targets of a config, fitted on training sentences, and their labels as numbers."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ logger = logging.getLogger("mtl_cli")
 class TokenTarget(DeclaredField):
     """A label field of words: the column it is read from; `missing` are values that stand for no label.
 
-    A label that is none of the classes, which training never saw, is an error or, by `unseen`, a missing label.
+    A label that is not one of the classes, because training never saw it, is an error or, by `unseen`, a missing label.
     """
 
     column: str
@@ -40,16 +40,16 @@ class TokenTarget(DeclaredField):
 
     def state(self) -> dict[str, Any]:
         """Return plain data for a checkpoint."""
-        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
-        del plain["task"]
-        return plain
+        state = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        del state["task"]
+        return state
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "TokenTarget":
         """Return the target of a checkpoint.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the state is not that of a target.
         """
         found = typed(cls, state)
         if len(found.classes) < 2 or len(found.counts) != len(found.classes):
@@ -62,10 +62,10 @@ def parse_token_targets(
 ) -> dict[str, TokenTarget]:
     """Return the targets that a config declares; `missing` are values that stand for no label in all of them.
 
-    `tasks` are those whose nodes declare them, by target.
+    `tasks` names, by target, the task whose node declares it.
 
     Raises:
-        UserError: everything wrong with them.
+        UserError: targets are wrong; everything wrong with them is named.
     """
     problems: list[str] = []
     found = {}

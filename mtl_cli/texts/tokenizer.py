@@ -1,4 +1,13 @@
-"""Tokenizers, trained on training texts or taken from a pretrained model: texts and words to numbers of pieces."""
+"""Tokenizers turn texts and words into numbers of pieces. They are trained, or taken from a pretrained model.
+
+Encoding takes three steps, in which the library cuts each distinct word only once (`TextTokenizer.words`):
+
+1. A text is cut at white space. Each distinct word gets a number, which it keeps as long as the tokenizer lives.
+2. The words that are new are cut into pieces by the library, all at once.
+3. The pieces of every row are gathered by the numbers of its words, and the first piece of each word is marked.
+
+A pretrained tokenizer encodes whole texts instead, because it may treat spaces differently.
+"""
 
 import contextlib
 import json
@@ -17,10 +26,10 @@ from mtl_cli.texts.tokenizers_library import Regex, Tokenizer, models, normalize
 KINDS = ("bpe", "wordpiece", "words", "characters", "hf")
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 MAX_LENGTH = 1 << 20
-"""Pieces of the longest text that the model may see."""
+"""Number of pieces of the longest text that the model may see."""
 EVERY_CHARACTER = r"[\s\S]"
 LONGEST_WORD = 200
-"""Characters of the longest word that WordPiece cuts up; a longer one is unknown."""
+"""Number of characters of the longest word that WordPiece cuts up; a longer word is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +37,18 @@ class TokenizerOptions(Options):
     """How texts are cut into pieces."""
 
     tokenizer: str = option(example="bpe", choices=KINDS)
-    """bpe, wordpiece, words or characters, trained; or hf, that of a pretrained model."""
+    """bpe, wordpiece, words or characters, which are trained; or hf, the tokenizer of a pretrained model."""
     tokenizer_path: str | None
     """Folder or hub name of that model."""
     vocab_size: int = option(example=8000, low=4)
-    """Pieces of a trained tokenizer, at most."""
+    """Largest number of pieces of a trained tokenizer."""
     min_count: int = option(example=1, low=1)
-    """Times that a piece must occur in training."""
+    """How often a piece must occur in the training texts."""
     lowercase: bool
-    """Whether capitals are made small."""
+    """Whether capitals become small letters."""
     max_length: int = option(example=512, low=4, below=MAX_LENGTH + 1)
-    """Pieces of a row: the end of a longer text is cut off, and the log says of how many; a longer sentence is several
-    rows."""
+    """Most pieces of a row. The end of a longer text is cut off, and the log says for how many texts. A longer sentence
+    becomes several rows."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with the options, each and together."""
@@ -54,7 +63,7 @@ class TokenizerOptions(Options):
 
 @dataclass(frozen=True)
 class Specials:
-    """Numbers of the pieces with a meaning of their own; `prefix` and `suffix` enclose every row."""
+    """The numbers of the pieces with a special meaning; `prefix` and `suffix` enclose every row."""
 
     pad: int = 0
     unknown: int = 1
@@ -86,8 +95,8 @@ class TextTokenizer:
     def texts(self, texts: Sequence[str]) -> Ragged:
         """Return the pieces of texts, without prefix and suffix; a text without any is one unknown piece.
 
-        A text is cut at white space and each distinct word is looked up once: the pieces are those of the whole text,
-        ten to twenty times as fast. A pretrained tokenizer sees whole texts, for it may treat spaces otherwise.
+        A text is cut at white space and each distinct word is looked up once. The pieces are the same as those of the
+        whole text, and are found ten to twenty times as fast. A pretrained tokenizer sees whole texts.
         """
         if self.kind == "hf":
             with _no_panic():
@@ -101,7 +110,7 @@ class TextTokenizer:
     def words(self, rows: Sequence[Sequence[str]]) -> tuple[Ragged, Ragged]:
         """Return the pieces of rows of words, and for each piece 1 where it is the first of its word, else 0.
 
-        Each word is cut by itself; one without pieces, such as a control character, is one unknown piece.
+        Each word is cut by itself. A word without pieces, such as a control character, is one unknown piece.
         """
         numbers = Ragged.of([[self._number(word) for word in row] for row in rows])
         self._cut_new()
@@ -127,7 +136,7 @@ class TextTokenizer:
 
     @property
     def _marks_spaces(self) -> bool:
-        """True where a word after a space has pieces of its own: byte-level tokenizers, as those of RoBERTa."""
+        """True where a word after a space has other pieces: for byte-level tokenizers, such as that of RoBERTa."""
         return self.kind == "hf" and '"ByteLevel"' in self.definition
 
     def state(self) -> dict[str, Any]:
@@ -142,11 +151,11 @@ class TextTokenizer:
         """Return the tokenizer of a checkpoint.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the state is not that of a tokenizer.
         """
         specials = typed(Specials, state["specials"])
         if not all(isinstance(state[key], str) for key in ("kind", "definition")):
-            raise ValueError("the tokenizer's kind or definition is no text")
+            raise ValueError("the tokenizer's kind or definition is not text")
         if state["kind"] != "hf":
             check_trained(json.loads(state["definition"]))
         found = cls(state["kind"], state["definition"], state["path"], specials)
@@ -160,7 +169,7 @@ class TextTokenizer:
 
 @contextlib.contextmanager
 def _no_panic() -> Iterator[None]:
-    """Turn a panic of the library, which passes by `except Exception`, into a UserError.
+    """Turn a panic of the library, which `except Exception` does not catch, into a UserError.
 
     Raises:
         UserError: the library gave up, as it does on some definitions that it did not write.
@@ -176,10 +185,11 @@ def _no_panic() -> Iterator[None]:
 def check_trained(definition: Mapping[str, Any]) -> None:
     """Refuse the definition of a trained tokenizer that `train_tokenizer` cannot have made.
 
-    The library would take others: replacements that make a text longer without end, expressions without end.
+    The library would accept others, such as replacements that make a text longer without end, or expressions that never
+    end.
 
     Raises:
-        ValueError: it is one.
+        ValueError: this program cannot have made it.
     """
     parts = {key: definition.get(key) for key in ("normalizer", "pre_tokenizer", "model")}
     kinds = set(_types(parts["normalizer"])) | set(_types(parts["pre_tokenizer"]))
@@ -209,29 +219,29 @@ def _types(value: object) -> Iterator[Any]:
 
 
 def train_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> TextTokenizer:
-    """Return a tokenizer whose vocabulary is that of the texts."""
-    models_of = {
+    """Return a tokenizer whose vocabulary is learnt from the texts."""
+    models_by_kind = {
         "bpe": lambda: models.BPE(unk_token=UNKNOWN),
         "wordpiece": lambda: models.WordPiece(unk_token=UNKNOWN, max_input_chars_per_word=LONGEST_WORD),
         "words": lambda: models.WordLevel(unk_token=UNKNOWN),
         "characters": lambda: models.WordLevel(unk_token=UNKNOWN),
     }
-    trainer_of = {"bpe": trainers.BpeTrainer, "wordpiece": trainers.WordPieceTrainer}
-    tokenizer = Tokenizer(models_of[options.tokenizer]())
+    trainers_by_kind = {"bpe": trainers.BpeTrainer, "wordpiece": trainers.WordPieceTrainer}
+    tokenizer = Tokenizer(models_by_kind[options.tokenizer]())
     clean: Any = normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=options.lowercase
     )
-    if options.tokenizer == "characters":  # each is its own piece, spaces too
+    if options.tokenizer == "characters":  # each character is a piece of its own, spaces too
         clean = normalizers.Sequence([normalizers.Lowercase()] if options.lowercase else [])
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(EVERY_CHARACTER), "isolated")
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), clean])
     first = [PAD, UNKNOWN, SEPARATOR]
-    if options.tokenizer == "wordpiece":  # its trainer breaks ties as a hash table has the inner letters
+    if options.tokenizer == "wordpiece":  # its trainer breaks ties by the order of inner letters in a hash table
         texts = list(texts)
         first += inner_letters(tokenizer, texts)
-    trainer = trainer_of.get(options.tokenizer, trainers.WordLevelTrainer)(
+    trainer = trainers_by_kind.get(options.tokenizer, trainers.WordLevelTrainer)(
         vocab_size=options.vocab_size,
         min_frequency=options.min_count,
         special_tokens=first,
@@ -271,10 +281,10 @@ def pretrained_tokenizer(path: str) -> TextTokenizer:
     if backend is None:
         raise UserError(f"{path} has no fast tokenizer (tokenizer.json). Use another tokenizer_path.")
     definition = backend.to_str()
-    plain = Tokenizer.from_str(definition)
-    plain.no_truncation()
-    plain.no_padding()
-    inner, whole = plain.encode("a", add_special_tokens=False).ids, plain.encode("a").ids
+    unlimited = Tokenizer.from_str(definition)
+    unlimited.no_truncation()
+    unlimited.no_padding()
+    inner, whole = unlimited.encode("a", add_special_tokens=False).ids, unlimited.encode("a").ids
     at = next(index for index in range(len(whole)) if whole[index : index + len(inner)] == inner)
     unknown = loaded.unk_token_id if loaded.unk_token_id is not None else inner[0]
     separator = () if loaded.sep_token_id is None else (loaded.sep_token_id,)

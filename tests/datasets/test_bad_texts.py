@@ -51,7 +51,7 @@ def test_labels_of_another_number_than_words(tmp_path):
     told = refused(
         r"a\.conll, line 19: .* has 3 cells, not 2\. Each word needs 2 cells", lambda: conll(path, **COLUMNS)
     )
-    assert "(word, tag), parted by tabs" in told
+    assert "(word, tag), separated by tabs" in told
 
 
 def test_an_unfinished_file(tmp_path):
@@ -60,7 +60,7 @@ def test_an_unfinished_file(tmp_path):
     cut = write(tmp_path / "b.conllu", CONLLU[: CONLLU.rindex("\t_\t_")])
     refused(r"b\.conllu, line 17: .* has 8 cells, not 10", lambda: conll(cut))
     lines = write(tmp_path / "c.jsonl", '{"text": "a", "y": 1}\n{"text": "b", "y')
-    refused(r"c\.jsonl, line 2: no JSON", lambda: text(lines))
+    refused(r"c\.jsonl, line 2: not JSON", lambda: text(lines))
 
 
 def test_mixed_line_ends(tmp_path):
