@@ -267,7 +267,7 @@ def sum_products(weights: Tensor, columns: Sequence[Tensor]) -> Tensor:
 
 
 def local(spec: FeatureSpec, out: int) -> nn.Module:
-    """Return a layer D to `out` that sees a neighbourhood: 3×3 convolution for maps, else linear at each position."""
+    """Return a layer D to `out` that sees a neighbourhood: a 3×3 convolution for maps, else linear per position."""
     return nn.Conv2d(spec.width, out, kernel_size=3, padding=1) if spec.kind == "map" else nn.Linear(spec.width, out)
 
 

@@ -77,9 +77,9 @@ class Save:
     every: int | None = knob(None, low=1)
     """Optimizer steps between checkpoints; null = at each evaluation."""
     every_minutes: float | None = knob(None, above=0.0)
-    """Minutes between checkpoints, beside save.every; null = none."""
+    """Minutes between further checkpoints, besides those of save.every; null = none."""
     keep: int = knob(2, low=1)
-    """Checkpoints that are kept, beside the best one."""
+    """Number of checkpoints that are kept besides the best one."""
 
 
 @dataclass
@@ -157,9 +157,9 @@ RESUMABLE = (
     "trainer.compile",
     "save.",
 )
-"""What a resumed run may change: keys, or sections that end in a dot."""
+"""The knobs that a resumed run may change: keys, or sections, which end in a dot."""
 CONSOLE = ("debug", "verbose", "quiet", "resume")
-"""Knobs that change nothing that a run computes; a config's hash leaves them out."""
+"""The knobs that do not change what a run computes; a config's hash leaves them out."""
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,7 @@ def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarg
 
 
 def in_order(values: Sequence[str] | Mapping[str, Any]) -> tuple[str, ...]:
-    """Return classes in order: as numbers where all are, else alphabetical."""
+    """Return classes in order: in that of numbers if all are numbers, otherwise alphabetical."""
     return tuple(sorted(values, key=float) if all(_is_number(value) for value in values) else sorted(values))
 
 

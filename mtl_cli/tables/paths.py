@@ -7,7 +7,7 @@ from mtl_cli.errors import UserError, nearest
 
 
 def data_path(path: str, root: str | None, key: str) -> Path:
-    """Return where a data file lies: below `root` where that is set, else below the working directory.
+    """Return where a data file lies: below `root` if that is set, otherwise below the working directory.
 
     Args:
         path: the file, as the config says it.
