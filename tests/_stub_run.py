@@ -40,7 +40,7 @@ class StubRun(types.ModuleType):
             return self.finish(json.loads((directory / "config.json").read_text()), directory)
         return {}
 
-    def evaluate(self, checkpoint, overrides, command, folders=()):
+    def evaluate_checkpoint(self, checkpoint, overrides, command, folders=()):
         self.evaluated.append((checkpoint, overrides))
         self.folders.append(folders)
         return {}

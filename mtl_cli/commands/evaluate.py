@@ -30,7 +30,7 @@ Examples:
 """
 
 
-def evaluate(line: CommandLine) -> int:
+def command(line: CommandLine) -> int:
     """Evaluate the checkpoint that the command line names.
 
     Raises:
@@ -44,7 +44,9 @@ def evaluate(line: CommandLine) -> int:
     with console(overrides.get("verbose", False), overrides.get("quiet", False)):
         from mtl_cli.runs import evaluation
 
-        evaluation.evaluate(Path(str(line.word("checkpoint"))), overrides, line.command, line.trusted_folders)
+        evaluation.evaluate_checkpoint(
+            Path(str(line.word("checkpoint"))), overrides, line.command, line.trusted_folders
+        )
     return EXIT_DONE
 
 
@@ -62,7 +64,7 @@ def eval_problems(overrides: dict[str, Any]) -> list[str]:
 PROGRAM = Program(
     name="mtl-eval",
     help=lambda line: HELP,
-    body=evaluate,
+    body=command,
     usage="mtl-eval checkpoint=RUN_DIR or checkpoint=FILE",
     needs=("checkpoint",),
     reads={"checkpoint": "a run directory or a .pt file: checkpoint=PATH"},

@@ -38,7 +38,7 @@ Example:
 """
 
 
-def init(line: CommandLine) -> int:
+def command(line: CommandLine) -> int:
     """Look at the file that the command line names, and write conf files.
 
     Raises:
@@ -55,7 +55,7 @@ def init(line: CommandLine) -> int:
 PROGRAM = Program(
     name="mtl-init",
     help=lambda line: HELP,
-    body=init,
+    body=command,
     usage="mtl-init input=data.csv 'target=[income,married]' output=my_conf",
     needs=("input", "output"),
     reads={"input": "the file of a table: input=FILE"},

@@ -36,7 +36,7 @@ Examples:
 WORDS = ("checkpoint", "input", "output")
 
 
-def predict(line: CommandLine) -> int:
+def command(line: CommandLine) -> int:
     """Predict the file that the command line names.
 
     Raises:
@@ -58,7 +58,7 @@ def predict(line: CommandLine) -> int:
 PROGRAM = Program(
     name="mtl-predict",
     help=lambda line: HELP,
-    body=predict,
+    body=command,
     usage="mtl-predict checkpoint=RUN_DIR input=FILE output=FILE",
     needs=WORDS,
     reads={"checkpoint": "checkpoint=PATH", "input": "input=PATH"},

@@ -13,7 +13,7 @@ RESUME_TOO = ("trust", *(key for key in CONSOLE if key != "resume"))
 """What may accompany resume= beside what the run itself may change."""
 
 
-def train(line: CommandLine) -> int:
+def command(line: CommandLine) -> int:
     """Run what the command line of mtl-train asks for: a run, one that is continued, a sweep, or a look at the config.
 
     Raises:
@@ -98,4 +98,4 @@ def help_text(line: CommandLine) -> str:
     return train_help(line.config_dir)
 
 
-PROGRAM = Program(name="mtl-train", help=help_text, body=train, flags=None)
+PROGRAM = Program(name="mtl-train", help=help_text, body=command, flags=None)

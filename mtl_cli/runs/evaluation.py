@@ -23,7 +23,7 @@ from mtl_cli.training.selection import evaluate_split
 logger = logging.getLogger("mtl_cli")
 
 
-def evaluate(
+def evaluate_checkpoint(
     path: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """Evaluate a checkpoint on a split, "test" by default; write and return the metrics.

@@ -28,7 +28,7 @@ class PredictionFolder:
             what = "holds files already" if path.is_dir() else "is a file, and a task of this run writes images"
             raise UserError(f"output is {path}, which {what}. Give a new folder: output=DIR.")
         if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
-            raise UserError(f"output is {path}, which is in no folder that can be written. Give another output=DIR.")
+            raise UserError(f"output is {path}, which is not in a folder that can be written. Give another output=DIR.")
         self.path = path
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
 

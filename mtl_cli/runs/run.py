@@ -34,7 +34,7 @@ from mtl_cli.storage.checkpoint import run_directory_of, weights_of
 from mtl_cli.storage.directory import RunDirectory, read_status
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.job import restore
-from mtl_cli.training.recovery import train as train_job
+from mtl_cli.training.recovery import train_with_rollback
 from mtl_cli.training.signals import stop_requests
 
 logger = logging.getLogger("mtl_cli")
@@ -143,7 +143,7 @@ def execute(
         with stop_requests() as stop:
             bar = Progressbar(job.total_steps, job.progress.step, job.progress.samples, config["quiet"])
             try:
-                train_job(job, out, stop, bar)
+                train_with_rollback(job, out, stop, bar)
             finally:
                 bar.close()
                 job.profiler.close()

@@ -91,7 +91,7 @@ def shortest(value: Tensor) -> float:
 
 
 @torch.no_grad()
-def evaluate(
+def evaluate_model(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     streams: Mapping[str, Stream],

@@ -19,7 +19,7 @@ MAX_ROLLBACKS = 5
 """Times that a run goes back to a checkpoint before it fails."""
 
 
-def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> None:
+def train_with_rollback(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> None:
     """Train to the end of the plan, going back to the last checkpoint where `trainer.on_nonfinite` says so.
 
     Raises:
@@ -30,7 +30,7 @@ def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> N
         trainer.save(job, out, best=False)  # so that there is something to go back to
     while True:
         try:
-            trainer.train(job, out, stop, bar)
+            trainer.train_job(job, out, stop, bar)
             return
         except NotFinite as error:
             problem, data_is_bad = located(job, out, error)

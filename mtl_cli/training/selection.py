@@ -4,7 +4,7 @@ import contextlib
 import math
 from collections.abc import Mapping
 
-from mtl_cli.training.evaluate import Result, evaluate, flat, skill
+from mtl_cli.training.evaluate import Result, evaluate_model, flat, skill
 from mtl_cli.training.group_means import with_group_means
 from mtl_cli.training.job import Job
 from mtl_cli.training.loading import Stream
@@ -20,7 +20,7 @@ def evaluate_split(job: Job, streams: Mapping[str, Stream], baseline: bool = Fal
     if baseline:
         constants = {name: task.trivial_outputs(job.summaries[name]) for name, task in learner.tasks.items()}
     with contextlib.nullcontext() if job.ema is None else job.ema.applied():
-        found = evaluate(learner.model, job.tasks, streams, learner.arithmetic, constants)
+        found = evaluate_model(learner.model, job.tasks, streams, learner.arithmetic, constants)
     if baseline:
         job.baseline = found.constant
     return with_group_means(found.results, job.groups)

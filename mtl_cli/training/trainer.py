@@ -33,7 +33,7 @@ from mtl_cli.training.window import NotFinite, all_finite, first_bad, total_norm
 logger = logging.getLogger("mtl_cli")
 
 
-def train(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> None:
+def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) -> None:
     """Train to the end of the plan, writing records and checkpoints to `out`.
 
     Raises:

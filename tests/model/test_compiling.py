@@ -53,7 +53,7 @@ def test_a_compiled_run_is_evaluated_and_goes_on_where_nothing_compiles(tmp_path
         patch.setattr(compiling, "compile_model", lambda model: None)
         trained = run.train(_toy.config(trainer__compile=True), tmp_path / "run", [])
     no_compiler(monkeypatch)
-    found = evaluation.evaluate(tmp_path / "run", {"trust": ["tests"]}, [])
+    found = evaluation.evaluate_checkpoint(tmp_path / "run", {"trust": ["tests"]}, [])
     assert found["metrics"] == trained["test"]
     with pytest.raises(UserError, match=r"Use trainer\.compile=false"):
         run.resume(tmp_path / "run", {"trainer.max_epochs": 3, "trust": ["tests"]}, [])

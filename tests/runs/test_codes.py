@@ -54,7 +54,7 @@ def test_metrics_never_see_the_target_that_the_loss_sees(tmp_path):
 
 def test_new_codes_are_predicted_and_a_checkpoint_evaluates_to_the_same(tmp_path):
     summary = run.train(config(), tmp_path / "run", [])
-    again = evaluation.evaluate(tmp_path / "run", {"trust": ["tests"]}, [])["metrics"]
+    again = evaluation.evaluate_checkpoint(tmp_path / "run", {"trust": ["tests"]}, [])["metrics"]
     assert again == pytest.approx(summary["test"], abs=1e-6)
     (tmp_path / "new.txt").write_text("0123\n3210\n0000\n1231\n2222\n")
     assert predict(tmp_path / "run", tmp_path / "new.txt", tmp_path / "out.csv", {"trust": ["tests"]}) == 5

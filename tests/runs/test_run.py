@@ -138,9 +138,9 @@ def test_a_run_that_cannot_start_leaves_no_directory(tmp_path):
 
 def test_evaluation_agrees_with_the_runs_own_test_figures_to_the_last_digit(tmp_path):
     summary = run.train(_toy.config(ema__decay=0.5), tmp_path / "run", [])
-    record = evaluation.evaluate(tmp_path / "run", {"trust": ["tests"]}, [])
+    record = evaluation.evaluate_checkpoint(tmp_path / "run", {"trust": ["tests"]}, [])
     assert record["metrics"] == summary["test"]
-    val = evaluation.evaluate(tmp_path / "run", {"split": "val", "trust": ["tests"]}, [])
+    val = evaluation.evaluate_checkpoint(tmp_path / "run", {"split": "val", "trust": ["tests"]}, [])
     assert val["metrics"] == summary["best_val"]
     files = sorted(path.name for path in (tmp_path / "run" / "evaluations").rglob("*.*"))
     assert files.count("metrics.json") == 2
@@ -153,21 +153,21 @@ def test_one_file_is_enough_to_evaluate(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(tmp_path / "run" / "checkpoints" / name, tmp_path / "elsewhere" / "model.pt")
     shutil.rmtree(tmp_path / "run")
-    record = evaluation.evaluate(tmp_path / "elsewhere" / "model.pt", {"trust": ["tests"]}, [])
+    record = evaluation.evaluate_checkpoint(tmp_path / "elsewhere" / "model.pt", {"trust": ["tests"]}, [])
     assert record["metrics"] == summary["test"]
 
 
 def test_evaluation_on_other_data_uses_that_data(tmp_path):
     summary = run.train(_toy.config(), tmp_path / "run", [])
     overrides = {"tasks.quadrant.dataset.seed": 7, "tasks.sign.dataset.seed": 7, "trust": ["tests"]}
-    record = evaluation.evaluate(tmp_path / "run", overrides, [])
+    record = evaluation.evaluate_checkpoint(tmp_path / "run", overrides, [])
     assert record["metrics"] != summary["test"]
 
 
 def test_a_checkpoint_with_classes_of_strangers_runs_none_of_them_without_trust(tmp_path):
     run.train(_toy.config(), tmp_path / "run", [])
     with pytest.raises(UserError, match=r"trust=\[tests\]"):
-        evaluation.evaluate(tmp_path / "run", {}, [])
+        evaluation.evaluate_checkpoint(tmp_path / "run", {}, [])
     with pytest.raises(UserError, match=r"trust=\[tests\]"):
         run.resume(tmp_path / "run", {}, [])
 

@@ -169,7 +169,7 @@ def test_there_is_a_frozen_checkpoint_of_this_version():
 @pytest.mark.parametrize("path", FROZEN, ids=lambda path: path.stem)
 def test_old_checkpoints_load_and_evaluate_to_the_recorded_numbers(path, tmp_path):
     shutil.copy(path, tmp_path / "model.pt")
-    found = evaluation.evaluate(tmp_path / "model.pt", {}, [])["metrics"]
+    found = evaluation.evaluate_checkpoint(tmp_path / "model.pt", {}, [])["metrics"]
     recorded = json.loads(path.with_suffix(".json").read_text())
     assert found == pytest.approx(recorded, rel=1e-4, abs=2e-3)  # other machines round otherwise
 
@@ -180,7 +180,7 @@ def test_a_knob_that_a_version_did_not_have_takes_its_default(tmp_path):
     del config["trainer"]["on_nonfinite"], config["freeze"], config["save"]
     state["config"] = yaml.safe_dump(config, sort_keys=False)
     torch.save(state, tmp_path / "model.pt")
-    assert evaluation.evaluate(tmp_path / "model.pt", {}, [])["metrics"]
+    assert evaluation.evaluate_checkpoint(tmp_path / "model.pt", {}, [])["metrics"]
 
 
 # --- determinism, workers, handles
@@ -241,7 +241,7 @@ def test_runs_leave_no_open_files_and_no_processes(tmp_path):
     before = open_files()
     for number in range(3):
         run.train(_toy.config(data__workers=1, seed=number), tmp_path / str(number), [])
-        evaluation.evaluate(tmp_path / str(number), {"trust": ["tests"]}, [])
+        evaluation.evaluate_checkpoint(tmp_path / str(number), {"trust": ["tests"]}, [])
     gc.collect()
     assert open_files() <= before
     assert not multiprocessing.active_children()

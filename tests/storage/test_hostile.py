@@ -271,8 +271,8 @@ def test_modules_in_the_working_directory_stay_out_unless_the_command_names_them
     (stranger.parent / "quadprog.py").write_text("open('ran', 'w')\n")  # a package that some library may look for
     (stranger.parent / "yaml.py").write_text("open('ran', 'w')\n")
     seen = []
-    monkeypatch.setattr(evaluation, "evaluate", lambda *_: seen.append(list(__import__("sys").path)))
-    monkeypatch.setattr(run, "resume", evaluation.evaluate)
+    monkeypatch.setattr(evaluation, "evaluate_checkpoint", lambda *_: seen.append(list(__import__("sys").path)))
+    monkeypatch.setattr(run, "resume", evaluation.evaluate_checkpoint)
     assert cli.main_eval(["checkpoint=run"]) == 0
     assert cli.main(["resume=run"]) == 0
     assert cli.main_eval(["checkpoint=run", "trust=[tests]"]) == 0

@@ -100,7 +100,7 @@ def test_predictions_depend_neither_on_the_batch_nor_on_lengths_and_agree_with_e
     overrides = {
         f"tasks.{name}.dataset.{key}": str(source) for name in KINDS for key in ("path", "test_path", "val_path")
     }
-    report = evaluation.evaluate(trained, overrides, [])["metrics"]
+    report = evaluation.evaluate_checkpoint(trained, overrides, [])["metrics"]
     errors = [abs(float(row["score_prediction"]) - float(row["score"])) for row in found[0]]
     right = [row["liked_prediction"] == row["liked"] for row in found[0]]
     assert report["score/mae"] == pytest.approx(sum(errors) / len(errors), rel=1e-3)

@@ -8,7 +8,7 @@ from torch import nn
 from mtl_cli.batch import MISSING_CLASS, Sample
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.training.arithmetic import Arithmetic
-from mtl_cli.training.evaluate import Result, evaluate, flat, shortest, skill
+from mtl_cli.training.evaluate import Result, evaluate_model, flat, shortest, skill
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.order import Order
 from tests._models import task
@@ -94,7 +94,7 @@ def case():
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 9, 100])
 def test_results_equal_numpy_whatever_the_batch_size(case, batch_size):
     model, tasks, datasets, targets = case
-    results = evaluate(model, tasks, streams(batch_size, **datasets), CPU).results
+    results = evaluate_model(model, tasks, streams(batch_size, **datasets), CPU).results
     assert list(results) == ["a", "b", "c"]  # the order of the tasks, not of the datasets' fields
     for name, result in results.items():
         loss, accuracy, f1, confusion, count = by_numpy(model.outputs[name], targets[name])
@@ -108,7 +108,7 @@ def test_results_equal_numpy_whatever_the_batch_size(case, batch_size):
 
 def test_results_of_batch_sizes_agree_to_the_last_digit_of_the_metrics(case):
     model, tasks, datasets, _ = case
-    results = [evaluate(model, tasks, streams(batch_size, **datasets), CPU).results for batch_size in (1, 3, 100)]
+    results = [evaluate_model(model, tasks, streams(batch_size, **datasets), CPU).results for batch_size in (1, 3, 100)]
     for other in results[1:]:
         for name in tasks:
             assert other[name].metrics == results[0][name].metrics
@@ -119,19 +119,19 @@ def test_the_model_comes_back_in_the_mode_it_was_in(case):
     model, tasks, datasets, _ = case
     for mode in (True, False):
         model.train(mode)
-        evaluate(model, tasks, streams(**datasets), CPU)
+        evaluate_model(model, tasks, streams(**datasets), CPU)
         assert model.training is mode
 
 
 def test_no_task_is_computed_for_a_batch_without_its_labels(case):
     model, tasks, datasets, _ = case
-    evaluate(model, tasks, streams(2, **datasets), CPU)  # eight rows at a time
+    evaluate_model(model, tasks, streams(2, **datasets), CPU)  # eight rows at a time
     assert model.asked == [("b", "a"), ("a",), ("a",), ("a",), ("b", "a"), ("c",), ("c",)]
 
 
 def test_a_split_without_a_label_gives_nan_and_no_confusion():
     labels = torch.full((9,), MISSING_CLASS)
-    results = evaluate(Table({}), {"a": task("a")}, streams(one=({"a": "label"}, {"label": labels})), CPU).results
+    results = evaluate_model(Table({}), {"a": task("a")}, streams(one=({"a": "label"}, {"label": labels})), CPU).results
     assert (results["a"].count, results["a"].confusion) == (0, None)
     assert all(math.isnan(value) for value in results["a"].values.values())
     assert list(results["a"].values) == ["loss", "accuracy", "f1"]
@@ -149,7 +149,7 @@ def test_the_trivial_predictor_is_fitted_on_training_labels_and_measured_on_the_
     outputs = {name: torch.zeros(5, 3) for name in tasks}
     data = streams(one=(targets, {"label": split}), other=({"elsewhere": "label"}, {"label": split}))
     constant = tasks["a"].trivial_outputs(tasks["a"].summarise(train))
-    found = evaluate(Table(outputs), tasks, data, CPU, {"a": constant}).constant
+    found = evaluate_model(Table(outputs), tasks, data, CPU, {"a": constant}).constant
     assert list(found) == ["a"]
     assert found["a"].metrics["accuracy"] == 0.5
     assert found["a"].metrics["f1"] == pytest.approx(1 / 3, rel=1e-6)
@@ -183,7 +183,7 @@ def test_skill_of_trivial_outputs_is_zero_by_evaluation_too():
     tasks = {"a": task("a")}
     data = streams(one=({"a": "label"}, {"label": labels}))
     constant = tasks["a"].trivial_outputs(tasks["a"].summarise(labels))
-    found = evaluate(Table({"a": constant.expand(6, 3)}), tasks, data, CPU, {"a": constant})
+    found = evaluate_model(Table({"a": constant.expand(6, 3)}), tasks, data, CPU, {"a": constant})
     assert skill(tasks, found.results, found.constant) == 0
     assert found.results["a"].values == pytest.approx(found.constant["a"].values)
 
@@ -215,5 +215,5 @@ def test_bfloat16_is_used_where_it_is_asked_for():
     data = streams(one=({"a": "label"}, {"label": torch.tensor([0, 1, 2])}))
     for bf16, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         model = Dtype({"a": logits(3, 3)})
-        evaluate(model, {"a": task("a")}, data, Arithmetic(torch.device("cpu"), bf16))
+        evaluate_model(model, {"a": task("a")}, data, Arithmetic(torch.device("cpu"), bf16))
         assert model.dtype == dtype
