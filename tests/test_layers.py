@@ -158,7 +158,7 @@ def test_imports_are_found_wherever_they_stand():
     source = """
 from typing import TYPE_CHECKING
 if TYPE_CHECKING:
-    from mtl_cli.training.trainer import train
+    from mtl_cli.training.trainer import train_job
 def late():
     import mtl_cli.model.costs
     from mtl_cli import errors

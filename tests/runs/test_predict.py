@@ -113,7 +113,8 @@ def test_predictions_are_those_of_the_evaluated_model_whatever_the_batch_size(tr
     """The figures of the run's own test split, worked out from the written file."""
     table = rows(120, seed=8)
     source = write_csv(tmp_path / "new.csv", HEADER, table)
-    evaluated = evaluation.evaluate_checkpoint(trained, {f"tasks.{name}.dataset.test_path": str(source) for name in TARGETS} | {
+    tests = {f"tasks.{name}.dataset.test_path": str(source) for name in TARGETS}
+    evaluated = evaluation.evaluate_checkpoint(trained, tests | {
         f"tasks.{name}.dataset.path": str(write_csv(tmp_path / "train.csv", HEADER, rows(300))) for name in TARGETS
     }, [])  # fmt: skip
     for size in (7, 4096):

@@ -85,7 +85,8 @@ def test_words_come_back_as_conll_line_for_line(trained, tmp_path):
 
 def test_predicted_words_are_those_of_the_evaluation(trained, tmp_path):
     folder, words, _ = trained
-    told = evaluation.evaluate_checkpoint(folder, {"tasks.tag.dataset.test_path": str(words), "tasks.topic.dataset.path": str(
+    told = evaluation.evaluate_checkpoint(folder, {
+        "tasks.tag.dataset.test_path": str(words), "tasks.topic.dataset.path": str(
         write_csv(tmp_path / "texts.csv", _grammars.HEADER, _grammars.text_table(250, 0))),
         "tasks.score.dataset.path": str(tmp_path / "texts.csv")}, [])  # fmt: skip
     predict(folder, words, tmp_path / "out.conll", {})

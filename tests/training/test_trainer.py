@@ -214,11 +214,11 @@ def test_a_stop_request_saves_and_names_the_exit_code(tmp_path):
     stop = StopRequest()
     stop.code, stop.name = 143, "SIGTERM"
     from mtl_cli.storage.directory import RunDirectory
-    from mtl_cli.training.trainer import train
+    from mtl_cli.training.trainer import train_job
 
     out = RunDirectory.create(tmp_path / "run", _toy.config(), "hash")
     with pytest.raises(run.Interrupted) as caught:
-        train(job, out, stop, Progressbar(6, 0, 0, quiet=True))
+        train_job(job, out, stop, Progressbar(6, 0, 0, quiet=True))
     out.close()
     assert caught.value.code == 143
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "interrupted"
