@@ -1,1 +1,1 @@
-"""One family of backbones a file."""
+"""One family of backbones per file."""

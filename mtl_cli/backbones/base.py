@@ -24,7 +24,7 @@ class Backbone(ABC):
     """A recipe for stages, built with the arguments of its YAML.
 
     Stages are plain modules, tensor to tensor, or a `mtl_cli.features.Stage` where they read a mask, or read or leave
-    skips. Stage 0 is the stem, one a dataset, which brings the datasets' inputs to one common spec; the others are
+    skips. Stage 0 is the stem, one per dataset, which brings the datasets' inputs to one common spec; the others are
     numbered from 1 and named.
     """
 

@@ -1,4 +1,4 @@
-"""What recurrent backbones have in common: bidirectional layers on packed sequences, one a stage."""
+"""What recurrent backbones have in common: bidirectional layers on packed sequences, one per stage."""
 
 from collections.abc import Callable
 from typing import ClassVar

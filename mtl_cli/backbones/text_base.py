@@ -11,7 +11,7 @@ from mtl_cli.layers.text import EmbedText, ScaledTable, TextBesideTable
 
 
 class TextBackbone(Backbone):
-    """A backbone whose stem, one a dataset, looks up the vectors of its pieces: datasets keep their vocabularies."""
+    """A backbone whose stem, one per dataset, looks up the vectors of its pieces: datasets keep their vocabularies."""
 
     takes: ClassVar[tuple[str, ...]] = ("text", "text_table")
 

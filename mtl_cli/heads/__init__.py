@@ -1,1 +1,1 @@
-"""One kind of head a file."""
+"""One kind of head per file."""

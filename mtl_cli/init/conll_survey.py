@@ -24,7 +24,7 @@ RARE = 5
 TOKENS = "mtl_cli.tasks.token_classification.TokenClassification"
 ARGUMENTS = """\
     label_smoothing: 0.0
-    class_weights: null  # null, balanced, or a list: one factor a class
+    class_weights: null  # null, balanced, or a list: one factor per class
     spans: {spans}  # auto, conll or none: whether labels such as B-PER, I-PER mark spans
     head: {{_target_: mtl_cli.heads.tokens.TokenHead, hidden: [], dropout: 0.0, activation: relu, init: default}}
 """
@@ -197,7 +197,7 @@ def check_targets(
     """Compare the targets with the columns.
 
     Raises:
-        UserError: every one that is no column, or has nothing to learn from.
+        UserError: every one that is not a column, or has nothing to learn from.
     """
     by_name = {name.lower(): column for name, column in columns.items()}
     problems = []

@@ -138,7 +138,7 @@ def target_columns(value: Any) -> dict[str, list[str]]:  # noqa: ANN401  a text 
     """Return the columns of each target by its name: columns joined by + make one target.
 
     Raises:
-        UserError: a target is no text, or is there twice.
+        UserError: a target is not a text, or is there twice.
     """
     found: dict[str, list[str]] = {}
     shipped = group_options([conf_dir()]).get("task", [])

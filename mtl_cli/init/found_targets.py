@@ -17,7 +17,7 @@ CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
 HEAD = "    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}\n"
 IMBALANCE = """\
     label_smoothing: 0.0
-    class_weights: null  # null, balanced, or a list: one factor a class
+    class_weights: null  # null, balanced, or a list: one factor per class
     focal_gamma: 0.0     # exponent of the focal loss; 0 = cross-entropy, 2 is usual
 """
 TASKS = {

@@ -229,5 +229,5 @@ def sample_inputs(
 
 
 def stray_values(sample: InputSample) -> list[str]:
-    """Return the values of a column that are no numbers."""
+    """Return the values of a column that are not numbers."""
     return [value for value in sample.values if not re.match(NUMBER, value)]

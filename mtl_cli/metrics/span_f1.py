@@ -16,7 +16,7 @@ except ImportError as error:
 
 
 class SpanF1(Metric):
-    """2·TP / (predicted + true) over the spans of all sentences; classes [B, L] and [B, L], −100 is no label.
+    """2·TP / (predicted + true) over the spans of all sentences; classes [B, L] and [B, L], −100 is not a label.
 
     Tjong Kim Sang and De Meulder, "Introduction to the CoNLL-2003 shared task", 2003: a span counts as found when its
     type and both its ends agree. Which labels make a span is seqeval's rule, which is that of the task's own script.

@@ -35,7 +35,7 @@ def settle() -> None:
     """Set torch.compile up for training that can be repeated: for the whole process, before the first compilation."""
     torch._inductor.config.fallback_random = True  # the same dropout masks as without compilation
     torch._functorch.config.donated_buffer = False  # gradient weightings go through a graph several times
-    torch.fx.experimental._config.use_duck_shape = False  # B = L today is no rule
+    torch.fx.experimental._config.use_duck_shape = False  # B = L today is not a rule
     torch._dynamo.config.recompile_limit = MANY  # past it torch would go on without compiled code, by history
     torch._dynamo.config.accumulated_recompile_limit = MANY
 

@@ -22,7 +22,7 @@ from mtl_cli.weightings.base import Partition
 class Costs:
     """Parameters, and operations of a forward pass per sample (a multiply-add counts as two).
 
-    `independent_*` is what one network a task would cost.
+    `independent_*` is what one network per task would cost.
     """
 
     total: int

@@ -1,4 +1,4 @@
-"""The model: a sharing mode and one head a task, and which of its parameters the tasks share."""
+"""The model: a sharing mode and one head per task, and which of its parameters the tasks share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Outputs:
 
 
 class MultiTaskModel(nn.Module):
-    """A sharing mode with one head a task."""
+    """A sharing mode with one head per task."""
 
     def __init__(self, sharing: Sharing, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def build_heads(tasks: Mapping[str, Task], sharing: Sharing, seed: int) -> dict[
 def partition(model: MultiTaskModel, examples: Mapping[str, Inputs], dataset_of: Mapping[str, str]) -> Partition:
     """Return which trained parameters are shared: those that the outputs of two tasks or more depend on.
 
-    Found by one backward a task on real `examples` (by dataset), on the tasks of `dataset_of`, rather than declared.
+    Found by one backward per task on real `examples` (by dataset), on the tasks of `dataset_of`, rather than declared.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     reached: dict[str, set[int]] = {}

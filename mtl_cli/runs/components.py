@@ -108,7 +108,7 @@ def divided(node: Mapping[str, Any], where: str, trust: Trust) -> tuple[dict[str
 
 
 def wanted_fields(components: Components, dataset_of: Mapping[str, str], dataset: str) -> list[WantedField]:
-    """Return the label fields that the tasks of a dataset need, one a task."""
+    """Return the label fields that the tasks of a dataset need, one per task."""
     found = []
     for name, task in components.tasks.items():
         if dataset_of[name] == dataset:
@@ -122,7 +122,7 @@ def state_of(dataset: str, states: Mapping[str, Any] | None) -> Mapping[str, Any
     """Return what a checkpoint holds of a dataset, empty where that is nothing.
 
     Raises:
-        UserError: it is no state.
+        UserError: it is not a state.
     """
     state = (states or {}).get(dataset)
     if state is not None and not isinstance(state, Mapping):

@@ -34,7 +34,7 @@ def print_head(built: Built, out: RunDirectory) -> None:
         logger.info("dataset %s: train / val / test %s; tasks %s", dataset, sizes, weights)
     record = cost.record()
     logger.info(
-        "model: %s parameters, %s of them shared; %s FLOPs a sample (independent models: %s, %s)",
+        "model: %s parameters, %s of them shared; %s FLOPs per sample (independent models: %s, %s)",
         count(cost.total), count(cost.shared), count(record["flops"]["total"]),
         count(record["parameters"]["independent"]), count(record["flops"]["independent"]),
     )  # fmt: skip
@@ -43,7 +43,7 @@ def print_head(built: Built, out: RunDirectory) -> None:
         logger.info("%d processes read data on %d cores; fewer data.workers may be faster.", workers, cores)
     arithmetic = job.learner.arithmetic
     logger.info(
-        "%d steps of %d an epoch on %s, %s; run directory %s",
+        "%d steps, %d per epoch, on %s, %s; run directory %s",
         job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, arithmetic.precision,
         out.path,
     )  # fmt: skip

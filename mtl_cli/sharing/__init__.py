@@ -1,1 +1,1 @@
-"""One sharing mode a file."""
+"""One sharing mode per file."""

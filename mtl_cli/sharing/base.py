@@ -37,5 +37,5 @@ class Sharing(nn.Module, ABC):
         """
 
     def regularizer(self) -> Tensor | None:
-        """Return a scalar that depends on parameters only, added once a step; None where there is none."""
+        """Return a scalar that depends on parameters only, added once per step; None where there is none."""
         return None

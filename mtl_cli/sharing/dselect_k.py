@@ -119,7 +119,7 @@ class Selection:
     selectors: Tensor
 
     def penalty(self, entropy: float) -> Tensor | None:
-        """Return the entropy term plus, where E is no power of 2, the term for experts that exist; mean over B."""
+        """Return the entropy term plus, where E is not a power of 2, the term for experts that exist; mean over B."""
         terms = []
         experts = self.selectors.shape[-1]
         if entropy > 0:

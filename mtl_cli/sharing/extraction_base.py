@@ -59,7 +59,7 @@ class Extraction(Sharing):
 
 
 class SharedGate(nn.Module):
-    """Softmax over the experts of every task and the shared ones: softmax(W x), W in blocks of rows, one a task."""
+    """Softmax over the experts of every task and the shared ones: softmax(W x), W in blocks of rows, one per task."""
 
     def __init__(self, blocks: Mapping[str, nn.Linear], shared: nn.Linear) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class SharedGate(nn.Module):
 
 
 class ExtractionLevel(nn.Module):
-    """One level of Tang et al., RecSys 2020: shared experts, experts of each task, and a gate a task over both.
+    """One level of Tang et al., RecSys 2020: shared experts, experts of each task, and a gate per task over both.
 
     Task k mixes its own and the shared experts, g^k(x) = w^k(x)·S^k(x) (eq. 1–3). Below the last level a shared gate
     mixes all experts for the shared input of the next level (section 4.2).

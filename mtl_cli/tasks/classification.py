@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Classification(Task):
     """One of C classes: cross-entropy, accuracy, macro-F1 and a confusion matrix; targets int64 [B].
 
-    The loss of a row is w_y·(1 − p_y)^γ·CE: `class_weights` w are null (all 1), balanced or a number a class,
+    The loss of a row is w_y·(1 − p_y)^γ·CE: `class_weights` w are null (all 1), balanced or a number per class,
     `focal_gamma` is γ (see `mtl_cli.tasks.class_base`), CE the cross-entropy with `label_smoothing` (Szegedy et al.,
     "Rethinking the Inception architecture", CVPR 2016). The mean is over rows. Differs from torch's weighted mean,
     which divides by the weights of the batch: so parts of a batch add up to the whole.

@@ -43,8 +43,8 @@ class Survival(Task):
     "Covariance analysis of censored survival data", Biometrics 1974; averaged over the events of the batch, as in
     Katzman et al., "DeepSurv", BMC Medical Research Methodology 2018. The output is the logarithm of the hazard ratio.
 
-    The risk set of an event is what the batch holds of it, so the loss is no sum over rows: it depends on the size of
-    the batch, larger ones being nearer to the whole likelihood, and `trainer.accumulate` is not the same as a batch
+    The risk set of an event is what the batch holds of it, so the loss is not a sum over rows. It depends on the size
+    of the batch: larger ones are nearer to the whole likelihood, and `trainer.accumulate` is not the same as a batch
     that much larger. A batch without an event has loss 0.
     """
 

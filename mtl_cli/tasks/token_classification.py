@@ -23,7 +23,8 @@ class TokenClassification(Task):
     """One of C classes for every word: cross-entropy, accuracy, macro-F1, and F1 of spans where labels mark them.
 
     Targets int64 [B, L] hold a class at the first piece of each word and −100 elsewhere; outputs are [B, L, C]. The
-    loss of a word is w_y·CE, the mean is over words; `class_weights` w are null (all 1), balanced or a number a class.
+    loss of a word is w_y·CE, and the mean is over words. `class_weights` w are null (all 1), balanced or a number per
+    class.
 
     `spans` says whether labels such as B-PER, I-PER, O mark spans, in the notation of IOB, IOBES, BILOU or BMES: conll,
     none, or auto, which looks at the names of the classes. Where they do, the task is selected by `span_f1`.

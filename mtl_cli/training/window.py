@@ -50,7 +50,7 @@ class Window:
         if losses:
             self._steps.append(step)
             self._tasks.append(tuple(losses))
-            self._losses += losses.values()  # stacked when they are read: a stack a step costs 12 µs
+            self._losses += losses.values()  # stacked when they are read: a stack per step costs 12 µs
         if norm is not None:
             self._norms.append((step, norm))
         if draws is not None:
