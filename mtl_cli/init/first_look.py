@@ -14,7 +14,7 @@ from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
 from mtl_cli.init.sniff import sniff_encoding
 from mtl_cli.init.survey import open_unknown, survey_table
-from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, task_files
+from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, one_line, task_files
 from mtl_cli.report.tables import table
 from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
@@ -41,7 +41,7 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     tasks = task_files(found.tasks, dataset)
     files |= {output / "task" / f"{name}.yaml": text for name, text in tasks.items()}
     write_files(files, bool(options.get("overwrite", False)))
-    print("\n".join(report(found, path, files, train_command(found, tasks, output))))
+    print(one_line("\n".join(report(found, path, files, train_command(found, tasks, output))), keep="\n"))
 
 
 def survey(path: Path, targets: Mapping[str, Sequence[str]], options: Mapping[str, Any]) -> FileSurvey:
@@ -200,8 +200,9 @@ def report(found: FileSurvey, path: Path, files: Mapping[Path, str], command: st
 
 def section_lines(section: Section) -> list[str]:
     """Return a part of the report, after a blank line."""
-    aligned = ["", *(f"  {line}" for line in table(section.rows).splitlines())] if section.rows else []
-    return ["", *section.title.splitlines(), *(f"  {line}" for line in section.lines), *aligned]
+    rows = [[one_line(cell) for cell in row] for row in section.rows]
+    aligned = ["", *(f"  {line}" for line in table(rows).splitlines())] if rows else []
+    return ["", *section.title.splitlines(), *(f"  {one_line(line)}" for line in section.lines), *aligned]
 
 
 def train_command(found: FileSurvey, tasks: Collection[str], output: Path) -> str:

@@ -96,7 +96,7 @@ def dataset_yaml(survey: FileSurvey, path: str) -> str:
         f"path: {quoted(path)}  # below data.root where that is set, else below the working directory",
         *survey.option_lines(),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(one_line, lines)) + "\n"
 
 
 def task_files(tasks: Sequence[FoundTask], dataset: str) -> dict[str, str]:
@@ -165,7 +165,7 @@ def _reading(values: Mapping[str, str]) -> str:
 def _head(task: FoundTask, dataset: str, name: str, what: str) -> str:
     """Return what the file of a task or group begins with."""
     return (
-        f"# @package _global_\n# Written by mtl-init. {what}. Selected by {task.primary}{task.also}.\n"
+        f"# @package _global_\n# Written by mtl-init. {one_line(what)}. Selected by {task.primary}{task.also}.\n"
         f"defaults:\n  - /dataset@tasks.{name}.dataset: {dataset}\n"
         f"tasks:\n  {name}:\n    _target_: {task.target}\n"
     )
@@ -194,6 +194,22 @@ def listed(values: Sequence[str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as YAML reads it back as that text."""
-    plain = re.fullmatch(r"[A-Za-z_][\w./-]*( [\w./-]+)*", text, re.ASCII) and not RESERVED.fullmatch(text)
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    """Return a text as YAML reads it back as that text; ${ in it is no interpolation, a line break no end of a line."""
+    if re.fullmatch(r"[A-Za-z_][\w./-]*( [\w./-]+)*", text, re.ASCII) and not RESERVED.fullmatch(text):
+        return text
+    return one_line(json.dumps(text.replace("${", "\\${"), ensure_ascii=False))
+
+
+def one_line(text: str, keep: str = "") -> str:
+    """Return a text of a file with everything escaped that does not print, as YAML's double quotes escape it.
+
+    Names and values of a file stand in comments too, where a line break of any kind would begin a line of YAML. `keep`
+    are characters that stay as they are.
+    """
+    return "".join(each if each.isprintable() or each in keep else escape(each) for each in text)
+
+
+def escape(character: str) -> str:
+    """Return a character by its number, as YAML writes it in double quotes."""
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
