@@ -54,6 +54,8 @@ class Scaler:
         if any(not 0 <= column < width for column in marked.tolist()):
             raise ValueError(f"marked are {marked.tolist()} of {width} columns")
         mean, std, fill = (checked_numbers(state[name], width, name) for name in ("mean", "std", "fill"))
+        if not (std > 0).all():
+            raise ValueError(f"std is {std.min():g}; a standard deviation is above 0")
         return cls(mean, std, fill, marked)
 
 
