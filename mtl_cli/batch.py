@@ -1,7 +1,7 @@
 """What a dataset hands to the model: specs, splits, samples and batches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -98,6 +98,13 @@ Values = Tensor | Mapping[str, Tensor]
 """One tensor, or several by name."""
 
 
+def change_values(change: Callable[[Tensor], Tensor], values: Values) -> Tensor | dict[str, Tensor]:
+    """Return the tensor, or each tensor of the mapping, changed."""
+    if isinstance(values, Tensor):
+        return change(values)
+    return {name: change(value) for name, value in values.items()}
+
+
 @dataclass(frozen=True)
 class Sample:
     """Rows of a dataset: inputs [B, ...] and its label fields by name, each [B, ...].
@@ -111,22 +118,12 @@ class Sample:
 
     def pin_memory(self) -> "Sample":
         """Return the same rows in page-locked memory, for quick copies to a GPU; torch's DataLoader calls this."""
-        inputs = self.inputs
-        pinned = (
-            inputs.pin_memory()
-            if isinstance(inputs, Tensor)
-            else {name: value.pin_memory() for name, value in inputs.items()}
-        )
+        pinned = change_values(lambda value: value.pin_memory(), self.inputs)
         return Sample(pinned, {name: field.pin_memory() for name, field in self.fields.items()}, self.counts)
 
     def rows(self, start: int, stop: int) -> "Sample":
         """Return rows `start` … `stop`, the latter excluded."""
-        inputs = self.inputs
-        part = (
-            inputs[start:stop]
-            if isinstance(inputs, Tensor)
-            else {name: value[start:stop] for name, value in inputs.items()}
-        )
+        part = change_values(lambda value: value[start:stop], self.inputs)
         fields = {name: value[start:stop] for name, value in self.fields.items()}
         return Sample(part, fields, {name: count[start:stop] for name, count in self.counts.items()})
 
@@ -220,9 +217,7 @@ class Batch:
 
 def move(values: Tensor | Mapping[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:
     """Return the tensor, or each tensor of the mapping, on `device`."""
-    if isinstance(values, Tensor):
-        return values.to(device, non_blocking=True)
-    return {name: value.to(device, non_blocking=True) for name, value in values.items()}
+    return change_values(lambda value: value.to(device, non_blocking=True), values)
 
 
 def labelled(target: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     tasks = task_files(found.tasks, dataset)
     files |= {output / "task" / f"{name}.yaml": text for name, text in tasks.items()}
     write_files(files, bool(options.get("overwrite", False)))
-    print(one_line("\n".join(report(found, path, files, train_command(found, tasks, output))), keep="\n"))
+    print("\n".join(report(found, path, files, train_command(found, tasks, output))))
 
 
 def survey(path: Path, targets: Mapping[str, Sequence[str]], options: Mapping[str, Any]) -> FileSurvey:
@@ -195,7 +195,8 @@ def report(found: FileSurvey, path: Path, files: Mapping[Path, str], command: st
     training = found.training()
     sections = [*found.report(), Section("Written", list(map(str, files)))]
     sections.append(Section("Train with", [command, *training.hints]))
-    return [f"{path}: {found.size} ({found.how})", *(line for section in sections for line in section_lines(section))]
+    head = one_line(f"{path}: {found.size} ({found.how})")
+    return [head, *(line for section in sections for line in section_lines(section))]
 
 
 def section_lines(section: Section) -> list[str]:

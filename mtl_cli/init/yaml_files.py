@@ -200,13 +200,13 @@ def quoted(text: str) -> str:
     return one_line(json.dumps(text.replace("${", "\\${"), ensure_ascii=False))
 
 
-def one_line(text: str, keep: str = "") -> str:
+def one_line(text: str) -> str:
     """Return a text of a file with everything escaped that does not print, as YAML's double quotes escape it.
 
-    Names and values of a file stand in comments too, where a line break of any kind would begin a line of YAML. `keep`
-    are characters that stay as they are.
+    Names and values of a file stand in comments too, where a line break of any kind would begin a line of YAML, and
+    on the terminal.
     """
-    return "".join(each if each.isprintable() or each in keep else escape(each) for each in text)
+    return "".join(each if each.isprintable() else escape(each) for each in text)
 
 
 def escape(character: str) -> str:

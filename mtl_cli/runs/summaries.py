@@ -15,7 +15,7 @@ from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.runs.components import SUMMARIES
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
-from mtl_cli.training.reading import augmented
+from mtl_cli.training.reading import augmented_alike
 
 ROWS = 16
 """Rows that are read at a time where fields are added by an augmentation."""
@@ -130,9 +130,8 @@ def sweep(
         return
     assert source.augmentation is not None
     for indices in torch.arange(len(rows)).split(ROWS):
-        seeds = [(seed, "augment", dataset, "sweep", row) for row in indices.tolist()]
         sample = rows.__getitems__(indices)
-        changed = augmented(sample, source.augmentation, source.all_fields, seeds)
+        changed = augmented_alike(sample, indices, source.augmentation, source.all_fields, seed, dataset)
         fields = {**sample.fields, **{name: changed.fields[name] for name in source.augmentation.adds}}
         yield {name: fields[name].cpu() for name in names}
 

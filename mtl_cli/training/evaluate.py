@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -109,10 +110,12 @@ def evaluate_model(
     model.eval()
     meters: dict[str, Meter] = {}
     constant: dict[str, Meter] = {}
+    to_device = partial(change_output, lambda tensor: tensor.to(arithmetic.device))
+    same = {name: to_device(output) for name, output in (constants or {}).items()}
     for stream in streams.values():
         for name in stream.targets:
             meters[name] = Meter(tasks[name], arithmetic.device)
-            if constants is not None and name in constants:
+            if name in same:
                 constant[name] = Meter(tasks[name], arithmetic.device)
         for batch in stream.sweep():
             if not batch.targets:
@@ -124,9 +127,8 @@ def evaluate_model(
             for name, target in batch.targets.items():
                 count = batch.counts[name]
                 meters[name].update(out.outputs[name], target, count, out.generated.get(name))
-                if constants is not None and name in constant:
-                    same = change_output(lambda tensor: tensor.to(arithmetic.device), constants[name])
-                    constant[name].update(tasks[name].repeated(same, target), target, count)
+                if name in constant:
+                    constant[name].update(tasks[name].repeated(same[name], target), target, count)
     model.train(training)
     return Evaluation(
         {name: meters[name].result() for name in tasks if name in meters},

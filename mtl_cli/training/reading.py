@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, Sample, Split, labelled, pad_sets, sets_of
+from mtl_cli.batch import FieldSpec, Sample, Split, change_values, labelled, pad_sets, sets_of
 from mtl_cli.datasets.base import Augmentation
 from mtl_cli.seeding import seeded
 
@@ -60,9 +60,9 @@ class Reader:
     def with_added(self, indices: Tensor) -> Sample:
         """Return rows for an evaluation of the fields that the augmentation adds, the same ones every time."""
         assert self.augmentation is not None
-        seeds = [(self.seed, "augment", self.name, "sweep", row) for row in indices.tolist()]
-        sample = augmented(self.rows.__getitems__(indices), self.augmentation, self.specs, seeds)
-        return self._counted(sample, indices)
+        sample = self.rows.__getitems__(indices)
+        changed = augmented_alike(sample, indices, self.augmentation, self.specs, self.seed, self.name)
+        return self._counted(changed, indices)
 
     def _counted(self, sample: Sample, indices: Tensor) -> Sample:
         counts = {}
@@ -102,10 +102,21 @@ def augmented(
     return stacked(rows, specs)
 
 
+def augmented_alike(
+    sample: Sample,
+    indices: Tensor,
+    augmentation: Augmentation,
+    specs: Mapping[str, FieldSpec],
+    seed: int,
+    name: str,
+) -> Sample:
+    """Return the rows at `indices` [B] of a dataset, changed in the same way in every sweep."""
+    return augmented(sample, augmentation, specs, [(seed, "augment", name, "sweep", row) for row in indices.tolist()])
+
+
 def one_row(sample: Sample, place: int, specs: Mapping[str, FieldSpec]) -> Sample:
     """Return one row without a batch dimension; a `varying` field without its padding, left out where not labelled."""
-    inputs = sample.inputs
-    row = inputs[place] if isinstance(inputs, Tensor) else {name: value[place] for name, value in inputs.items()}
+    row = change_values(lambda value: value[place], sample.inputs)
     fields: dict[str, Tensor] = {}
     for name, field in sample.fields.items():
         (own,) = sets_of(field[place : place + 1]) if specs[name].varying else [field[place]]
