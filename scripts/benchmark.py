@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from benchmark_data import data
+from benchmark_gpu import gpu
 from benchmark_start import growth, start, sweep
 from benchmark_text import text
 from measuring import (
@@ -167,6 +168,7 @@ PARTS = {
     "start": start,
     "sweep": sweep,
     "growth": growth,
+    "gpu": gpu,
 }
 
 

@@ -73,9 +73,13 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 @contextmanager
 def torch_settings(config: Config) -> Iterator[None]:
-    """Set threads and determinism for one run, and give them back after it."""
+    """Set threads, determinism and the meaning of fp32 for one run, and give them back after it.
+
+    Torch lets convolutions on a GPU round their inputs to 10 bits (TF32) by default; here fp32 means float32.
+    """
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    benchmark = torch.backends.cudnn.benchmark
+    benchmark, rounded = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
     if config["trainer"]["threads"] is not None:
         torch.set_num_threads(config["trainer"]["threads"])
     if config["deterministic"]:
@@ -87,3 +91,4 @@ def torch_settings(config: Config) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
         torch.backends.cudnn.benchmark = benchmark
+        torch.backends.cudnn.allow_tf32 = rounded
