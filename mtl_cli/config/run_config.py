@@ -64,7 +64,7 @@ def load_run_config(text: str) -> dict[str, Any]:
 def with_new_knobs(config: dict[str, Any]) -> dict[str, Any]:
     """Return a run's config in which the knobs that its older version did not have are set to their defaults.
 
-    Therefore the default of a new knob must be what older versions did.
+    Therefore the default of a new knob must be what older versions did, unless that was wrong (trainer.eval_precision).
     """
     for key, knob in knobs().items():
         section, _, name = key.rpartition(".")

@@ -127,7 +127,7 @@ def build_predictor(
     except RuntimeError as error:
         reason = " ".join(str(error).splitlines()[:3])
         raise UserError(f"The checkpoint does not fit the model of its config: {reason}") from error
-    arithmetic = make_arithmetic(config)
+    arithmetic = make_arithmetic(config).evaluation
     used = {name: source for name, source in sources.items() if any(dataset_of[t] == name for t in wanted_tasks)}
     chosen_tasks = {name: tasks[name] for name in wanted_tasks}
     return Predictor(model.to(arithmetic.device).eval(), chosen_tasks, used, dataset_of, arithmetic)

@@ -4,7 +4,7 @@ import contextlib
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,13 @@ class Arithmetic:
 
     device: torch.device
     bf16: bool
+    eval_bf16: bool = False
+    """The same of evaluations and predictions: bf16 has 8 bits, too few for probabilities of many different values."""
+
+    @property
+    def evaluation(self) -> "Arithmetic":
+        """The arithmetic of evaluations and predictions."""
+        return replace(self, bf16=self.eval_bf16)
 
     @property
     def precision(self) -> str:
@@ -41,7 +48,7 @@ class Arithmetic:
 
 
 def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
-    """Return the device and precision that `trainer.device` and `trainer.precision` ask for.
+    """Return the device and precisions that `trainer.device`, `precision` and `eval_precision` ask for.
 
     Raises:
         UserError: this machine has no such device.
@@ -55,8 +62,9 @@ def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
     )
     if missing:
         raise UserError(f"trainer.device is {wanted}, which this machine does not have. Use trainer.device=cpu.")
-    precision = config["trainer"]["precision"]
-    return Arithmetic(device, has_fast_bf16(device) if precision == "auto" else precision == "bf16")
+    precision, evaluation = config["trainer"]["precision"], config["trainer"]["eval_precision"]
+    bf16 = has_fast_bf16(device) if precision == "auto" else precision == "bf16"
+    return Arithmetic(device, bf16, bf16 if evaluation == "auto" else evaluation == "bf16")
 
 
 def has_fast_bf16(device: torch.device) -> bool:

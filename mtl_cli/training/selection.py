@@ -20,7 +20,7 @@ def evaluate_split(job: Job, streams: Mapping[str, Stream], baseline: bool = Fal
     if baseline:
         constants = {name: task.trivial_outputs(job.summaries[name]) for name, task in learner.tasks.items()}
     with contextlib.nullcontext() if job.ema is None else job.ema.applied():
-        found = evaluate_model(learner.model, job.tasks, streams, learner.arithmetic, constants)
+        found = evaluate_model(learner.model, job.tasks, streams, learner.arithmetic.evaluation, constants)
     if baseline:
         job.baseline = found.constant
     return with_group_means(found.results, job.groups)

@@ -130,3 +130,18 @@ def test_without_pyarrow_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"pip install 'mtl-cli\[tables\]'"):
         runpy.run_path(str(Path(mtl_cli.__file__).parent / "tables" / "arrow.py"))
+
+
+def test_evaluations_and_predictions_are_in_float32_unless_asked_otherwise(folder):
+    assert train("hydra.run.dir=run", "trainer.precision=bf16", "trainer.max_epochs=2") == 0
+    test, distinct = summary("run")["test"], {}
+    for precision in ("fp32", "bf16", "auto"):
+        word = f"trainer.eval_precision={precision}"
+        assert cli.main_predict(["checkpoint=run", "input=data.csv", "output=out.csv", "quiet=true", word]) == 0
+        with (folder / "out.csv").open(newline="") as lines:
+            found = [row["income_probability_yes"] for row in csv.DictReader(lines)]
+        distinct[precision] = len(set(found))
+    assert distinct["fp32"] > 280
+    assert distinct["bf16"] == distinct["auto"] < 260  # bf16 has 8 bits
+    assert cli.main_eval(["checkpoint=run", "quiet=true", "trainer.precision=fp32"]) == 0
+    assert evaluation("run") == test  # the run's own evaluation was in float32, too
