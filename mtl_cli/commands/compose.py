@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mtl_cli.commands import hydra_plugin
+from mtl_cli.config.interpolation import escaped
 from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS
 from mtl_cli.config.shipped import conf_dir, group_options, read_yaml
 from mtl_cli.errors import UserError
@@ -30,7 +31,7 @@ CONFIG_ERRORS = (
     *(OSError, ValueError, AssertionError, TypeError, KeyError, AttributeError, RecursionError),
 )
 """What Hydra and OmegaConf raise for a config that is wrong; not all of it is meant for users."""
-_RESOLVER_CALL = re.compile(r"(?<!\\)\$\{\s*[\w.]+\s*:")
+_RESOLVER_CALL = re.compile(r"(?<!\\)(?:\\\\)*\$\{\s*[\w.]+\s*:")
 
 
 def version_base() -> dict[str, str]:
@@ -139,7 +140,7 @@ def _literal(value: Any) -> Any:  # noqa: ANN401  any YAML value
     if isinstance(value, list | tuple):
         return [_literal(item) for item in value]
     if isinstance(value, str):
-        return re.sub(r"\\?\$\{", r"\\${", value)
+        return escaped(value)
     return value if isinstance(value, int | float | None) else str(value)
 
 

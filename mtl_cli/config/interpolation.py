@@ -5,7 +5,8 @@ Resolver calls such as ${oc.env:HOME} run code with side effects; they are never
 1. Every value of the config is visited from the top. Mappings and lists are copied, and each visit is counted, so that
    aliases and interpolations which multiply one another end in an error.
 2. In a text, every interpolation is replaced. A text that is one whole interpolation becomes the value that it names,
-   of any type; elsewhere the value is written into the text. A backslash before ${ keeps it literally.
+   of any type; elsewhere the value is written into the text. A backslash before ${ keeps it literally; of more
+   backslashes before ${ each pair stands for one, as in OmegaConf (`escaped` writes them).
 3. The value that an interpolation names is resolved in the same way. The keys that led there are carried along, so that
    a key that comes twice is a cycle.
 4. Problems are collected by the key or text that cannot be resolved. Each is reported once, all of them together.
@@ -17,8 +18,8 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 
-_INTERPOLATION = re.compile(r"\\\$\{|\$\{([^${}]*)\}")
-"""The start of a literal ${ after a backslash, or one whole interpolation; nested ones do not match."""
+_INTERPOLATION = re.compile(r"(?<!\\)(?P<pairs>(?:\\\\)*)(?:\\\$\{|\$\{(?P<key>[^${}]*)\})")
+"""Backslashes and what they stand before: the start of a literal ${, or one whole interpolation; no nested one."""
 _PATH = re.compile(r"[\w-]+(\.[\w-]+|\[[\w-]+\])*")
 MAX_NODES = 100_000
 """Most values that a config may hold; only interpolations or aliases that multiply one another make more."""
@@ -60,12 +61,17 @@ class _Resolver:
 
     def _text(self, text: str, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
         whole = _INTERPOLATION.fullmatch(text)
-        if whole and whole[1] is not None:
-            return self._named(whole[1], at, seen)
-        if "${" in _INTERPOLATION.sub("", text):
+        if whole and whole["key"] is not None and not whole["pairs"]:
+            return self._named(whole["key"], at, seen)
+        if "${" in _INTERPOLATION.sub(" ", text):
             self.problems.setdefault(text, f"{'.'.join(at)} is '{text}', an interpolation nested or not closed.")
             return text
-        return _INTERPOLATION.sub(lambda m: "${" if m[1] is None else str(self._named(m[1], at, seen)), text)
+
+        def written(found: re.Match[str]) -> str:
+            value = "${" if found["key"] is None else str(self._named(found["key"], at, seen))
+            return found["pairs"][::2] + value
+
+        return _INTERPOLATION.sub(written, text)
 
     def _named(self, inner: str, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
         key = inner.strip()
@@ -81,6 +87,11 @@ class _Resolver:
             return self.value(get_key(self.config, key), at, (*seen, key))
         self.problems.setdefault(key, f"{'.'.join(at)} is '${{{inner}}}', {wrong}")
         return None
+
+
+def escaped(text: str) -> str:
+    """Return a text in which no ${ is an interpolation: `resolve` and OmegaConf give back the text as it was."""
+    return re.sub(r"(?<!\\)(\\*)\$\{", r"\1\1\\${", text)
 
 
 def split_key(key: str) -> list[str]:

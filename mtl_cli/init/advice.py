@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl_cli.init.scripts import SPACELESS, spaceless_share
+from mtl_cli.init.yaml_files import comment
 from mtl_cli.texts.encoding import sentence_rows, text_rows
 from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions, train_tokenizer
 
@@ -39,7 +40,7 @@ class Advice:
 
     def option_lines(self) -> list[str]:
         """Return the lines of YAML."""
-        return [f"{name}: {choice.value}  # {choice.why}" for name, choice in self.options.items()]
+        return [f"{name}: {choice.value}  {comment(choice.why)}" for name, choice in self.options.items()]
 
     def told(self) -> list[str]:
         """Return the choices for the printed report."""

@@ -14,7 +14,7 @@ from mtl_cli.init.conll_looking import MAX_LABELS, MISSING, with_names
 from mtl_cli.init.found_targets import class_statistics
 from mtl_cli.init.scripts import script_shares
 from mtl_cli.init.text_survey import hints_on
-from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, group_lines, listed, quoted, some
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, entry, group_lines, some
 from mtl_cli.texts.conll import ConllFile, ConllOptions, Sentences
 from mtl_cli.texts.span_labels import iobes
 
@@ -65,9 +65,9 @@ class WordColumn:
         arguments = ARGUMENTS.format(spans="conll" if self.span_types else "none")
         return FoundTask(self.name, "tokens", self.why, TOKENS, arguments, primary, others)
 
-    def reading(self, name: str) -> dict[str, str]:
-        """Return how a target of that name is read from the column, as YAML by key."""
-        found = {} if name == self.name else {"column": quoted(self.name)}
+    def reading(self, name: str) -> dict[str, str | list[str]]:
+        """Return how a target of that name is read from the column, by key."""
+        found: dict[str, str | list[str]] = {} if name == self.name else {"column": self.name}
         return found | ({"unseen": "missing"} if self.rarest < RARE else {})
 
 
@@ -103,10 +103,10 @@ class ConllSurvey(FileSurvey):
     def option_lines(self) -> list[str]:
         """Return how the file is read, what fits its sentences, and its groups."""
         told = self.file.options
-        lines = [f"format: {told.format}"] if told.format != "auto" else []
-        lines += [f"encoding: {told.encoding}"] if told.encoding != "utf-8" else []
-        lines += [f"columns: {listed(told.columns)}  # in the file's order"] if told.columns else []
-        lines += [f"word: {quoted(told.word)}"] if told.word else []
+        lines = [entry("format", told.format)] if told.format != "auto" else []
+        lines += [entry("encoding", told.encoding)] if told.encoding != "utf-8" else []
+        lines += [entry("columns", list(told.columns), "in the file's order")] if told.columns else []
+        lines += [entry("word", told.word)] if told.word else []
         lines += self.advice.option_lines()
         return lines + group_lines(self.group)
 

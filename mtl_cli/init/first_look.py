@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
 from mtl_cli.init.sniff import sniff_encoding
 from mtl_cli.init.survey import open_unknown, survey_table
-from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, one_line, task_files
+from mtl_cli.init.yaml_files import WORDS, FileSurvey, Section, dataset_yaml, one_line, task_files
 from mtl_cli.report.tables import table
 from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
@@ -167,8 +168,8 @@ def slug(text: str, empty: str) -> str:
 
 
 def free_name(name: str, taken: Sequence[str], ending: str) -> str:
-    """Return a name that the package's own conf files do not have."""
-    return f"{name}{ending}" if name in taken else name
+    """Return a name that the package's own conf files do not have, and that neither YAML nor Hydra reads as a value."""
+    return f"{name}{ending}" if name in taken or WORDS.fullmatch(name) else name
 
 
 def write_files(files: Mapping[Path, str], overwrite: bool) -> None:
@@ -208,4 +209,5 @@ def section_lines(section: Section) -> list[str]:
 
 def train_command(found: FileSurvey, tasks: Collection[str], output: Path) -> str:
     """Return the command that trains the tasks of these files."""
-    return " ".join(["mtl-train", "--config-dir", str(output), f"task={'+'.join(tasks)}", *found.training().overrides])
+    folder = shlex.quote(str(output))
+    return " ".join(["mtl-train", "--config-dir", folder, f"task={'+'.join(tasks)}", *found.training().overrides])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mtl_cli.init.association import associate
 from mtl_cli.init.guess import Guess, LabelColumn
-from mtl_cli.init.yaml_files import FoundTask, Section, listed, quoted
+from mtl_cli.init.yaml_files import FoundTask, Section, entry
 from mtl_cli.tables.labels import in_order
 
 MAX_LISTED, MAX_SHOWN = 50, 6
@@ -42,24 +42,24 @@ def found_task(guess: Guess, missing: Mapping[str, Sequence[str]]) -> FoundTask:
     return FoundTask(guess.name, guess.kind, guess.why, target, arguments + HEAD, primary, others, how)
 
 
-def reading(guess: Guess, missing: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return how the labels of a target are read, as YAML by key; a column of the target's name goes without saying."""
-    found = {}
+def reading(guess: Guess, missing: Mapping[str, Sequence[str]]) -> dict[str, str | list[str]]:
+    """Return how the labels of a target are read, by key; a column of the target's name goes without saying."""
+    found: dict[str, str | list[str]] = {}
     if len(guess.columns) > 1:
-        found["columns"] = listed(guess.names)
+        found["columns"] = guess.names
     elif guess.names != [guess.name]:
-        found["column"] = quoted(guess.names[0])
+        found["column"] = guess.names[0]
     if guess.kind in ("class", "binary", "ordinal") and len(guess.columns[0].values) <= MAX_LISTED:
-        found["classes"] = listed(in_order(guess.columns[0].values))
+        found["classes"] = list(in_order(guess.columns[0].values))
     if absent := [value for name in guess.names for value in missing.get(name, ())]:
-        found["missing"] = listed(absent)
+        found["missing"] = absent
     return found
 
 
 def stratum_lines(guesses: Sequence[Guess]) -> list[str]:
     """Return the YAML of the column whose values all splits share, so that the choice of tasks moves no row."""
     column = next((guess.names[0] for guess in guesses if guess.kind in CLASS_KINDS), None)
-    return [] if column is None else [f"stratify: {quoted(column)}  # equal shares in all splits, for any tasks chosen"]
+    return [] if column is None else [entry("stratify", column, "equal shares in all splits, for any tasks chosen")]
 
 
 def target_section(guesses: Sequence[Guess], rows: int) -> Section:

@@ -1,12 +1,11 @@
 """What mtl-init found in any file of rows, and its lines of YAML: how it is written, groups and targets."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtl_cli.init.found_targets import found_task, stratum_lines
 from mtl_cli.init.guess import Guess
-from mtl_cli.init.yaml_files import FileSurvey, FoundTask, group_lines, listed
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, entry, group_lines
 from mtl_cli.tables.reading import TableFile
 
 
@@ -48,13 +47,15 @@ class RowSurvey(FileSurvey):
 
 def reading_lines(file: TableFile) -> list[str]:
     """Return the YAML of what a file's name does not tell: its format, delimiter and encoding."""
-    lines = [] if file.options.format == "auto" else [f"format: {file.options.format}"]
+    lines = [] if file.options.format == "auto" else [entry("format", file.options.format)]
     if file.delimiter != {"tsv": "\t"}.get(file.format, ","):
-        lines.append(f"delimiter: {json.dumps(file.delimiter)}")
-    return lines if file.options.encoding == "utf-8" else [*lines, f"encoding: {file.options.encoding}"]
+        lines.append(entry("delimiter", file.delimiter))
+    return lines if file.options.encoding == "utf-8" else [*lines, entry("encoding", file.options.encoding)]
 
 
 def missing_lines(file: TableFile, missing: Sequence[str]) -> list[str]:
     """Return the YAML of missing values, where there are further ones."""
+    if not missing:
+        return []
     values = [*file.options.missing, *missing]
-    return [f"missing_values: {listed(values)}  # {', '.join(missing)}: the only text among numbers"] if missing else []
+    return [entry("missing_values", values, f"{', '.join(missing)}: the only text among numbers")]

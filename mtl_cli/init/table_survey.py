@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mtl_cli.init.found_targets import association_sections, target_section
 from mtl_cli.init.row_survey import RowSurvey, missing_lines, reading_lines
-from mtl_cli.init.yaml_files import Section, Training, epochs, listed, quoted, some
+from mtl_cli.init.yaml_files import Section, Training, comment, entry, epochs, flow, some
 from mtl_cli.tables.profile import ColumnProfile
 
 BATCH = 128
@@ -29,12 +29,11 @@ class TableSurvey(RowSurvey):
         lines = reading_lines(self.file)
         lines += missing_lines(self.file, self.missing)
         if self.categorical:
-            lines.append(
-                f"categorical: {listed(self.categorical)}  # numbers and text; other columns are found by looking"
-            )
+            why = "numbers and text; other columns are found by looking"
+            lines.append(entry("categorical", list(self.categorical), why))
         targets = list(dict.fromkeys(name for guess in self.targets for name in guess.names))
-        lines += ["drop:", *(f"  - {quoted(name)}  # {reason}" for name, reason in self.drop.items())]
-        lines += ["  # targets, also those of tasks that are not chosen", *(f"  - {quoted(name)}" for name in targets)]
+        lines += ["drop:", *(f"  - {flow(name)}  {comment(reason)}" for name, reason in self.drop.items())]
+        lines += ["  # targets, also those of tasks that are not chosen", *(f"  - {flow(name)}" for name in targets)]
         return [*lines, *self.dividing_lines()]
 
     def report(self) -> list[Section]:

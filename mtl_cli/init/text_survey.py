@@ -11,7 +11,7 @@ from mtl_cli.init.row_survey import RowSurvey, missing_lines, reading_lines
 from mtl_cli.init.running_text import TextColumn
 from mtl_cli.init.scripts import script_shares
 from mtl_cli.init.survey import find_inputs, guess_targets, read_labels
-from mtl_cli.init.yaml_files import Section, Training, listed, quoted, some
+from mtl_cli.init.yaml_files import Section, Training, comment, entry, some
 from mtl_cli.tables.profile import profile
 from mtl_cli.tables.reading import TableFile, require_columns
 
@@ -31,12 +31,12 @@ class TextSurvey(RowSurvey):
     def option_lines(self) -> list[str]:
         """Return how the file is read, its texts and how it is divided, and the columns that are left out."""
         names = [column.name for column in self.texts]
-        lines = [*reading_lines(self.file), *(f"# {column.name}: {column.told}" for column in self.texts)]
-        lines.append(f"text: {quoted(names[0]) if len(names) == 1 else listed(names)}")
+        lines = [*reading_lines(self.file), *(comment(f"{column.name}: {column.told}") for column in self.texts)]
+        lines.append(entry("text", names[0] if len(names) == 1 else names))
         lines += [*self.advice.option_lines(), *missing_lines(self.file, self.missing)]
         kinds = {"numeric": self.numeric, "categorical": self.categorical}
-        lines += [f"{kind}: {listed(names)}  # beside the text" for kind, names in kinds.items() if names]
-        lines += [f"# left out: {name}: {reason}" for name, reason in self.left.items()]
+        lines += [entry(kind, list(names), "beside the text") for kind, names in kinds.items() if names]
+        lines += [comment(f"left out: {name}: {reason}") for name, reason in self.left.items()]
         return [*lines, *self.dividing_lines()]
 
     def report(self) -> list[Section]:

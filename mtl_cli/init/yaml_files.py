@@ -1,15 +1,22 @@
 """What mtl-init finds in a file of any kind, and the YAML that it writes of it: a dataset and a task a target."""
 
 import itertools
-import json
 import math
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-RESERVED = re.compile(r"(?i)null|true|false|yes|no|on|off|y|n|~|\.nan|\.inf|nan|inf")
+import yaml
+
+from mtl_cli.config.interpolation import escaped
+
+WORDS = re.compile(r"(?i)null|true|false|yes|no|on|off|nan|inf")
+"""Words that are no names in YAML or on Hydra's command line."""
+_PLAIN = re.compile(rf"(?!(?:{WORDS.pattern[4:]}|y|n)\Z)[A-Za-z_][\w./-]*( [\w./-]+)*", re.ASCII | re.IGNORECASE)
+"""Texts that stand without quotes."""
 STEPS, MAX_EPOCHS, DEFAULT_EPOCHS = 2000, 200, 6
 TRAIN_SHARE = 0.7
 GROUPED = 8
@@ -27,8 +34,8 @@ class FoundTask:
     arguments: str
     primary: str
     others: str = ""
-    reading: Mapping[str, str] = field(default_factory=dict)
-    """How its labels are read, as YAML by key: column or columns, classes, missing."""
+    reading: Mapping[str, str | list[str]] = field(default_factory=dict)
+    """How its labels are read, by key: column or columns, classes, missing."""
 
     @property
     def also(self) -> str:
@@ -90,13 +97,13 @@ class FileSurvey(ABC):
 def dataset_yaml(survey: FileSurvey, path: str) -> str:
     """Return the dataset's file."""
     lines = [
-        f"# Written by mtl-init from {path}: {survey.size}. Edit it freely.",
+        comment(f"Written by mtl-init from {path}: {survey.size}. Edit it freely."),
         f"# Every option with its default: mtl-train --cfg job, or conf/dataset/{survey.dataset}.yaml of the package.",
         f"defaults: [{survey.dataset}, _self_]",
-        f"path: {quoted(path)}  # below data.root where that is set, else below the working directory",
+        entry("path", path, "below data.root where that is set, else below the working directory"),
         *survey.option_lines(),
     ]
-    return "\n".join(map(one_line, lines)) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def task_files(tasks: Sequence[FoundTask], dataset: str) -> dict[str, str]:
@@ -146,8 +153,8 @@ def group_yaml(name: str, tasks: Sequence[FoundTask], dataset: str) -> str:
     }
     lines = ["    targets:  # each task with its own values, merged into those below\n"]
     for task in tasks:
-        own = [f"{key}: {value}" for key, value in task.reading.items() if key not in shared]
-        lines.append(f"      {task.name}: {{{', '.join(own)}}}\n")
+        own = {key: value for key, value in task.reading.items() if key not in shared}
+        lines.append(f"      {entry(task.name, own)}\n")
     return (
         f"{_head(first, dataset, name, f'{len(tasks)} tasks of kind {first.kind} in one node')}{''.join(lines)}"
         f"{_reading(shared)}"
@@ -156,16 +163,17 @@ def group_yaml(name: str, tasks: Sequence[FoundTask], dataset: str) -> str:
     )
 
 
-def _reading(values: Mapping[str, str]) -> str:
+def _reading(values: Mapping[str, str | list[str]]) -> str:
     """Return the lines of YAML that say how labels are read."""
-    notes = {"unseen": "  # words whose label training lacks count as unlabelled"}
-    return "".join(f"    {key}: {value}{notes.get(key, '')}\n" for key, value in values.items())
+    notes = {"unseen": "words whose label training lacks count as unlabelled"}
+    return "".join(f"    {entry(key, value, notes.get(key, ''))}\n" for key, value in values.items())
 
 
 def _head(task: FoundTask, dataset: str, name: str, what: str) -> str:
     """Return what the file of a task or group begins with."""
+    written = comment(f"Written by mtl-init. {what}. Selected by {task.primary}{task.also}.")
     return (
-        f"# @package _global_\n# Written by mtl-init. {one_line(what)}. Selected by {task.primary}{task.also}.\n"
+        f"# @package _global_\n{written}\n"
         f"defaults:\n  - /dataset@tasks.{name}.dataset: {dataset}\n"
         f"tasks:\n  {name}:\n    _target_: {task.target}\n"
     )
@@ -180,7 +188,7 @@ def epochs(rows: int, batch_size: int) -> list[str]:
 
 def group_lines(group: str | None) -> list[str]:
     """Return the YAML of the column of groups, where there is one."""
-    return [f"group_column: {quoted(group)}  # no group is in two splits"] if group else []
+    return [entry("group_column", group, "no group is in two splits")] if group else []
 
 
 def some(names: Sequence[str], most: int = 12) -> str:
@@ -188,16 +196,36 @@ def some(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f", … ({len(names)})" if len(names) > most else "")
 
 
-def listed(values: Sequence[str]) -> str:
-    """Return a YAML list in one line."""
-    return f"[{', '.join(map(quoted, values))}]"
+def entry(key: str, value: Any, why: str = "") -> str:  # noqa: ANN401  any plain value
+    """Return a line of YAML: a key of this program or a task's name, its value, and why in a comment."""
+    return f"{key}: {flow(value)}" + (f"  {comment(why)}" if why else "")
 
 
-def quoted(text: str) -> str:
-    """Return a text as YAML reads it back as that text; ${ in it is no interpolation, a line break no end of a line."""
-    if re.fullmatch(r"[A-Za-z_][\w./-]*( [\w./-]+)*", text, re.ASCII) and not RESERVED.fullmatch(text):
-        return text
-    return one_line(json.dumps(text.replace("${", "\\${"), ensure_ascii=False))
+def comment(text: str) -> str:
+    """Return a comment; a text that stands in it, whatever it holds, cannot end its line."""
+    return f"# {one_line(text)}"
+
+
+def flow(value: Any) -> str:  # noqa: ANN401  any plain value
+    """Return a value as YAML in one line, which Hydra reads back as that value: no ${ in it is an interpolation."""
+    emitted = yaml.dump([value], Dumper=_Emitter, default_flow_style=True, width=sys.maxsize, allow_unicode=True)
+    return one_line(emitted.strip()[1:-1])
+
+
+class _Emitter(yaml.SafeDumper):
+    """Writes texts that any reader could take for something else in double quotes, whole values in one line."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401  any plain value
+        """Write a value that comes twice twice."""
+        return True
+
+
+def _emit_text(emitter: _Emitter, text: str) -> yaml.ScalarNode:
+    style = None if _PLAIN.fullmatch(text) else '"'
+    return emitter.represent_scalar("tag:yaml.org,2002:str", escaped(text), style=style)
+
+
+_Emitter.add_representer(str, _emit_text)
 
 
 def one_line(text: str) -> str:

@@ -12,7 +12,7 @@ import yaml
 from mtl_cli import cli
 from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.init.first_look import target_columns
-from mtl_cli.init.yaml_files import quoted
+from mtl_cli.init.yaml_files import flow
 from tests.tables._files import write_csv
 
 HEADER = ["id", "age", "city", "note", "income", "married", "stars", "visits", "price", "days", "died", "copy", "user"]
@@ -222,7 +222,7 @@ def test_files_that_are_missing_or_empty_are_named(folder, capsys):
     "text", ["plain", "two words", "no", "1", "a: b", "ü", '"', "a#b", "", "null", "- x", "50%", "1e5", "<=50K"]
 )
 def test_names_are_read_back_as_they_are(text):
-    assert yaml.safe_load(f"[{quoted(text)}]") == [text]
+    assert yaml.safe_load(f"[{flow(text)}]") == [text]
 
 
 def test_help_and_version_read_nothing(capsys):
