@@ -73,7 +73,7 @@ class Tabular(TableFileSource):
         Raises:
             UserError: an input column is missing, or a cell that must be a number is not one.
         """
-        return fitted(self._inputs).of_batch(rows, self._reading.missing, path, first_row)
+        return fitted(self._inputs).of_batch(rows, self._reading.notation, path, first_row)
 
     def input_state(self) -> dict[str, Any]:
         """Return the input columns with their scaler and vocabularies."""

@@ -134,7 +134,7 @@ class Text(TableFileSource):
         inputs = padded_inputs(pieces, np.arange(len(pieces)), fitted(self._tokenizer).specials.pad)
         if self._inputs is None:
             return inputs
-        return inputs | self._inputs.of_batch(rows, self._reading.missing, path, first_row)
+        return inputs | self._inputs.of_batch(rows, self._reading.notation, path, first_row)
 
     def input_state(self) -> dict[str, Any]:
         """Return the tokenizer, the median length of a row, and the table columns where there are any."""

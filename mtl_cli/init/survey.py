@@ -19,7 +19,8 @@ from mtl_cli.init.guess import (
 )
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.init.table_survey import TableSurvey
-from mtl_cli.tables.cells import NUMBER, category_cells, date_cells, number_cells
+from mtl_cli.tables.cells import category_cells, date_cells, number_cells
+from mtl_cli.tables.notation import NUMBER
 from mtl_cli.tables.place import Place, canonical
 from mtl_cli.tables.profile import ColumnProfile, Profile, profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns, table_format
@@ -204,16 +205,16 @@ def sample_inputs(
     """Return the cells of input columns in the first rows."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     known: dict[str, dict[str, int]] = {name: {} for name in names}
-    missing = file.options.missing
+    how = file.options.notation
     readable = [name for name in names if columns[name].kind in ("number", "date", "text", "mixed")]
     for first, batch in file.batches(readable) if readable else ():
         for name in readable:
             place = Place(file.path, name, first)
             if columns[name].kind in ("number", "date"):
                 read = number_cells if columns[name].kind == "number" else date_cells
-                parts[name].append(read(batch.column(name), missing, place))
+                parts[name].append(read(batch.column(name), how, place))
                 continue
-            codes, values = category_cells(batch.column(name), missing, place)
+            codes, values = category_cells(batch.column(name), how, place)
             number = known[name]
             parts[name].append(np.array([*(number.setdefault(v, len(number)) for v in values), -1])[codes])
         if first + batch.num_rows >= SAMPLE_ROWS:

@@ -1,22 +1,19 @@
 """Cells of a column as numbers or as categories, however they are stored; errors name the row at fault."""
 
-import datetime
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
 from mtl_cli.tables.arrow import pa, pc
+from mtl_cli.tables.dates import needs_order
+from mtl_cli.tables.notation import NUMBER, Notation
 from mtl_cli.tables.place import Place, canonical
 
-NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[iI][nN][fF]([iI][nN][iI][tT][yY])?|[nN][aA][nN])$"
-DATE = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
 LARGEST = float(np.finfo(np.float32).max)
 MICROSECONDS_A_DAY = 86_400e6
-KINDS = ("number", "date", "text")
 
 
-def number_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarray:
+def number_cells(array: "pa.Array", how: Notation, place: Place) -> np.ndarray:
     """Return numbers float64 [B], NaN where a cell is missing.
 
     Raises:
@@ -25,15 +22,15 @@ def number_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.
     array = decoded(array)
     was_text = is_text(array.type)
     if pa.types.is_temporal(array.type):
-        return date_cells(array, missing, place)
+        return date_cells(array, how, place)
     if was_text:
-        array = _parsed(array, missing, place)
+        array = _parsed(array, how, place)
     elif pa.types.is_boolean(array.type):
         array = array.cast(pa.int8())
     elif not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or is_odd_number(array.type)):
         raise place.error(0, f"cells of type {array.type} are not numbers", f"Leave the column out: {drop(place)}")
     values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
-    for sentinel in missing:
+    for sentinel in how.missing:
         if re.match(NUMBER, sentinel) and np.isfinite(float(sentinel)):
             values[values == float(sentinel)] = np.nan
     if (endless := np.flatnonzero(np.abs(values) > LARGEST)).size:
@@ -44,23 +41,19 @@ def number_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.
     return values
 
 
-def date_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.ndarray:
-    """Return dates as days since 1970-01-01, float64 [B], NaN where a cell is missing; ISO 8601 where they are text.
+def date_cells(array: "pa.Array", how: Notation, place: Place) -> np.ndarray:
+    """Return dates as days since 1970-01-01, float64 [B], NaN where a cell is missing.
 
     Raises:
         UserError: a cell is not a date.
     """
     array = decoded(array)
     if is_text(array.type):
-        array = trimmed(array, missing)
+        array = how.trimmed(array)
         try:
             array = array.cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:
-            bad = next(
-                index for index, value in enumerate(array.to_pylist()) if value is not None and not is_date(value)
-            )
-            fix = f"A date is like 2024-01-31 or 2024-01-31 18:30. Or declare categorical=[{place.column}]"
-            raise place.error(bad, f"'{array[bad]}' is not a date", f"{fix}.") from None
+        except pa.ArrowInvalid:  # other dates than those of ISO 8601 without a zone
+            return _parsed_dates(array, how, place)
     elif pa.types.is_time(array.type) or pa.types.is_duration(array.type):
         raise place.error(0, f"cells of type {array.type} are not dates", f"Leave the column out: {drop(place)}")
     micros = array.cast(pa.timestamp("us", tz=getattr(array.type, "tz", None)), safe=False)
@@ -68,7 +61,7 @@ def date_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> np.nd
     return values.astype(np.float64) / MICROSECONDS_A_DAY
 
 
-def category_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> tuple[np.ndarray, list[str]]:
+def category_cells(array: "pa.Array", how: Notation, place: Place) -> tuple[np.ndarray, list[str]]:
     """Return the codes int64 [B] of cells and the canonical values that they number; -1 where a cell is missing.
 
     Raises:
@@ -85,7 +78,7 @@ def category_cells(array: "pa.Array", missing: Sequence[str], place: Place) -> t
         array = array.cast(pa.string())
     encoded = array.dictionary_encode()
     values = [canonical(value) for value in encoded.dictionary.to_pylist()]
-    absent = {value.strip() for value in missing}
+    absent = {value.strip() for value in how.missing}
     known: dict[str, int] = {}
     lookup = np.array([-1 if v in absent else known.setdefault(v, len(known)) for v in values] + [-1], dtype=np.int64)
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
@@ -114,39 +107,41 @@ def is_odd_number(kind: "pa.DataType") -> bool:
     return pa.types.is_decimal(kind)
 
 
-def is_date(text: str) -> bool:
-    """Return True for a text that is a date as files write it."""
-    try:
-        datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return re.match(DATE, text) is not None
-
-
-def trimmed(array: "pa.Array", missing: Sequence[str]) -> "pa.Array":
-    """Return texts without the space around them, and null where they say that a value is missing."""
-    array = pc.utf8_trim_whitespace(array.cast(pa.string()))
-    absent = pc.is_in(array, value_set=pa.array([value.strip() for value in missing], pa.string()))
-    return pc.if_else(absent, pa.scalar(None, pa.string()), array)
-
-
 def drop(place: Place) -> str:
     """Return the override that leaves a column out."""
     return f"drop=[{place.column}]"
 
 
-def _parsed(array: "pa.Array", missing: Sequence[str], place: Place) -> "pa.Array":
+def _parsed(array: "pa.Array", how: Notation, place: Place) -> "pa.Array":
     """Return text as numbers."""
-    try:
-        return array.cast(pa.float64())
-    except pa.ArrowInvalid:
-        array = pc.replace_substring_regex(trimmed(array, missing), r"^\+", "")
-    try:
-        return array.cast(pa.float64())
-    except pa.ArrowInvalid:
-        good = pc.match_substring_regex(array, NUMBER).fill_null(True)
-        bad = pc.index(good, False).as_py()
-        assert bad >= 0, "the pattern of numbers is what Arrow reads"
+    if how.is_plain:
+        try:
+            return array.cast(pa.float64())
+        except pa.ArrowInvalid:
+            pass
+    array = how.trimmed(array)
+    texts = how.without_signs(array)
+    bad = pc.index(pc.match_substring_regex(texts, how.number).fill_null(True), False).as_py()
+    if bad >= 0:
         fix = "If it stands for a missing value, add it to missing_values; else declare "
         fix += f"categorical=[{place.column}], or {drop(place)}"
-        raise place.error(bad, f"'{array[bad]}' is not a number", f"{fix}.") from None
+        raise place.error(bad, f"'{array[bad]}' is not a number", f"{fix}.")
+    if (other := how.sign_fault(array)) is not None:
+        fix = f"Write all cells in one unit, or leave the column out: {drop(place)}."
+        raise place.error(other, f"'{array[other]}' has another unit than the cells before it", fix)
+    return how.numbers(texts)
+
+
+def _parsed_dates(array: "pa.Array", how: Notation, place: Place) -> np.ndarray:
+    """Return trimmed texts as days since 1970-01-01; every different text is read once."""
+    encoded = array.dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    days = np.append(how.dates(values), np.nan)
+    codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    if (wrong := np.flatnonzero(np.isnan(days[codes]) & (codes < len(values)))).size:
+        text = values[codes[wrong[0]]]
+        fix = f"A date is like 2024-01-31 or 2024-01-31 18:30. Or declare categorical=[{place.column}]."
+        if needs_order(text):
+            fix = "Day or month may come first. Say which: date_order=dmy or date_order=mdy."
+        raise place.error(int(wrong[0]), f"'{text}' is not a date", fix)
+    return days[codes]

@@ -16,6 +16,7 @@ from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.columns import InputColumns
+from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import require_columns
 from mtl_cli.tables.scaling import IMPUTE, SCALE, Scaler, fit_scaler
@@ -58,7 +59,7 @@ class TableInputs:
         return {"numeric": numeric, "categorical": torch.zeros(2, len(self.texts), dtype=torch.int64)}
 
     def of_batch(
-        self, batch: "pa.RecordBatch | pa.Table", missing: Sequence[str], path: Path, first_row: int
+        self, batch: "pa.RecordBatch | pa.Table", how: Notation, path: Path, first_row: int
     ) -> dict[str, Tensor]:
         """Return `numeric` float32 [B, N] and `categorical` int64 [B, M] of rows as they come from a file.
 
@@ -71,10 +72,10 @@ class TableInputs:
         matrix = np.empty((batch.num_rows, len(self.numbers) + len(self.dates)))
         for index, name in enumerate((*self.numbers, *self.dates)):
             read = number_cells if index < len(self.numbers) else date_cells
-            matrix[:, index] = read(batch.column(name), missing, Place(path, name, first_row))
+            matrix[:, index] = read(batch.column(name), how, Place(path, name, first_row))
         codes = np.empty((batch.num_rows, len(self.texts)), dtype=np.int64)
         for index, (name, vocabulary) in enumerate(zip(self.texts, self.vocabularies, strict=True)):
-            local, values = category_cells(batch.column(name), missing, Place(path, name, first_row))
+            local, values = category_cells(batch.column(name), how, Place(path, name, first_row))
             codes[:, index] = vocabulary.lookup(values)[local]
         return {"numeric": torch.from_numpy(self.scaler(matrix)), "categorical": torch.from_numpy(codes)}
 

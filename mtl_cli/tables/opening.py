@@ -10,7 +10,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from mtl_cli.tables.store import Layout, Table, cached_table, default_cache, ent
 
 MEGABYTE = 1 << 20
 MAX_OPEN = 8
+PROFILE = {each.name for each in fields(ColumnProfile)} - {"path"}
+"""What the cache keeps of a column; a file of the cache with something else is from another version."""
 _profiles: dict[Any, Profile] = {}
 _tables: dict[Any, Table] = {}
 
@@ -59,7 +61,7 @@ def kept_profile(file: TableFile, columns: Sequence[str], folder: Path) -> Profi
     """Return what columns of a file hold, from `folder` if it was found before."""
     path = folder / f"{entry_name(file)}.profile.json"
     known = read_json(path)
-    if "rows" in known and set(columns) <= set(known["columns"]):
+    if "rows" in known and all(set(known["columns"].get(name, ())) == PROFILE for name in columns):
         found = {name: ColumnProfile(path=file.path, **known["columns"][name]) for name in columns}
         return Profile(known["rows"], found)
     fresh = profile(file, columns)

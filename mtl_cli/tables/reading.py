@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_cli.config.annotations import one_of
-from mtl_cli.config.options import Options
+from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
 from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
+from mtl_cli.tables.dates import ORDERS
+from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
@@ -37,11 +39,31 @@ class ReadOptions(Options):
     """Names of the columns of a file without a header."""
     missing_values: Sequence[str | float] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
     """What a cell without a value holds; columns of text are read as they stand."""
+    decimal: str = option(".", choices=(".", ","))
+    """Sign before the fraction of a number."""
+    thousands: str | None = option(None, choices=(".", ",", " ", "'"))
+    """Sign between thousands; None where there is none."""
+    number_signs: Sequence[str] = ()
+    """Signs of units before or after numbers, such as % and $, which are left out."""
+    date_order: str | None = option(None, choices=ORDERS)
+    """Order of day and month where numbers of both come before the year: dmy or mdy; with None these are no dates."""
 
     @property
     def missing(self) -> list[str]:
         """What a cell without a value holds, as text."""
         return [str(value) for value in self.missing_values]
+
+    @property
+    def notation(self) -> Notation:
+        """How numbers and dates are written."""
+        return Notation(tuple(self.missing), self.decimal, self.thousands, tuple(self.number_signs), self.date_order)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the options, each and together."""
+        problems = super().problems()
+        if not problems and self.decimal == self.thousands:
+            problems.append(f"decimal and thousands are both '{self.decimal}'. Use for example thousands=null.")
+        return problems
 
 
 class TableFile:

@@ -119,16 +119,16 @@ def read_table(file: TableFile, layout: Layout, rows: int) -> Table:
 def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray) -> "list[pa.Array]":
     """Write the rows of a file into two matrices; return, for each column of text, the values that its codes number."""
     known: list[dict[str, int]] = [{} for _ in layout.texts]
-    missing = {name: (*file.options.missing, *layout.missing.get(name, ())) for name in layout.columns}
+    how = {name: file.options.notation.with_missing(layout.missing.get(name, ())) for name in layout.columns}
     for first, batch in file.batches(layout.columns):
         stop = first + batch.num_rows
         block = np.empty((batch.num_rows, matrix.shape[1]))
         for index, name in enumerate((*layout.numbers, *layout.dates)):
             read = number_cells if index < len(layout.numbers) else date_cells
-            block[:, index] = read(batch.column(name), missing[name], Place(file.path, name, first))
+            block[:, index] = read(batch.column(name), how[name], Place(file.path, name, first))
         matrix[first:stop] = block
         for index, name in enumerate(layout.texts):
-            local, values = category_cells(batch.column(name), missing[name], Place(file.path, name, first))
+            local, values = category_cells(batch.column(name), how[name], Place(file.path, name, first))
             index_of = known[index]
             lookup = np.array([*(index_of.setdefault(value, len(index_of)) for value in values), -1], dtype=np.int32)
             codes[first:stop, index] = lookup[local]

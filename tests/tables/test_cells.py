@@ -7,14 +7,15 @@ import pytest
 
 from mtl_cli.errors import UserError
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
+from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import Place, canonical
 
 PLACE = Place(Path("data.csv"), "age", 10)
-MISSING = ("", "NA", "-999")
+HOW = Notation(missing=("", "NA", "-999"))
 
 
 def read(function, values, kind=None):
-    return function(pa.array(values, kind), MISSING, PLACE)
+    return function(pa.array(values, kind), HOW, PLACE)
 
 
 def test_text_becomes_numbers_as_python_reads_them():
