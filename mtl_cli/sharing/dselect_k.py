@@ -148,7 +148,9 @@ class SelectorGate(nn.Module, ABC):
     def select(self, z: Tensor, alpha: Tensor) -> Selection:
         """Return the selection for z [B, k, m] and α [B, k]."""
         step = smooth_step(z, self.gamma).unsqueeze(2)  # [B, k, 1, m]
-        selectors = torch.where(self.codes, step, 1.0 - step).prod(dim=-1)  # [B, k, E]
+        selectors = step.new_ones(step.shape[0], self.num_selected, len(self.codes))  # [B, k, E]
+        for factor in torch.where(self.codes, step, 1.0 - step).unbind(dim=-1):
+            selectors = selectors * factor  # not torch.prod, whose gradient waits for the device
         weights = torch.einsum("bk,bke->be", torch.softmax(alpha, dim=-1), selectors)
         return Selection(weights, selectors)
 

@@ -2,9 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -118,6 +118,8 @@ class Weighting(nn.Module, ABC):
         super().__init__()
         self.tasks = tuple(tasks)
         self._present: dict[tuple[str, ...], Tensor] = {}
+        self._numbers: dict[int, list[int]] = {}
+        self._device_of_state = torch.device("cpu")
         self.at: tuple[int, ...] = (0, 0)
         """Seed and number of the present step: with the class's name they seed `stream`."""
 
@@ -164,11 +166,25 @@ class Weighting(nn.Module, ABC):
         return False
 
     def present(self, tasks: Sequence[str]) -> Tensor:
-        """Return the indices [K] of `tasks` in the fixed order of all tasks [T]."""
+        """Return the indices [K] of `tasks` in the fixed order of all tasks [T], where the weighting's state is.
+
+        They are made once: on a GPU a step that indexes by a new tensor, or by one of the CPU, waits for the device.
+        """
         key = tuple(tasks)
-        if key not in self._present:  # a new tensor per step costs 5 µs
-            self._present[key] = torch.tensor([self.tasks.index(task) for task in key])
+        if key not in self._present:
+            numbers = [self.tasks.index(task) for task in key]
+            self._present[key] = torch.tensor(numbers, device=self._device_of_state)
+            self._numbers[id(self._present[key])] = numbers
         return self._present[key]
+
+    def numbers(self, present: Tensor) -> list[int]:
+        """Return what `present` made as plain numbers, without asking the device; other indices are read."""
+        return self._numbers[id(present)] if id(present) in self._numbers else present.tolist()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._present, self._numbers = {}, {}
+        self._device_of_state = fn(torch.empty(0)).device
+        return super()._apply(fn, recurse)
 
     @abstractmethod
     def backward(self, step: Step) -> dict[str, Tensor]:

@@ -40,21 +40,22 @@ class DBMTL(JacobianWeighting):
         self.counts[present] += 1
         decays = (self.beta / self.counts[present] ** self.beta_sigma).to(jacobian)
         steps = (1 - decays) / (losses.to(jacobian) + EPS)
-        for row, task in enumerate(present.tolist()):
+        tasks = self.numbers(present)
+        for row, task in enumerate(tasks):
             self.averages[task].mul_(decays[row]).addcmul_(jacobian[row], steps[row])
-        norms = torch.stack([torch.linalg.vector_norm(self.averages[task]) for task in present.tolist()])
+        norms = torch.stack([torch.linalg.vector_norm(self.averages[task]) for task in tasks])
         alphas = norms.max() / norms.clamp(min=1e-30)
         self.used = alphas / (losses.to(jacobian) + EPS)
-        return sum_rows(self.averages, alphas, present)
+        return sum_rows(self.averages, alphas, tasks)
 
     def head_scales(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return 1 / Lᵢ [K]: heads get the gradient of log Lᵢ."""
         return 1 / (losses + EPS)
 
 
-def sum_rows(rows: Tensor, weights: Tensor, present: Tensor) -> Tensor:
-    """Return Σₖ weights[k] · rows[present[k]] without a copy of the rows."""
+def sum_rows(rows: Tensor, weights: Tensor, tasks: Sequence[int]) -> Tensor:
+    """Return Σₖ weights[k] · rows[tasks[k]] without a copy of the rows."""
     total = torch.zeros_like(rows[0])
-    for weight, task in zip(weights, present.tolist(), strict=True):
+    for weight, task in zip(weights, tasks, strict=True):
         total.addcmul_(rows[task], weight)
     return total

@@ -38,7 +38,7 @@ class ExcessMTL(JacobianWeighting):
         """Return the update [P]."""
         if not self.squares.numel():
             self.squares = jacobian.new_zeros(len(self.tasks), jacobian.shape[1])
-        risks = torch.stack([self._risk(row, task) for row, task in zip(jacobian, present.tolist(), strict=True)])
+        risks = torch.stack([self._risk(row, task) for row, task in zip(jacobian, self.numbers(present), strict=True)])
         first = self.first[present]
         self.first[present] = first = torch.where(first.isnan(), risks.to(first), first)
         old = self.log_weights[present]

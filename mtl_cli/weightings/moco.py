@@ -57,7 +57,7 @@ class MoCo(JacobianWeighting):
             self.tracked = jacobian.new_zeros(len(self.tasks), jacobian.shape[1])
         self.counts[present] += 1
         moves = (self.beta / self.counts[present] ** self.beta_sigma).to(jacobian)
-        for row, task in enumerate(present.tolist()):
+        for row, task in enumerate(self.numbers(present)):
             self.tracked[task].lerp_(jacobian[row], moves[row])
         everyone = len(present) == len(self.tasks)
         tracked = self.tracked if everyone else self.tracked[present]

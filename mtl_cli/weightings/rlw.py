@@ -17,5 +17,6 @@ class RLW(LossWeighting):
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weighted sum of losses [K]."""
-        draws = self.by_name(torch.randn(len(self.tasks), generator=self.stream()))[present]
+        draws = self.by_name(torch.randn(len(self.tasks), generator=self.stream()))
+        draws = draws.to(losses.device, non_blocking=True)[present]
         return (torch.softmax(draws, dim=0).to(losses) * losses).sum()
