@@ -137,7 +137,7 @@ class Arrays(FileSource[ArrayTable]):
         table = read_arrays(self.path_of(key))
         if key == "path":
             self._targets = self._targets_of(table)
-            table.require(self._rules.columns(self.present_targets(table)))
+            table.require([*self._rules.columns(self.present_targets(table)), *self._rules.times])
         elif not self._was_loaded:
             table.require([column for target in self._targets.values() for column in target.columns])
         return table

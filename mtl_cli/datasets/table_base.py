@@ -12,11 +12,13 @@ from mtl_cli.batch import WantedField
 from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_reading_base import TableReading
+from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_wanted, undeclared
 from mtl_cli.tables.opening import Memory, open_profile, open_table
+from mtl_cli.tables.profile import Profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.tables.split_rules import StratifiedRules
@@ -50,7 +52,7 @@ class TableFileSource(FileSource[Table]):
         texts: tuple[str, ...] = (),
     ) -> None:
         super().__init__(files=files, splits=splits, targets=targets)
-        reserved = (splits.split_column, splits.group_column, *texts)
+        reserved = (*splits.reserved, *texts)
         self._declared = Declared.of(columns.numeric, columns.categorical, columns.drop, reserved)
         self._reading, self._memory, self._texts = reading, memory, texts
         self._inputs: TableInputs | None = None
@@ -112,9 +114,13 @@ class TableFileSource(FileSource[Table]):
             self._layout = layout = self._layout_of_main(file)
         else:
             layout = self._layout_of_other(file)
-        known = self._declared.looked_at(file.columns, self._targets)
-        rows = open_profile(file, [name for name in known if not self._was_loaded], self._memory).rows
-        return open_table(file, layout, rows, self._memory)
+        return open_table(file, layout, self._profile(file).rows, self._memory)
+
+    def _profile(self, file: TableFile) -> Profile:
+        """Return what the columns hold whose kind must be found out."""
+        looked = () if self._was_loaded else self._declared.looked_at(file.columns, self._targets)
+        times = [name for name in self._rules.times if name in file.columns and name not in looked]
+        return open_profile(file, [*looked, *times], self._memory)
 
     def _choose(self, file: TableFile) -> InputColumns:
         """Return the input columns: those of a loaded state, or those declared and found."""
@@ -123,19 +129,35 @@ class TableFileSource(FileSource[Table]):
         if self._inputs is not None:
             require_columns(self._inputs.columns, file.columns, file.path)
             return InputColumns(self._inputs.numbers, self._inputs.dates, self._inputs.texts)
-        found = open_profile(file, self._declared.looked_at(file.columns, self._targets), self._memory)
-        return choose_inputs(self._declared, self._targets, file, found)
+        return choose_inputs(self._declared, self._targets, file, self._profile(file))
 
     def _layout_of_main(self, file: TableFile) -> Layout:
         """Return how the columns of the main file are read."""
         labels = [each for each in self._targets.values() if self._needs(each, file)]
         dividing = self._rules.columns({each.name: each for each in labels})
         answers = [column for each in labels for column in each.columns]
-        require_columns([*self._texts, *dividing, *answers], file.columns, file.path)
-        numbers = (*self._chosen.numbers, *(column for each in labels for column in each.numbers))
+        require_columns([*self._texts, *dividing, *self._rules.times, *answers], file.columns, file.path)
+        dates = tuple(name for name in self._rules.times if self._time_kind(file, name) == "date")
+        times = (name for name in self._rules.times if name not in dates)
+        numbers = (*self._chosen.numbers, *(column for each in labels for column in each.numbers), *times)
         texts = (*self._chosen.texts, *dividing, *(column for each in labels for column in each.texts))
         missing = {column: each.missing for each in labels for column in each.labels if each.missing}
-        return Layout(tuple(dict.fromkeys(numbers)), self._chosen.dates, tuple(dict.fromkeys(texts)), missing)
+        dates = tuple(dict.fromkeys((*self._chosen.dates, *dates)))
+        return Layout(tuple(dict.fromkeys(numbers)), dates, tuple(dict.fromkeys(texts)), missing)
+
+    def _time_kind(self, file: TableFile, name: str) -> str:
+        """Return whether a column that rows are divided by holds numbers or dates.
+
+        Raises:
+            UserError: it holds neither.
+        """
+        column = self._profile(file).columns[name]
+        if column.kind not in ("number", "date"):
+            raise UserError(
+                f"{file.path}, column '{name}' is time_column and holds neither numbers nor dates alone, but "
+                f"{column.kind}. A date is like 2024-01-31 or 2024-01-31 18:30."
+            )
+        return column.kind
 
     def _needs(self, target: Target, file: TableFile) -> bool:
         """Return True for a target that is read from a file; with a loaded state the file may lack it."""
@@ -144,9 +166,8 @@ class TableFileSource(FileSource[Table]):
     def _layout_of_other(self, file: TableFile) -> Layout:
         """Return how the file of another split is read: like the main one, except for columns that it may lack."""
         layout = self._layout
-        splitting = {name for name in (self._rules.split_column, self._rules.strata(self._targets)) if name}
         answers = {column for target in self._targets.values() for column in target.columns}
-        optional = splitting - answers | {self._rules.group_column}
+        optional = {*self._rules.reserved, self._rules.strata(self._targets)} - answers - set(self._chosen.columns)
         optional |= answers if self._was_loaded else set()
         wanted = {name for name in layout.columns if name in file.columns or name not in optional}
         require_columns([*self._texts, *sorted(wanted)], file.columns, file.path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mtl_cli.errors import UserError, nearest
+from mtl_cli.tables.cells import MICROSECONDS_A_DAY
 from mtl_cli.tables.place import Place, canonical
 
 DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
@@ -70,12 +71,15 @@ class ArrayTable:
         return self.array(field)[:, int(index)]
 
     def number(self, name: str) -> np.ndarray:
-        """Return a column float64 [N].
+        """Return a column float64 [N]; times are days since 1970.
 
         Raises:
             UserError: it holds no numbers, or infinite ones.
         """
         values = self.column(name)
+        if values.dtype.kind == "M":
+            days = values.astype("datetime64[us]").astype(np.int64) / MICROSECONDS_A_DAY
+            return np.where(np.isnat(values), np.nan, days)
         if values.dtype.kind not in "iufb":
             raise self.place(name).error(0, f"'{values[0]}' is not a number", "Use kind: class for names.")
         values = values.astype(np.float64)

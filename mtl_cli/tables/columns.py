@@ -92,6 +92,11 @@ class InputColumns:
     texts: tuple[str, ...]
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Every input column."""
+        return (*self.numbers, *self.dates, *self.texts)
+
+    @property
     def any(self) -> bool:
         """Return True where there is any column."""
         return bool(self.numbers or self.dates or self.texts)

@@ -9,7 +9,18 @@ import numpy as np
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
 from mtl_cli.tables.labels import NAMED, Columns, Target
-from mtl_cli.tables.splitting import NAMES, TEST, TRAIN, VAL, Fractions, by_column, by_fraction, by_group
+from mtl_cli.tables.splitting import (
+    NAMES,
+    TEST,
+    TRAIN,
+    VAL,
+    Fractions,
+    by_column,
+    by_fraction,
+    by_group,
+    by_id,
+    by_time,
+)
 
 SPLITS = {"train": TRAIN, "val": VAL, "test": TEST}
 AUTO = "auto"
@@ -30,6 +41,8 @@ class SplitRules(Options):
     """Column that says train, val or test; for CoNLL a key of comments."""
     group_column: str | None
     """Column whose groups each stay in one split; for CoNLL a key of comments, such as newdoc id or document."""
+    id_column: str | None = None
+    """Column of ids whose hashes divide the rows, so that new rows do not move others; for CoNLL a key of comments."""
     val_fraction: float = option(example=0.15, low=0.0, below=1.0)
     """Share of the rows for validation."""
     test_fraction: float = option(example=0.15, low=0.0, below=1.0)
@@ -54,6 +67,11 @@ class SplitRules(Options):
             )
         if self.folds is not None and self.test_path:
             problems.append(f"data.folds={self.folds} makes a fold the test split, and so does test_path. Drop one.")
+        if self.id_column and (self.split_column or self.group_column):
+            problems.append(
+                f"id_column={self.id_column} divides the rows, those of one id together; drop split_column and "
+                "group_column, or id_column."
+            )
         if self.split_column and (self.folds is not None or self.val_path or self.test_path or self.group_column):
             problems.append(
                 f"split_column={self.split_column} names every row's split; drop data.folds, val_path, test_path and "
@@ -67,7 +85,22 @@ class SplitRules(Options):
 
     def columns(self, targets: Mapping[str, Target]) -> list[str]:
         """Return the columns that are read as text to divide the rows."""
-        return [name for name in (self.split_column, self.group_column, self.strata(targets)) if name]
+        return [name for name in (self.split_column, self.group_column, self.id_column, self.strata(targets)) if name]
+
+    @property
+    def reserved(self) -> tuple[str | None, ...]:
+        """Columns that divide the rows and so are not inputs unless they are declared; None where there is none."""
+        return self.split_column, self.group_column, self.id_column
+
+    @property
+    def rows_stay(self) -> bool:
+        """Whether a row's split depends on this row alone, so that rows which are added do not move others."""
+        return bool(self.split_column or self.id_column)
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Columns that are read as numbers or dates to divide the rows."""
+        return ()
 
     def assign(self, table: Columns, targets: Mapping[str, Target]) -> np.ndarray:
         """Return the split of each row of the main file, int8 [N].
@@ -80,12 +113,17 @@ class SplitRules(Options):
         if self.split_column:
             split = self._by_column(table, parts)
         elif self.group_column:
-            split = by_group(group_codes(table, self.group_column), parts)
+            split = by_group(codes_of(table, self.group_column, "group"), parts)
+        elif self.id_column:
+            split = by_id(table.text(self.id_column)[1], codes_of(table, self.id_column, "id"), parts)
         else:
-            strata = self.strata(targets)
-            split = by_fraction(len(table), parts, table.text(strata)[0] if strata else None)
+            split = self._by_share(table, targets, parts)
         self._check_filled(table, split)
         return split
+
+    def _by_share(self, table: Columns, targets: Mapping[str, Target], parts: Fractions) -> np.ndarray:
+        strata = self.strata(targets)
+        return by_fraction(len(table), parts, table.text(strata)[0] if strata else None)
 
     def _by_column(self, table: Columns, parts: Fractions) -> np.ndarray:
         assert self.split_column is not None
@@ -118,7 +156,13 @@ class SplitRules(Options):
         if self.split_column:
             return f"split_column={self.split_column}"
         share = f"{name}_fraction={self.val_fraction if name == 'val' else self.test_fraction}"
-        return f"{share} by group_column={self.group_column}" if self.group_column else share
+        return share + self._by
+
+    @property
+    def _by(self) -> str:
+        """The column that shares go by, in words, or nothing."""
+        found = {"group_column": self.group_column, "id_column": self.id_column}
+        return "".join(f" by {key}={name}" for key, name in found.items() if name)
 
     def _fix(self, name: str) -> str:
         """Return what fills an empty split."""
@@ -129,38 +173,74 @@ class SplitRules(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class StratifiedRules(SplitRules):
-    """Rules that can also keep the shares of labels equal in all splits."""
+    """Rules that can also keep the shares of labels equal in all splits, or divide rows by their time."""
 
     stratify: str | None
     """Column or target whose values every part has in equal shares; auto is the first target with classes."""
+    time_column: str | None = None
+    """Column of numbers or dates: the oldest rows are trained on and the newest are the test split."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with the options, each and together."""
-        groups = self.group_column and self.stratify not in (AUTO, None)
-        return [
-            *super().problems(),
-            *(["Groups cannot be stratified: drop stratify or group_column."] if groups else []),
-        ]
+        problems = super().problems()
+        column = next((key for key in ("group_column", "id_column", "time_column") if getattr(self, key)), None)
+        if column and self.stratify not in (AUTO, None):
+            what = {"group_column": "Groups", "id_column": "Rows that an id divides", "time_column": "Rows in time"}
+            problems.append(f"{what[column]} cannot be stratified: drop stratify or {column}.")
+        if self.time_column and (self.split_column or self.group_column or self.id_column):
+            problems.append(
+                f"time_column={self.time_column} divides the rows; drop split_column, group_column and id_column, or "
+                "time_column."
+            )
+        if self.time_column and self.folds is not None:
+            problems.append(
+                f"data.folds={self.folds} would train on rows that are newer than those of a fold, and time_column="
+                f"{self.time_column} forbids that. Drop one: data.folds=null."
+            )
+        return problems
+
+    @property
+    def reserved(self) -> tuple[str | None, ...]:
+        """Columns that divide the rows and so are not inputs unless they are declared; None where there is none."""
+        return *super().reserved, self.time_column
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Columns that are read as numbers or dates to divide the rows."""
+        return (self.time_column,) if self.time_column else ()
 
     def strata(self, targets: Mapping[str, Target]) -> str | None:
         """Return the column that the parts are stratified by, or None."""
-        if self.group_column or self.split_column or self.stratify is None:
+        if self.stratify is None or any(self.reserved):
             return None
         if self.stratify == AUTO:
             return next((each.columns[0] for each in targets.values() if each.kind in (*NAMED, "multilabel")), None)
         target = targets.get(self.stratify)
         return self.stratify if target is None else target.columns[0]
 
+    def _by_share(self, table: Columns, targets: Mapping[str, Target], parts: Fractions) -> np.ndarray:
+        if self.time_column is None:
+            return super()._by_share(table, targets, parts)
+        times = table.number(self.time_column)
+        if (bad := np.flatnonzero(np.isnan(times))).size:
+            place = table.place(self.time_column)
+            raise place.error(int(bad[0]), "the row has no time", "Fill it in, or drop time_column.")
+        return by_time(times, parts)
 
-def group_codes(table: Columns, name: str) -> np.ndarray:
-    """Return the number of each row's group, int64 [N].
+    @property
+    def _by(self) -> str:
+        return f" by time_column={self.time_column}" if self.time_column else super()._by
+
+
+def codes_of(table: Columns, name: str, what: str) -> np.ndarray:
+    """Return the number of each row's group or id, int64 [N].
 
     Raises:
-        UserError: a row has no group.
+        UserError: a row has none.
     """
     codes, _ = table.text(name)
     if (bad := np.flatnonzero(codes < 0)).size:
-        raise table.place(name).error(int(bad[0]), "the row has no group", "Fill it in, or drop group_column.")
+        raise table.place(name).error(int(bad[0]), f"the row has no {what}", f"Fill it in, or drop {what}_column.")
     return codes
 
 
@@ -172,7 +252,7 @@ def check_groups_apart(tables: Sequence[Columns], name: str) -> None:
     """
     seen: dict[str, Columns] = {}
     for table in tables:
-        group_codes(table, name)
+        codes_of(table, name, "group")
         for group in table.text(name)[1]:
             if group in seen:
                 raise UserError(

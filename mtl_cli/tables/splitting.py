@@ -1,5 +1,6 @@
 """Which rows are for training, validation and test: by fraction, fold, group or column; always the same for a seed."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,35 @@ def take_groups(of_group: np.ndarray, order: np.ndarray, sizes: np.ndarray, rows
     count = int(np.abs(filled - rows).argmin()) + 1
     of_group[order[:count]] = split
     return order[count:]
+
+
+def by_id(values: Sequence[str], codes: np.ndarray, parts: Fractions) -> np.ndarray:
+    """Return the split of each row, int8 [N], by the hash of its id alone: `codes` [N] number the ids, `values`.
+
+    Rows that are added or taken away do not move others. Shares are met as nearly as chance has it.
+    """
+    of_id = np.empty(len(values), dtype=np.int8)
+    held = parts.test if parts.folds is None else 1.0 / parts.folds
+    val = parts.val / max(1.0 - held, parts.val, 1e-9)
+    for index, value in enumerate(values):
+        digest = hashlib.sha256(f"{parts.seed}\x1f{value}".encode()).digest()
+        first, second = (int.from_bytes(digest[start : start + 8], "big") / 2.0**64 for start in (0, 8))
+        is_test = first < held if parts.folds is None else int(first * parts.folds) == parts.fold
+        of_id[index] = TEST if is_test else VAL if second < val else TRAIN
+    return of_id[codes]
+
+
+def by_time(times: np.ndarray, parts: Fractions) -> np.ndarray:
+    """Return the split of each row, int8 [N], from its time [N]: the oldest are trained on, the newest are the test.
+
+    A split has as nearly its share as rows of the same time, which stay together, allow.
+    """
+    distinct, of_row, sizes = np.unique(times, return_inverse=True, return_counts=True)
+    of_time = np.full(len(distinct), TRAIN, dtype=np.int8)
+    newest_first = np.arange(len(distinct))[::-1]
+    left = take_groups(of_time, newest_first, sizes, share(len(times), parts.test), TEST)
+    take_groups(of_time, left, sizes, share(len(times), parts.val), VAL)
+    return of_time[of_row]
 
 
 def by_column(values: Sequence[str], codes: np.ndarray) -> tuple[np.ndarray, int | None]:
