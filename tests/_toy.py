@@ -105,10 +105,9 @@ def config(**changes: Any) -> dict[str, Any]:
         "init_from": None, "freeze": "none", "trust": ["tests"],
         "data": {"source": "packaged", "root": None, "batch_size": 16, "workers": 0, "folds": None, "fold": 0},
         "trainer": {
-            "max_epochs": 2, "max_steps": None, "eval_every": 1, "device": "cpu", "precision": "fp32", "eval_precision": "fp32",
-            "threads": None,
-            "accumulate": 1, "clip_norm": None, "log_every": 2, "on_nonfinite": "stop",
-            "profile": False, "compile": False,
+            "max_epochs": 2, "max_steps": None, "eval_every": 1, "device": "cpu", "precision": "fp32",
+            "eval_precision": "fp32", "threads": None, "accumulate": 1, "clip_norm": None, "log_every": 2,
+            "on_nonfinite": "stop", "profile": False, "compile": False,
         },
         "save": {"every": None, "every_minutes": None, "keep": 2},
         "early_stopping": {"metric": None, "patience": None},
