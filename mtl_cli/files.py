@@ -50,6 +50,21 @@ def make_folder(path: Path) -> None:
         raise RunFailure(f"Cannot make the folder {path}: {error.strerror}.") from error
 
 
+def unmakeable(path: Path) -> str | None:
+    """Return why a folder at `path` cannot be made or written, as far as that shows without making it; else None."""
+    place, missing = path.absolute(), []
+    while not os.path.lexists(place):  # also false where a name is too long to be looked up
+        missing.append(place.name)
+        place = place.parent
+    if not place.is_dir():
+        return f"{place} is not a folder"
+    longest = os.pathconf(place, "PC_NAME_MAX")
+    for name in missing:
+        if (size := len(os.fsencode(name))) > longest:
+            return f"the name {name[:40]}… has {size} bytes, and a name in {place} has at most {longest}"
+    return None if os.access(place, os.W_OK | os.X_OK) else f"{place} may not be written"
+
+
 def sync_directory(path: Path) -> None:
     """Make renames in a directory durable, where its file system can.
 

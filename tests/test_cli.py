@@ -88,6 +88,19 @@ def test_a_directory_that_holds_a_run_is_never_overwritten(run, tmp_path, capsys
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("directory", ["{long}", "new/{long}/run", "file/run"])
+@pytest.mark.parametrize("words", [["hydra.run.dir="], ["resume=auto", "hydra.run.dir="], ["-m", "hydra.sweep.dir="]])
+def test_a_directory_that_cannot_be_made_is_refused_before_anything_is_built(run, tmp_path, capsys, directory, words):
+    (tmp_path / "file").write_text("")
+    path = directory.format(long="+".join(["mnist_digits"] * 32))
+    assert cli.main([*words[:-1], words[-1] + path]) == 2
+    (error,) = errors(capsys)
+    assert error.startswith(f"error: Cannot make or write the run directory {path}")
+    assert error.endswith(f"Give one that can be written: {words[-1]}DIR.")
+    assert "has 415 bytes, and a name in" in error or "file is not a folder" in error
+    assert run.trained == run.checked == []
+
+
 @pytest.mark.parametrize("override", ["hydra.job.chdir=true", "hydra.verbose=true", "+hydra.job.env_set.X=1"])
 def test_settings_of_hydra_that_would_be_ignored_are_refused(run, capsys, override):
     assert cli.main([override, "hydra.run.dir=out"]) == 2

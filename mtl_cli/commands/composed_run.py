@@ -16,7 +16,7 @@ from mtl_cli.commands.messages import hydra_message
 from mtl_cli.config.interpolation import get_key
 from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError
-from mtl_cli.files import sha256
+from mtl_cli.files import sha256, unmakeable
 
 _LIST_CHOICE = re.compile(rf"\+*({'|'.join(sorted(GROUPS))})=\[(.*)\]")
 
@@ -44,9 +44,9 @@ class ComposedRun:
         """The value of hydra.run.dir.
 
         Raises:
-            UserError: it has no value, or holds a run already.
+            UserError: it has no value, cannot be made, or holds a run already.
         """
-        path = Path(hydra_value(self.composed, "hydra.run.dir"))
+        path = makeable(Path(hydra_value(self.composed, "hydra.run.dir")))
         if (path / "status.json").exists():
             raise UserError(
                 f"{path} holds a run already. Give another hydra.run.dir, or continue that run by resume={path}."
@@ -58,12 +58,25 @@ class ComposedRun:
         """The value of hydra.run.dir where the same command means the same directory.
 
         Raises:
-            UserError: it has no value, or one that changes with the time.
+            UserError: it has no value, one that changes with the time, or one that cannot be made.
         """
         node: Any = OmegaConf.to_container(self.composed.hydra.run, resolve=False)
         if "${now:" in str(node["dir"]):
             raise UserError("resume=auto finds a run by its directory, and none is given. Add hydra.run.dir=DIR.")
-        return Path(hydra_value(self.composed, "hydra.run.dir"))
+        return makeable(Path(hydra_value(self.composed, "hydra.run.dir")))
+
+
+def makeable(directory: Path, key: str = "hydra.run.dir") -> Path:
+    """Return the directory of a run, which `key` sets, once it is known that it can be made: before anything is built.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if reason := unmakeable(directory):
+        raise UserError(
+            f"Cannot make or write the run directory {directory}: {reason}. Give one that can be written: {key}=DIR."
+        )
+    return directory
 
 
 def compose(session: Session, overrides: Sequence[str]) -> tuple[DictConfig, list[str]]:

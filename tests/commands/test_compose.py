@@ -147,11 +147,11 @@ def test_a_long_choice_of_tasks_is_cut_in_the_names_of_directories(tmp_path):
         other = compose_run(session, [choice.replace("+my_letters_58", "")]).run_dir
         swept = compose_run(session, [choice, "hydra.sweep.dir=out/${hydra:runtime.choices.task}"])
         assert hydra_value(swept.composed, "hydra.sweep.dir") == f"out/{name}"
-        given = compose_run(session, [choice, "hydra.run.dir=out/" + "+".join(names)]).run_dir
+        given = compose_run(session, [choice, "hydra.run.dir=out/" + "+".join(names[:15])]).run_dir
     assert len(job.config["tasks"]) == 60
     assert re.fullmatch(r"(my_letters_\d\+){5,6}5[45]_more_[0-9a-f]{8}", name)
     assert name != other.name.partition("_")[2]
-    assert str(given) == "out/" + "+".join(names), "what was given stays as it is"
+    assert str(given) == "out/" + "+".join(names[:15]), "what was given stays as it is"
 
 
 @pytest.mark.parametrize("choice", ["a+b", "x" * 100, "ab+" * 60 + "c", "é+" * 60 + "c", "x" * 300])

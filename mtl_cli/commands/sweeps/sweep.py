@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.compose import Session, hydra_session
-from mtl_cli.commands.composed_run import ComposedRun, compose_run, hydra_value
+from mtl_cli.commands.composed_run import ComposedRun, compose_run, hydra_value, makeable
 from mtl_cli.commands.console import console
 from mtl_cli.commands.overrides import parse
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
@@ -180,6 +180,7 @@ def check(sweep: Sweep, folders: Sequence[Path]) -> None:
 
     problems: list[str] = []
     for job in sweep.jobs:
+        makeable(job.directory, "hydra.sweep.dir")
         status = read_json(job.directory / "status.json")
         if status.get("status") == "completed" and not job.completed:
             problems.append(f"{job.directory} holds a complete run of another config. Move it away.")
