@@ -20,6 +20,7 @@ from mtl_cli.seeding import seeded
 from mtl_cli.training.arithmetic import make_arithmetic
 from mtl_cli.training.dynamo import lean
 from mtl_cli.training.job import Job, Plan
+from mtl_cli.training.late_gradients import take_late
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.step import Learner
 from mtl_cli.weightings.base import Weighting
@@ -60,7 +61,7 @@ def make_optimizer(component: Component, model: torch.nn.Module, weighting: Weig
     own = list(weighting.parameters())
     if own:
         groups.append({"params": own, "lr": weighting.lr, "weight_decay": 0.0})
-    optimizer = lean(component.make(params=groups))
+    optimizer = take_late(lean(component.make(params=groups)))
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
     return optimizer

@@ -96,6 +96,17 @@ def test_accumulation_equals_the_large_batch_also_with_missing_labels(missing):
         torch.testing.assert_close(own, reference, rtol=1e-4, atol=1e-6)
 
 
+def test_a_task_that_is_absent_from_the_first_step_is_taken_in_by_fused_sgd():
+    found = []
+    for fused in (True, False):
+        sgd = {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9, "nesterov": True, "fused": fused}
+        tasks = {"quadrant": _toy.task("quadrant"), "sign": _toy.task("sign", seed=2)}
+        turns = {"_target_": "mtl_cli.schedules.round_robin.RoundRobin", "epoch_length": "sum", "unit": "task"}
+        found.append(steps(make(tasks=tasks, schedule=turns, optimizer=sgd), 5))
+    for own, reference in zip(*(job.learner.model.parameters() for job in found), strict=True):
+        torch.testing.assert_close(own, reference, rtol=1e-5, atol=1e-6)
+
+
 def test_a_task_of_weight_zero_is_evaluated_but_not_trained(tmp_path):
     changes = {"tasks": {"quadrant": _toy.task("quadrant"), "sign": _toy.task("sign", 0.0)}}
     job = make(**changes)
