@@ -69,7 +69,7 @@ class Step:
             task: F.cross_entropy(head(features), self.labels[draw][row])
             for row, (task, head) in enumerate(self.net.heads.items())
         }
-        yield Pass(losses, [features] if boundary else [])
+        yield Pass(losses, [features] if boundary else [], 0)
 
     @torch.no_grad()
     def losses_now(self) -> dict[str, Tensor]:

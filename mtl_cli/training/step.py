@@ -60,26 +60,28 @@ class TrainStep:
         self.notes[name] = value.detach()
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
-        """Yield one Pass per micro-batch; each graph is made when it is asked for."""
+        """Yield one Pass per micro-batch that has a label; each graph is made when it is asked for."""
         if draw == 0:
             self.losses, self._penalties = {}, []
-        for micro, batches in enumerate(self._batches[draw]):
-            with self._learner.spans.forward:
-                done = self._forward(batches, draw, micro, boundary)
-            yield done
+        return self._forwards(draw, boundary, noting=draw == 0)
+
+    def replay(self) -> Iterator[Pass]:
+        """Yield the passes of the first draw once more, with the same masks, without a trace."""
+        buffers = [(buffer, buffer.clone()) for buffer in self._learner.model.buffers()]
+        try:
+            yield from self._forwards(0, boundary=False, noting=False)
+        finally:
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
 
     def losses_now(self) -> dict[str, Tensor]:
         """Return the losses of the first draw under the present parameters, with the same masks, without a trace."""
-        model, seen = self._learner.model, self.losses
-        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
         totals: dict[str, Tensor] = {}
         with torch.no_grad():
-            for each in self.passes():
+            for each in self.replay():
                 for task, loss in each.losses.items():
                     totals[task] = totals[task] + loss if task in totals else loss
-            for buffer, value in buffers:
-                buffer.copy_(value)
-        self.losses = seen
         return totals
 
     def finish(self) -> None:
@@ -90,7 +92,15 @@ class TrainStep:
         for parameter, gradient in self._penalties:
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
-    def _forward(self, batches: Mapping[str, Batch], draw: int, micro: int, boundary: bool) -> Pass:
+    def _forwards(self, draw: int, boundary: bool, noting: bool) -> Iterator[Pass]:
+        for micro, batches in enumerate(self._batches[draw]):
+            if any(task in self._learner.tasks for batch in batches.values() for task in batch.targets):
+                with self._learner.spans.forward:
+                    done = self._forward(batches, draw, micro, boundary, noting)
+                yield done
+
+    def _forward(self, batches: Mapping[str, Batch], draw: int, micro: int, boundary: bool, noting: bool) -> Pass:
+        """Return one pass; where `noting`, its losses and penalties are kept."""
         learner = self._learner
         losses: dict[str, Tensor] = {}
         boundaries: list[Tensor] = []
@@ -106,14 +116,14 @@ class TrainStep:
                 share = batch.counts[task] / self._counts[draw][task]
                 loss = learner.tasks[task].loss(out.outputs[task], batch.targets[task])
                 loss = loss if share == 1.0 else loss * share
-                if draw == 0:
+                if noting:
                     value = loss.detach()
                     self.losses[task] = self.losses[task] + value if task in self.losses else value
                 weight = learner.tasks[task].weight
                 losses[task] = loss if weight == 1.0 else loss * weight
-            if draw == 0 and out.penalty is not None and out.penalty.requires_grad:
+            if noting and out.penalty is not None and out.penalty.requires_grad:
                 self._penalise(out.penalty / self.num_passes)
-        return Pass(losses, boundaries)
+        return Pass(losses, boundaries, micro)
 
     def _penalise(self, penalty: Tensor) -> None:
         parameters = self._learner.trained

@@ -18,10 +18,12 @@ class Pass:
 
     `losses` (scalars, float32) hold the declared weights and the micro-batch's share of the step's labels, so that
     their sums over the passes of a step are the losses that a weighting balances. `boundary` is filled when asked for.
+    `micro` is the number of the micro-batch in its step; it seeds what is drawn per micro-batch.
     """
 
     losses: dict[str, Tensor]
     boundary: list[Tensor]
+    micro: int
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,21 @@ class Step(Protocol):
     """Whether this step is logged: the time to `note` what is worth a record."""
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
-        """Yield one Pass per micro-batch, lazily; use up each graph before asking for the next.
+        """Yield one Pass per micro-batch that has a label, lazily; use up each graph before asking for the next.
 
         `draw` < `num_draws` picks one of the independent parts that each batch is split into.
         """
         ...
 
-    def losses_now(self) -> dict[str, Tensor]:
-        """Return the step's losses under the present parameters.
+    def replay(self) -> Iterator[Pass]:
+        """Yield the passes of the first draw once more, under the present parameters and the same dropout masks.
 
-        Without gradients, under the same dropout masks, and without a trace in BatchNorm's buffers.
+        Without a boundary, and without a trace in BatchNorm's buffers once all are used up.
         """
+        ...
+
+    def losses_now(self) -> dict[str, Tensor]:
+        """Return the step's losses under the present parameters, from a replay without gradients."""
         ...
 
     def note(self, name: str, value: Tensor) -> None:

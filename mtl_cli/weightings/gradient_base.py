@@ -85,7 +85,7 @@ class GradientWeighting(RowWeighting):
         present = self.present(step.tasks)
         kept = self._kept(step, present)
         if self.level == "features":
-            weights = self._at_boundary(step, kept)
+            weights = self._at_boundary(step, present, kept)
         elif kept is not None:
             weights = self._reuse(step, kept)
         else:
@@ -104,40 +104,46 @@ class GradientWeighting(RowWeighting):
             self._note(step, step.tasks, gram, combined_norm(gram, weights.to(gram)))
         return weights
 
-    def _at_boundary(self, step: Step, kept: Tensor | None) -> Tensor:
-        above = self._above(step)
-        rows = {task: row for row, task in enumerate(step.tasks)}
-        total = torch.zeros(len(rows), dtype=torch.float64)
-        losses = torch.zeros(len(rows), device=self._device(step))
-        count = torch.zeros(len(rows), dtype=torch.float64)
-        for number, each in enumerate(step.passes(boundary=True)):
-            self.at = (step.seed, step.index, number)
-            self._sum_losses(each, rows, losses)
-            here = [rows[task] for task in each.losses]
-            weights = self._boundary_pass(step, each, above, None if kept is None else kept[here])
-            total = total.to(weights)
-            total[here] += weights
-            count[here] += 1
-            del each
-        self._finish(step, losses, self.present(step.tasks))
-        return total / count.clamp(min=1).to(total)
+    def _at_boundary(self, step: Step, present: Tensor, kept: Tensor | None) -> Tensor:
+        """Return the weights, found once per step: the features of a step are those of its micro-batches, joined.
 
-    def _boundary_pass(
-        self, step: Step, each: Pass, above: Mapping[str, Sequence[nn.Parameter]], kept: Tensor | None
-    ) -> Tensor:
-        boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
-        rows = boundary_rows(each.losses, boundary, above)  # [K, F]
-        gram, weights = None, kept
-        if weights is None or step.logging:
-            gram = gramian(rows)
+        1. Each pass adds its Gramian to the step's, and gives heads the gradients of their own losses.
+        2. The weights are found, where none are `kept`.
+        3. The trunk gets the gradient of Σ wᵢLᵢ: from the graph of step 1 where it is still there, else from a replay.
+        """
+        above, index = self._above(step), {task: row for row, task in enumerate(step.tasks)}
+        losses = torch.zeros(len(index), device=self._device(step))
+        total = torch.zeros(len(index), len(index), dtype=torch.float64)
+        weights = kept
+        for each in step.passes(boundary=True):
+            boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
+            rows = boundary_rows(each.losses, boundary, above)  # [K, F]
+            here = torch.tensor([index[task] for task in each.losses])
+            self._sum_losses(each, index, losses)
+            if kept is None or step.logging:
+                gram = gramian(rows)
+                total = total.to(gram)
+                total[here[:, None], here] += gram
+            if kept is None and step.num_passes == 1:
+                weights = self.weigh(total, losses, present)
+            if weights is not None:
+                boundary_backward(boundary, weights[here].to(rows) @ rows)
+            del each, boundary, rows
         if weights is None:
-            losses = torch.stack([loss.detach() for loss in each.losses.values()])
-            assert gram is not None
-            weights = self.weigh(gram, losses, self.present(tuple(each.losses)))
-        boundary_backward(boundary, weights.to(rows) @ rows)
-        if gram is not None and step.logging:
-            self._note(step, tuple(each.losses), gram, combined_norm(gram, weights.to(gram)))
+            weights = self.weigh(total, losses, present)
+            self._replay(step, dict(zip(step.tasks, weights, strict=True)))
+        self._finish(step, losses, present)
+        if step.logging:
+            self._note(step, step.tasks, total, combined_norm(total, weights.to(total)))
         return weights
+
+    @staticmethod
+    def _replay(step: Step, weights: Mapping[str, Tensor]) -> None:
+        """Give the trunk, and nothing above it, the gradient of Σ wᵢLᵢ in a second forward of every micro-batch."""
+        for each in step.replay():
+            terms = [weights[task].to(loss) * loss for task, loss in each.losses.items()]
+            torch.stack(terms).sum().backward(inputs=step.partition.trunk)
+            del each, terms
 
     def _reuse(self, step: Step, weights: Tensor) -> Tensor:
         """Backpropagate Σ wᵢLᵢ once, then undo wᵢ in the heads; a head whose wᵢ is next to 0 gets its own backward."""

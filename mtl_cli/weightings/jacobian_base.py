@@ -37,8 +37,8 @@ class JacobianWeighting(RowWeighting):
 
     def _at_boundary(self, step: Step) -> None:
         above = self._above(step)
-        for number, each in enumerate(step.passes(boundary=True)):
-            self.at = (step.seed, step.index, number)
+        for each in step.passes(boundary=True):
+            self.at = (step.seed, step.index, each.micro)
             boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
             rows = boundary_rows(each.losses, boundary, above)
             losses = torch.stack([loss.detach() for loss in each.losses.values()])

@@ -15,7 +15,8 @@ class RowWeighting(Weighting):
 
     `level=parameters` takes them at the shared parameters, one backward per task. `level=features` takes them at the
     boundary, where shared computation hands over to the tasks, and needs one trunk backward; it balances another
-    quantity (MGDA-UB, Sener & Koltun, NeurIPS 2018, section 3.3) and solves once per micro-batch.
+    quantity (MGDA-UB, Sener & Koltun, NeurIPS 2018, section 3.3). The features of a step are those of its
+    micro-batches, joined: Gramians add up and are solved once, and with several of them the trunk runs forward twice.
     Heads get the gradient of their own loss. `match_norm=sum` gives the update the norm of the plain sum of gradients.
     """
 

@@ -121,11 +121,14 @@ class TinyStep:
         inputs = torch.randn(12, 4, generator=stream)
         targets = torch.randn(12, len(self.net.heads), generator=stream)
         columns = {task: targets[:, task_index] for task_index, task in enumerate(self.net.heads)}
-        for rows in torch.arange(12).chunk(self.num_passes):
+        for micro, rows in enumerate(torch.arange(12).chunk(self.num_passes)):
             here = {task: columns[task][rows] for task in self.tasks}
             losses, features = self.net.losses(inputs[rows], here)
             scaled = {task: loss * self.scales.get(task, 1.0) / self.num_passes for task, loss in losses.items()}
-            yield Pass(scaled, features if boundary else [])
+            yield Pass(scaled, features if boundary else [], micro)
+
+    def replay(self) -> Iterator[Pass]:
+        return self.passes()
 
     def losses_now(self) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}

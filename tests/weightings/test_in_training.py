@@ -11,7 +11,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.runs.build import build
 from mtl_cli.training.trainer import next_step, train_step
 from tests import _toy
-from tests.weightings._inputs import METHODS, ROW_METHODS, config, load_class
+from tests.weightings._inputs import GRADIENT_METHODS, METHODS, ROW_METHODS, config, load_class
 
 
 def node(group, option):
@@ -69,6 +69,66 @@ def test_a_run_moves_every_weight_to_a_finite_place(method, variant):
     assert all(value.isfinite().all() for value in after.values())
     assert all(not torch.equal(after[name], before[name]) for name in after)
     assert all(torch.as_tensor(value).isfinite().all() for value in last.notes.values())
+
+
+SGD = {"_target_": "torch.optim.SGD", "lr": 0.05}
+RARE = {"missing": 0.8, "seed": 3}
+"""Few labels: micro-batches of 2 rows of which some have none."""
+
+
+def alike(method, overrides=None, rows=16, parts=8, **data):
+    """Return jobs that take the same steps, one whole and one in `parts`: an epoch has one permutation of the rows."""
+    jobs = []
+    for accumulate in (1, parts):
+        tasks = {
+            "a": _toy.task("quadrant", batch_size=rows // accumulate, **data),
+            "b": {**_toy.task("quadrant", batch_size=rows // accumulate, **data), "label_smoothing": 0.3},
+        }
+        plain = {"backbone__dropout": 0.0, "optimizer": SGD, "trainer__clip_norm": None, "ema__decay": None}
+        jobs.append(make(method, overrides=overrides, tasks=tasks, trainer__accumulate=accumulate, **plain))
+    return jobs
+
+
+def assert_alike(parts, whole):
+    """Compare models and weightings to a relative 1e-5."""
+    for of in (lambda job: job.learner.model.parameters(), lambda job: job.weighting.parameters(),
+               lambda job: job.weighting.buffers()):  # fmt: skip
+        for one, other in zip(of(parts), of(whole), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6, equal_nan=True)
+    assert all(value.isfinite().all() for value in whole.learner.model.parameters())
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if load_class(name).num_draws == 1])
+def test_micro_batches_without_any_label_add_up_to_the_large_batch(method):
+    whole, parts = alike(method, **RARE)
+    empty = 0
+    for _ in range(3):
+        take(whole, 1)
+        empty += sum(not batch.targets for micro in take(parts, 1)._batches[0] for batch in micro.values())
+    assert empty >= 3
+    assert_alike(parts, whole)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.6])
+@pytest.mark.parametrize("method", GRADIENT_METHODS)
+def test_one_solution_per_step_at_the_features_equals_the_large_batch(method, missing):
+    whole, parts = alike(method, {"level": "features"}, parts=4, missing=missing)
+    take(whole, 3)
+    take(parts, 3)
+    assert_alike(parts, whole)
+
+
+def test_the_second_forward_at_the_features_sees_the_same_masks_and_leaves_batch_norm_alone(monkeypatch):
+    monkeypatch.setattr(load_class("pcgrad"), "forward", lambda self, gramian, losses, present: torch.ones_like(losses))
+    changes = {"backbone__norm": "batch", "backbone__dropout": 0.5, "trainer__accumulate": 4}
+    plain, ours = make("fixed", **changes), make("pcgrad", overrides={"level": "features"}, **changes)
+    for job in (plain, ours):
+        job.weighting.backward(next_step(job))
+    for one, other in zip(ours.learner.model.parameters(), plain.learner.model.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-7)
+    assert len(list(ours.learner.model.buffers())) > 0
+    for one, other in zip(ours.learner.model.buffers(), plain.learner.model.buffers(), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("method", METHODS)
