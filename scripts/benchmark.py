@@ -80,8 +80,8 @@ def bare_steps(job: Job, own_layout: bool = True) -> Steps:
     for name, stream in job.train.items():
         rows: Any = stream.rows
         mean, std = torch.tensor(rows.mean).reshape(-1, 1, 1), torch.tensor(rows.std).reshape(-1, 1, 1)
-        labels = {task: rows.fields[field] for task, field in stream.targets.items()}
-        sources[name] = (rows.images, labels, (1 / (255 * std)).to(device), (-mean / std).to(device))
+        labels = {task: rows.fields[field].to(device) for task, field in stream.targets.items()}
+        sources[name] = (rows.images.to(device), labels, (1 / (255 * std)).to(device), (-mean / std).to(device))
     orders = {name: iter(torch.randperm(0)) for name in sources}
     size = 128
 

@@ -44,8 +44,9 @@ class BareLoop:
         (stream,) = job.train.values()
         rows: Any = stream.rows
         self.model, self.size, self.bf16 = Bare(job), size, job.learner.arithmetic.bf16
-        self.images, self.device = rows.images, rows.images.device
-        self.labels = [rows.fields[field] for field in stream.targets.values()]
+        self.device = job.learner.arithmetic.device
+        self.images = rows.images.to(self.device)
+        self.labels = [rows.fields[field].to(self.device) for field in stream.targets.values()]
         mean, std = (torch.tensor(each, device=self.device).reshape(-1, 1, 1) for each in (rows.mean, rows.std))
         self.scale, self.shift = 1 / (255 * std), -mean / std
         lr = job.optimizer.param_groups[0]["lr"]
