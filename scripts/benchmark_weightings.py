@@ -66,10 +66,18 @@ class Step:
         if boundary:
             features = features.view_as(features)
         losses = {
-            task: F.cross_entropy(head(features), self.labels[draw][row])
+            task: F.cross_entropy(head(features), self.labels[draw][row]) * self.share(task, draw)
             for row, (task, head) in enumerate(self.net.heads.items())
         }
         yield Pass(losses, [features] if boundary else [], 0)
+
+    def share(self, task: str, draw: int) -> float:
+        """Return the part of the labels that a draw holds."""
+        return len(self.images[draw]) / BATCH
+
+    def replay(self) -> Iterator[Pass]:
+        """Yield the forward once more."""
+        return self.passes()
 
     @torch.no_grad()
     def losses_now(self) -> dict[str, Tensor]:

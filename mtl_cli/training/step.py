@@ -47,36 +47,42 @@ class TrainStep:
         self.partition = learner.partition
         self._learner, self._batches = learner, batches
         self._counts = [count_labels(part) for part in batches]
-        self.tasks = tuple(task for task in learner.tasks if any(task in counts for counts in self._counts))
+        self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.tasks}
+        self.tasks = tuple(task for task, total in self._totals.items() if total)
         self.num_passes = len(batches[0])
         self.datasets = tuple(batches[0][0])
         self.notes: dict[str, Tensor] = {}
         self.losses: dict[str, Tensor] = {}
-        """Losses by task without declared weights, detached, as the first draw's passes saw them."""
+        """Losses by task without declared weights, detached, as the step's passes saw them."""
         self._penalties: list[tuple[nn.Parameter, Tensor]] = []
 
     def note(self, name: str, value: Tensor) -> None:
         """Record a scalar that is read when the step is logged."""
         self.notes[name] = value.detach()
 
+    def share(self, task: str, draw: int) -> float:
+        """Return the part of the step's labels of a task that a draw holds."""
+        return self._counts[draw].get(task, 0) / self._totals[task]
+
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
         """Yield one Pass per micro-batch that has a label; each graph is made when it is asked for."""
         if draw == 0:
             self.losses, self._penalties = {}, []
-        return self._forwards(draw, boundary, noting=draw == 0)
+        return self._forwards(draw, boundary, noting=True)
 
     def replay(self) -> Iterator[Pass]:
-        """Yield the passes of the first draw once more, with the same masks, without a trace."""
+        """Yield the passes of all draws once more, with the same masks, without a trace."""
         buffers = [(buffer, buffer.clone()) for buffer in self._learner.model.buffers()]
         try:
-            yield from self._forwards(0, boundary=False, noting=False)
+            for draw in range(len(self._batches)):
+                yield from self._forwards(draw, boundary=False, noting=False)
         finally:
             with torch.no_grad():
                 for buffer, value in buffers:
                     buffer.copy_(value)
 
     def losses_now(self) -> dict[str, Tensor]:
-        """Return the losses of the first draw under the present parameters, with the same masks, without a trace."""
+        """Return the step's losses under the present parameters, with the same masks, without a trace."""
         totals: dict[str, Tensor] = {}
         with torch.no_grad():
             for each in self.replay():
@@ -113,7 +119,7 @@ class TrainStep:
                 out = learner.model(batch.inputs, tasks, boundary, batch.targets)
             boundaries += out.boundary
             for task in tasks:
-                share = batch.counts[task] / self._counts[draw][task]
+                share = batch.counts[task] / self._totals[task]
                 loss = learner.tasks[task].loss(out.outputs[task], batch.targets[task])
                 loss = loss if share == 1.0 else loss * share
                 if noting:
@@ -122,7 +128,7 @@ class TrainStep:
                 weight = learner.tasks[task].weight
                 losses[task] = loss if weight == 1.0 else loss * weight
             if noting and out.penalty is not None and out.penalty.requires_grad:
-                self._penalise(out.penalty / self.num_passes)
+                self._penalise(out.penalty / (self.num_passes * len(self._batches)))
         return Pass(losses, boundaries, micro)
 
     def _penalise(self, penalty: Tensor) -> None:

@@ -17,7 +17,8 @@ class Pass:
     """One forward over one micro-batch of every dataset drawn.
 
     `losses` (scalars, float32) hold the declared weights and the micro-batch's share of the step's labels, so that
-    their sums over the passes of a step are the losses that a weighting balances. `boundary` is filled when asked for.
+    their sums over the passes of a step, in all its draws, are the losses that a weighting balances. `boundary` is
+    filled when asked for.
     `micro` is the number of the micro-batch in its step; it seeds what is drawn per micro-batch.
     """
 
@@ -61,8 +62,12 @@ class Step(Protocol):
         """
         ...
 
+    def share(self, task: str, draw: int) -> float:
+        """Return the part of the step's labels of a task that a draw holds; 0 to 1."""
+        ...
+
     def replay(self) -> Iterator[Pass]:
-        """Yield the passes of the first draw once more, under the present parameters and the same dropout masks.
+        """Yield the passes of all draws once more, under the present parameters and the same dropout masks.
 
         Without a boundary, and without a trace in BatchNorm's buffers once all are used up.
         """

@@ -12,11 +12,12 @@ from mtl_cli.weightings.row_base import RowWeighting, combined_norm
 
 
 class CrossWeighting(RowWeighting):
-    """A weighting that finds weights from the products of rows of two independent draws.
+    """A weighting that finds weights from the products of rows of two independent draws: the halves of the batch.
 
-    With two draws the update is the mean of both; with three it is the third alone. Heads get the mean over all draws.
+    The update, and the heads' gradients, are those of the whole batch.
     """
 
+    num_draws = 2
     levels: ClassVar[tuple[str, ...]] = ("parameters",)
 
     @abstractmethod
@@ -24,17 +25,15 @@ class CrossWeighting(RowWeighting):
         """Return weights [K]: gramian [K, K] holds J₁J₂ᵀ, divided by the square of the mean root of its diagonal."""
 
     def backward(self, step: Step) -> dict[str, Tensor]:
-        """Write the weighted update into the shared parameters' `.grad`, and into the heads' the gradients' mean."""
+        """Write the weighted update into the shared parameters' `.grad`, and into the heads' those of their losses."""
         self.at = (step.seed, step.index)
         present = self.present(step.tasks)
         one, losses = self._record(step, 0)
-        two, _ = self._record(step, 1, slot=1)
-        cross = gramian(one.rows, two.rows)
+        two, others = self._record(step, 1, slot=1)
+        losses = losses + others
+        cross = gramian(one.rows, two.rows) * torch.outer(self._means(step, 0), self._means(step, 1)).to(losses.device)
         weights = self.weigh(cross, losses, present)
-        if self.num_draws == 3:
-            one, _ = self._record(step, 2)
-        else:
-            one.average(two)
+        one.add_rows(two)
         if step.logging or self.match_norm != "none":
             gram = gramian(one.rows)
             norm = combined_norm(gram, weights)
@@ -43,8 +42,14 @@ class CrossWeighting(RowWeighting):
             if step.logging:
                 self._note(step, step.tasks, gram, norm * factor)
         one.combine(weights)
-        self._finish(step, losses, present, 1 / self.num_draws)
+        self._finish(step, losses, present)
         return dict(zip(step.tasks, weights, strict=True))
+
+    @staticmethod
+    def _means(step: Step, draw: int) -> Tensor:
+        """Return factors [K] that make a draw's rows gradients of means over its own labels; 0 where it has none."""
+        shares = [step.share(task, draw) for task in step.tasks]
+        return torch.tensor([1 / share if share else 0.0 for share in shares], dtype=torch.float64)
 
     def weigh(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weights [K]: `forward` behind its scaling, without a device sync."""

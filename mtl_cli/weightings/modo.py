@@ -16,11 +16,10 @@ class MoDo(CrossWeighting):
     Source: Chen, Fernando, Ying & Chen, "Three-Way Trade-Off in Multi-Objective Learning: Optimization, Generalization
     and Conflict-Avoidance", NeurIPS 2023 and JMLR 2024, equation 2.9: λ moves by gamma along J₁J₂ᵀλ + rho λ and is
     projected onto the simplex; the update is the mean of both Jacobians under λ.
-    Differs from it: the independent batches are the halves of one batch, and J₁J₂ᵀ is divided by the square of the mean
-    root of its diagonal, so that gamma has no unit.
+    Differs from it: the independent batches are the halves of one batch, whose rows count alike where labels are
+    missing; and J₁J₂ᵀ is divided by the square of the mean root of its diagonal, so that gamma has no unit.
     """
 
-    num_draws = 2
     weights: Tensor
 
     def __init__(self, level: str, match_norm: str, gamma: float, rho: float, *, tasks: Sequence[str]) -> None:

@@ -80,12 +80,11 @@ class RowWeighting(Weighting):
                 del each  # so that its graph is freed before the next forward
         return jacobian, totals
 
-    def _finish(self, step: Step, losses: Tensor, present: Tensor, factor: float = 1.0) -> None:
-        """Scale the heads' gradients where the method or `factor` asks for it, and let the method observe."""
+    def _finish(self, step: Step, losses: Tensor, present: Tensor) -> None:
+        """Scale the heads' gradients where the method asks for it, and let the method observe."""
         scales = self.head_scales(losses, present)
-        if scales is not None or factor != 1.0:
-            factors = torch.full_like(losses, factor) if scales is None else scales.detach().to(losses) * factor
-            for task, scale in zip(step.tasks, factors, strict=True):
+        if scales is not None:
+            for task, scale in zip(step.tasks, scales.detach().to(losses), strict=True):
                 for parameter in step.partition.specific.get(task, []):
                     if parameter.grad is not None:
                         parameter.grad.mul_(scale)

@@ -17,10 +17,10 @@ class SDMGrad(CrossWeighting):
     NeurIPS 2023, algorithm 1: num_iterations steps of projected descent, with rate `step_size` and momentum, along
     J₁J₂ᵀ(w + λ/K); the update is (w + λ/K) / (1 + λ) on a third batch. J₁J₂ᵀ is divided by the square of the mean root
     of its diagonal (section 6.1).
-    Differs from it: the independent batches are the thirds of one batch.
+    Differs from it: two independent batches are the halves of one batch, and the update is taken on all of it, so that
+    no gradient is spent on finding the weights alone.
     """
 
-    num_draws = 3
     weights: Tensor
 
     def __init__(

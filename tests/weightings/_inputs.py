@@ -101,13 +101,14 @@ class Net(nn.Module):
 
 @dataclass
 class TinyStep:
-    """A step over fixed random data: `num_passes` micro-batches of equal size, optionally with absent tasks."""
+    """A step over fixed random data: `num_passes` micro-batches in each of `num_draws` parts, all of equal size."""
 
     net: Net
     tasks: tuple[str, ...]
     index: int = 0
     seed: int = 0
     num_passes: int = 1
+    num_draws: int = 1
     logging: bool = True
     scales: dict[str, float] = field(default_factory=dict)
     notes: dict[str, Tensor] = field(default_factory=dict)
@@ -117,23 +118,28 @@ class TinyStep:
         return self.net.partition()
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
-        stream = torch.Generator().manual_seed(1000 * self.seed + 10 * self.index + draw)
+        stream = torch.Generator().manual_seed(1000 * self.seed + 10 * self.index)
         inputs = torch.randn(12, 4, generator=stream)
         targets = torch.randn(12, len(self.net.heads), generator=stream)
         columns = {task: targets[:, task_index] for task_index, task in enumerate(self.net.heads)}
-        for micro, rows in enumerate(torch.arange(12).chunk(self.num_passes)):
+        for micro, rows in enumerate(torch.arange(12).chunk(self.num_draws)[draw].chunk(self.num_passes)):
             here = {task: columns[task][rows] for task in self.tasks}
             losses, features = self.net.losses(inputs[rows], here)
-            scaled = {task: loss * self.scales.get(task, 1.0) / self.num_passes for task, loss in losses.items()}
+            share = len(rows) / 12
+            scaled = {task: loss * self.scales.get(task, 1.0) * share for task, loss in losses.items()}
             yield Pass(scaled, features if boundary else [], micro)
 
+    def share(self, task: str, draw: int) -> float:
+        return 1 / self.num_draws
+
     def replay(self) -> Iterator[Pass]:
-        return self.passes()
+        for draw in range(self.num_draws):
+            yield from self.passes(draw)
 
     def losses_now(self) -> dict[str, Tensor]:
         totals: dict[str, Tensor] = {}
         with torch.no_grad():
-            for each in self.passes():
+            for each in self.replay():
                 for task, loss in each.losses.items():
                     totals[task] = totals.get(task, torch.zeros(())) + loss
         return totals

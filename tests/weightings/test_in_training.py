@@ -72,6 +72,7 @@ def test_a_run_moves_every_weight_to_a_finite_place(method, variant):
 
 
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.05}
+CROSS_METHODS = [method for method in METHODS if load_class(method).num_draws > 1]
 RARE = {"missing": 0.8, "seed": 3}
 """Few labels: micro-batches of 2 rows of which some have none."""
 
@@ -107,6 +108,27 @@ def test_micro_batches_without_any_label_add_up_to_the_large_batch(method):
         empty += sum(not batch.targets for micro in take(parts, 1)._batches[0] for batch in micro.values())
     assert empty >= 3
     assert_alike(parts, whole)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.6])
+@pytest.mark.parametrize("method", CROSS_METHODS)
+def test_halves_of_a_batch_give_heads_the_mean_over_its_labels_and_the_trunk_its_weighted_rows(method, missing):
+    parts = 8 if missing else 1
+    jobs = [alike(name, missing=missing, parts=parts)[bool(missing)] for name in ("fixed", method)]
+    plain, ours = jobs
+    weights = ours.weighting.backward(next_step(ours))
+    model, step = plain.learner.model, next_step(plain)
+    trunk, total = plain.learner.partition.shared, 0.0
+    sums = dict.fromkeys(step.tasks, 0.0)
+    for each in step.passes():
+        for task, loss in each.losses.items():
+            sums[task] = sums[task] + loss
+    for task, loss in sums.items():
+        loss.backward(inputs=plain.learner.partition.specific[task], retain_graph=True)
+        total = total + float(weights[task]) * loss
+    total.backward(inputs=trunk)
+    for one, other in zip(ours.learner.model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.6])

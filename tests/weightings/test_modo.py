@@ -20,19 +20,11 @@ def test_equals_double_sampled_descent_over_steps(num_tasks, gamma, rho):
         assert np.allclose(got.numpy(), weights, atol=1e-6)
 
 
-def test_the_update_is_the_weighted_mean_over_both_halves():
+def test_the_update_is_that_of_the_whole_batch_under_the_weights():
     plain, model, tasks = net(3), net(3), task_names(3)
-    weights = make("modo", 3).backward(TinyStep(model, tasks))
-    total = 0.0
-    for draw in (0, 1):
-        for task, loss in next(TinyStep(plain, tasks).passes(draw=draw)).losses.items():
-            own = [*plain.heads[task].parameters()]
-            trunk = [*plain.trunk.parameters()]
-            for parameter, grad in zip(own, torch.autograd.grad(loss / 2, own, retain_graph=True), strict=True):
-                parameter.grad = grad if parameter.grad is None else parameter.grad + grad
-            total = total + float(weights[task]) * loss / 2
-            del trunk
-    sum_of_draws = total
-    sum_of_draws.backward(inputs=[*plain.trunk.parameters()])
+    weights = make("modo", 3).backward(TinyStep(model, tasks, num_draws=2))
+    losses = next(TinyStep(plain, tasks).passes()).losses
+    sum(losses.values()).backward(inputs=[*plain.heads.parameters()], retain_graph=True)
+    sum(float(weights[task]) * loss for task, loss in losses.items()).backward(inputs=[*plain.trunk.parameters()])
     wanted, got = gradients(plain), gradients(model)
     assert all(torch.allclose(got[name], wanted[name], atol=1e-6) for name in wanted)

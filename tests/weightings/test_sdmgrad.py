@@ -24,10 +24,10 @@ def test_equals_projected_descent_with_momentum(num_tasks, strength, step_size):
         assert np.allclose(got.numpy(), (weights + strength / num_tasks) / (1 + strength), atol=1e-6)
 
 
-def test_the_update_comes_from_the_third_part():
+def test_the_update_is_that_of_the_whole_batch_under_the_weights():
     plain, model, tasks = net(3), net(3), task_names(3)
-    weights = make("sdmgrad", 3).backward(TinyStep(model, tasks))
-    losses = next(TinyStep(plain, tasks).passes(draw=2)).losses
+    weights = make("sdmgrad", 3).backward(TinyStep(model, tasks, num_draws=2))
+    losses = next(TinyStep(plain, tasks).passes()).losses
     sum(float(weights[task]) * losses[task] for task in tasks).backward()
     wanted, got = gradients(plain), gradients(model)
     assert all(torch.allclose(got[name], wanted[name], atol=1e-6) for name in wanted if name.startswith("trunk"))

@@ -65,9 +65,9 @@ class Jacobian:
         """The rows [K, P] recorded last."""
         return self.buffer[: self.num_rows]
 
-    def average(self, other: "Jacobian") -> None:
-        """Take the mean with the rows of another Jacobian of the same parameters and tasks."""
-        self.rows.lerp_(other.rows, 0.5)
+    def add_rows(self, other: "Jacobian") -> None:
+        """Add the rows of another Jacobian of the same parameters and tasks."""
+        self.rows.add_(other.rows)
         self.filled = [own | its for own, its in zip(self.filled, other.filled, strict=True)]
 
     def combine(self, weights: Tensor) -> None:
