@@ -60,7 +60,7 @@ def test_costs_come_from_the_classes():
     assert "without gradients" in costs["uncertainty"]
     assert "solved on the CPU" in costs["mgda"]
     assert costs["gradnorm"] == costs["graddrop"] == "one backward per task"
-    assert "3 parts" in costs["sdmgrad"]
+    assert costs["sdmgrad"] == costs["modo"] == "one backward per task on each of 2 parts of the batch"
 
 
 def test_backbones_are_listed_by_the_inputs_that_their_classes_take():
