@@ -32,16 +32,15 @@ def continue_or_train(config: Config, directory: Path, command: Sequence[str], f
         forget(directory)
         run.train(config, directory, command, folders)
         return
-    file, problems = checkpoint.newest_good(directory / "checkpoints")
-    for problem in problems:
-        logger.warning("%s Continuing from %s.", problem, file.name)
-    own = with_new_knobs(load_run_config(checkpoint.load(file)["config"]))
+    newest = checkpoint.newest_good(directory / "checkpoints")
+    own = with_new_knobs(load_run_config(newest.state["config"]))
     changed = changes(own, config, directory)
-    if not changed and not problems and read_status(directory).get("status") == "completed":
+    status = read_status(directory)
+    if not changed and status.get("status") == "completed" and status.get("step") == newest.progress("step"):
         logger.warning("The run in %s is complete.", directory)
         return
     same = {key: config[key] for key in ("trust", "debug", "verbose", "quiet")}
-    run.resume(file if problems else directory, {**same, **changed}, command, folders)
+    run.continue_from(newest, directory, {**same, **changed}, command, folders)
 
 
 def changes(own: Config, config: Config, directory: Path) -> dict[str, Any]:

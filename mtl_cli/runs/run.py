@@ -74,19 +74,33 @@ def train(config: Config, directory: Path, command: Sequence[str], folders: Sequ
 def resume(
     directory: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """Continue the run in `directory` from its last checkpoint, or from that one of its files; return the summary.
+    """Continue the run in `directory` from its newest good checkpoint, or from that one of its files.
 
-    `overrides` are dotted keys; the config is the run's own.
+    `overrides` are dotted keys; the config is the run's own. Returns the summary.
 
     Raises:
         UserError: there is no checkpoint, it is damaged, or it belongs to another config.
         RunFailure: training cannot go on.
         Interrupted: a signal asked to stop; everything is saved.
     """
-    file = checkpoint.find(directory, "last")
     if directory.is_file():
-        directory = run_directory_of(file)
-    state = checkpoint.load(file)
+        newest = checkpoint.Newest(directory, checkpoint.load(directory), [])
+        return continue_from(newest, run_directory_of(directory), overrides, command, folders)
+    newest = checkpoint.newest_good(checkpoint.folder_of(directory))
+    return continue_from(newest, newest.file.parent.parent, overrides, command, folders)
+
+
+def continue_from(
+    newest: checkpoint.Newest,
+    directory: Path,
+    overrides: Mapping[str, Any],
+    command: Sequence[str],
+    folders: Sequence[Path],
+) -> dict[str, Any]:
+    """Continue the run in `directory` from one of its checkpoints; see `resume`."""
+    for problem in newest.problems:
+        logger.warning("%s Continuing from %s.", problem, newest.file.name)
+    state = newest.state
     config = load_run_config(state["config"])
     check_written(directory / "config.yaml", config)
     changed = override(config, overrides)
@@ -97,7 +111,9 @@ def resume(
         restore(built.job, state)
         out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
         progress = built.job.progress
-        out.point_back(progress.step, progress.best_step, progress.best_score)
+        if not newest.problems:  # no checkpoint was passed over: later ones are there only where the user chose a file
+            out.go_back(progress.step)
+        out.take_up(progress.step, progress.best_step, progress.best_score)
         logger.info("Resuming %s after step %d.", directory, progress.step)
         return execute(built, out, resolved, resume_command(directory, resolved, command))
 

@@ -11,11 +11,10 @@ A checkpoint is read in steps, each of which refuses the file before the next on
 """
 
 import io
+import logging
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,11 @@ import torch
 import torch.backends.cudnn
 
 from mtl_cli.errors import UserError
-from mtl_cli.files import read_json, read_small, sha256, write_bytes, write_json, write_text
+from mtl_cli.files import read_json, sha256, write_bytes, write_json, write_text
+from mtl_cli.storage.checkpoint_checks import check_digest, check_size, check_zip, foreign, is_name, others, step_files
+from mtl_cli.storage.checkpoint_checks import digest_path as digest_path
 
+logger = logging.getLogger("mtl_cli")
 FORMAT = 1
 """Version of the layout of a checkpoint. Newer versions are refused, older ones are read."""
 KINDS: dict[str, type | tuple[type, ...]] = {
@@ -41,13 +43,11 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 }
 """What a checkpoint holds besides its format version."""
 POINTERS = ("best", "last")
-MAX_VIEWS = 64
-"""How many times over the tensors may cover the bytes of a file; modules that share parameters share bytes."""
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     """Write `step_<step>.pt` and its checksum into `folder`; return the file's path."""
-    path = folder / f"step_{step:08d}.pt"
+    path = path_of(folder, step)
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     data = buffer.getvalue()
@@ -68,65 +68,122 @@ def point(folder: Path, name: str, path: Path, step: int, score: float | None) -
 def prune(folder: Path, keep: int) -> None:
     """Delete all checkpoints except the newest `keep` and those that best.json and last.json name."""
     named = {read_json(folder / f"{name}.json").get("file") for name in POINTERS}
-    for path in sorted(folder.glob("step_*.pt"))[:-keep]:
+    for path in step_files(folder)[:-keep]:
         if path.name not in named:
             path.unlink()
-            digest_path(path).unlink(missing_ok=True)
+    for digest in folder.glob("step_*.pt.sha256"):  # also those whose checkpoint a crash kept from being written
+        if not digest.with_name(digest.name.removesuffix(".sha256")).exists():
+            digest.unlink()
+
+
+def set_aside(folder: Path, step: int) -> list[Path]:
+    """Rename the checkpoints after a step, from which a run goes another way, and return their new paths.
+
+    Otherwise the newest checkpoint, which `newest_good` takes, would be one of the way that was left.
+    """
+    kept = []
+    for path in reversed(step_files(folder)):  # killed in between, the run has what it had up to there
+        if step_of(path) > step:
+            kept.append(path.replace(path.with_name(f"{path.name}.aside")))
+            if digest_path(path).is_file():
+                digest_path(path).replace(digest_path(kept[-1]))
+    return kept
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Return the path of the checkpoint after a step."""
+    return folder / f"step_{step:08d}.pt"
+
+
+def step_of(path: Path) -> int:
+    """Return the step after which a checkpoint was written, by its name."""
+    return int(path.stem.removeprefix("step_"))
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder of checkpoints that `path` means, which is that folder itself or a run directory.
+
+    Raises:
+        UserError: there is nothing at `path`, or no checkpoint in it.
+    """
+    if not path.exists():
+        raise UserError(f"No checkpoint at {path}. Give the directory of a run, or a .pt file in its checkpoints/.")
+    folder = path if path.name == "checkpoints" else path / "checkpoints"
+    if not step_files(folder):
+        raise UserError(f"No checkpoint in {folder}: the run had not saved one. Start it again without `resume=`.")
+    return folder
 
 
 def find(path: Path, name: str) -> Path:
     """Return the checkpoint that `path` means: the file itself, or the "best" or "last" (`name`) of a run directory.
+
+    The last one is the newest that is whole. The best one is what best.json names; a run that was killed before it
+    wrote best.json has it in its last checkpoint.
 
     Raises:
         UserError: there is no such checkpoint.
     """
     if path.is_file():
         return path
-    if not path.exists():
-        raise UserError(f"No checkpoint at {path}. Give the directory of a run, or a .pt file in its checkpoints/.")
-    folder = path if path.name == "checkpoints" else path / "checkpoints"
-    pointers = [folder / f"{pointer}.json" for pointer in (name, *POINTERS)]
-    pointer = next((pointer for pointer in pointers if pointer.is_file()), None)
-    if pointer is None:
-        raise UserError(f"No checkpoint in {folder}: the run had not saved one. Start it again without `resume=`.")
+    folder = folder_of(path)
+    if name == "best" and (folder / "best.json").is_file():
+        file, problem = pointed(folder, "best")
+        if file is None:
+            raise UserError(f"{problem} Others: {others(folder)}.")
+        return file
+    last = newest_good(folder)
+    best = path_of(folder, last.progress("best_step"))
+    file = best if name == "best" and best.is_file() else last.file
+    for problem in last.problems if name == "last" else [f"There is no {folder / 'best.json'}."]:
+        logger.warning("%s Taking %s.", problem, file.name)
+    return file
+
+
+def pointed(folder: Path, name: str) -> tuple[Path | None, str]:
+    """Return the checkpoint that best.json or last.json names, or None and what is wrong with it."""
+    pointer = folder / f"{name}.json"
     file = read_json(pointer).get("file")
-    if not isinstance(file, str) or not re.fullmatch(r"step_\d+\.pt", file):
-        raise UserError(f"{pointer} does not name a checkpoint of its folder but {file!r}. Others: {others(folder)}.")
-    if not (folder / file).is_file():
-        raise UserError(f"{pointer} names {file}, which is not there. Others: {others(folder)}.")
-    return folder / file
+    if not is_name(file):
+        return None, f"{pointer} does not name a checkpoint of its folder but {file!r}."
+    if not (folder / str(file)).is_file():
+        return None, f"{pointer} names {file}, which is not there."
+    return folder / str(file), ""
 
 
-def others(folder: Path, damaged: Path | None = None) -> str:
-    """Return the checkpoints of a folder, except a damaged one, in words; resume= and checkpoint= take each of them."""
-    files = [str(path) for path in sorted(folder.glob("step_*.pt")) if path != damaged]
-    return ", ".join(files) + " (one may be given in its place)" if files else "none"
+@dataclass(frozen=True)
+class Newest:
+    """The newest checkpoint that is whole, and what is wrong with those after it and with last.json."""
+
+    file: Path
+    state: dict[str, Any]
+    problems: list[str]
+
+    def progress(self, key: str) -> int:
+        """Return a number of steps from its progress, 0 where it has none."""
+        value = self.state["progress"].get(key)
+        return value if type(value) is int else 0
 
 
-def newest_good(folder: Path) -> tuple[Path, list[str]]:
-    """Return the newest checkpoint of a folder that is whole, and what is wrong with those that were passed over.
-
-    The one that last.json names is tried first, then those before it. Where last.json is missing or damaged, all are
-    tried.
+def newest_good(folder: Path) -> Newest:
+    """Return the newest checkpoint of a folder that is whole; last.json is only a hint, which a crash may have kept.
 
     Raises:
         UserError: no checkpoint is whole.
     """
-    problems: list[str] = []
-    files = sorted(folder.glob("step_*.pt"), reverse=True)
-    try:
-        last = find(folder, "last") if (folder / "last.json").is_file() else None
-        files = [path for path in files if last is None or path.name <= last.name]
-    except UserError as error:
-        problems += error.problems
-    for path in files:
+    problems = []
+    if (folder / "last.json").is_file() and (problem := pointed(folder, "last")[1]):
+        problems.append(problem)
+    for path in reversed(step_files(folder)):
         try:
-            load(path)
+            return Newest(path, load(path), problems)
         except UserError as error:
             problems += error.problems
-        else:
-            return path, problems
-    raise UserError([*problems, f"No checkpoint in {folder} can be read. Start anew in another hydra.run.dir."])
+    raise UserError(
+        [
+            *problems,
+            f"No checkpoint in {folder} can be read. Start anew in another hydra.run.dir, or move this one away.",
+        ]
+    )
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -169,83 +226,6 @@ def load(path: Path) -> dict[str, Any]:
         raise foreign(path, f"metrics_length is {state['metrics_length']}.")
     check_size(path, state, len(data))
     return state
-
-
-def foreign(path: Path, reason: str) -> UserError:
-    """Return the error for a file that this program did not write."""
-    return UserError(f"{path} is not a checkpoint of mtl-cli: {reason}")
-
-
-def check_size(path: Path, state: Mapping[str, Any], size: int) -> None:
-    """Refuse a state that is larger than its file: expanded or sparse tensors, lists that hold one another many times.
-
-    Raises:
-        UserError: the state is larger.
-    """
-    values = total = 0
-    stack: list[Any] = [state]
-    while stack:
-        value = stack.pop()
-        values += 1
-        if isinstance(value, Mapping):
-            stack.extend(value.keys())
-            stack.extend(value.values())
-        elif isinstance(value, list | tuple | set | frozenset):
-            stack.extend(value)
-        elif isinstance(value, torch.Tensor):
-            dense = value.device.type == "cpu" and value.layout == torch.strided and not value.is_quantized
-            bytes_ = value.numel() * value.element_size()
-            total += bytes_
-            if not dense or bytes_ > size or total > MAX_VIEWS * size:
-                raise foreign(path, "it holds tensors that are larger than the file.")
-        if values > size or len(stack) > size:  # each value takes a byte of the file, unless it is a reference
-            raise foreign(path, "it holds more values than the file has bytes.")
-
-
-def check_digest(path: Path, data: bytes) -> None:
-    """Compare the bytes with the checksum beside the file, where there is one.
-
-    Raises:
-        UserError: they differ.
-    """
-    try:
-        expected = [line.split(" ")[0] for line in read_small(digest_path(path)).splitlines()]
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError):
-        expected = []
-    if sha256(data) not in expected:
-        raise UserError(
-            f"{path} is damaged: {len(data)} bytes whose SHA-256 is not the one in {digest_path(path).name}. "
-            f"Others: {others(path.parent, path)}."
-        )
-
-
-def check_zip(path: Path, data: bytes) -> None:
-    """Refuse anything but a whole zip of stored entries, which cannot unpack to more than its size.
-
-    Raises:
-        UserError: the file is not such a zip.
-    """
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        entries = archive.infolist()
-        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-        fits = stored and sum(entry.file_size for entry in entries) <= len(data)
-        damaged = archive.testzip() if fits else None  # by its own checksums, the only ones of a copied file
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError, struct.error) as error:
-        raise UserError(f"{path} is truncated or not a checkpoint ({len(data)} bytes): {error}.") from error
-    if not fits:
-        raise foreign(path, "it unpacks to more than its size.")
-    if damaged is not None:
-        raise UserError(
-            f"{path} is damaged: the checksum of its entry {damaged} is wrong. Others: {others(path.parent, path)}."
-        )
-
-
-def digest_path(path: Path) -> Path:
-    """Return the path of the checksum beside a checkpoint."""
-    return path.with_name(path.name + ".sha256")
 
 
 def run_directory_of(file: Path) -> Path:

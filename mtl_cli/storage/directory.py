@@ -68,11 +68,25 @@ class RunDirectory:
                 )  # fmt: skip
             return cls(path, lock, config, config_hash, metrics_length)
 
-    def point_back(self, step: int, best_step: int, score: float | None) -> None:
-        """Make best.json name the best checkpoint up to `step`, if it names a later one, not reached again."""
-        path = self.checkpoints / f"step_{best_step:08d}.pt"
-        if read_json(self.checkpoints / "best.json").get("step", 0) > step and path.is_file():
-            checkpoint.point(self.checkpoints, "best", path, best_step, score)
+    def go_back(self, step: int) -> None:
+        """Set the checkpoints after a step aside, because the user chose one before them."""
+        if aside := checkpoint.set_aside(self.checkpoints, step):
+            names = ", ".join(path.name for path in reversed(aside))
+            logger.warning("The later checkpoints are kept under other names: %s.", names)
+
+    def take_up(self, step: int, best_step: int, score: float | None) -> None:
+        """Make last.json and best.json agree with the checkpoint from which the run continues.
+
+        They do not where the run was killed before it wrote them, or where it goes back to an earlier checkpoint.
+        """
+        last, best = (checkpoint.path_of(self.checkpoints, each) for each in (step, best_step))
+        if last.is_file():
+            checkpoint.point(self.checkpoints, "last", last, step, score)
+        pointer = self.checkpoints / "best.json"
+        if best.is_file() and read_json(pointer).get("file") != best.name:
+            checkpoint.point(self.checkpoints, "best", best, best_step, score)
+        elif not checkpoint.pointed(self.checkpoints, "best")[0]:
+            pointer.unlink(missing_ok=True)  # the run had no best checkpoint yet
 
     def status(self, status: str, step: int, epoch: int, reason: str | None = None) -> None:
         """Write status.json: running, completed, interrupted or failed (with the reason)."""

@@ -26,7 +26,7 @@ def train_with_rollback(job: Job, out: RunDirectory, stop: StopRequest, bar: Pro
         Interrupted: `stop` was set; everything is saved.
         RunFailure: a loss, gradient or weight is not finite, or a file cannot be written.
     """
-    if job.plan.on_nonfinite == "rollback" and not (out.checkpoints / "last.json").exists():
+    if job.plan.on_nonfinite == "rollback" and not any(out.checkpoints.glob("step_*.pt")):
         trainer.save(job, out, best=False)  # so that there is something to go back to
     while True:
         try:
@@ -61,14 +61,16 @@ def roll_back(job: Job, out: RunDirectory, problem: NotFinite) -> None:
     """
     count = job.progress.rollbacks + 1
     try:
-        state = checkpoint.load(checkpoint.find(out.path, "last"))
+        newest = checkpoint.newest_good(out.checkpoints)
     except UserError as error:
         raise RunFailure(f"{problem} It cannot go back: {error}") from error
-    job.load(state)
+    for passed_over in newest.problems:
+        logger.warning("%s", passed_over)
+    job.load(newest.state)
     job.progress.rollbacks = count
     factor = ROLLBACK_FACTOR**count
     step = job.progress.step
-    out.metrics.cut(state["metrics_length"])
+    out.metrics.cut(newest.state["metrics_length"])
     out.metrics.write(
         {"kind": "rollback", "step": step, "from_step": problem.step, "reason": problem.what, "lr_factor": factor}
     )

@@ -78,8 +78,9 @@ def test_auto_starts_then_continues_then_has_nothing_to_do(command, monkeypatch,
     assert (Path("run") / "summary.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("by", ["auto", "directory"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "pointer"])
-def test_auto_passes_over_a_damaged_checkpoint_and_says_so(command, monkeypatch, capsys, damage):
+def test_a_damaged_checkpoint_is_passed_over_by_resuming_which_says_so(command, monkeypatch, capsys, damage, by):
     whole(command)
     cut_off(monkeypatch, command, 5)
     newest = Path("run/checkpoints/step_00000004.pt")
@@ -93,12 +94,7 @@ def test_auto_passes_over_a_damaged_checkpoint_and_says_so(command, monkeypatch,
         newest.unlink()
     else:
         Path("run/checkpoints/last.json").write_text('{"file": "st')
-    if damage != "gone":
-        assert cli.main(["resume=run", "trust=[tests]"]) == 2
-        error = capsys.readouterr().err
-        assert "step_00000002.pt" in error
-        assert "Traceback" not in error
-    assert cli.main(command) == 0
+    assert cli.main(command if by == "auto" else ["resume=run", "trust=[tests]"]) == 0
     shown = capsys.readouterr().out
     assert ("step_00000004.pt" if damage != "pointer" else "last.json") in shown
     assert "Continuing from step_0000000" in shown
@@ -108,7 +104,68 @@ def test_auto_passes_over_a_damaged_checkpoint_and_says_so(command, monkeypatch,
 def test_an_earlier_checkpoint_may_be_resumed_by_its_file(command, monkeypatch):
     whole(command)
     cut_off(monkeypatch, command, 5)
-    assert cli.main(["resume=run/checkpoints/step_00000002.pt", "trust=[tests]"]) == 0
+    again = ["resume=run/checkpoints/step_00000002.pt", "trust=[tests]"]
+    cut_off(monkeypatch, again, 3)
+    assert Path("run/checkpoints/step_00000004.pt.aside").exists()
+    log = Path("run/train.log")
+    assert "kept under other names: step_00000003.pt.aside, step_00000004.pt.aside" in log.read_text()
+    assert cli.main(["resume=run", "trust=[tests]"]) == 0  # goes on from there, not from what was left
+    assert "after step 3" in log.read_text().rpartition("Resuming")[2].splitlines()[0]
+    assert_same_run(Path("whole"), Path("run"))
+
+
+class Dead(BaseException):
+    """Raised where a process is killed."""
+
+
+def die_at(monkeypatch, command, event):
+    """Run until the event (a number) at which a file is renamed or has just been renamed, and die there."""
+    seen = []
+    replace = Path.replace
+
+    def counted(self, target):
+        for moment in ("before", "after"):
+            seen.append(f"{moment} {Path(target).name}")
+            if len(seen) > event:
+                raise Dead
+            if moment == "before":
+                result = replace(self, target)
+        return result
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "replace", counted)
+        try:
+            cli.main(command)
+        except Dead:
+            return seen
+    return []
+
+
+@pytest.mark.parametrize(
+    ("by", "every"), [("directory", 9), pytest.param("auto", 1, marks=pytest.mark.slow)], ids=["directory", "auto"]
+)
+def test_a_run_killed_at_any_rename_goes_on_to_the_same_end(command, monkeypatch, by, every):
+    whole(command)
+    events = []
+    for event in range(0, 400, every):
+        shutil.rmtree("run", ignore_errors=True)
+        if not (seen := die_at(monkeypatch, command, event)):
+            break
+        events = seen
+        resumable = any(Path("run/checkpoints").glob("step_*.pt"))
+        again = command if by == "auto" or not resumable else ["resume=run", "trust=[tests]"]
+        assert cli.main(again) == 0, seen[-1]
+        assert_same_run(Path("whole"), Path("run"))
+    assert {"after step_00000002.pt", "before best.json", "after last.json"} <= set(events)
+
+
+@pytest.mark.parametrize("by", ["auto", "directory"])
+def test_a_run_without_pointers_is_taken_up(command, monkeypatch, by):
+    whole(command)
+    cut_off(monkeypatch, command, 5)
+    for name in ("last", "best"):
+        Path(f"run/checkpoints/{name}.json").unlink(missing_ok=True)
+    assert cli.main(command if by == "auto" else ["resume=run", "trust=[tests]"]) == 0
     assert_same_run(Path("whole"), Path("run"))
 
 

@@ -337,14 +337,55 @@ def test_nothing_to_find_is_a_clear_error(tmp_path):
     "name",
     ["../secret.pt", "/etc/passwd", "../../step_1.pt", "step_1.pt/../../secret.pt", "step_1.pt\n", "a.pt", 7, None],
 )
-def test_a_pointer_out_of_its_folder_is_refused(tmp_path, name):
+def test_a_pointer_out_of_its_folder_is_not_followed(tmp_path, name):
     folder = run_with(tmp_path)
     (tmp_path / "secret.pt").write_bytes(b"x")
-    write_json(folder / "last.json", {"file": name, "step": 1, "score": None})
+    for pointer in ("last", "best"):
+        write_json(folder / f"{pointer}.json", {"file": name, "step": 1, "score": None})
+    newest = checkpoint.newest_good(folder)
+    assert newest.file == folder / "step_00000007.pt"
+    assert "last.json does not name a checkpoint of its folder but" in newest.problems[0]
     with pytest.raises(
-        UserError, match=r"last\.json does not name a checkpoint of its folder but .*Others: .*step_0{7}3"
+        UserError, match=r"best\.json does not name a checkpoint of its folder but .*Others: .*step_0{7}3"
     ):
-        checkpoint.find(tmp_path, "last")
+        checkpoint.find(tmp_path, "best")
+
+
+def test_the_newest_good_checkpoint_is_taken_whatever_last_json_says(tmp_path):
+    folder = run_with(tmp_path, steps=(3, 7, 123_456_789), last=3)
+    assert checkpoint.newest_good(folder).file.name == "step_123456789.pt"  # a name of nine digits is no older one
+    (folder / "last.json").unlink()
+    newest = checkpoint.newest_good(folder)
+    assert (newest.file.name, newest.problems) == ("step_123456789.pt", [])
+    newest.file.write_bytes(newest.file.read_bytes()[:1000])
+    newest = checkpoint.newest_good(folder)
+    assert newest.file.name == "step_00000007.pt"
+    assert "step_123456789.pt is damaged" in newest.problems[0]
+
+
+def test_without_best_json_the_last_checkpoint_knows_the_best(tmp_path, caplog):
+    folder = run_with(tmp_path, steps=(3, 5))
+    checkpoint.save(folder, 7, state(progress={"step": 7, "best_step": 5}))
+    (folder / "best.json").unlink()
+    assert checkpoint.find(tmp_path, "best").name == "step_00000005.pt"
+    assert "There is no" in caplog.text
+    assert "Taking step_00000005.pt" in caplog.text
+
+
+def test_checkpoints_that_are_set_aside_are_no_longer_found_and_still_load(tmp_path):
+    folder = run_with(tmp_path, steps=(3, 7, 9))
+    aside = checkpoint.set_aside(folder, 3)
+    assert [path.name for path in aside] == ["step_00000009.pt.aside", "step_00000007.pt.aside"]
+    assert checkpoint.newest_good(folder).file.name == "step_00000003.pt"
+    assert_same(checkpoint.load(aside[0]), {"format": checkpoint.FORMAT, **state()})
+    assert sorted(path.name for path in folder.glob("*.pt*"))[0:2] == ["step_00000003.pt", "step_00000003.pt.sha256"]
+
+
+def test_pruning_sweeps_the_checksum_of_a_checkpoint_that_was_never_written(tmp_path):
+    folder = run_with(tmp_path)
+    checkpoint.digest_path(folder / "step_00000005.pt").write_text("0 step_00000005.pt")
+    checkpoint.prune(folder, keep=5)
+    assert len(list(folder.glob("*.sha256"))) == 2
 
 
 def test_a_link_to_a_file_that_is_no_checkpoint_shows_nothing_of_it(tmp_path):
@@ -353,13 +394,15 @@ def test_a_link_to_a_file_that_is_no_checkpoint_shows_nothing_of_it(tmp_path):
     (folder / "step_00000007.pt").unlink()
     (folder / "step_00000007.pt").symlink_to(tmp_path / "secret")
     alone(folder / "step_00000007.pt")
-    with pytest.raises(UserError) as caught:
-        checkpoint.load(checkpoint.find(tmp_path, "last"))
-    assert "password" not in str(caught.value)
+    newest = checkpoint.newest_good(folder)
+    assert newest.file.name == "step_00000003.pt"
+    assert len(newest.problems) == 1
+    assert "password" not in newest.problems[0]
     (folder / "step_00000007.pt").unlink()
     (folder / "step_00000007.pt").symlink_to("/dev/zero")  # endless
-    with pytest.raises(UserError, match="not there"):
-        checkpoint.find(tmp_path, "last")
+    newest = checkpoint.newest_good(folder)
+    assert newest.file.name == "step_00000003.pt"
+    assert "not there" in newest.problems[0]
 
 
 def test_pruning_keeps_the_newest_and_what_best_and_last_name(tmp_path):

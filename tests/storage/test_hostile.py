@@ -263,8 +263,10 @@ def test_links_to_files_without_end_are_not_read(stranger, capsys, name):
 def test_pointers_lead_nowhere_else(stranger, capsys, file):
     for pointer in ("last", "best"):
         (stranger / "checkpoints" / f"{pointer}.json").write_text(json.dumps({"file": file, "step": 3, "score": 1.0}))
-    for text in both(capsys, "trust=[tests]"):
-        assert "does not name a checkpoint of its folder" in text
+    assert cli.main_eval(["checkpoint=run", "trust=[tests]"]) == 2
+    assert "best.json does not name a checkpoint of its folder" in capsys.readouterr().err
+    assert cli.main(["resume=run", "trust=[tests]"]) == 0
+    assert "last.json does not name a checkpoint of its folder" in capsys.readouterr().out
 
 
 def test_modules_in_the_working_directory_stay_out_unless_the_command_names_them(stranger, capsys, monkeypatch):

@@ -57,10 +57,11 @@ def attempt(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> s
 
 
 def run_job(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> None:
-    """Continue a job from its last checkpoint, or start it afresh where it has none."""
+    """Continue a job from its newest good checkpoint, or start it afresh where it has none."""
     from mtl_cli.runs import run
 
-    if (job.directory / "checkpoints" / "last.json").is_file():
+    checkpoints = job.directory / "checkpoints"
+    if (checkpoints / "last.json").is_file() or any(checkpoints.glob("step_*.pt")):
         same = {key: job.config[key] for key in ("trust", "debug", "verbose", "quiet")}
         run.resume(job.directory, same, command, folders)
         return
