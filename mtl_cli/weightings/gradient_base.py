@@ -113,27 +113,24 @@ class GradientWeighting(RowWeighting):
         """
         above, index = self._above(step), {task: row for row, task in enumerate(step.tasks)}
         losses = torch.zeros(len(index), device=self._device(step))
-        total = torch.zeros(len(index), len(index), dtype=torch.float64)
-        weights = kept
+        total, weights = None, kept
         for each in step.passes(boundary=True):
             boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
-            rows = boundary_rows(each.losses, boundary, above)  # [K, F]
-            here = torch.tensor([index[task] for task in each.losses])
+            rows = boundary_rows(each.losses, boundary, above, index)  # [K, F]
             self._sum_losses(each, index, losses)
             if kept is None or step.logging:
-                gram = gramian(rows)
-                total = total.to(gram)
-                total[here[:, None], here] += gram
-            if kept is None and step.num_passes == 1:
+                total = gramian(rows) if total is None else total + gramian(rows)
+            if total is not None and kept is None and step.num_passes == 1:
                 weights = self.weigh(total, losses, present)
             if weights is not None:
-                boundary_backward(boundary, weights[here].to(rows) @ rows)
-            del each, boundary, rows
+                boundary_backward(boundary, weights.to(rows) @ rows)
+            del each, boundary, rows  # so that their graph is freed before the next forward
         if weights is None:
+            assert total is not None, "a step has a label"
             weights = self.weigh(total, losses, present)
             self._replay(step, dict(zip(step.tasks, weights, strict=True)))
         self._finish(step, losses, present)
-        if step.logging:
+        if step.logging and total is not None:
             self._note(step, step.tasks, total, combined_norm(total, weights.to(total)))
         return weights
 

@@ -40,7 +40,8 @@ class JacobianWeighting(RowWeighting):
         for each in step.passes(boundary=True):
             self.at = (step.seed, step.index, each.micro)
             boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
-            rows = boundary_rows(each.losses, boundary, above)
+            index = {task: row for row, task in enumerate(each.losses)}
+            rows = boundary_rows(each.losses, boundary, above, index)
             losses = torch.stack([loss.detach() for loss in each.losses.values()])
             boundary_backward(boundary, self._update(step, tuple(each.losses), rows, losses))
             del each

@@ -81,6 +81,13 @@ def test_no_weighting_reads_a_value_that_does_not_say_so(method, monkeypatch):
     take_steps(monkeypatch, weighting=node("weighting", method))
 
 
+@pytest.mark.parametrize("method", ["gradnorm", "graddrop"])
+def test_micro_batches_at_the_features_read_no_value(method, monkeypatch):
+    weighting = {**node("weighting", method), "level": "features"}
+    tasks = {"quadrant": _toy.task("quadrant", missing=0.5), "sign": _toy.task("sign", missing=0.5)}
+    take_steps(monkeypatch, weighting=weighting, tasks=tasks, trainer__accumulate=2)
+
+
 @pytest.mark.parametrize("method", SOLVED_ON_THE_HOST)
 def test_the_others_read_the_gramian(method, monkeypatch):
     with pytest.raises((NotImplementedError, RuntimeError), match=r"[Mm]eta"):

@@ -108,18 +108,22 @@ def _is(a: object, b: object) -> bool:
 
 
 def boundary_rows(
-    losses: Mapping[str, Tensor], boundary: Sequence[Tensor], above: Mapping[str, Sequence[nn.Parameter]]
+    losses: Mapping[str, Tensor],
+    boundary: Sequence[Tensor],
+    above: Mapping[str, Sequence[nn.Parameter]],
+    index: Mapping[str, int],
 ) -> Tensor:
     """Return gradients [K, F] at the boundary tensors, flattened and joined, as float32.
 
-    The parameters `above[task]` get their plain gradients on the way; nothing below the boundary is touched.
+    `index` has the row of each of K tasks; a task without a loss has zeros. The parameters `above[task]` get their plain
+    gradients on the way; nothing below the boundary is touched.
     """
     sizes = [tensor.numel() for tensor in boundary]
-    rows = torch.zeros(len(losses), sum(sizes), dtype=torch.float32, device=boundary[0].device)  # [K, F]
+    rows = torch.zeros(len(index), sum(sizes), dtype=torch.float32, device=boundary[0].device)  # [K, F]
     last = len(losses) - 1
     for number, (task, loss) in enumerate(losses.items()):
         loss.backward(inputs=[*boundary, *above[task]], retain_graph=number < last)
-        for tensor, piece in zip(boundary, rows[number].split(sizes), strict=True):
+        for tensor, piece in zip(boundary, rows[index[task]].split(sizes), strict=True):
             if tensor.grad is not None:
                 piece.copy_(tensor.grad.flatten())
                 tensor.grad = None

@@ -177,8 +177,10 @@ def test_gradients_at_a_boundary_of_several_tensors():
         "b": heads["b"](torch.cat([boundary[0], boundary[1].float()], dim=1)).square().mean(),
     }
     expected = [torch.autograd.grad(loss, boundary, retain_graph=True, allow_unused=True) for loss in losses.values()]
-    rows = boundary_rows(losses, boundary, {task: list(head.parameters()) for task, head in heads.items()})
-    assert rows.shape == (2, 7 * 8)
+    own = {task: list(head.parameters()) for task, head in heads.items()}
+    rows = boundary_rows(losses, boundary, own, {"a": 0, "b": 1, "absent": 2})
+    assert rows.shape == (3, 7 * 8)
+    assert rows[2].abs().max() == 0
     assert torch.equal(rows[0, : 7 * 3], expected[0][0].flatten())
     assert rows[0, 7 * 3 :].abs().max() == 0
     assert torch.equal(rows[1, 7 * 3 :], expected[1][1].flatten().float())
