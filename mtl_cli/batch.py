@@ -32,6 +32,8 @@ class InputSpec:
     categories: tuple[int, ...] = ()
     pretrained: str | None = None
     table: "InputSpec | None" = None
+    any_size: bool = False
+    """Whether images are evaluated in sizes of their own, which are not that of training, `shape`."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class WantedField:
     """A label field that a task needs: its kind, and what the task's node says of how it is read.
 
     `kind` is one of a dataset's targets, such as "binary"; None where the class of the task does not say. `reading` may
-    hold `column` or `columns`, `classes`, `missing` and `unseen`, as a dataset's `targets` do; without a column the
-    field is the column of its own name.
+    hold `column` or `columns`, `classes`, `missing`, `unseen` and `values`, as a dataset's `targets` do; without a
+    column the field is the column of its own name.
     """
 
     name: str
@@ -138,6 +140,8 @@ class Split(ABC):
     """Whether labels are in memory, so that those of every split are looked at before training."""
     lengths: Tensor | None = None
     """Length of each row, int64 [N], where rows have one: rows of like lengths are batched."""
+    alike: Tensor | None = None
+    """A number per row, int64 [N], the same for rows of one size: an evaluation puts no others into one batch."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -146,6 +150,14 @@ class Split(ABC):
     @abstractmethod
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], in that order."""
+
+    def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
+        """Return the rows at `indices` [B] one by one, without a batch dimension, for an augmentation to change.
+
+        A source whose rows differ in size overrides it, and may return pixels that the augmentation is to scale.
+        """
+        sample = self.__getitems__(indices)
+        return [one_row(sample, place, specs) for place in range(len(indices))]
 
     def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
         """Return label fields of the rows at `indices` [B]; override it where it would read inputs needlessly."""
@@ -257,3 +269,45 @@ def sets_of(target: Tensor) -> list[Tensor | None]:
     """Return the sets that `pad_sets` joined, None for a row without a label."""
     there, known = set_entries(target), set_labelled(target)
     return [row[mark] if labelled_row else None for row, mark, labelled_row in zip(target, there, known, strict=True)]
+
+
+def one_row(sample: Sample, place: int, specs: Mapping[str, FieldSpec]) -> Sample:
+    """Return one row without a batch dimension; a `varying` field without its padding, left out where not labelled."""
+    row = change_values(lambda value: value[place], sample.inputs)
+    fields: dict[str, Tensor] = {}
+    for name, values in sample.fields.items():
+        (own,) = sets_of(values[place : place + 1]) if specs[name].varying else [values[place]]
+        if own is not None:
+            fields[name] = own
+    return Sample(row, fields)
+
+
+def stacked(rows: Sequence[Sample], specs: Mapping[str, FieldSpec]) -> Sample:
+    """Return rows without a batch dimension, such as `one_row` makes, as a batch; `pad_maps` joins maps of any size."""
+    first = rows[0].inputs
+    if isinstance(first, Tensor):
+        inputs: Values = pad_maps([row.inputs for row in rows if isinstance(row.inputs, Tensor)], 0.0)
+    else:
+        inputs = {
+            name: pad_maps([row.inputs[name] for row in rows if not isinstance(row.inputs, Tensor)], 0.0)
+            for name in first
+        }
+    fields = {}
+    for name in dict.fromkeys(name for row in rows for name in row.fields):
+        own = [row.fields.get(name) for row in rows]
+        present = [field for field in own if field is not None]
+        spec = specs[name]
+        missing = torch.nan if present[0].is_floating_point() else MISSING_CLASS
+        fields[name] = pad_sets(own, spec.shape, present[0].dtype) if spec.varying else pad_maps(present, missing)
+    return Sample(inputs, fields)
+
+
+def pad_maps(maps: Sequence[Tensor], fill: float) -> Tensor:
+    """Return tensors stacked; those of different height and width [..., H, W] are filled up at the bottom and right."""
+    if all(each.shape == maps[0].shape for each in maps):
+        return torch.stack(list(maps))
+    height, width = (max(each.shape[axis] for each in maps) for axis in (-2, -1))
+    target = maps[0].new_full((len(maps), *maps[0].shape[:-2], height, width), fill)
+    for place, each in zip(target, maps, strict=True):
+        place[..., : each.shape[-2], : each.shape[-1]] = each
+    return target

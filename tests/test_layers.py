@@ -21,8 +21,8 @@ LAYERS = (
     "model",
     "sharing tasks weightings schedules datasets",
     "backbones heads metrics",
-    "texts",
-    "tables images layers",
+    "texts images",
+    "tables layers",
     "config storage report",
     "batch features errors files seeding lr_schedules __init__",
 )

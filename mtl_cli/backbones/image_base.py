@@ -20,7 +20,16 @@ class ImageBackbone(Backbone):
     """Whether the stages take images of any height and width, as convolutions alone do: the stem leaves sizes alone."""
 
     def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
-        """Return the largest image spec (C, H, W)."""
+        """Return the largest image spec (C, H, W).
+
+        Raises:
+            ValueError: images come in sizes that the stages cannot take.
+        """
+        if not self.takes_any_size and any(spec.any_size for spec in inputs.values()):
+            raise ValueError(
+                f"{type(self).__name__} takes images of one size, and a dataset evaluates its images whole, in sizes "
+                "of their own. Bring them into one: tasks.NAME.dataset.size=[96,96]."
+            )
         channels, height, width = (max(sizes) for sizes in zip(*[spec.shape for spec in inputs.values()], strict=True))
         return InputSpec("image", (channels, height, width))
 

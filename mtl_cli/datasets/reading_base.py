@@ -24,13 +24,15 @@ class NewRows:
 
     `inputs` [B, ...] are the model's; `names` identify the rows, such as the stems of image files. `own` is what the
     writer of the same `Reading` needs of them. Where `places` [B, L] is given, a prediction is made at each place that
-    is True, such as the first piece of each word.
+    is True, such as the first piece of each word. `frames` say how each image lies in its input
+    (`mtl_cli.images.resizing.Frame`).
     """
 
     inputs: Values
     names: Sequence[str]
     own: Any = None
     places: Tensor | None = None
+    frames: Sequence[Any] | None = None
 
 
 class Writer(Protocol):

@@ -131,7 +131,8 @@ def sweep(
     assert source.augmentation is not None
     for indices in torch.arange(len(rows)).split(ROWS):
         sample = rows.__getitems__(indices)
-        changed = augmented_alike(sample, indices, source.augmentation, source.all_fields, seed, dataset)
+        apart = rows.apart(indices, source.all_fields)
+        changed = augmented_alike(apart, indices, source.augmentation, source.all_fields, seed, dataset)
         fields = {**sample.fields, **{name: changed.fields[name] for name in source.augmentation.adds}}
         yield {name: fields[name].cpu() for name in names}
 

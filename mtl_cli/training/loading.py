@@ -92,8 +92,9 @@ class Stream:
     def _sweep(self, read: Callable[[Tensor], Sample], targets: Mapping[str, str]) -> Iterator[Batch]:
         lengths = self.order.lengths
         everything = torch.arange(len(self.rows)) if lengths is None else torch.argsort(lengths, stable=True)
-        for indices in everything.split(sweep_size(self.order.batch_size, self.device)):
-            yield self._batch(read(indices), len(indices), targets)
+        for group in groups(everything, self.rows.alike):
+            for indices in group.split(sweep_size(self.order.batch_size, self.device)):
+                yield self._batch(read(indices), len(indices), targets)
 
     def _read(self, draw: int, indices: Tensor) -> Sample:
         if self.workers == 0:
@@ -129,6 +130,13 @@ class Stream:
     def _count(self, task: str, sample: Sample, num_rows: int) -> int:
         known = self.reader.known.get(task)
         return num_rows * known if isinstance(known, int) else int(sample.counts[task].sum())
+
+
+def groups(rows: Tensor, alike: Tensor | None) -> list[Tensor]:
+    """Return rows [N] divided by their numbers in `alike`, which is None where all are alike."""
+    if alike is None or not len(rows):
+        return [rows]
+    return [rows[alike[rows] == number] for number in alike.unique().tolist()]
 
 
 def sweep_size(batch_size: int, device: torch.device) -> int:

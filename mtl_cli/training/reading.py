@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, Sample, Split, change_values, labelled, pad_sets, sets_of
+from mtl_cli.batch import FieldSpec, Sample, Split, labelled, stacked
 from mtl_cli.datasets.base import Augmentation
 from mtl_cli.seeding import seeded
 
@@ -47,11 +47,11 @@ class Reader:
 
     def draw(self, number: int, indices: Tensor) -> Sample:
         """Return the rows of draw `number`, augmented."""
-        sample = self.rows.__getitems__(indices)
-        if self.augmentation is not None:
-            seeds = [(self.seed, "augment", self.name, number, place) for place in range(len(indices))]
-            sample = augmented(sample, self.augmentation, self.specs, seeds)
-        return self._counted(sample, indices)
+        if self.augmentation is None:
+            return self._counted(self.rows.__getitems__(indices), indices)
+        seeds = [(self.seed, "augment", self.name, number, place) for place in range(len(indices))]
+        rows = self.rows.apart(indices, self.specs)
+        return self._counted(augmented(rows, self.augmentation, self.specs, seeds), indices)
 
     def as_they_are(self, indices: Tensor) -> Sample:
         """Return rows for an evaluation, not augmented."""
@@ -60,8 +60,8 @@ class Reader:
     def with_added(self, indices: Tensor) -> Sample:
         """Return rows for an evaluation of the fields that the augmentation adds, the same ones every time."""
         assert self.augmentation is not None
-        sample = self.rows.__getitems__(indices)
-        changed = augmented_alike(sample, indices, self.augmentation, self.specs, self.seed, self.name)
+        rows = self.rows.apart(indices, self.specs)
+        changed = augmented_alike(rows, indices, self.augmentation, self.specs, self.seed, self.name)
         return self._counted(changed, indices)
 
     def _counted(self, sample: Sample, indices: Tensor) -> Sample:
@@ -89,21 +89,21 @@ def label_counts(rows: Split, field: str, marks: Marks = labelled) -> Tensor | i
 
 
 def augmented(
-    sample: Sample,
+    rows: Sequence[Sample],
     augmentation: Augmentation,
     specs: Mapping[str, FieldSpec],
     seeds: Sequence[tuple[int | str, ...]],
 ) -> Sample:
-    """Return the rows of a sample, each changed under its own seed."""
-    rows = []
-    for place, seed in enumerate(seeds):
+    """Return rows as a batch, each changed under its own seed."""
+    changed = []
+    for row, seed in zip(rows, seeds, strict=True):
         with seeded(*seed):
-            rows.append(augmentation(one_row(sample, place, specs)))
-    return stacked(rows, specs)
+            changed.append(augmentation(row))
+    return stacked(changed, specs)
 
 
 def augmented_alike(
-    sample: Sample,
+    rows: Sequence[Sample],
     indices: Tensor,
     augmentation: Augmentation,
     specs: Mapping[str, FieldSpec],
@@ -111,34 +111,4 @@ def augmented_alike(
     name: str,
 ) -> Sample:
     """Return the rows at `indices` [B] of a dataset, changed in the same way in every sweep."""
-    return augmented(sample, augmentation, specs, [(seed, "augment", name, "sweep", row) for row in indices.tolist()])
-
-
-def one_row(sample: Sample, place: int, specs: Mapping[str, FieldSpec]) -> Sample:
-    """Return one row without a batch dimension; a `varying` field without its padding, left out where not labelled."""
-    row = change_values(lambda value: value[place], sample.inputs)
-    fields: dict[str, Tensor] = {}
-    for name, field in sample.fields.items():
-        (own,) = sets_of(field[place : place + 1]) if specs[name].varying else [field[place]]
-        if own is not None:
-            fields[name] = own
-    return Sample(row, fields)
-
-
-def stacked(rows: Sequence[Sample], specs: Mapping[str, FieldSpec]) -> Sample:
-    """Return rows that `one_row` took apart as a batch again."""
-    first = rows[0].inputs
-    if isinstance(first, Tensor):
-        inputs: Tensor | dict[str, Tensor] = torch.stack([row.inputs for row in rows if isinstance(row.inputs, Tensor)])
-    else:
-        inputs = {
-            name: torch.stack([row.inputs[name] for row in rows if not isinstance(row.inputs, Tensor)])
-            for name in first
-        }
-    fields = {}
-    for name in dict.fromkeys(name for row in rows for name in row.fields):
-        own = [row.fields.get(name) for row in rows]
-        present = [field for field in own if field is not None]
-        spec = specs[name]
-        fields[name] = pad_sets(own, spec.shape, present[0].dtype) if spec.varying else torch.stack(present)
-    return Sample(inputs, fields)
+    return augmented(rows, augmentation, specs, [(seed, "augment", name, "sweep", row) for row in indices.tolist()])

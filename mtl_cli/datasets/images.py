@@ -1,0 +1,334 @@
+"""Image files from a table, a folder of class folders, or COCO, Pascal VOC or YOLO annotations, with any labels."""
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import InputSpec, Sample, WantedField
+from mtl_cli.config.annotations import typed
+from mtl_cli.config.options import Options, option
+from mtl_cli.datasets.base import Augmentation, Dataset
+from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted
+from mtl_cli.datasets.reading_base import NewRows, Reading
+from mtl_cli.datasets.table_base import TableFileSource
+from mtl_cli.errors import UserError
+from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation
+from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured
+from mtl_cli.images.listings import FORMS, Listing, form_of, list_images
+from mtl_cli.images.new_images import ENDINGS, image_files
+from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
+from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture
+from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.inputs import ColumnOptions
+from mtl_cli.tables.labels import parse_targets
+from mtl_cli.tables.opening import MEGABYTE, Memory
+from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.split_rules import StratifiedRules
+from mtl_cli.tables.store import Table
+
+logger = logging.getLogger("mtl_cli")
+NO_COLUMNS = ColumnOptions(numeric=(), categorical=())
+MEASURED = 256
+"""Training images whose pixels give mean and deviation."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageOptions(Options):
+    """Which images, and what they become."""
+
+    layout: str = option("auto", choices=("auto", "table", *FORMS[1:]))
+    """What path is: a table, a folder of class folders (classes), or annotations (coco, voc, yolo); auto looks."""
+    image: str = "image"
+    """Column of paths of images, relative to the folder of the file."""
+    channels: int | None = option(None, low=1, example=3)
+    """Channels of the input; None: 1 where all images are grey, else 3."""
+    size: Sequence[int] | None = option(None, example=(96, 96))
+    """Height and width that images are brought into, their proportions kept; None: as they are."""
+    mean: Sequence[float] | None = option(None, example=(0.485, 0.456, 0.406))
+    """Mean of each channel, where white is 1; None: that of training images."""
+    std: Sequence[float] | None = option(None, example=(0.229, 0.224, 0.225))
+    """Standard deviation of each channel, where white is 1; None: that of training images."""
+    skip_bad: bool = False
+    """Whether rows whose files cannot be used are left out, and counted; otherwise they are an error."""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the options, each and together."""
+        found = super().problems()
+        if self.size is not None and (len(self.size) != 2 or any(side < 1 for side in self.size)):
+            found.append(f"size is {list(self.size)}; it is [height, width] in pixels. Use for example size=[96,96].")
+        if (self.mean is None) != (self.std is None):
+            found.append("mean and std are given together, or both are null.")
+        return found
+
+
+class Augmented(ImageAugmentation, Augmentation):
+    """The augmentation of image files."""
+
+
+class Images(TableFileSource):
+    """Inputs: images float32 [B, C, H, W], scaled by the training images' mean and deviation.
+
+    Labels are columns of the table, as in `Tabular`, or pictures and boxes (`mtl_cli.images.picture_targets`). Sets
+    that fit into `memory_mb` are decoded once; others when they are drawn, where data.workers read ahead. Images are
+    evaluated whole, those of one size together.
+
+    Args:
+        targets: label fields that no task says how to read, each with its kind and column(s).
+        files, splits, reading, memory: as in `Tabular`.
+        images: which images, and what they become.
+        augment: how training images are changed.
+    """
+
+    unit = "image"
+
+    def __init__(
+        self,
+        targets: Mapping[str, Any],
+        *,
+        files: BalancedFileOptions,
+        splits: StratifiedRules,
+        reading: ReadOptions,
+        images: ImageOptions,
+        augment: AugmentOptions,
+        memory: Memory,
+    ) -> None:
+        pictures = {name: node for name, node in targets.items() if _kind_of(node) in KINDS}
+        super().__init__(
+            files=files,
+            splits=splits,
+            reading=reading,
+            columns=NO_COLUMNS,
+            memory=memory,
+            targets=parse_targets({name: node for name, node in targets.items() if name not in pictures}),
+            texts=(images.image,),
+        )
+        self._options, self._augment = images, augment
+        self._pictures = {name: _declared(name, node) for name, node in pictures.items()}
+        self._pixels: Pixels | None = None
+        self._shape = (0, 0)
+        self._checked: dict[Path, Checked] = {}
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Read pictures as the tasks say, and the other fields as every table's."""
+        own = [each for each in fields if each.kind in KINDS]
+        for each in own:
+            if each.name not in self._pictures:
+                self._pictures[each.name] = parse_picture(each)
+        added = {"turn"} if self._augment.rotation else set()
+        others = [each for each in fields if each.name not in (*self._pictures, *added)]
+        super().want(others)
+        columns = [column for each in self._pictures.values() for column in each.columns]
+        self._texts = tuple(dict.fromkeys((self._options.image, *([] if self._was_loaded else columns))))
+
+    def reader(self, path: Path) -> TableFile:
+        """Return the table of a set of images: a file's, or that of a folder or of annotations.
+
+        Raises:
+            UserError: there are no images, or they cannot be listed.
+        """
+        return list_images(path, self._reading, self._options.layout)
+
+    def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
+        """Images are read by `reading`."""
+        raise NotImplementedError
+
+    def reads(self, path: Path) -> bool:
+        """Return True for folders, tables, annotations and image files."""
+        return path.is_dir() or path.suffix.lower() in ENDINGS or form_of(path) == "coco" or super().reads(path)
+
+    def reading(self, path: Path) -> Reading:
+        """Return the images of a folder or table, or one image."""
+        folder, names = new_images(path, self._reading, self._options)
+        return PictureReading(path, folder, names, fitted(self._pixels), self.batch_size)
+
+    def example(self) -> Sample:
+        """Return two images of the size of training, with the mean colour."""
+        return Sample(torch.zeros(2, *self.input_spec.shape), {})
+
+    def input_state(self) -> dict[str, Any]:
+        """Return how pixels become inputs, and the classes of pictures and boxes."""
+        pixels = fitted(self._pixels)
+        plain = {"channels": pixels.channels, "mean": list(pixels.mean), "std": list(pixels.std)}
+        pictures = {name: each.state() for name, each in self._pictures.items()}
+        return {"pixels": plain, "shape": list(self._shape), "pictures": pictures}
+
+    def load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over how pixels become inputs."""
+        self._pixels = typed(Pixels, {**state["pixels"], "size": self._size})
+        self._shape = tuple(state["shape"])
+        self._pictures = {name: PictureTarget.of(each) for name, each in state["pictures"].items()}
+        self._texts = (self._options.image,)
+
+    def keep_targets(self, fitted: Mapping[str, Any]) -> None:
+        """Keep the fitted targets, and make the augmentation for all fields."""
+        super().keep_targets(fitted)
+        self.field_specs = {**self.field_specs, **{name: each.field_spec for name, each in self._pictures.items()}}
+        assert self._pixels is not None, "pixels come first"
+        varies = self._size is None and self._augment.window is not None
+        self.input_spec = InputSpec("image", (self._pixels.channels, *self._shape), any_size=varies)
+        if self._augment.any:
+            self.augmentation = Augmented(self._augment, self._pixels, self.field_specs)
+
+    def fit(self, found: Table, rows: np.ndarray) -> None:
+        """Fit the targets, the classes of pictures, and the mean and deviation of pixels."""
+        checked = self._check(found)
+        rows = checked.usable(rows)
+        if not len(rows):
+            raise UserError(f"{found.path} has no training image that can be used.")
+        self._pictures = {
+            name: fit_picture(each, [checked.cells[name][row] for row in rows.tolist()], checked.folder)
+            for name, each in self._pictures.items()
+        }
+        channels = self._options.channels or checked.channels
+        mean, std = self._options.mean, self._options.std
+        if mean is None or std is None:
+            chosen = np.random.default_rng(0).permutation(rows)[:MEASURED]
+            mean, std = measured([checked.path_of(row) for row in chosen.tolist()], channels)
+        if len(mean) != channels or len(std) != channels:
+            raise UserError(f"mean and std have {len(mean)} and {len(std)} numbers for {channels} channels.")
+        self._pixels = Pixels(channels, tuple(mean), tuple(std), self._size)
+        self._shape = self._training_shape(checked, rows)
+        self.fit_targets(found, rows)
+
+    @property
+    def _size(self) -> tuple[int, int] | None:
+        size = self._options.size
+        return None if size is None else (size[0], size[1])
+
+    def _training_shape(self, checked: Checked, rows: np.ndarray) -> tuple[int, int]:
+        """Return height and width of a training image as an input.
+
+        Raises:
+            UserError: they differ, so that no batch can hold them.
+        """
+        if self._augment.window or self._size:
+            return self._augment.window or fitted(self._size)
+        sizes = {checked.sizes[row] for row in rows.tolist()}
+        if len(sizes) > 1:
+            (low, high) = min(sizes), max(sizes)
+            raise UserError(
+                f"{checked.path} has images of {len(sizes)} sizes, such as {low[1]}×{low[0]} and {high[1]}×{high[0]}. "
+                "Set a window (tasks.NAME.dataset.crop=128) for labels of pixels or boxes, or one size "
+                "(tasks.NAME.dataset.size=[96,96]) for labels of whole images."
+            )
+        return sizes.pop()
+
+    def _check(self, found: Table) -> Checked:
+        if found.path not in self._checked:
+            file = self._files[found.path]
+            folder = file.folder if isinstance(file, Listing) else found.path.parent
+            limit = Path(self._root).expanduser() if self._root else folder
+            self._checked[found.path] = check_pictures(
+                file, self._options.image, self._pictures, folder, limit, self._options.skip_bad
+            )
+        return self._checked[found.path]
+
+    def encode(self, found: Table) -> Maker:
+        """Return what makes a dataset of some images."""
+        checked, labels = self._check(found), self.label_fields(found)
+        source = Source(checked.folder, checked.images, checked.cells, self._pictures, fitted(self._pixels))
+        fits = decoded_bytes(checked, source) <= self._memory.memory_mb * MEGABYTE
+
+        def make(rows: np.ndarray) -> Dataset:
+            rows = checked.usable(rows)
+            kept = decode_all(source, rows, checked) if fits else None
+            at = torch.from_numpy(rows)
+            fields = {name: field.index_select(0, at) for name, field in labels.items()}
+            alike = None if self._size else torch.tensor([checked.size_number(row) for row in rows.tolist()])
+            return PictureRows(source, rows, fields, self.field_specs, kept, alike)
+
+        return make
+
+
+def decode_all(source: Source, rows: np.ndarray, checked: Checked) -> dict[int, Sample]:
+    """Return the decoded rows by number.
+
+    Raises:
+        UserError: some cannot be decoded; they are named together.
+    """
+    found, problems = {}, list[str]()
+    for row in rows.tolist():
+        try:
+            found[row] = decoded_row(source, row)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(checked.first_of(problems))
+    return found
+
+
+class PictureReading(Reading):
+    """New images, named by their paths without the ending; neighbours of one size go through the model together.
+
+    Args:
+        path: what was asked for, for messages.
+        folder: where the images lie.
+        names: their paths, relative to the folder.
+        pixels: how pixels become inputs.
+        max_rows: images that go through the model at once.
+    """
+
+    unit = "image"
+
+    def __init__(self, path: Path, folder: Path, names: Sequence[str], pixels: Pixels, max_rows: int) -> None:
+        super().__init__(path)
+        self._folder, self._names, self._pixels, self.max_rows = folder, list(names), pixels, max_rows
+
+    @property
+    def num_rows(self) -> int:
+        """Number of images."""
+        return len(self._names)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The image's name."""
+        return ("image",)
+
+    def batches(self, size: int) -> Iterator[NewRows]:
+        """Yield the images in order, at most `size` at a time and of one size."""
+        waiting: list[tuple[str, Tensor, Any]] = []
+        for name in self._names:
+            image, frame = self._pixels.read(self._folder / name)
+            if waiting and (len(waiting) == size or (self._pixels.size is None and frame != waiting[0][2])):
+                yield self._rows(waiting)
+                waiting = []
+            waiting.append((name, image, frame))
+        if waiting:
+            yield self._rows(waiting)
+
+    def _rows(self, found: Sequence[tuple[str, Tensor, Any]]) -> NewRows:
+        names, images, frames = zip(*found, strict=True)
+        return NewRows(self._pixels.batch(images), list(names), frames=frames)
+
+
+def new_images(path: Path, reading: ReadOptions, options: ImageOptions) -> tuple[Path, list[str]]:
+    """Return the folder of new images and their paths in it: those of a table, of annotations, or all in a folder.
+
+    Raises:
+        UserError: there are none, or a table has no column of images.
+    """
+    if path.is_dir() or path.suffix.lower() in ENDINGS:
+        folder = path if path.is_dir() else path.parent
+        return folder, [file.relative_to(folder).as_posix() for file in image_files(path)]
+    file = list_images(path, reading, "auto")
+    if options.image not in file.columns:
+        raise UserError(f"{path} has no column '{options.image}' of images. Its columns: {', '.join(file.columns)}.")
+    cells = [cell for _, batch in file.batches([options.image]) for cell in batch.column(0).to_pylist()]
+    if empty := [number for number, cell in enumerate(cells, start=1) if not cell]:
+        raise UserError(f"{path}, row {empty[0]}, column '{options.image}': there is no path of an image.")
+    return path.parent, [str(cell) for cell in cells]
+
+
+def _kind_of(node: object) -> object:
+    return node.get("kind") if isinstance(node, Mapping) else None
+
+
+def _declared(name: str, node: Mapping[str, Any]) -> PictureTarget:
+    kind = str(node["kind"])
+    return parse_picture(WantedField(name, "", kind, {key: value for key, value in node.items() if key != "kind"}))

@@ -1,0 +1,328 @@
+"""Random changes of images in training: one geometry for an image and all labels that are pictures, boxes or points.
+
+The geometry is torchvision's (transforms.v2 on its typed tensors), and so are the colours. Depth is divided by the
+zoom: what is shown twice as large is half as far away. Normals turn with the image; their x points right and
+their y down. Boxes whose centre leaves the image are dropped, others are cut at its
+border. Pixels from outside are the mean colour in images and missing in labels.
+"""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample
+from mtl_cli.config.options import Options, option
+from mtl_cli.errors import UserError
+from mtl_cli.images.picture_rows import Pixels
+
+if TYPE_CHECKING:
+    from torchvision.tv_tensors import Image
+
+TURN = "turn"
+"""The field that `rotation` adds."""
+TURNS = ("0", "90", "180", "270")
+MAPS = ("mask", "multimask", "depth", "normals")
+GEOMETRIC = (*MAPS, "boxes", "keypoints")
+ERASED = ((0.02, 0.33), (0.3, 3.3))
+"""Share of the image and ratio of the sides of what `erase` covers, as in torchvision's RandomErasing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentOptions(Options):
+    """How training images are changed as they are drawn; the labels change with them."""
+
+    crop: int | Sequence[int] | None = option(None, example=128)
+    """A random window: side, or [height, width], in pixels; smaller images are filled up. None: the whole image."""
+    flip: float = option(0.0, low=0.0, below=1.01)
+    """Probability of a flip from left to right."""
+    flip_vertical: float = option(0.0, low=0.0, below=1.01)
+    """Probability of a flip upside down."""
+    quarter_turns: bool = False
+    """Whether images are turned by 0, 90, 180 or 270 degrees, equally often; for square windows."""
+    zoom: Sequence[float] | None = option(None, example=(0.8, 1.25))
+    """Smallest and largest factor of size, drawn on a log scale; None: no zoom."""
+    rotate: float = option(0.0, low=0.0, below=180.01)
+    """Largest angle in degrees, to either side."""
+    shift: float = option(0.0, low=0.0, below=1.0)
+    """Largest shift, as a share of height and width."""
+    shear: float = option(0.0, low=0.0, below=90.0)
+    """Largest angle of a shear in degrees; not with normals."""
+    brightness: float = option(0.0, low=0.0, below=1.0)
+    """Largest relative change of brightness."""
+    contrast: float = option(0.0, low=0.0, below=1.0)
+    """Largest relative change of contrast."""
+    saturation: float = option(0.0, low=0.0, below=1.01)
+    """Largest relative change of saturation."""
+    hue: float = option(0.0, low=0.0, below=0.51)
+    """Largest turn of the colours, as a share of the circle."""
+    noise: float = option(0.0, low=0.0)
+    """Standard deviation of Gaussian noise, where white is 1."""
+    erase: float = option(0.0, low=0.0, below=1.01)
+    """Probability that a rectangle is covered by the mean colour; labels stay."""
+    rotation: bool = False
+    """Adds the field `turn` (0, 90, 180 or 270 degrees): the image is turned so, for a task that says how far."""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the options, each and together."""
+        found = super().problems()
+        window = self.window_given
+        if window is not None and (len(window) != 2 or any(type(side) is not int or side < 1 for side in window)):
+            found.append(f"crop is {self.crop}; it is a side or [height, width] in pixels. Use for example crop=128.")
+        zoom = self.zoom
+        if zoom is not None and (len(zoom) != 2 or not 0 < zoom[0] <= zoom[1] < math.inf):
+            found.append(
+                f"zoom is {list(zoom)}; it is [smallest, largest], both above 0. Use for example zoom=[0.8,1.25]."
+            )
+        if not found and (self.rotation or self.quarter_turns) and window is not None and window[0] != window[1]:
+            found.append(f"crop is {self.crop}; quarter turns need square windows. Use for example crop={min(window)}.")
+        return found
+
+    @property
+    def window_given(self) -> tuple[int, ...] | None:
+        """The window (H, W) as it is given."""
+        return (self.crop, self.crop) if isinstance(self.crop, int) else None if self.crop is None else tuple(self.crop)
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """The window (H, W), or None for the whole image."""
+        given = self.window_given
+        return None if given is None else (given[0], given[1])
+
+    @property
+    def any(self) -> bool:
+        """Return whether anything changes."""
+        return any(getattr(self, each.name) not in (0.0, None, False) for each in fields(self))
+
+    @property
+    def moves(self) -> bool:
+        """Return whether there is a zoom, a rotation, a shift or a shear."""
+        return bool(self.rotate or self.shift or self.shear or (self.zoom and tuple(self.zoom) != (1.0, 1.0)))
+
+
+class ImageAugmentation:
+    """Changes a row as the options say, and scales its pixels; see `mtl_cli.datasets.base.Augmentation`.
+
+    Args:
+        options: what changes.
+        pixels: how pixels become inputs.
+        specs: the label fields.
+
+    Raises:
+        UserError: an option does not fit the fields or the number of channels.
+    """
+
+    def __init__(self, options: AugmentOptions, pixels: Pixels, specs: Mapping[str, FieldSpec]) -> None:
+        self.options, self.pixels = options, pixels
+        self.kinds = {name: spec.kind for name, spec in specs.items() if spec.kind in GEOMETRIC}
+        self.adds: Mapping[str, FieldSpec] = {TURN: FieldSpec("class", 4, TURNS, counts=())} if options.rotation else {}
+        self.keeps_labels = not any(kind in MAPS for kind in self.kinds.values())
+        if options.shear and "normals" in self.kinds.values():
+            raise UserError(f"shear is {options.shear:g}, and normals cannot be sheared. Use shear=0.")
+        if pixels.channels not in (1, 3) and (options.contrast or options.saturation or options.hue):
+            raise UserError(
+                f"Images have {pixels.channels} channels; contrast, saturation and hue need 1 or 3. Set them to 0."
+            )
+
+    def __call__(self, row: Sample) -> Sample:
+        """Return a changed row: the image float32 [C, h, w], scaled."""
+        from torchvision import tv_tensors
+
+        assert isinstance(row.inputs, Tensor)
+        plain = replace(self.pixels, mean=(0.0,) * self.pixels.channels, std=(1.0,) * self.pixels.channels)
+        parts: dict[str, Any] = {"": tv_tensors.Image(plain.scaled(row.inputs))}
+        size = (row.inputs.shape[1], row.inputs.shape[2])
+        parts |= {
+            name: wrapped(row.fields[name], kind, size) for name, kind in self.kinds.items() if name in row.fields
+        }
+        parts = self._placed(self._moved(self._flipped(parts)))
+        turn = int(torch.randint(4, ())) if self.options.quarter_turns or self.options.rotation else 0
+        parts = {name: self._turned(name, part, turn) for name, part in parts.items()}
+        image = self._coloured(parts.pop(""))
+        found = {name: self._unwrapped(name, part, image.shape[1:]) for name, part in parts.items()}
+        added = {TURN: torch.tensor(turn)} if self.options.rotation else {}
+        mean, std = (torch.tensor(each).reshape(-1, 1, 1) for each in (self.pixels.mean, self.pixels.std))
+        return Sample((image.as_subclass(Tensor) - mean) / std, {**row.fields, **found, **added})
+
+    def _flipped(self, parts: dict[str, Any]) -> dict[str, Any]:
+        from torchvision.transforms.v2 import functional as V
+
+        for chance, flip, axis in ((self.options.flip, V.hflip, 0), (self.options.flip_vertical, V.vflip, 1)):
+            if chance and float(torch.rand(())) < chance:
+                turn = functools.partial(negated, axis=axis)
+                parts = {name: self._bent(name, flip(part), turn) for name, part in parts.items()}
+        return parts
+
+    def _moved(self, parts: dict[str, Any]) -> dict[str, Any]:
+        from torchvision.transforms.v2 import InterpolationMode
+        from torchvision.transforms.v2 import functional as V
+
+        options = self.options
+        if not options.moves:
+            return parts
+        low, high = options.zoom or (1.0, 1.0)
+        zoom = math.exp(drawn(math.log(low), math.log(high)))
+        angle, shear = drawn(-options.rotate, options.rotate), drawn(-options.shear, options.shear)
+        height, width = parts[""].shape[-2:]
+        shift = [round(drawn(-options.shift, options.shift) * side) for side in (width, height)]
+        found = {}
+        for name, part in parts.items():
+            smooth = InterpolationMode.BILINEAR if not name else InterpolationMode.NEAREST
+            moved = V.affine(
+                part, angle=angle, translate=shift, scale=zoom, shear=[shear, 0.0], interpolation=smooth,
+                fill=self._fill(name, part),
+            )  # fmt: skip
+            if self.kinds.get(name) == "depth":
+                moved = like(moved.as_subclass(Tensor) / zoom, part)
+            found[name] = self._bent(name, moved, lambda normals: rotated(normals, angle))
+        return found
+
+    def _placed(self, parts: dict[str, Any]) -> dict[str, Any]:
+        from torchvision.transforms.v2 import functional as V
+
+        window = self.options.window
+        if window is None:
+            return parts
+        sizes = parts[""].shape[-2:]
+        spare = [max(0, side - own) for side, own in zip(window, sizes, strict=True)]
+        top, left = (int(torch.randint(max(0, own - side) + 1, ())) for side, own in zip(window, sizes, strict=True))
+        above, before = (int(torch.randint(room + 1, ())) for room in spare)
+        padding = [before, above, spare[1] - before, spare[0] - above]
+        found = {}
+        for name, part in parts.items():
+            padded = V.pad(part, padding, fill=self._fill(name, part)) if any(spare) else part
+            found[name] = V.crop(padded, top, left, *window)
+        return found
+
+    def _turned(self, name: str, part: Any, turn: int) -> Any:  # noqa: ANN401  a typed tensor
+        if turn == 0:
+            return part
+        if not name or self.kinds[name] in MAPS:
+            turned = like(torch.rot90(part.as_subclass(Tensor), -turn, (-2, -1)), part)
+            return self._bent(name, turned, lambda normals: rotated(normals, 90.0 * turn))
+        return quarter_turned(part, turn, self.kinds[name])
+
+    def _coloured(self, image: "Image") -> Tensor:
+        from torchvision.transforms.v2 import functional as V
+
+        options = self.options
+        for size, change in (
+            (options.brightness, V.adjust_brightness),
+            (options.contrast, V.adjust_contrast),
+            (options.saturation, V.adjust_saturation),
+        ):
+            if size:
+                image = change(image, 1.0 + drawn(-size, size))
+        if options.hue:
+            image = V.adjust_hue(image, drawn(-options.hue, options.hue))
+        if options.noise:
+            image = image + options.noise * torch.randn(image.shape)
+        if options.erase and float(torch.rand(())) < options.erase:
+            top, left, height, width = rectangle(image.shape[-2], image.shape[-1])
+            image = V.erase(image, top, left, height, width, torch.tensor(self.pixels.mean).reshape(-1, 1, 1))
+        return image
+
+    def _fill(self, name: str, part: Tensor) -> Any:  # noqa: ANN401  what torchvision takes
+        if not name:
+            return list(self.pixels.mean)
+        return MISSING_CLASS if not part.is_floating_point() else math.nan
+
+    def _bent(self, name: str, part: Any, change: Any) -> Any:  # noqa: ANN401  a typed tensor and what turns vectors
+        return like(change(part.as_subclass(Tensor)), part) if self.kinds.get(name) == "normals" else part
+
+    def _unwrapped(self, name: str, part: Any, size: Sequence[int]) -> Tensor:  # noqa: ANN401  a typed tensor
+        kind, plain = self.kinds[name], part.as_subclass(Tensor)
+        if kind == "boxes":
+            return kept_boxes(plain, part.labels, size)
+        if kind == "keypoints":
+            return kept_points(plain, part.labels, size)
+        return plain
+
+
+def wrapped(field: Tensor, kind: str, size: tuple[int, int]) -> Any:  # noqa: ANN401  a typed tensor of torchvision
+    """Return a label field as the typed tensor that torchvision moves; `labels` holds what does not move."""
+    from torchvision import tv_tensors
+
+    if kind == "boxes":
+        part: Any = tv_tensors.BoundingBoxes(field[:, :4].clone(), format="XYXY", canvas_size=size, clamping_mode=None)
+        part.labels = field[:, 4]
+        return part
+    if kind == "keypoints":
+        part = tv_tensors.KeyPoints(field[:, :2].clone(), canvas_size=size, clamping_mode=None)
+        part.labels = field[:, 2]
+        return part
+    return tv_tensors.Mask(field)
+
+
+def like(values: Tensor, part: Any) -> Any:  # noqa: ANN401  a typed tensor
+    """Return values as a typed tensor of the type of `part`."""
+    from torchvision import tv_tensors
+
+    return tv_tensors.wrap(values, like=part)
+
+
+def negated(normals: Tensor, axis: int) -> Tensor:
+    """Return normals [3, H, W] with the component `axis` (0: x, 1: y) of the other sign."""
+    signs = torch.ones(3, 1, 1)
+    signs[axis] = -1.0
+    return normals * signs
+
+
+def rotated(normals: Tensor, degrees: float) -> Tensor:
+    """Return normals [3, H, W] turned clockwise in the image, y pointing down."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y, z = normals
+    return torch.stack([cos * x - sin * y, sin * x + cos * y, z])
+
+
+def quarter_turned(part: Any, turn: int, kind: str) -> Any:  # noqa: ANN401  boxes or keypoints
+    """Return boxes [N, 4] or points [N, 2] of an image that is turned clockwise by `turn` quarters."""
+    values, labels = part.as_subclass(Tensor), part.labels
+    height, width = part.canvas_size
+    for _ in range(turn):
+        if kind == "boxes":
+            left, top, right, bottom = values.unbind(dim=1)
+            values = torch.stack([height - bottom, left, height - top, right], dim=1)
+        else:
+            x, y = values.unbind(dim=1)
+            values = torch.stack([height - y, x], dim=1)
+        height, width = width, height
+    found = like(values, part)
+    found.labels = labels
+    return found
+
+
+def kept_boxes(boxes: Tensor, classes: Tensor, size: Sequence[int]) -> Tensor:
+    """Return boxes [N, 5] with their classes whose centres lie in an image of `size` (H, W), cut at its border."""
+    height, width = size
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
+    cut = torch.minimum(boxes.clamp(min=0), limits)
+    return torch.cat([cut, classes.to(cut).unsqueeze(1)], dim=1)[inside]
+
+
+def kept_points(points: Tensor, visible: Tensor, size: Sequence[int]) -> Tensor:
+    """Return points [K, 3] with their visibility; those outside an image of `size` (H, W) are not visible."""
+    height, width = size
+    inside = (points[:, 0] >= 0) & (points[:, 0] < width) & (points[:, 1] >= 0) & (points[:, 1] < height)
+    return torch.cat([points, (visible * inside).unsqueeze(1)], dim=1)
+
+
+def rectangle(height: int, width: int) -> tuple[int, int, int, int]:
+    """Return a random rectangle inside an image: top, left, height and width."""
+    (low, high), (flat, tall) = ERASED
+    area = drawn(low, high) * height * width
+    ratio = math.exp(drawn(math.log(flat), math.log(tall)))
+    own = min(height, max(1, round(math.sqrt(area * ratio)))), min(width, max(1, round(math.sqrt(area / ratio))))
+    top, left = (int(torch.randint(side - part + 1, ())) for side, part in zip((height, width), own, strict=True))
+    return top, left, own[0], own[1]
+
+
+def drawn(low: float, high: float) -> float:
+    """Return a number drawn uniformly between two."""
+    return low + (high - low) * float(torch.rand(()))

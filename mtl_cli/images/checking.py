@@ -1,0 +1,146 @@
+"""A set of image files looked at before training: which can be used, how large they are, what their pixels are like."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.decoding import decode_image, read_header
+from mtl_cli.images.picture_rows import WHITE, Source
+from mtl_cli.images.picture_targets import PictureTarget, picture_files
+from mtl_cli.images.resizing import framed
+from mtl_cli.tables.reading import TableFile
+
+logger = logging.getLogger("mtl_cli")
+SHOWN = 10
+"""Problems that a message lists."""
+BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0}
+"""Bytes per pixel of a decoded label."""
+
+
+@dataclass
+class Checked:
+    """The images of one file of a set: paths [N], cells of picture targets [N] by field, sizes [N] as (H, W).
+
+    `bad` are rows that cannot be used; `channels` are 1 where all images are grey, else 3, or those of arrays.
+    """
+
+    path: Path
+    folder: Path
+    images: list[str]
+    cells: dict[str, list[tuple[Any, ...]]]
+    sizes: list[tuple[int, int]]
+    channels: int
+    bad: set[int] = field(default_factory=set)
+
+    def usable(self, rows: np.ndarray) -> np.ndarray:
+        """Return those of some rows [N] that can be used."""
+        return rows if not self.bad else rows[[row not in self.bad for row in rows.tolist()]]
+
+    def path_of(self, row: int) -> Path:
+        """Return the path of an image."""
+        return self.folder / self.images[row]
+
+    def size_number(self, row: int) -> int:
+        """Return one number for the size of an image, the same for images of one size."""
+        height, width = self.sizes[row]
+        return (height << 24) + width
+
+    def first_of(self, problems: Sequence[str]) -> list[str]:
+        """Return the first problems, and how many there are in all."""
+        more = [f"{self.path}: {len(problems)} files cannot be used in all."] if len(problems) > SHOWN else []
+        skip = ["skip_bad=true leaves such rows out: tasks.NAME.dataset.skip_bad=true."]
+        return [*problems[:SHOWN], *more, *skip]
+
+
+def check_pictures(
+    file: TableFile, column: str, targets: Mapping[str, PictureTarget], folder: Path, limit: Path, skip: bool
+) -> Checked:
+    """Return the images of a file; with `skip`, rows whose files cannot be used are marked and counted in the log.
+
+    Raises:
+        UserError: files are missing, damaged, of another size than their image, or lie outside `limit`; all of them.
+    """
+    present = [name for name, each in targets.items() if set(each.columns) <= set(file.columns)]
+    for name in sorted(set(targets) - set(present)):
+        logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, targets[name].columns, name)
+    columns = list(dict.fromkeys([column, *(each for name in present for each in targets[name].columns)]))
+    read: dict[str, list[Any]] = {name: [] for name in columns}
+    for _, batch in file.batches(columns):
+        for name in columns:
+            read[name] += batch.column(columns.index(name)).to_pylist()
+    count = len(read[column])
+    cells = {
+        name: list(zip(*(read[each] for each in target.columns), strict=True))
+        if name in present
+        else [(None,) * len(target.columns)] * count
+        for name, target in targets.items()
+    }
+    checked = Checked(file.path, folder, [str(cell or "") for cell in read[column]], cells, [], 1)
+    problems = []
+    for row in range(count):
+        try:
+            _check_row(checked, row, targets, limit.resolve())
+        except UserError as error:
+            problems += [f"row {row + 1}: {each}" for each in error.problems]
+            checked.bad.add(row)
+            del checked.sizes[row:]
+            checked.sizes.append((0, 0))
+    if problems and not skip:
+        raise UserError(checked.first_of(problems))
+    if problems:
+        logger.warning("%s: %d of %d rows are left out, such as %s", file.path, len(checked.bad), count, problems[0])
+    return checked
+
+
+def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget], limit: Path) -> None:
+    name = checked.images[row]
+    if not name:
+        raise UserError(f"{checked.path} names no image.")
+    header = read_header(inside(checked.folder / name, limit))
+    checked.sizes.append((header.height, header.width))
+    checked.channels = max(checked.channels, header.channels)
+    for field_name, target in targets.items():
+        for label in picture_files(target, checked.cells[field_name][row]):
+            own = read_header(inside(checked.folder / label, limit))
+            if (own.height, own.width) != (header.height, header.width):
+                raise UserError(
+                    f"{checked.folder / label} is {own.width}×{own.height} pixels, its image {name} "
+                    f"{header.width}×{header.height}; they must be alike."
+                )
+
+
+def inside(path: Path, limit: Path) -> Path:
+    """Return a path that does not leave a folder, also not through a link.
+
+    Raises:
+        UserError: it does.
+    """
+    if not path.resolve().is_relative_to(limit):
+        raise UserError(f"{path} leaves {limit}: it is {path.resolve()}. Copy it inside, or set data.root.")
+    return path
+
+
+def decoded_bytes(checked: Checked, source: Source) -> int:
+    """Return the bytes of all images of a file with their labels, decoded."""
+    per_pixel = source.pixels.channels + sum(BYTES.get(each.kind, 4) for each in source.targets.values())
+    areas = (np.prod(framed(size, source.pixels.size).content) for size in checked.sizes if size != (0, 0))
+    return int(sum(areas)) * per_pixel
+
+
+def measured(paths: Sequence[Path], channels: int) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel over the pixels of some images, where white is 1."""
+    count, total, squares = 0, np.zeros(channels), np.zeros(channels)
+    for path in paths:
+        image = decode_image(path, channels)
+        pixels = image.reshape(channels, -1).astype(np.float64) / WHITE.get(image.dtype, 1.0)
+        count += pixels.shape[1]
+        total += pixels.sum(axis=1)
+        squares += np.square(pixels).sum(axis=1)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return mean.tolist(), [value if value > 1e-6 else 1.0 for value in std.tolist()]

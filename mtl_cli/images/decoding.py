@@ -1,0 +1,179 @@
+"""Files of images, label images and depth, decoded by Pillow or NumPy; a fault names the file.
+
+Images come upright: a camera's EXIF orientation is applied. Palettes become colours in images and stay numbers in label
+images. What is transparent shows white. CMYK becomes RGB.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Array = np.ndarray[Any, Any]
+MAX_PIXELS = 100_000_000
+"""Pixels of the largest image that is decoded; a small file that claims more is a decompression bomb."""
+GREY_MODES = ("1", "L", "I;16", "I;16B", "I;16L", "I", "F")
+ROTATED = (5, 6, 7, 8)
+"""EXIF orientations that swap height and width."""
+ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its image before it is decoded: height and width as it will stand, and grey or colour."""
+
+    height: int
+    width: int
+    channels: int
+
+
+def read_header(path: Path) -> Header:
+    """Return the size and the natural number of channels of a file: 1 where it is grey, else 3; of .npy as it is.
+
+    Raises:
+        UserError: there is no such file, or it does not hold an image.
+    """
+    if path.suffix.lower() == ".npy":
+        shape = _array(path).shape
+        return Header(shape[-2], shape[-1], 1 if len(shape) == 2 else shape[0])
+    with _opened(path) as image:
+        width, height = image.size
+        if _orientation(image) in ROTATED:
+            width, height = height, width
+        return Header(height, width, 1 if image.mode in GREY_MODES else 3)
+
+
+def decode_image(path: Path, channels: int) -> Array:
+    """Return an image [C, H, W] as uint8, as uint16 where the file has 16 bits, or as float32 where it has floats.
+
+    Grey is repeated for 3 channels; colours become grey for 1. Four channels are red, green, blue and opacity.
+
+    Raises:
+        UserError: the file is damaged, or has another number of channels.
+    """
+    if path.suffix.lower() == ".npy":
+        found = np.array(_array(path))
+        found = found[None] if found.ndim == 2 else found
+        if len(found) != channels:
+            raise UserError(f"{path} has {len(found)} channels; {channels} are needed. Set channels={len(found)}.")
+        return found if found.dtype in (np.uint8, np.uint16) else found.astype(np.float32)
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        if _orientation(image) not in (None, 1):
+            image = ImageOps.exif_transpose(image)
+        pixels = _pixels(image, channels)
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+
+
+def decode_labels(path: Path) -> Array:
+    """Return a label image as numbers, int32 [H, W]; colours as red·65536 + green·256 + blue.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if path.suffix.lower() == ".npy":
+        found = _array(path)
+        if found.ndim != 2 or found.dtype.kind not in "iub":
+            raise UserError(f"{path} holds {found.dtype} {list(found.shape)}; a label image is integers [H, W].")
+        return found.astype(np.int32)
+    with _opened(path) as image:
+        if image.mode in ("L", "P", "1", *GREY_MODES) and image.mode != "F":
+            return np.asarray(image).astype(np.int32)
+        colours = np.asarray(image.convert("RGB")).astype(np.int32)
+        return (colours[..., 0] << 16) + (colours[..., 1] << 8) + colours[..., 2]
+
+
+def decode_numbers(path: Path) -> Array:
+    """Return an array or grey image of numbers, such as a depth map, float32 [H, W] or [C, H, W], as they are stored.
+
+    Raises:
+        UserError: the file is damaged, or holds colours.
+    """
+    if path.suffix.lower() == ".npy":
+        return np.array(_array(path), dtype=np.float32)
+    with _opened(path) as image:
+        if image.mode not in GREY_MODES:
+            raise UserError(
+                f"{path} holds colours ({image.mode}); one number per pixel is needed: a grey image or .npy."
+            )
+        return np.asarray(image).astype(np.float32)
+
+
+def _pixels(image: "Image.Image", channels: int) -> Array:
+    """Return an image [H, W] or [H, W, C] in the number of channels that is asked for."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        grey = np.asarray(image)
+        deep = grey.astype(np.float32) if image.mode == "F" else grey.clip(0, 65535).astype(np.uint16)
+        return deep if channels == 1 else np.repeat(deep[..., None], channels, axis=2)
+    if channels not in (1, 3, 4):
+        raise UserError(f"An image file has 1, 3 or 4 channels, not {channels}. Use .npy [C, H, W] for more.")
+    if channels == 4:
+        return np.asarray(image.convert("RGBA"))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        upper = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", upper.size, "white"), upper)
+    return np.asarray(image.convert("L" if channels == 1 else "RGB"))
+
+
+def _orientation(image: "Image.Image") -> int | None:
+    value = image.getexif().get(ORIENTATION)
+    return value if isinstance(value, int) else None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> "Iterator[Image.Image]":
+    """Open an image file; what goes wrong until the block's end becomes a sentence that names the file."""
+    from PIL import Image
+
+    check_regular(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit warns; ours refuses
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UserError(
+                        f"{path} claims {image.width}×{image.height} pixels, more than {MAX_PIXELS:,}. Make it smaller."
+                    )
+                yield image
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything on damaged files
+        what = str(error).split(" <")[0] or type(error).__name__
+        raise UserError(f"{path} cannot be read as an image: {what}.") from error
+
+
+def _array(path: Path) -> Array:
+    check_regular(path)
+    try:
+        found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as an array: {error}. Write it by numpy.save.") from error
+    if found.ndim not in (2, 3) or not found.size:
+        raise UserError(f"{path} holds an array {list(found.shape)}; [H, W] or [C, H, W] is needed.")
+    return found
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is not a file with something in it.
+
+    Raises:
+        UserError: there is no such file, or it is empty, a folder or a device.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist.")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file.")
+    if not path.stat().st_size:
+        raise UserError(f"{path} is empty.")

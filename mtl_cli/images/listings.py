@@ -1,0 +1,308 @@
+"""Sets of images as tables: a folder of class folders, COCO, Pascal VOC and YOLO annotations become rows and columns.
+
+Each listing has the column `image`, a path relative to the folder of the listing, and what its form says of an image:
+
+- class folders: `label`, the name of the folder, and `split` where the folders above are called train, val and test;
+- boxes: `boxes`, JSON of [x, y, width, height, name of the class] in pixels, and one column `count_<class>` per class.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.new_images import ENDINGS
+from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.reading import ReadOptions, TableFile
+
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What the folders of splits are called."""
+FORMS = ("auto", "classes", "coco", "voc", "yolo")
+MAX_ANNOTATIONS = 2**30
+"""Bytes of the largest file of annotations that is read."""
+Rows = list[dict[str, Any]]
+Boxes = list[tuple[float, float, float, float, str]]
+
+
+class Listing(TableFile):
+    """A set of images as a table in memory; paths are relative to `folder`.
+
+    Args:
+        path: the folder, or the file of annotations.
+        options: how tables are read.
+        rows: one mapping per image, all of the same keys.
+    """
+
+    def __init__(self, path: Path, options: ReadOptions, rows: Rows, folder: Path) -> None:
+        self.path, self.options, self.format, self.folder = path, options, "listing", folder
+        self.columns = list(rows[0]) if rows else ["image"]
+        self.table = pa.table({name: pa.array([row[name] for row in rows]) for name in self.columns})
+
+    @property
+    def content_hash(self) -> str:
+        """The SHA-256 digest of the rows, in hex."""
+        return hashlib.sha256(json.dumps(self.table.to_pylist(), ensure_ascii=False).encode()).hexdigest()
+
+    @property
+    def is_text(self) -> bool:
+        """False: columns have types."""
+        return False
+
+    @property
+    def types(self) -> "dict[str, pa.DataType]":
+        """The type of each column."""
+        return dict(zip(self.columns, self.table.schema.types, strict=True))
+
+    @property
+    def num_rows(self) -> int:
+        """Number of images."""
+        return self.table.num_rows
+
+    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
+        """Yield batches of some columns or all, each with the number of its first row."""
+        row = 0
+        for batch in self.table.select(list(self.columns if columns is None else columns)).to_batches(1 << 15):
+            yield row, batch
+            row += batch.num_rows
+
+
+def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFile:
+    """Return the table of a set of images: a file of a table as it is, else a listing of a folder or of annotations.
+
+    Raises:
+        UserError: there are no images, or their annotations cannot be read.
+    """
+    form = form_of(path) if form == "auto" else form
+    if form == "table":
+        return TableFile(path, options)
+    found = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "classes": class_rows}[form](path)
+    folder = path if path.is_dir() else path.parent
+    return Listing(path, options, found, folder)
+
+
+def form_of(path: Path) -> str:
+    """Return how a set of images is laid out, by the names of its files: table, coco, voc, yolo or classes."""
+    if path.is_file():
+        return "coco" if path.suffix.lower() == ".json" else "table"
+    if next(iter(annotation_files(path)), None) is not None:
+        return "voc"
+    if (path / "labels").is_dir() and (path / "images").is_dir() and any((path / "labels").rglob("*.txt")):
+        return "yolo"
+    return "classes"
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """Return the XML files of a folder in Pascal VOC's layout."""
+    place = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
+    return sorted(place.glob("*.xml"))
+
+
+def below(folder: Path) -> list[Path]:
+    """Return the image files in a folder and below it in order, without those behind linked folders."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        found += [Path(root, name) for name in sorted(names) if Path(name).suffix.lower() in ENDINGS and name[0] != "."]
+    return found
+
+
+def class_rows(folder: Path) -> Rows:
+    """Return the images of class folders: the innermost folder is the class, one called as a split above it the split.
+
+    Raises:
+        UserError: there is no image, or some lie in no class folder.
+    """
+    rows, astray = [], []
+    for file in below(folder):
+        parts = file.relative_to(folder).parts[:-1]
+        split = SPLIT_NAMES.get(parts[0].lower()) if len(parts) > 1 else None
+        if not parts:
+            astray.append(file)
+            continue
+        rows.append({"image": file.relative_to(folder).as_posix(), "label": parts[-1], "split": split})
+    if astray:
+        more = f" and {len(astray) - 1} others" if len(astray) > 1 else ""
+        raise UserError(f"{astray[0]}{more} lie in no class folder of {folder}. Move them into one, or give a table.")
+    if not rows:
+        raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)}) in class folders.")
+    if any(row["split"] is None for row in rows):
+        if named := {str(row["split"]) for row in rows if row["split"]}:
+            lost = next(row["image"] for row in rows if row["split"] is None)
+            raise UserError(
+                f"{folder} has folders called {', '.join(sorted(named))}, and {lost} is in none of them. Move it."
+            )
+        rows = [{"image": row["image"], "label": row["label"]} for row in rows]
+    return rows
+
+
+def coco_rows(path: Path) -> Rows:
+    """Return the images of COCO annotations with their boxes; those of crowds are left out.
+
+    Raises:
+        UserError: the file is not COCO, a box names no image or category, or an image is not found or found twice.
+    """
+    known = read_json_file(path)
+    keys = ("images", "annotations", "categories")
+    if not isinstance(known, Mapping) or not all(isinstance(known.get(key), list) for key in keys):
+        raise UserError(f"{path} is not a file of COCO: it needs the lists {', '.join(keys)}.")
+    try:
+        names = {each["id"]: str(each["name"]) for each in known["categories"]}
+        boxes: dict[Any, Boxes] = {each["id"]: [] for each in known["images"]}
+        files = {each["id"]: str(each["file_name"]) for each in known["images"]}
+        for number, each in enumerate(known["annotations"]):
+            if each.get("iscrowd"):
+                continue
+            if each["image_id"] not in boxes or each["category_id"] not in names:
+                key = "category_id" if each["image_id"] in boxes else "image_id"
+                raise UserError(f"{path}, annotation {number}: {key} {each[key]!r} is not in the file.")
+            x, y, width, height = map(float, each["bbox"])
+            boxes[each["image_id"]].append((x, y, width, height, names[each["category_id"]]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a file of COCO: {type(error).__name__}: {str(error)[:80]}.") from error
+    if len(set(names.values())) < len(names):
+        raise UserError(f"{path} has two categories of one name. Rename one.")
+    finder = ImageFinder(path.parent)
+    placed = [(finder.path_of(files[key], path), boxes[key]) for key in files]
+    return boxed_rows(placed, list(names.values()))
+
+
+def voc_rows(folder: Path) -> Rows:
+    """Return the images of a folder of Pascal VOC's XML files with their boxes.
+
+    Raises:
+        UserError: a file cannot be read, or its image is not found.
+    """
+    finder, placed, names = ImageFinder(folder), [], dict[str, None]()
+    for file in annotation_files(folder):
+        if file.stat().st_size > MAX_ANNOTATIONS or b"<!ENTITY" in (content := file.read_bytes()):
+            raise UserError(f"{file} is too large, or declares entities, which annotations do not need.")
+        try:
+            root = ElementTree.fromstring(content)
+            boxes: Boxes = []
+            for each in root.iter("object"):
+                left, top, right, bottom = (float(_text(each, f"bndbox/{k}")) for k in ("xmin", "ymin", "xmax", "ymax"))
+                boxes.append((left - 1, top - 1, right - left + 1, bottom - top + 1, _text(each, "name")))
+            placed.append((finder.path_of(_text(root, "filename"), file), boxes))
+        except (ElementTree.ParseError, ValueError) as error:
+            raise UserError(f"{file} is not a file of Pascal VOC: {str(error)[:80]}.") from error
+        names |= dict.fromkeys(box[4] for box in boxes)
+    return boxed_rows(placed, sorted(names))
+
+
+def yolo_rows(folder: Path) -> Rows:
+    """Return the images of `images/` with the boxes of `labels/`, whose lines are class, centre, width and height.
+
+    Classes are named by the lines of classes.txt, else by `names:` of data.yaml, else by their numbers.
+
+    Raises:
+        UserError: a line cannot be read, or names a class that has no name.
+    """
+    from mtl_cli.images.decoding import read_header
+
+    names, placed = yolo_names(folder), []
+    for file in below(folder / "images"):
+        labels = (folder / "labels" / file.relative_to(folder / "images")).with_suffix(".txt")
+        header, boxes = read_header(file), Boxes()
+        lines = labels.read_text(encoding="utf-8").splitlines() if labels.is_file() else []
+        for number, line in enumerate(filter(str.strip, lines), start=1):
+            try:
+                kind, x, y, width, height = (float(word) for word in line.split()[:5])
+                name = names[int(kind)] if names else str(int(kind))
+            except (ValueError, IndexError) as error:
+                raise UserError(f"{labels}, line {number}: '{line[:60]}' is not a box of a known class.") from error
+            width, height = width * header.width, height * header.height
+            boxes.append((x * header.width - width / 2, y * header.height - height / 2, width, height, name))
+        placed.append((file.relative_to(folder).as_posix(), boxes))
+    return boxed_rows(placed, names or sorted({box[4] for _, boxes in placed for box in boxes}, key=int))
+
+
+def yolo_names(folder: Path) -> list[str]:
+    """Return the names of the classes of a folder in YOLO's layout; none where it does not name them."""
+    import yaml
+
+    if (plain := folder / "classes.txt").is_file():
+        return [line.strip() for line in plain.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            named = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            continue
+        found = named.get("names") if isinstance(named, Mapping) else None
+        if found:
+            return [str(found[key]) for key in sorted(found)] if isinstance(found, Mapping) else list(map(str, found))
+    return []
+
+
+def boxed_rows(placed: Sequence[tuple[str, Boxes]], names: Sequence[str]) -> Rows:
+    """Return rows of images with their boxes and the number of boxes of each class.
+
+    Raises:
+        UserError: there is no image, or one comes twice.
+    """
+    if not placed:
+        raise UserError("The annotations name no image.")
+    paths = [path for path, _ in placed]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise UserError(f"The annotations name the image {twice} twice. Leave one out.")
+    rows: Rows = []
+    for path, boxes in placed:
+        kinds = [box[4] for box in boxes]
+        counts = {f"count_{name}": kinds.count(name) for name in names}
+        rows.append({"image": path, "boxes": json.dumps(boxes, ensure_ascii=False), **counts})
+    return rows
+
+
+class ImageFinder:
+    """Finds images by the names that annotations give: beside them, then in `images/`, then anywhere below."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._below: dict[str, list[Path]] | None = None
+
+    def path_of(self, name: str, asking: Path) -> str:
+        """Return the path of an image relative to the folder.
+
+        Raises:
+            UserError: there is none, or there are two.
+        """
+        for place in (self.folder / name, self.folder / "images" / name, self.folder / "JPEGImages" / name):
+            if place.is_file():
+                return place.relative_to(self.folder).as_posix()
+        if self._below is None:
+            self._below = {}
+            for file in below(self.folder):
+                self._below.setdefault(file.name, []).append(file)
+        found = self._below.get(Path(name).name, [])
+        if len(found) == 1:
+            return found[0].relative_to(self.folder).as_posix()
+        where = "is not there" if not found else f"is there {len(found)} times ({found[0]}, {found[1]})"
+        raise UserError(f"{asking} names the image '{name}', which {where}: looked for in {self.folder} and below.")
+
+
+def read_json_file(path: Path) -> Any:  # noqa: ANN401  what JSON holds
+    """Return the contents of a JSON file.
+
+    Raises:
+        UserError: it is too large or not JSON.
+    """
+    if path.stat().st_size > MAX_ANNOTATIONS:
+        raise UserError(f"{path} has more than {MAX_ANNOTATIONS:,} bytes. Divide it.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {str(error)[:80]}.") from error
+
+
+def _text(node: ElementTree.Element, name: str) -> str:
+    found = node.findtext(name)
+    if found is None:
+        raise ValueError(f"it has no {name}")
+    return found.strip()

@@ -1,0 +1,146 @@
+"""One split of a set of image files: rows that are decoded when they are fetched, or once into memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample, Split, pad_maps, stacked
+from mtl_cli.images.decoding import Array, decode_image
+from mtl_cli.images.picture_targets import PictureTarget, read_picture
+from mtl_cli.images.resizing import Frame, framed, resized
+
+WHITE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+"""The number of white, by type; floats are as they are."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How pixels become inputs: the number of channels, their mean and deviation where white is 1, and the size.
+
+    Images are brought into `size` (H, W), their proportions kept; None leaves each as it is.
+    """
+
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int] | None = None
+
+    def read(self, path: Path) -> tuple[Tensor, Frame]:
+        """Return an image [C, h, w] as it is decoded, in its size as an input, and how it got there."""
+        decoded = decode_image(path, self.channels)
+        frame = framed((decoded.shape[1], decoded.shape[2]), self.size)
+        return torch.from_numpy(np.ascontiguousarray(resized(decoded, frame, smooth=True))), frame
+
+    def scaled(self, image: Tensor) -> Tensor:
+        """Return an image [C, h, w] as float32 (pixel / white − mean) / std."""
+        white = WHITE.get(np.dtype(str(image.dtype).removeprefix("torch.")), 1.0)
+        mean, std = (torch.tensor(each).reshape(-1, 1, 1) for each in (self.mean, self.std))
+        return (image.float() / white - mean) / std
+
+    def batch(self, images: Sequence[Tensor]) -> Tensor:
+        """Return scaled images as one batch [B, C, H, W]; what is beyond an image holds the mean, 0."""
+        rows = [self.scaled(image) for image in images]
+        if self.size is not None:
+            rows = [filled_up(row, self.size) for row in rows]
+        return pad_maps(rows, 0.0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of a file come from: paths of images, cells of picture targets [N] by field, and their folder."""
+
+    folder: Path
+    images: Sequence[str]
+    cells: Mapping[str, Sequence[tuple[Any, ...]]]
+    targets: Mapping[str, PictureTarget]
+    pixels: Pixels
+
+
+class PictureRows(Split):
+    """Images with label fields, some of which are pictures themselves.
+
+    Args:
+        source: where rows come from.
+        rows: the rows of the source that are in this split [N].
+        fields: the other label fields [N, ...] of these rows.
+        specs: every field's spec.
+        kept: decoded rows by number of the source's row, where they are held in memory.
+        alike: a number per row [N], the same for images of one size; None where all are.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        rows: Array,
+        fields: Mapping[str, Tensor],
+        specs: Mapping[str, FieldSpec],
+        kept: dict[int, Sample] | None,
+        alike: Tensor | None,
+    ) -> None:
+        self.source, self.numbers, self.fields, self.specs, self.kept = source, rows, dict(fields), dict(specs), kept
+        self.alike = alike
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.numbers)
+
+    def __getitems__(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B], scaled, the smaller ones filled up at the bottom and right."""
+        rows = self.apart(indices, self.specs)
+        pixels = self.source.pixels
+        images = pixels.batch([row.inputs for row in rows if isinstance(row.inputs, Tensor)])
+        size = (images.shape[2], images.shape[3])
+        fields = stacked([Sample(torch.empty(0), row.fields) for row in rows], self.specs).fields
+        return Sample(images, {name: self._filled(name, field, size) for name, field in fields.items()})
+
+    def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
+        """Return the rows at `indices` [B] one by one: images [C, h, w] as they are decoded."""
+        found = []
+        for index in indices.tolist():
+            row = self._decoded(int(self.numbers[index]))
+            found.append(Sample(row.inputs, {**row.fields, **{k: field[index] for k, field in self.fields.items()}}))
+        return found
+
+    def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """Return label fields of the rows at `indices` [B]; only those of pictures decode files."""
+        if all(name in self.fields for name in names):
+            return {name: self.fields[name].index_select(0, indices) for name in names}
+        return super().fields_of(indices, names)
+
+    def _decoded(self, number: int) -> Sample:
+        if self.kept is None:
+            return decoded_row(self.source, number)
+        return self.kept[number]
+
+    def _filled(self, name: str, field: Tensor, size: tuple[int, int]) -> Tensor:
+        if name not in self.source.targets or self.specs[name].varying or field.shape[-2:] == size:
+            return field
+        missing = torch.nan if field.is_floating_point() else MISSING_CLASS
+        return filled_up(field, size, missing)
+
+
+def decoded_row(source: Source, number: int) -> Sample:
+    """Return a row of a source: the image as it is decoded and the fields that are pictures, in the size of inputs."""
+    path = source.folder / source.images[number]
+    image, frame = source.pixels.read(path)
+    fields: dict[str, Tensor] = {}
+    for name, target in source.targets.items():
+        found = read_picture(target, source.cells[name][number], source.folder, frame.file)
+        if found is not None:
+            fields[name] = frame.of_field(found, target.kind)
+    return Sample(image, fields)
+
+
+def filled_up(values: Tensor, size: tuple[int, int], fill: float = 0.0) -> Tensor:
+    """Return values [..., h, w] filled up at the bottom and right to `size`."""
+    height, width = size
+    if values.shape[-2:] == size:
+        return values
+    target = values.new_full((*values.shape[:-2], height, width), fill)
+    target[..., : values.shape[-2], : values.shape[-1]] = values
+    return target
