@@ -29,6 +29,9 @@ class Backbone(ABC):
     """
 
     init: str = "default"
+    members: int = 1
+    """Networks in one, K: behind the stem each sample has K rows, one after another, [B·K, ...]. The loss is the mean
+    over members (`mtl_cli.model.members`), and what they predict is averaged."""
     takes: ClassVar[tuple[str, ...]] = ()
     """Kinds of inputs (`InputSpec.kind`) that the stem reads; all others are refused, unless there are none here."""
     gives: ClassVar[tuple[str, ...]] = ()

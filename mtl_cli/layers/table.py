@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import InputSpec
+from mtl_cli.layers.piecewise import PiecewiseLinear
 
 
 class CategoryEmbedding(nn.Module):
@@ -46,6 +47,34 @@ class JoinedTable(nn.Module):
         """Return vectors [B, out] of `numeric` [B, N] and `categorical` [B, M]."""
         parts = [values["numeric"]]
         if self.embed is not None:
+            parts.append(self.embed(values["categorical"]).flatten(1))
+        return self.project(torch.cat(parts, dim=1))
+
+
+class PiecewiseTable(nn.Module):
+    """A linear layer on piecewise-linear numbers and embedded categories side by side: to [B, out].
+
+    It also takes plain vectors [B, N], as numbers.
+
+    Args:
+        spec: of a table or a vector.
+        pieces: of each number; 0 takes numbers as they are.
+        embedding: width of the vector of each category.
+        out: width of the result.
+    """
+
+    def __init__(self, spec: InputSpec, pieces: int, embedding: int, out: int) -> None:
+        super().__init__()
+        num_categorical = len(spec.categories)
+        num_numeric = spec.shape[0] - num_categorical
+        self.numbers = PiecewiseLinear(pieces) if pieces else nn.Identity()
+        self.embed = CategoryEmbedding(spec.categories, embedding) if num_categorical else None
+        self.project = nn.Linear(num_numeric * (pieces + 1) + num_categorical * embedding, out)
+
+    def forward(self, values: Mapping[str, Tensor] | Tensor) -> Tensor:
+        """Return vectors [B, out] of `numeric` [B, N] and `categorical` [B, M], or of vectors [B, N]."""
+        parts = [self.numbers(values if isinstance(values, Tensor) else values["numeric"])]
+        if self.embed is not None and not isinstance(values, Tensor):
             parts.append(self.embed(values["categorical"]).flatten(1))
         return self.project(torch.cat(parts, dim=1))
 

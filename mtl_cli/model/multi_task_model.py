@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mtl_cli.batch import Inputs
 from mtl_cli.heads.base import Output, TeacherForced, change_output, run_head, tensors_of
 from mtl_cli.layers.named_modules import NamedModules
+from mtl_cli.model.members import member_mean
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
@@ -19,6 +20,7 @@ from mtl_cli.weightings.base import Partition
 class Outputs:
     """Head outputs by task, usually [B, num_outputs], floats as float32; boundary and penalty as in `Shared`.
 
+    Of a backbone with K members, `forward` gives [B·K, num_outputs], `predict` their mean (`mtl_cli.model.members`).
     `generated` are the outputs of heads that see targets, made without one.
     """
 
@@ -33,11 +35,21 @@ class Outputs:
 
 
 class MultiTaskModel(nn.Module):
-    """A sharing mode with one head per task."""
+    """A sharing mode with one head per task, on a backbone of so many members (`Backbone.members`).
 
-    def __init__(self, sharing: Sharing, heads: Mapping[str, nn.Module]) -> None:
+    Raises:
+        ValueError: there are several members, and a head sees the target, so that its outputs cannot be averaged.
+    """
+
+    def __init__(self, sharing: Sharing, heads: Mapping[str, nn.Module], members: int = 1) -> None:
         super().__init__()
-        self.sharing = sharing
+        for task, head in heads.items():
+            if members > 1 and isinstance(head, TeacherForced):
+                raise ValueError(
+                    f"tasks.{task}.head is a {type(head).__name__}, which generates its outputs; those of "
+                    f"backbone.members={members} networks cannot be averaged. Use backbone.members=1."
+                )
+        self.sharing, self.members = sharing, members
         self.heads = NamedModules(heads)
         self._frozen: tuple[nn.Module, ...] = ()
 
@@ -77,7 +89,7 @@ class MultiTaskModel(nn.Module):
         for task in tasks:
             head = self.heads[task]
             if not isinstance(head, TeacherForced):
-                outputs[task] = as_floats(head(features[task]))
+                outputs[task] = member_mean(as_floats(head(features[task])), self.members)
                 continue
             generated[task] = as_floats(head.generate(features[task]))
             if targets is not None:

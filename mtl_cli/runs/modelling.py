@@ -94,7 +94,7 @@ def make_model(
             sharing: Sharing = components.sharing.make(backbone=factory, tasks=list(tasks))
         if problems := misfits(tasks, sharing.specs, factory):
             raise UserError(problems)
-        return MultiTaskModel(sharing, build_heads(tasks, sharing, seed)), factory
+        return MultiTaskModel(sharing, build_heads(tasks, sharing, seed), backbone.members), factory
     except UserError:
         raise
     except ValueError as error:

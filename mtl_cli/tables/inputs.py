@@ -19,7 +19,7 @@ from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import require_columns
-from mtl_cli.tables.scaling import IMPUTE, SCALE, Scaler, fit_scaler
+from mtl_cli.tables.scaling import IMPUTE, TABLE_SCALE, Scaler, fit_scaler
 from mtl_cli.tables.store import Table
 from mtl_cli.tables.vocabulary import Vocabulary, fit_vocabulary
 
@@ -138,8 +138,8 @@ class ColumnOptions(Options):
     """The number for impute=constant."""
     indicators: bool = True
     """Whether each number column with missing values in training gets an input that marks them."""
-    scale: str = option("standard", choices=SCALE)
-    """How numbers are scaled: standard or none."""
+    scale: str = option("standard", choices=TABLE_SCALE)
+    """How numbers are scaled: standard, quantile or none."""
     max_categories: int | None = option(10000, low=1)
     """Number of categories kept per column, the most frequent ones; the others are unknown. None keeps all."""
 

@@ -10,28 +10,34 @@ from torch import Tensor
 
 IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
+TABLE_SCALE = (*SCALE, "quantile")
 BLOCK_ROWS = 1 << 16
-MEDIAN_COLUMNS = 4
-"""Number of columns whose medians are found together; they take 32 bytes of memory per row."""
+GATHERED_COLUMNS = 4
+"""Number of columns whose quantiles are found together; they take 32 bytes of memory per row."""
+KNOTS = 512
+"""Quantiles of a column that scale=quantile keeps, where it has so many training rows."""
 
 
 @dataclass(frozen=True)
 class Scaler:
     """Statistics of number columns, float64 [columns]: x, or `fill` where it is missing, becomes (x - mean) / std.
 
-    `marked` are the columns that had missing values in training; each gets a column that says so, 1 or 0.
+    `marked` are the columns that had missing values in training; each gets a column that says so, 1 or 0. With `knots`,
+    quantiles in ascending order [columns, Q], x becomes the place of a normal variable at the same quantile instead.
     """
 
     mean: np.ndarray
     std: np.ndarray
     fill: np.ndarray
     marked: np.ndarray
+    knots: np.ndarray | None = None
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return inputs float32 [B, columns + marked] of numbers float64 [B, columns], NaN where missing."""
         absent = np.isnan(values)
         values = np.where(absent, self.fill, values)
-        scaled = ((values - self.mean) / self.std).astype(np.float32)
+        placed = (values - self.mean) / self.std if self.knots is None else normal_places(values, self.knots)
+        scaled = placed.astype(np.float32)
         return np.concatenate([scaled, absent[:, self.marked].astype(np.float32)], axis=1)
 
     @property
@@ -41,7 +47,8 @@ class Scaler:
 
     def state(self) -> dict[str, Any]:
         """Return tensors for a checkpoint."""
-        return {name: torch.from_numpy(np.asarray(value)) for name, value in vars(self).items()}
+        kept = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: torch.from_numpy(np.asarray(value)) for name, value in kept.items()}
 
     @classmethod
     def of(cls, state: Mapping[str, Any], width: int) -> "Scaler":
@@ -56,7 +63,7 @@ class Scaler:
         mean, std, fill = (checked_numbers(state[name], width, name) for name in ("mean", "std", "fill"))
         if not (std > 0).all():
             raise ValueError(f"std is {std.min():g}; a standard deviation is above 0")
-        return cls(mean, std, fill, marked)
+        return cls(mean, std, fill, marked, checked_knots(state["knots"], width) if "knots" in state else None)
 
 
 def fit_scaler(
@@ -70,8 +77,8 @@ def fit_scaler(
 ) -> Scaler:
     """Return the scaler of some columns of a matrix float64 [N, …], fitted on `rows` of it.
 
-    Mean and standard deviation are those of the values that are present. A column without any value, or with only one
-    distinct value, has standard deviation 1.
+    Mean, standard deviation and quantiles are those of the values that are present. A column without any value, or with
+    only one distinct value, has standard deviation 1.
     """
     width = len(columns)
     count, total = np.zeros(width), np.zeros(width)
@@ -85,23 +92,47 @@ def fit_scaler(
     std = np.sqrt(np.divide(square, count, out=np.zeros(width), where=count > 0))
     std = np.where(std > 1e-12 * np.maximum(np.abs(mean), 1e-300), std, 1.0)
     fills = {"mean": mean, "zero": np.zeros(width), "constant": np.full(width, constant)}
-    fill = medians(matrix, columns, rows) if impute == "median" else fills[impute]
+    if impute == "median":
+        each = present_values(matrix, columns, rows)
+        fills["median"] = np.array([np.median(values) if values.size else 0.0 for values in each])
     marked = np.flatnonzero(count < len(rows)) if indicators else np.zeros(0, dtype=np.int64)
     if scale == "none":
         mean, std = np.zeros(width), np.ones(width)
-    return Scaler(mean, std, fill, marked)
+    knots = None if scale != "quantile" else fit_knots(matrix, columns, rows)
+    return Scaler(mean, std, fills[impute], marked, knots)
 
 
-def medians(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the median of each column over the values that are present, 0 where there is none."""
-    found = np.zeros(len(columns))
-    for start in range(0, len(columns), MEDIAN_COLUMNS):
-        part = columns[start : start + MEDIAN_COLUMNS]
-        values = np.concatenate([np.empty((0, len(part))), *blocks(matrix, part, rows)])
-        for index in range(len(part)):
-            present = values[:, index][~np.isnan(values[:, index])]
-            found[start + index] = np.median(present) if present.size else 0.0
+def fit_knots(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return quantiles (i + ½)/Q of the values that are present, float64 [columns, Q]; zeros where there is none."""
+    at = (np.arange(min(KNOTS, max(2, len(rows)))) + 0.5) / min(KNOTS, max(2, len(rows)))
+    found = np.zeros((len(columns), len(at)))
+    for own, values in zip(found, present_values(matrix, columns, rows), strict=True):
+        if values.size:
+            own[:] = np.quantile(values, at, method="hazen")
     return found
+
+
+def normal_places(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Return Φ⁻¹(F(x)) of values float64 [B, columns], where F interpolates the quantiles `knots` [columns, Q].
+
+    A value that is several quantiles at once, as in a column of few different numbers, is at the middle of them. Values
+    beyond the training rows' are where the outermost are.
+    """
+    quantiles = (np.arange(knots.shape[1]) + 0.5) / knots.shape[1]
+    found = np.empty(values.shape)
+    for column, (x, own) in enumerate(zip(values.T, knots, strict=True)):
+        last, first = np.interp(x, own, quantiles), -np.interp(-x, -own[::-1], -quantiles[::-1])
+        found[:, column] = (last + first) / 2
+    return torch.special.ndtri(torch.from_numpy(found)).numpy()
+
+
+def present_values(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the values of each column that are present, in some rows of a matrix."""
+    for start in range(0, len(columns), GATHERED_COLUMNS):
+        part = columns[start : start + GATHERED_COLUMNS]
+        values = np.concatenate([np.empty((0, len(part))), *blocks(matrix, part, rows)])
+        for column in values.T:
+            yield column[~np.isnan(column)]
 
 
 def blocks(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -120,3 +151,17 @@ def checked_numbers(value: object, length: int, name: str, whole: bool = False) 
         found = f"of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)[:40]
         raise ValueError(f"{name} is {found}, not {length} numbers")
     return value.numpy()
+
+
+def checked_knots(value: object, width: int) -> np.ndarray:
+    """Return the quantiles [width, Q] of a checkpoint as an array.
+
+    Raises:
+        ValueError: they are not ascending numbers of that many columns.
+    """
+    if not isinstance(value, Tensor) or value.ndim != 2 or len(value) != width or not value.is_floating_point():
+        found = f"of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)[:40]
+        raise ValueError(f"knots are {found}, not quantiles of {width} columns")
+    if value.shape[1] < 2 or not (value.diff(dim=1) >= 0).all():
+        raise ValueError("knots do not ascend, or a column has fewer than 2")
+    return value.double().numpy()

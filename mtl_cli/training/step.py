@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Batch
+from mtl_cli.model.members import member_loss
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.report.spans import Spans
 from mtl_cli.seeding import seed_step
@@ -120,7 +121,8 @@ class TrainStep:
             boundaries += out.boundary
             for task in tasks:
                 share = batch.counts[task] / self._totals[task]
-                loss = learner.tasks[task].loss(out.outputs[task], batch.targets[task])
+                outputs, target = out.outputs[task], batch.targets[task]
+                loss = member_loss(learner.tasks[task], outputs, target, learner.model.members)
                 loss = loss if share == 1.0 else loss * share
                 if noting:
                     value = loss.detach()

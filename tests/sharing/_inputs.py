@@ -233,10 +233,15 @@ def two_sizes() -> BackboneFactory:
 def inputs(name: str, dataset: str, dtype: torch.dtype = torch.float32) -> Inputs:
     """Return a fixed batch for the backbone `name`, another one for each dataset."""
     _, make = KINDS[kind_of(name)]
-    values = make(8 if dataset == "one" else 9)
+    values = make(rows_of(dataset))
     if isinstance(values, Tensor):
         return Inputs(cast(values, dtype), dataset)
     return Inputs({key: cast(value, dtype) for key, value in values.items()}, dataset)
+
+
+def rows_of(dataset: str) -> int:
+    """Return the size of the fixed batch of a dataset."""
+    return 8 if dataset == "one" else 9
 
 
 def cast(values: Tensor, dtype: torch.dtype) -> Tensor:
@@ -284,7 +289,8 @@ def losses(
         outputs, out = model(x, here, boundary)
         shared.append(out)
         for task, output in outputs.items():
-            wanted = labels(len(output)) * (1 if task == "left" else 2) % 3
+            rows = rows_of(dataset)
+            wanted = labels(rows).repeat_interleave(len(output) // rows) * (1 if task == "left" else 2) % 3
             if output.ndim == 4:
                 wanted = wanted[:, None, None].expand(-1, *output.shape[2:])
             found[task] = nn.functional.cross_entropy(output, wanted)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import torch
+from scipy.stats import norm, rankdata
 
 from mtl_cli.tables.scaling import Scaler, fit_scaler
 
@@ -64,9 +66,47 @@ def test_large_offsets_keep_their_digits():
     np.testing.assert_allclose(out[:, 0], (np.arange(10) - 4.5) / np.arange(10.0).std(), rtol=1e-6)
 
 
-def test_a_scaler_comes_back_from_its_state():
+def test_quantile_scaling_is_the_place_of_a_normal_variable_at_the_same_rank():
+    stream = np.random.RandomState(1)
+    values = np.stack([np.exp(3 * stream.randn(400)), stream.randint(0, 3, 400), np.full(400, 2.0)], axis=1)
+    out = fit_scaler(values, np.arange(3), np.arange(400), "mean", 0.0, False, "quantile")(values)
+    ranks = (rankdata(values, axis=0) - 0.5) / 400
+    np.testing.assert_allclose(out, norm.ppf(ranks), atol=0.01)
+
+
+def test_quantile_scaling_is_fitted_on_training_rows_and_holds_beyond_them():
+    values = np.arange(100.0)[:, None]
+    scaler = fit_scaler(values, np.array([0]), np.arange(50), "mean", 0.0, True, "quantile")
+    out = scaler(np.array([[-1e9], [0.0], [24.5], [49.0], [1e9], [np.nan]]))[:, 0]
+    edge = norm.ppf(0.5 / 50)
+    np.testing.assert_allclose(out, [edge, edge, 0.0, -edge, -edge, 0.0], atol=1e-6)
+    values[50:] = 7e7
+    np.testing.assert_array_equal(
+        fit_scaler(values, np.array([0]), np.arange(50), "mean", 0.0, True, "quantile").knots, scaler.knots
+    )
+
+
+@pytest.mark.parametrize(
+    ("knots", "message"),
+    [
+        (torch.zeros(2, 9), "knots are of shape"),
+        (torch.zeros(5, 1), "fewer than 2"),
+        (torch.zeros(5, 9, dtype=torch.int64), "knots are of shape"),
+        (torch.tensor([[1.0, 0.0]] * 5), "do not ascend"),
+        (torch.full((5, 2), torch.nan), "do not ascend"),
+        ([0.0], "knots are"),
+    ],
+)
+def test_knots_of_a_checkpoint_that_are_no_quantiles_are_refused(knots, message):
+    state = fit_scaler(matrix(), COLUMNS, ROWS, "mean", 0.0, True, "standard").state()
+    with pytest.raises(ValueError, match=message):
+        Scaler.of({**state, "knots": knots}, len(COLUMNS))
+
+
+@pytest.mark.parametrize("scale", ["standard", "quantile", "none"])
+def test_a_scaler_comes_back_from_its_state(scale):
     values = matrix()
-    scaler = fit_scaler(values, COLUMNS, ROWS, "median", 0.0, True, "standard")
+    scaler = fit_scaler(values, COLUMNS, ROWS, "median", 0.0, True, scale)
     np.testing.assert_array_equal(
         Scaler.of(scaler.state(), len(COLUMNS))(values[:, COLUMNS]), scaler(values[:, COLUMNS])
     )

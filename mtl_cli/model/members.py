@@ -1,0 +1,35 @@
+"""Backbones of several networks in one: outputs hold a row per member, [B·K, ...], member after member of a sample."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from mtl_cli.heads.base import Output, change_output
+from mtl_cli.tasks.base import Task
+
+
+def member_loss(task: Task, outputs: Output, target: Tensor, members: int) -> Tensor:
+    """Return the mean over K members of the loss of their own outputs [B·K, ...]; target [B, ...].
+
+    Where losses of parts add up, it is one loss over all rows; else, as where samples are compared with one another,
+    one per member.
+    """
+    if members == 1:
+        return task.loss(outputs, target)
+    if task.adds_up:
+        return task.loss(outputs, target.repeat_interleave(members, dim=0))
+    parts = [change_output(partial(rows_of, member=member, members=members), outputs) for member in range(members)]
+    return torch.stack([task.loss(part, target) for part in parts]).mean()
+
+
+def rows_of(rows: Tensor, member: int, members: int) -> Tensor:
+    """Return the rows [B, ...] of one member."""
+    return rows[member::members]
+
+
+def member_mean(outputs: Output, members: int) -> Output:
+    """Return the mean over members [B, ...] of outputs [B·K, ...]."""
+    if members == 1:
+        return outputs
+    return change_output(lambda rows: rows.unflatten(0, (-1, members)).mean(dim=1), outputs)
