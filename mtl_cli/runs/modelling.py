@@ -65,6 +65,7 @@ def prepare_model(
     model, factory = make_model(components, tasks, data, config["seed"])
     if start is not None:
         warm_start(model, start, config["init_from"])
+    model.sharing.start_step(config["seed"], 0, 0.0)
     freeze(model, config["freeze"], factory.num_stages, started=config["init_from"] is not None)
     trained = {name: data.dataset_of[name] for name, task in tasks.items() if task.weight > 0}
     parts = partition(model, data.examples, trained)

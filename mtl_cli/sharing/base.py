@@ -36,6 +36,13 @@ class Sharing(nn.Module, ABC):
         With `boundary`, `Shared.boundary` holds the tensors (as `alias`es) where shared computation hands over.
         """
 
+    def start_step(self, seed: int, index: int, done: float) -> None:
+        """Take note of the step that comes next: the run's seed, its number, and the part `done` < 1 of steps behind it.
+
+        Nothing by default. What a mode does with it is a pure function of these and of its state, so that a resumed run
+        goes on as it would have. The parameters that tasks share are found as the first step finds the mode.
+        """
+
     def regularizer(self) -> Tensor | None:
         """Return a scalar that depends on parameters only, added once per step; None where there is none."""
         return None

@@ -117,6 +117,7 @@ def train_step(job: Job, step: TrainStep) -> Update:
     lr = set_learning_rate(job)
     if not step.tasks:  # a batch without any label
         return Update({}, None, lr)
+    job.learner.model.sharing.start_step(step.seed, step.index, step.index / job.total_steps)
     job.optimizer.zero_grad(set_to_none=True)
     before = Before(job) if job.plan.on_nonfinite == "skip" else None
     spans = job.learner.spans

@@ -39,6 +39,7 @@ VARIANTS = {
     "mmoe": {"deep": {"expert_stages": 2}},
     "cgc": {"many": {"num_shared_experts": 2, "num_task_experts": 2}},
     "ple": {"many": {"num_shared_experts": 2, "num_task_experts": 2}},
+    "ltb": {"search": {"search_from": 0.0}, "three": {"num_branches": 3, "search_from": 0.0}},
     "adapters": {"frozen": {"freeze_trunk": True}},
 }
 """Settings, by mode, that are checked besides those of the YAML."""
