@@ -6,12 +6,20 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.errors import RunFailure
+
+try:
+    import fcntl
+except ImportError:  # Windows, where what a killed process left stays
+    fcntl = None  # type: ignore[assignment]
 
 MAX_SMALL = 16 * 2**20
 """Size limit, in bytes, of the files that are not meant to hold data."""
@@ -23,19 +31,86 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         RunFailure: the disk is full or the directory cannot be written; a previous file of that name is untouched.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    sweep(path.parent, path.name)
     try:
-        temporary.unlink(missing_ok=True)  # left by a killed process
-        with temporary.open("xb") as file:  # never through a link that somebody left there
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with Temporary(path) as temporary:
+            with open(temporary.descriptor, "wb", closefd=False) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.path.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise RunFailure(f"Cannot write {path}: {error.strerror}. What was there before is untouched.") from error
     sync_directory(path.parent)
+
+
+class Temporary:
+    """A new file or folder beside `path`, under a name of its own, that is gone at the block's end unless it is moved.
+
+    It is locked as long as the block runs, so that `sweep` tells it from what a killed process left.
+    """
+
+    def __init__(self, path: Path, folder: bool = False) -> None:
+        name = path.name if len(os.fsencode(path.name)) < 200 else sha256(os.fsencode(path.name))
+        flags = os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT | os.O_EXCL  # never through somebody's link
+        while True:
+            self.path = path.with_name(f".{name}.{secrets.token_hex(8)}.tmp")
+            if folder:
+                self.path.mkdir()
+            try:
+                self.descriptor = os.open(self.path, flags, 0o666)
+            except FileNotFoundError:
+                if not path.parent.is_dir():
+                    raise
+                continue  # swept before it was opened
+            if lock(self.descriptor) is not False and self.path.exists():
+                return
+            os.close(self.descriptor)  # swept before it was locked
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            remove(self.path)
+        os.close(self.descriptor)
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove from a folder the temporary files, of the file `name` or of all, that no living process writes."""
+    leftover = re.compile(rf"\.{'.+' if name is None else re.escape(name)}(\.\d+|\.[0-9a-f]{{16}})?\.tmp")
+    with contextlib.suppress(OSError):
+        for path in [Path(entry.path) for entry in os.scandir(folder) if leftover.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError):
+                if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                    path.unlink()
+                    continue
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    if lock(descriptor):
+                        remove(path)
+                finally:
+                    os.close(descriptor)
+
+
+def lock(descriptor: int) -> bool | None:
+    """Lock an open file or folder; return False where another process has it, None where nothing can be locked."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that it holds."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def make_folder(path: Path) -> None:
@@ -131,67 +206,3 @@ def read_json(path: Path) -> dict[str, Any]:
 def sha256(data: bytes) -> str:
     """Return the SHA-256 digest in hex."""
     return hashlib.sha256(data).hexdigest()
-
-
-class FileWriter:
-    """A file beside another one that appears whole at the block's end, or not at all.
-
-    A subclass opens `temporary` as `file`, writes to it, and may write more before the file is closed (`finish`).
-
-    Raises:
-        UserError: `path` is the file `like` itself, or its folder cannot be written.
-    """
-
-    def __init__(self, path: Path, like: Path) -> None:
-        check_place(path, like)
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self.file: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def finish(self) -> None:
-        """Write what comes after all rows; called only where the block ended without an error."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            with self.failing():
-                if kind is None:
-                    self.finish()
-                if self.file is not None:
-                    self.file.close()
-                if kind is None:
-                    with self.temporary.open("rb") as file:
-                        os.fsync(file.fileno())
-                    self.temporary.replace(self.path)
-                    sync_directory(self.path.parent)
-        finally:
-            self.temporary.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def failing(self) -> Iterator[None]:
-        """Turn a full disk, or a folder that cannot be written, into the failure of the run.
-
-        Raises:
-            RunFailure: one of these happened.
-        """
-        try:
-            yield
-        except OSError as error:
-            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error
-
-
-def check_place(path: Path, like: Path) -> None:
-    """Check that a file can be written at a place, before any work is done.
-
-    Raises:
-        UserError: it is the file `like` itself, or its folder cannot be written.
-    """
-    if path.exists() and path.samefile(like):
-        raise UserError(f"output is {path}, the input itself, which is never overwritten. Give another output=FILE.")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        what = "is a folder" if path.is_dir() else "is not in a folder that can be written"
-        raise UserError(f"output is {path}, which {what}. Give a file in one: output=FILE.")

@@ -2,12 +2,14 @@ import errno
 import json
 import math
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from mtl_cli.errors import RunFailure
-from mtl_cli.files import read_json, sha256, sync_directory, write_bytes, write_json, write_text
+from mtl_cli.files import Temporary, read_json, sha256, sweep, sync_directory, write_bytes, write_json, write_text
 
 
 def test_a_file_holds_what_was_written_and_no_temporary_file_is_left(tmp_path):
@@ -103,6 +105,70 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
         done.set()
         reader.join()
     assert seen == {(200_000, 1)}
+
+
+def test_many_writers_of_one_file_meet_no_errors(tmp_path):
+    path = tmp_path / "a"
+    problems = []
+
+    def write(number):
+        try:
+            for _ in range(60):
+                write_bytes(path, str(number).encode() * 10_000)
+        except Exception as error:
+            problems.append(error)
+
+    writers = [threading.Thread(target=write, args=[number]) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert problems == []
+    assert len(set(path.read_bytes())) == 1
+    assert os.listdir(tmp_path) == ["a"]
+
+
+LEFT = [".a.tmp", ".a.1234.tmp", f".a.{'0f' * 8}.tmp"]
+
+
+def test_what_killed_writers_left_is_swept_and_what_others_write_or_own_stays(tmp_path):
+    for name in (*LEFT, ".a.mine.tmp", ".b.tmp", "a.tmp", ".a"):
+        (tmp_path / name).write_text("half")
+    with Temporary(tmp_path / "a") as living:
+        write_bytes(tmp_path / "a", b"x")
+        assert sorted(os.listdir(tmp_path)) == sorted([".a", ".a.mine.tmp", ".b.tmp", "a", "a.tmp", living.path.name])
+    sweep(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".a", "a", "a.tmp"]
+
+
+def test_leftovers_that_are_no_files_are_swept_without_being_followed_or_waited_for(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "file").write_text("precious")
+    (tmp_path / LEFT[0]).symlink_to(tmp_path / "victim")
+    os.mkfifo(tmp_path / LEFT[1])
+    (tmp_path / LEFT[2]).mkdir()
+    (tmp_path / LEFT[2] / "link").symlink_to(tmp_path / "victim")
+    sweep(tmp_path, "a")
+    assert os.listdir(tmp_path) == ["victim"]
+    assert (tmp_path / "victim" / "file").read_text() == "precious"
+
+
+def test_a_writer_that_is_killed_leaves_a_file_that_the_next_one_sweeps(tmp_path):
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom mtl_cli.files import Temporary\n"
+        "held = Temporary(Path(sys.argv[1]))\nprint(held.path.name, flush=True)\nos.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a")], capture_output=True, text=True, check=False
+    )
+    assert os.listdir(tmp_path) == [done.stdout.strip()]
+    write_bytes(tmp_path / "a", b"x")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_name_of_the_greatest_length_is_written(tmp_path):
+    write_bytes(tmp_path / ("ü" * 127), b"x")
+    assert len(os.listdir(tmp_path)) == 1
 
 
 def test_json_comes_back_and_what_is_no_object_is_empty(tmp_path):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtl_cli.batch import Values
 from mtl_cli.errors import UserError
-from mtl_cli.files import FileWriter
+from mtl_cli.storage.file_writer import FileWriter
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 

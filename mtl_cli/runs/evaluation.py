@@ -8,7 +8,7 @@ from typing import Any
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import RunFailure, UserError
-from mtl_cli.files import write_json
+from mtl_cli.files import sweep, write_json
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.runs.build import Built, build
 from mtl_cli.runs.data import make_streams
@@ -61,6 +61,7 @@ def write_evaluation(
     """Write the metrics and confusion matrices of an evaluation into a new folder of the run; return the metrics."""
     number = 0
     while (out := folder / "evaluations" / f"{file.stem}_{split}_{number:03d}").exists():
+        sweep(out)
         number += 1
     record = {"checkpoint": file.name, "split": split, "metrics": flat(results)}
     try:

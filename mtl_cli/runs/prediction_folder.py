@@ -1,7 +1,7 @@
 """A folder of predictions that appears whole or not at all."""
 
+import contextlib
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from mtl_cli.errors import RunFailure, UserError
-from mtl_cli.files import sync_directory
+from mtl_cli.files import Temporary, sweep, sync_directory
 
 
 class PredictionFolder:
@@ -30,11 +30,12 @@ class PredictionFolder:
         if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
             raise UserError(f"output is {path}, which is not in a folder that can be written. Give another output=DIR.")
         self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        sweep(self.path.absolute().parent, self.path.name)
         try:
-            self.temporary.mkdir()
+            self.temporary = self._held.enter_context(Temporary(self.path, folder=True)).path
         except OSError as error:
             raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
         return self
@@ -75,7 +76,7 @@ class PredictionFolder:
         except OSError as failure:
             raise RunFailure(f"Cannot write {self.path}: {failure.strerror}.") from failure
         finally:
-            shutil.rmtree(self.temporary, ignore_errors=True)
+            self._held.close()
 
 
 def write_image(path: Path, values: "np.ndarray[Any, Any]") -> None:

@@ -10,7 +10,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from mtl_cli.errors import RunFailure, UserError
-from mtl_cli.files import read_json, write_json, write_text
+from mtl_cli.files import read_json, sweep, write_json, write_text
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.records import RecordFile
 
@@ -27,8 +27,8 @@ class RunDirectory:
         self.config_text = to_yaml(config)
         self.checkpoints = path / "checkpoints"
         self.checkpoints.mkdir(exist_ok=True)
-        for leftover in (*path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):  # left by a killed process
-            leftover.unlink()
+        for folder in (path, self.checkpoints, path / "plots", path / "profile"):
+            sweep(folder)
         self.metrics = RecordFile(path / "metrics.jsonl", metrics_length)
         self.timing = RecordFile(path / "timing.jsonl", None)
         self._handler = LogFile(path / "train.log", encoding="utf-8")

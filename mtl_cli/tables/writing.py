@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
-from mtl_cli.files import FileWriter
+from mtl_cli.storage.file_writer import FileWriter
 from mtl_cli.tables.arrow import pa, pq
 from mtl_cli.tables.reading import COMPRESSED, SUFFIXES, TableFile, table_format
 

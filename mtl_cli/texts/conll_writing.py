@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mtl_cli.files import FileWriter
+from mtl_cli.storage.file_writer import FileWriter
 from mtl_cli.texts.conll import GLOBAL, ConllFile
 
 NOTHING = "_"
