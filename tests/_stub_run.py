@@ -40,7 +40,7 @@ class StubRun(types.ModuleType):
             return self.finish(json.loads((directory / "config.json").read_text()), directory)
         return {}
 
-    def evaluate_checkpoint(self, checkpoint, overrides, command, folders=()):
+    def evaluate_checkpoint(self, checkpoint, overrides, command, folders=(), source=None):
         self.evaluated.append((checkpoint, overrides))
         self.folders.append(folders)
         return {}

@@ -11,13 +11,14 @@ from mtl_cli.errors import EXIT_DONE, UserError, nearest
 
 SPLITS = ("train", "val", "test")
 HELP = """\
-Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test] [key=value ...]
+Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test|input=FILE] [key=value ...]
 
-Rebuilds the model from the config of the run, prints the metrics of a split for each task, and writes them with
-confusion matrices into the run directory.
+Rebuilds the model from the config of the run, prints the metrics of a split or file for each task, and writes them with
+confusion matrices, files and numbers of rows into the run directory.
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
   split=NAME          train, val or test; the default is test
+  input=FILE          all rows of a file with labels, in place of a split; the files of the run are not needed
   key=value           any key of the config of the run, such as another source of the same data
 
   --config-dir DIR    folder of your own modules that the config of the run names and that you trust
@@ -26,6 +27,7 @@ confusion matrices into the run directory.
 Examples:
   mtl-eval checkpoint=runs/2026-01-31/12-00-00-000000_mnist_digits+letters
   mtl-eval checkpoint=RUN_DIR split=val trainer.device=cpu
+  mtl-eval checkpoint=RUN_DIR input=new.csv
   mtl-eval checkpoint=RUN_DIR data.source=torchvision data.root=DIR
 """
 
@@ -38,14 +40,23 @@ def command(line: CommandLine) -> int:
     """
     from mtl_cli.commands.overrides import parse_values
 
-    overrides = parse_values(line.others("checkpoint"), "mtl-eval")
-    if problems := eval_problems(overrides):
+    overrides, source = parse_values(line.others("checkpoint", "input"), "mtl-eval"), line.word("input")
+    problems = eval_problems(overrides)
+    if source is not None and not Path(source).expanduser().exists():
+        problems.append(f"No input at {source}. Give an existing file: input=FILE.")
+    if source is not None and "split" in overrides:
+        problems.append(f"input={source} is evaluated whole. Leave out split={overrides['split']}, or input.")
+    if problems:
         raise UserError(problems)
     with console(overrides.get("verbose", False), overrides.get("quiet", False)):
         from mtl_cli.runs import evaluation
 
         evaluation.evaluate_checkpoint(
-            Path(str(line.word("checkpoint"))), overrides, line.command, line.trusted_folders
+            Path(str(line.word("checkpoint"))),
+            overrides,
+            line.command,
+            line.trusted_folders,
+            None if source is None else Path(source).expanduser(),
         )
     return EXIT_DONE
 
@@ -58,7 +69,7 @@ def eval_problems(overrides: dict[str, Any]) -> list[str]:
         hint = nearest(str(split), SPLITS)
         problems.append(f"split is '{split}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test.")
     rest = {key: value for key, value in overrides.items() if key != "split"}
-    return problems + key_problems(rest, ("split", "checkpoint"), "mtl-eval")
+    return problems + key_problems(rest, ("split", "input", "checkpoint"), "mtl-eval")
 
 
 PROGRAM = Program(

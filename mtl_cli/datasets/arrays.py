@@ -121,6 +121,10 @@ class Arrays(FileSource[ArrayTable]):
         expected_shape(fitted(self._inputs), row_shape(rows, ArrayTable(path, {}).place(self._input)), path)
         return fitted(self._inputs)(rows)
 
+    def files_at(self, path: Path) -> list[Path]:
+        """Return the files that are read from a path: the .npz file, or the .npy files of a folder."""
+        return sorted(path.glob("*.npy")) if path.is_dir() else [path]
+
     def input_state(self) -> dict[str, Any]:
         """Return shape, mean and deviation of the input array."""
         return {"inputs": fitted(self._inputs).state()}

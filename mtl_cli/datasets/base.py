@@ -139,6 +139,26 @@ class DataSource(ABC):
         """The label fields of training rows: its own, and those that the augmentation adds."""
         return {**self.field_specs, **(self.augmentation.adds if self.augmentation else {})}
 
+    def files(self) -> Mapping[str, Sequence[Path]]:
+        """Return the files that rows are read from, by a name such as the option that gives them.
+
+        Their content is known to checkpoints: a run does not go on with other data, and evaluations say so. Files of
+        one name have one digest. May be called before `open`; a source without files returns nothing.
+
+        Raises:
+            UserError: a file is missing.
+        """
+        return {}
+
+    def files_of(self, split: str) -> Sequence[str]:
+        """Return which of `files`, by name, the rows of a split are read from; all of them by default."""
+        return tuple(self.files())
+
+    @property
+    def rows_stay(self) -> bool:
+        """Whether a row's split depends on this row alone, so that rows which are added do not move others."""
+        return False
+
     def example(self) -> Sample:
         """Return two training samples, real ones where shapes depend on them, for the dry run that finds shapes."""
         train = self.full_split("train")
@@ -155,6 +175,16 @@ class DataSource(ABC):
             UserError: they cannot be read.
         """
         raise UserError(f"{type(self).__name__} cannot read new inputs, such as {path}.")
+
+    def labelled_rows(self, path: Path) -> Dataset:
+        """Return all rows of a file with their labels, by what was loaded; `open` is not needed for it.
+
+        A label field that the file lacks is missing in every row.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        raise UserError(f"{type(self).__name__} cannot read rows with labels from a file, such as {path}.")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted on the training split and must travel with a checkpoint: tensors and plain data."""

@@ -27,6 +27,7 @@ class Cifar10(ImageSource):
     """
 
     name, sources, shape = "cifar10", ("torchvision",), IMAGE
+    official = "CIFAR10"
     mean, std, class_names = MEAN, STD, CLASS_NAMES
 
     def read(self, folder: Path | None) -> Mapping[str, Rows]:

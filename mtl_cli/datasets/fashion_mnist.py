@@ -24,6 +24,7 @@ class FashionMnist(ImageSource):
     """
 
     name, sources, shape = "fashion_mnist", ("torchvision",), (1, 28, 28)
+    official = "FashionMNIST"
     mean, std, class_names = MEAN, STD, CLASS_NAMES
 
     def read(self, folder: Path | None) -> Mapping[str, Rows]:

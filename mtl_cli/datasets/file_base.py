@@ -81,10 +81,14 @@ class FileSource(DataSource, Generic[Rows]):
         self._fitted: dict[str, Any] = {}
         self._splits: dict[str, Dataset] = {}
         self._was_loaded = False
+        self._new_file = Path()
 
     @abstractmethod
     def read_rows(self, key: str) -> Rows:
-        """Return the rows of the file that the option `key` names: path, val_path or test_path; path comes first."""
+        """Return the rows of the file that the option `key` names: path, val_path or test_path; path comes first.
+
+        With a loaded state `key` may also be "input": a file of another place (`path_of`) that is not divided.
+        """
 
     @abstractmethod
     def fit(self, found: Rows, rows: np.ndarray) -> None:
@@ -117,6 +121,15 @@ class FileSource(DataSource, Generic[Rows]):
                 makers[id(found)] = self.encode(found)
             self._splits[name] = makers[id(found)](rows)
 
+    def labelled_rows(self, path: Path) -> Dataset:
+        """Return all rows of a file with their labels, by what was loaded."""
+        assert self._was_loaded, "what was fitted is known"
+        self._new_file = path
+        found = self.read_rows("input")
+        if not len(found):
+            raise UserError(f"{path} has no {self.unit}s, so there is nothing to evaluate. Give another input=FILE.")
+        return self.encode(found)(np.arange(len(found)))
+
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""
         return self._splits[name]
@@ -142,7 +155,25 @@ class FileSource(DataSource, Generic[Rows]):
         Raises:
             UserError: there is no such file, or it lies outside the root.
         """
-        return data_path(str(self._paths[key]), self._root, key)
+        return self._new_file if key == "input" else data_path(str(self._paths[key]), self._root, key)
+
+    def files_at(self, path: Path) -> list[Path]:
+        """Return the files that are read from a path: the one file, or all files of a folder."""
+        return [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+
+    def files(self) -> dict[str, list[Path]]:
+        """Return the files of each option that names some: path, val_path, test_path."""
+        return {key: self.files_at(self.path_of(key)) for key, value in self._paths.items() if value}
+
+    def files_of(self, split: str) -> tuple[str, ...]:
+        """Return the option whose file holds the rows of a split."""
+        own = f"{split}_path"
+        return (own,) if self._paths.get(own) else ("path",)
+
+    @property
+    def rows_stay(self) -> bool:
+        """Whether a column of the row alone says which split it is in."""
+        return self._rules.rows_stay
 
     def present_targets(self, found: Rows) -> dict[str, Target]:
         """Return the targets that a file has; with a loaded state it may lack some."""

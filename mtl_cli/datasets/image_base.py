@@ -12,7 +12,8 @@ from mtl_cli.batch import FieldSpec, InputSpec
 from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.images.new_images import ENDINGS, image_files, name_of, read_image, read_pixels
-from mtl_cli.images.official_files import SOURCES, official_root
+from mtl_cli.images.official_files import SOURCES, official_files, official_root
+from mtl_cli.images.packaged import FOLDER
 from mtl_cli.images.rows import MemoryDataset
 from mtl_cli.images.splits import Rows
 
@@ -90,14 +91,26 @@ class ImageSource(DataSource):
     class_names: ClassVar[tuple[str, ...]]
     """Names of the classes, which are those of every field."""
 
+    official: ClassVar[str | None] = None
+    """Name of its official files in `mtl_cli.images.official_files`."""
+    packaged: ClassVar[str | None] = None
+    """Name of its packaged file."""
+
     def __init__(self, source: str, root: str | None, batch_size: int) -> None:
         self.batch_size = checked_batch_size(batch_size)
-        splits = self.read(official_root(self.name, source, root, self.sources))
+        self._root = official_root(self.name, source, root, self.sources)
+        splits = self.read(self._root)
         self.input_spec = InputSpec("image", self.shape)
         self.field_specs = dict.fromkeys(self.fields, FieldSpec("class", len(self.class_names), self.class_names))
         self._splits = {
             split: MemoryDataset(*self.labelled(rows, split), self.mean, self.std) for split, rows in splits.items()
         }
+
+    def files(self) -> Mapping[str, Sequence[Path]]:
+        """Return the official files, or the packaged one, under the name "images"."""
+        if self._root is not None:
+            return {"images": official_files(self.official, self._root)} if self.official else {}
+        return {"images": [FOLDER / self.packaged]} if self.packaged else {}
 
     @abstractmethod
     def read(self, folder: Path | None) -> Mapping[str, Rows]:

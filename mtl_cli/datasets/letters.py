@@ -34,6 +34,7 @@ class Letters(ImageSource):
     """
 
     name, shape = "letters", (1, *IMAGE)
+    official, packaged = "EMNIST", "ocr_letters_52k.npz"
     mean, std, class_names = MEAN, STD, CLASS_NAMES
 
     def read(self, folder: Path | None) -> Mapping[str, Rows]:

@@ -17,6 +17,7 @@ class MnistDigits(ImageSource):
     """
 
     name, shape = "mnist_digits", (1, 28, 28)
+    official, packaged = "MNIST", "mnist_digits_10k.npz"
     mean, std, class_names = MEAN, STD, CLASS_NAMES
 
     def read(self, folder: Path | None) -> Mapping[str, Rows]:

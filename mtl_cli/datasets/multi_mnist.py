@@ -33,6 +33,7 @@ class MultiMnist(ImageSource):
     """
 
     name, shape, fields = "multi_mnist", (1, DIGIT, DIGIT), ("left", "right")
+    official, packaged = "MNIST", "mnist_digits_10k.npz"
     mean, std, class_names = MEAN, STD, CLASS_NAMES
 
     def read(self, folder: Path | None) -> Mapping[str, Rows]:

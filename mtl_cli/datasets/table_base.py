@@ -109,9 +109,9 @@ class TableFileSource(FileSource[Table]):
         """Return the columns of a file that inputs, targets and splits need."""
         path = self.path_of(key)
         file = self._files[path] = self.reader(path)
-        if key == "path":
+        if key in ("path", "input"):
             self._chosen = self._choose(file)
-            self._layout = layout = self._layout_of_main(file)
+            self._layout = layout = self._layout_of_main(file, divided=key == "path")
         else:
             layout = self._layout_of_other(file)
         return open_table(file, layout, self._profile(file).rows, self._memory)
@@ -131,14 +131,15 @@ class TableFileSource(FileSource[Table]):
             return InputColumns(self._inputs.numbers, self._inputs.dates, self._inputs.texts)
         return choose_inputs(self._declared, self._targets, file, self._profile(file))
 
-    def _layout_of_main(self, file: TableFile) -> Layout:
-        """Return how the columns of the main file are read."""
+    def _layout_of_main(self, file: TableFile, divided: bool) -> Layout:
+        """Return how the columns of the main file are read, also those that say how it is `divided`."""
         labels = [each for each in self._targets.values() if self._needs(each, file)]
-        dividing = self._rules.columns({each.name: each for each in labels})
+        dividing = self._rules.columns({each.name: each for each in labels}) if divided else []
+        times = self._rules.times if divided else ()
         answers = [column for each in labels for column in each.columns]
-        require_columns([*self._texts, *dividing, *self._rules.times, *answers], file.columns, file.path)
-        dates = tuple(name for name in self._rules.times if self._time_kind(file, name) == "date")
-        times = (name for name in self._rules.times if name not in dates)
+        require_columns([*self._texts, *dividing, *times, *answers], file.columns, file.path)
+        dates = tuple(name for name in times if self._time_kind(file, name) == "date")
+        times = tuple(name for name in times if name not in dates)
         numbers = (*self._chosen.numbers, *(column for each in labels for column in each.numbers), *times)
         texts = (*self._chosen.texts, *dividing, *(column for each in labels for column in each.texts))
         missing = {column: each.missing for each in labels for column in each.labels if each.missing}

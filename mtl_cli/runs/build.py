@@ -14,6 +14,7 @@ from mtl_cli.model.ema import EMA
 from mtl_cli.runs.checks import check_metrics, weighting_problems
 from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
+from mtl_cli.runs.data_files import Compare
 from mtl_cli.runs.modelling import make_tasks, prepare_model
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
@@ -72,11 +73,13 @@ def build(
     trust: Trust,
     states: Mapping[str, Any] | None = None,
     start: Mapping[str, torch.Tensor] | None = None,
+    compare: Compare | None = None,
 ) -> Built:
     """Return everything that a run of a resolved config needs.
 
     1. Every class that the config names is found, its arguments checked.
-    2. The datasets are opened; labels are summed up, of a checkpoint's `states` where it tells.
+    2. The datasets are opened, their files first seen by `compare`; labels are summed up, of a checkpoint's `states`
+       where it tells.
     3. Tasks, then the model, with the weights `start` of the run that `init_from` names.
     4. Streams of batches, schedule, weighting; whether they go together.
 
@@ -85,7 +88,7 @@ def build(
     """
     components = bind_all(config, trust)
     arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
-    data = open_data(config, components, states)
+    data = open_data(config, components, states, compare)
     tasks = make_tasks(components.tasks, {name: summary.spec() for name, summary in data.summaries.items()})
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     modelled = prepare_model(config, components, tasks, data, start, arithmetic.device)

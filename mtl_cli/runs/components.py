@@ -17,6 +17,7 @@ from mtl_cli.config.task_groups import GROUPS, READING, once_per_group
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.lr_schedules import LRSchedule
+from mtl_cli.runs.data_files import FILES, fingerprints
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
@@ -131,18 +132,26 @@ def state_of(dataset: str, states: Mapping[str, Any] | None) -> Mapping[str, Any
 
 
 def make_source(
-    component: Component, wanted: Sequence[WantedField], state: Mapping[str, Any], opened: bool = True
+    component: Component,
+    wanted: Sequence[WantedField],
+    state: Mapping[str, Any],
+    opened: bool = True,
+    compare: Callable[[DataSource], None] | None = None,
 ) -> DataSource:
     """Return a new data source of the `wanted` label fields.
 
-    With a checkpoint's state it fits nothing, and is `opened` on demand.
+    With a checkpoint's state it fits nothing, and is `opened` on demand. `compare` sees it before it is opened.
 
     Raises:
         UserError: its arguments do not fit, its files cannot be read, or the state is not one of it.
     """
     source: DataSource = component.make()
     source.want(wanted)
-    own = {key: value for key, value in state.items() if key != SUMMARIES}
+    own = {key: value for key, value in state.items() if key not in (SUMMARIES, FILES)}
+    if opened:
+        fingerprints(source)
+    if compare is not None:
+        compare(source)
     if not own:
         source.open()
         return source

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from mtl_cli.batch import Inputs
+from mtl_cli.batch import Inputs, Split
 from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.runs.components import Components, collect, group_datasets, make_source, state_of, wanted_fields
+from mtl_cli.runs.data_files import Compare, up_to_date
 from mtl_cli.runs.summaries import check_fields, state_with, summarise, wanted_by
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -52,13 +53,20 @@ class Data:
         }
 
 
-def open_data(config: Mapping[str, Any], components: Components, states: Mapping[str, Any] | None) -> Data:
+def open_data(
+    config: Mapping[str, Any],
+    components: Components,
+    states: Mapping[str, Any] | None,
+    compare: Compare | None = None,
+) -> Data:
     """Return the opened datasets with the summaries of their labels, of a checkpoint's `states` where it tells.
+
+    `compare` sees each dataset with its state before it is opened.
 
     Raises:
         UserError: a dataset cannot be read, lacks a task's field, or holds labels that the task cannot use.
     """
-    sources, dataset_of = open_datasets(config, components, states), group_datasets(config)
+    sources, dataset_of = open_datasets(config, components, states, compare), group_datasets(config)
     wanted = wanted_by(components.tasks)
     check_fields(wanted, sources, dataset_of)
     told = {dataset: state_of(dataset, states) for dataset in sources}
@@ -66,7 +74,10 @@ def open_data(config: Mapping[str, Any], components: Components, states: Mapping
 
 
 def open_datasets(
-    config: Mapping[str, Any], components: Components, states: Mapping[str, Any] | None
+    config: Mapping[str, Any],
+    components: Components,
+    states: Mapping[str, Any] | None,
+    compare: Compare | None = None,
 ) -> dict[str, DataSource]:
     """Return the data source of each dataset; one that the job before had open is taken from there.
 
@@ -82,8 +93,10 @@ def open_datasets(
         key = json.dumps([config["tasks"][dataset]["dataset"], *map(asdict, wanted)], sort_keys=True)
         state = state_of(dataset, states)
         source = None if state else _sources.get(key)
-        if source is None:
-            source = collect(problems, partial(make_source, components.datasets[dataset], wanted, state))
+        if source is None or not up_to_date(source):
+            check = None if compare is None else partial(compared, compare, dataset, state)
+            make = partial(make_source, components.datasets[dataset], wanted, state, compare=check)
+            source = collect(problems, make)
         if source is None:
             continue
         sources[dataset] = source
@@ -94,6 +107,11 @@ def open_datasets(
     _sources.clear()
     _sources.update(keys)
     return sources
+
+
+def compared(compare: Compare, dataset: str, state: Mapping[str, Any], source: DataSource) -> None:
+    """Compare the files of a source with its state."""
+    compare(dataset, source, state)
 
 
 def make_streams(
@@ -108,18 +126,33 @@ def make_streams(
             continue
         rows, by = source.full_split(split), source.balance if split == "train" else None
         classes = None if by is None else rows.classes(by)
-        augmentation = source.augmentation
-        if split != "train" and augmentation and not any(task.target in augmentation.adds for task in own.values()):
-            augmentation = None
-        streams[dataset] = Stream(
-            rows,
-            dataset,
-            {name: task.target for name, task in own.items()},
-            Order(len(rows), source.batch_size, dataset, seed, classes, rows.lengths),
-            device,
-            workers,
-            {name: task.label_marks for name, task in own.items()},
-            augmentation,
-            source.all_fields,
-        )
+        streams[dataset] = make_stream(source, rows, dataset, own, seed, device, workers, classes, split == "train")
     return streams
+
+
+def make_stream(
+    source: DataSource,
+    rows: Split,
+    dataset: str,
+    tasks: Mapping[str, Task],
+    seed: int,
+    device: torch.device,
+    workers: int = 0,
+    classes: torch.Tensor | None = None,
+    training: bool = False,
+) -> Stream:
+    """Return the batches of some rows of a dataset with the targets of `tasks`; `classes` [N] are drawn alike."""
+    augmentation = source.augmentation
+    if not training and augmentation and not any(task.target in augmentation.adds for task in tasks.values()):
+        augmentation = None
+    return Stream(
+        rows,
+        dataset,
+        {name: task.target for name, task in tasks.items()},
+        Order(len(rows), source.batch_size, dataset, seed, classes, rows.lengths),
+        device,
+        workers,
+        {name: task.label_marks for name, task in tasks.items()},
+        augmentation,
+        source.all_fields,
+    )

@@ -1,32 +1,59 @@
-"""Evaluation of a checkpoint on a split."""
+"""Evaluation of a checkpoint on a split of its data, or on a file of its own."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mtl_cli.batch import Split
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
-from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.config.task_groups import GROUPS
+from mtl_cli.datasets.base import as_split
+from mtl_cli.errors import RunFailure, UserError, some
 from mtl_cli.files import sweep, write_json
 from mtl_cli.report.tables import evaluation_table
-from mtl_cli.runs.build import Built, build
-from mtl_cli.runs.data import make_streams
+from mtl_cli.runs.build import build
+from mtl_cli.runs.data import make_stream, make_streams
+from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
 from mtl_cli.runs.outcome import draw_confusions
+from mtl_cli.runs.predictor import build_predictor
 from mtl_cli.storage import checkpoint
+from mtl_cli.storage.fingerprints import Fingerprint
+from mtl_cli.tasks.base import Task
 from mtl_cli.training.arithmetic import torch_settings
-from mtl_cli.training.evaluate import Result, flat
-from mtl_cli.training.group_means import to_show
+from mtl_cli.training.evaluate import Result, evaluate_model, flat
+from mtl_cli.training.group_means import to_show, with_group_means
 from mtl_cli.training.job import restore
 from mtl_cli.training.selection import evaluate_split
 
 logger = logging.getLogger("mtl_cli")
+SPLITS = ("train", "val", "test")
+PLACES = ("root", "path", "val_path", "test_path", "source")
+"""Options of a dataset that say where its files lie."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an evaluation found: results by task and group, and the rows that they are of, by dataset."""
+
+    title: str
+    """The split, or the name of the file."""
+    results: Mapping[str, Result]
+    data: Mapping[str, Mapping[str, Any]]
+    tasks: Mapping[str, Task]
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def evaluate_checkpoint(
-    path: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
+    path: Path,
+    overrides: Mapping[str, Any],
+    command: Sequence[str],
+    folders: Sequence[Path] = (),
+    source: Path | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on a split, "test" by default; write and return the metrics.
+    """Evaluate a checkpoint on a split, "test" by default, or on all rows of `source`; write and return the metrics.
 
     `overrides` are dotted keys of the run's config, such as data.root, and `split`. Nothing is compiled unless they say
     so: that takes longer than an evaluation, and a compiler.
@@ -36,38 +63,114 @@ def evaluate_checkpoint(
     """
     overrides = dict(overrides)
     split = overrides.pop("split", "test")
-    if split not in ("train", "val", "test"):
+    if split not in SPLITS:
         raise UserError(f"split is {split!r}; it is train, val or test. Use split=test.")
     file = checkpoint.find(path, "best")
     state = checkpoint.load(file)
-    config = override(load_run_config(state["config"]), {"trainer.compile": False, **overrides})
-    resolved = checked(config)
-    with torch_settings(resolved):
-        built = build(resolved, Trust(tuple(overrides.get("trust", ())), tuple(folders)), state["datasets"])
-        restore(built.job, state)
-        job = built.job
-        streams = make_streams(built.data, job.tasks, split, resolved["seed"], job.learner.arithmetic.device)
-        results = evaluate_split(job, streams)
-    logger.warning("%s", evaluation_table(f"{split}, step {job.progress.step}", to_show(results, job.groups)))
+    own = load_run_config(state["config"])
+    config = checked(override(own, {"trainer.compile": False, **overrides}))
+    trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
+    with torch_settings(config):
+        if source is None:
+            found = on_split(config, checked(override(own, {})), trust, state, split)
+        else:
+            found = on_file(config, trust, state, source)
+    for dataset, told in found.data.items():
+        where, tasks = described(told), some(told["tasks"])
+        logger.info("dataset %s: %d rows of %s; tasks %s", dataset, told["rows"], where, tasks)
+    step = state["progress"]["step"]
+    logger.warning("%s", evaluation_table(f"{found.title}, step {step}", to_show(found.results, found.groups)))
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     if (folder / "evaluations").is_symlink():
         raise UserError(f"{folder / 'evaluations'} is a symbolic link. Put a real folder in its place.")
-    return write_evaluation(folder, file, split, built, results)
+    return write_evaluation(folder, file, split if source is None else "input", found)
 
 
-def write_evaluation(
-    folder: Path, file: Path, split: str, built: Built, results: Mapping[str, Result]
-) -> dict[str, Any]:
+def described(told: Mapping[str, Any]) -> str:
+    """Return the files and the split that were evaluated, in words."""
+    files = told["files"]
+    named = ", ".join(files[:3]) + (f", … ({len(files)} files)" if len(files) > 3 else "") or "the dataset"
+    return named if told["split"] is None else f"{named} ({told['split']} split)"
+
+
+def on_split(
+    config: Mapping[str, Any], own: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], split: str
+) -> Found:
+    """Evaluate on a split of the data that a config names; `own` is the config of the run itself.
+
+    Raises:
+        UserError: the checkpoint or the data does not fit.
+    """
+
+    def elsewhere(dataset: str) -> bool:
+        nodes = [each["tasks"][dataset]["dataset"] for each in (own, config)]
+        return any(nodes[0].get(key) != nodes[1].get(key) for key in PLACES)
+
+    built = build(config, trust, state["datasets"], compare=Evaluated(split, elsewhere))
+    restore(built.job, state)
+    job, data = built.job, built.data
+    streams = make_streams(data, job.tasks, split, config["seed"], job.learner.arithmetic.device)
+    results = evaluate_split(job, streams)
+    told = {
+        name: {
+            "split": split,
+            "rows": len(streams[name].rows),
+            "files": [str(path) for part in source.files_of(split) for path in source.files().get(part, ())],
+            "sha256": {part: fingerprints(source)[part].digest for part in source.files_of(split)},
+            "tasks": data.tasks_of(name),
+        }
+        for name, source in data.sources.items()
+        if name in streams
+    }
+    return Found(split, results, told, job.tasks, job.groups)
+
+
+def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], path: Path) -> Found:
+    """Evaluate on all rows of a file or folder, by what was fitted in training; the files of the run are not needed.
+
+    Raises:
+        UserError: the checkpoint or the file does not fit.
+    """
+    model = build_predictor(config, trust, state, None, path)
+    warn_of_training_rows(model.sources, state["datasets"], path)
+    streams, told = {}, {}
+    for name, source in model.sources.items():
+        rows = as_split(source.labelled_rows(path))
+        own = {task: each for task, each in model.tasks.items() if model.dataset_of[task] == name}
+        streams[name] = make_stream(source, rows, name, own, config["seed"], model.arithmetic.device)
+        told[name] = told_of(path, rows, own)
+    results = evaluate_model(model.model, model.tasks, streams, model.arithmetic).results
+    if not any(result.count for result in results.values()):
+        raise UserError(
+            f"{path} has no label of {', '.join(model.tasks)}, so there is nothing to evaluate. mtl-predict writes "
+            "predictions for rows without labels."
+        )
+    members = {name: [task for task in tasks if task in results] for name, tasks in config.get(GROUPS, {}).items()}
+    groups = {name: tasks for name, tasks in members.items() if tasks}
+    return Found(path.name, with_group_means(results, groups), told, model.tasks, groups)
+
+
+def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """Return what is recorded of a file that is evaluated."""
+    digest = Fingerprint.of([path] if path.is_file() else sorted(filter(Path.is_file, path.rglob("*")))).digest
+    return {"split": None, "rows": len(rows), "files": [str(path)], "sha256": {"input": digest}, "tasks": list(tasks)}
+
+
+def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[str, Any]:
     """Write the metrics and confusion matrices of an evaluation into a new folder of the run; return the metrics."""
     number = 0
+<<<<<<< HEAD
     while (out := folder / "evaluations" / f"{file.stem}_{split}_{number:03d}").exists():
         sweep(out)
+=======
+    while (out := folder / "evaluations" / f"{file.stem}_{what}_{number:03d}").exists():
+>>>>>>> d5a934e (feat(runs): checkpoints know what their data held; mtl-eval takes a file and records rows)
         number += 1
-    record = {"checkpoint": file.name, "split": split, "metrics": flat(results)}
+    record = {"checkpoint": file.name, "split": what, "data": found.data, "metrics": flat(found.results)}
     try:
         out.mkdir(parents=True)
         write_json(out / "metrics.json", record)
-        draw_confusions(out, split, built.job, results)
+        draw_confusions(out, found.title, found.tasks, found.groups, found.results)
     except (OSError, RunFailure) as error:
         raise UserError(f"Cannot write the evaluation to {out}: {error}.") from error
     logger.info("Written to %s", out)

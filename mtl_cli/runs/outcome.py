@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mtl_cli.runs.build import Built
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.storage.records import read_records
+from mtl_cli.tasks.base import Task
 from mtl_cli.training.evaluate import Result, flat
 from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import Job
@@ -110,14 +111,20 @@ def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:
         curves(folder, read_records(out.metrics.path))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         logger.warning("No curves are drawn: %s holds a damaged record (%r).", out.metrics.path, error)
-    draw_confusions(folder, "test", job, results)
+    draw_confusions(folder, "test", job.tasks, job.groups, results)
 
 
-def draw_confusions(folder: Path, split: str, job: Job, results: Mapping[str, Result]) -> None:
+def draw_confusions(
+    folder: Path,
+    split: str,
+    tasks: Mapping[str, Task],
+    groups: Mapping[str, Sequence[str]],
+    results: Mapping[str, Result],
+) -> None:
     """Draw a confusion matrix for each task that has one."""
     from mtl_cli.report.plots import confusion
 
-    for name, result in to_show(results, job.groups).items():
+    for name, result in to_show(results, groups).items():
         if result.confusion is not None:
-            names = job.tasks[name].field.class_names or [str(i) for i in range(len(result.confusion))]
+            names = tasks[name].field.class_names or [str(i) for i in range(len(result.confusion))]
             confusion(folder / f"confusion_{name}.png", name, split, result.confusion.tolist(), names)

@@ -14,6 +14,7 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 from mtl_cli.report.tables import duration
+from mtl_cli.runs.data_files import warn_of_training_rows
 from mtl_cli.runs.prediction_folder import PredictionFolder
 from mtl_cli.runs.predictor import Predictor, build_predictor
 from mtl_cli.storage import checkpoint
@@ -44,6 +45,7 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
     with torch_settings(config):
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         predictor = build_predictor(config, trust, state, names, source)
+        warn_of_training_rows(predictor.sources, state["datasets"], source)
         readings = {name: each.reading(source) for name, each in predictor.sources.items()}
         rows = write(predictor, readings, target, size, bool(config["quiet"]))
     says = ", ".join(predictor.no_columns()) or "files"

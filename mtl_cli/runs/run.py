@@ -27,6 +27,7 @@ from mtl_cli.report.profile import StepProfiler
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.runs.build import Built, build
 from mtl_cli.runs.components import bind_all
+from mtl_cli.runs.data_files import refuse_changes
 from mtl_cli.runs.environment import environment
 from mtl_cli.runs.outcome import finish, print_head
 from mtl_cli.storage import checkpoint
@@ -107,7 +108,7 @@ def continue_from(
     resolved = checked(changed)
     with torch_settings(resolved):
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
-        built = build(resolved, trust, state["datasets"])
+        built = build(resolved, trust, state["datasets"], compare=refuse_changes)
         restore(built.job, state)
         out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
         progress = built.job.progress

@@ -13,6 +13,7 @@ from mtl_cli.config.targets import Component
 from mtl_cli.datasets.base import SPLITS, DataSource
 from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.runs.components import SUMMARIES
+from mtl_cli.runs.data_files import state_of_files
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.reading import augmented_alike
@@ -180,5 +181,9 @@ def fields_told(
 
 
 def state_with(source: DataSource, summaries: Mapping[str, LabelSummary]) -> dict[str, Any]:
-    """Return a source's state for a checkpoint, with the summaries of its tasks."""
-    return {**source.state_dict(), SUMMARIES: {name: summary.state() for name, summary in summaries.items()}}
+    """Return a source's state for a checkpoint, with the fingerprints of its files and the summaries of its tasks."""
+    return {
+        **source.state_dict(),
+        **state_of_files(source),
+        SUMMARIES: {name: summary.state() for name, summary in summaries.items()},
+    }

@@ -17,9 +17,10 @@ from typing import Any
 from mtl_cli.config.options import Options
 from mtl_cli.errors import RunFailure
 from mtl_cli.files import read_json, write_json
+from mtl_cli.storage.cache_folder import default_cache
 from mtl_cli.tables.profile import ColumnProfile, Profile, profile
 from mtl_cli.tables.reading import TableFile
-from mtl_cli.tables.store import Layout, Table, cached_table, default_cache, entry_name, read_table
+from mtl_cli.tables.store import Layout, Table, cached_table, entry_name, read_table
 
 MEGABYTE = 1 << 20
 MAX_OPEN = 8
@@ -82,7 +83,7 @@ def open_table(file: TableFile, layout: Layout, rows: int, memory: Memory) -> Ta
 
 def _identity(file: TableFile) -> tuple[Any, ...]:
     stat = file.path.stat()
-    return str(file.path.resolve()), stat.st_mtime_ns, stat.st_size, file.options
+    return str(file.path.resolve()), stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, file.options
 
 
 def _once(known: dict[Any, Any], key: object, make: Any) -> Any:  # noqa: ANN401  what `make` returns

@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from mtl_cli.config.annotations import one_of
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError, nearest
+from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
 from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
 from mtl_cli.tables.dates import ORDERS
@@ -87,9 +87,8 @@ class TableFile:
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """The SHA-256 digest of the file, in hex; computed once, without reading the file into memory."""
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        """The SHA-256 digest of the file, in hex; computed once."""
+        return Fingerprint.of([self.path]).digest
 
     @property
     def is_text(self) -> bool:

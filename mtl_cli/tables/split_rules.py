@@ -186,7 +186,7 @@ class StratifiedRules(SplitRules):
         column = next((key for key in ("group_column", "id_column", "time_column") if getattr(self, key)), None)
         if column and self.stratify not in (AUTO, None):
             what = {"group_column": "Groups", "id_column": "Rows that an id divides", "time_column": "Rows in time"}
-            problems.append(f"{what[column]} cannot be stratified: drop stratify or {column}.")
+            problems.append(f"{what[column]} cannot be stratified: drop stratify (stratify=null) or {column}.")
         if self.time_column and (self.split_column or self.group_column or self.id_column):
             problems.append(
                 f"time_column={self.time_column} divides the rows; drop split_column, group_column and id_column, or "

@@ -196,8 +196,3 @@ def entry_name(file: TableFile, layout: Layout | None = None) -> str:
     """Return the name of what was read from a file: a hash of its content, of how it is read, and of the layout."""
     how = {"format": CACHE_FORMAT, "layout": asdict(layout) if layout else None, **asdict(file.options)}
     return hashlib.sha256((file.content_hash + json.dumps(how, sort_keys=True)).encode()).hexdigest()[:32]
-
-
-def default_cache() -> Path:
-    """Return the folder of tables that were read: $XDG_CACHE_HOME/mtl_cli, or ~/.cache/mtl_cli."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mtl_cli"

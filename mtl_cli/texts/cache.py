@@ -32,9 +32,7 @@ def digest(*parts: Any) -> str:  # noqa: ANN401  any plain data
 
 def content_name(file: TableFile) -> str:
     """Return a hash of what a file holds and of how it is read, as a name."""
-    with file.path.open("rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest()
-    return digest(content, asdict(file.options))
+    return digest(file.content_hash, asdict(file.options))
 
 
 def cached_text(folder: Path | None, name: str, make: Callable[[], str]) -> str:

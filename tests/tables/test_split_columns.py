@@ -96,7 +96,7 @@ def test_an_array_of_times_divides_arrays(tmp_path):
         ({"time_column": "day", "folds": 3}, "data.folds=3 would train on rows that are newer"),
         ({"time_column": "day", "group_column": "id"}, "drop split_column, group_column and id_column"),
         ({"id_column": "id", "split_column": "id"}, "drop split_column and group_column, or id_column"),
-        ({"id_column": "id", "stratify": "y"}, "cannot be stratified: drop stratify or id_column"),
+        ({"id_column": "id", "stratify": "y"}, r"cannot be stratified: drop stratify \(stratify=null\) or id_column"),
         ({"id_column": "nr"}, "has no column 'nr'"),
     ],
 )
