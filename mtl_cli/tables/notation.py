@@ -22,8 +22,7 @@ MINUS = "\N{MINUS SIGN}"
 class Notation:
     """How numbers and dates are written; `missing` are the texts of cells without a value.
 
-    `number_signs` stand before or after numbers and are left out: $1,200 with decimal="." and thousands="," is 1200, and
-    7.5 % is 7.5.
+    `number_signs` stand before or after numbers and are left out: $1,200 with thousands="," is 1200, and 7.5 % is 7.5.
     """
 
     missing: tuple[str, ...] = ()
@@ -85,7 +84,7 @@ class Notation:
         return pc.replace_substring_regex(array, r"^\+", "").cast(pa.float64())
 
     def sign_fault(self, array: "pa.Array") -> int | None:
-        """Return the first of the trimmed texts whose sign of a unit is another than that before it, if there is one."""
+        """Return where the first of the trimmed texts stands whose sign of a unit differs from those before it."""
         if not self.number_signs:
             return None
         sign = np.zeros(len(array), dtype=np.int64)

@@ -56,9 +56,7 @@ def test_dates_of_several_kinds_stand_beside_each_other_and_a_missing_order_is_a
     how = Notation(missing=("?",))
     days = date_cells(pa.array(["1970-01-02", "?", "1970-01-02T12:00:00+12:00", "3 Jan 1970"]), how, PLACE)
     np.testing.assert_array_equal(days, [1.0, np.nan, 1.0, 2.0])
-    with pytest.raises(
-        UserError, match="row 2, column 'x': '03/01/1970' is not a date.*date_order=dmy or date_order=mdy"
-    ):
+    with pytest.raises(UserError, match=r"row 2, column 'x': '03/01/1970' is not a date\..*date_order=dmy or"):
         date_cells(pa.array(["1970-01-02", "03/01/1970"]), how, PLACE)
     days = date_cells(pa.array(["03/01/1970"]), Notation(date_order="dmy"), PLACE)
     np.testing.assert_array_equal(days, [2.0])
