@@ -19,14 +19,22 @@ with one labelled word per line (CoNLL, CoNLL-U).
                       clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector).
                       Put names with other than Latin letters in quotes: "target=['情感']"
   output=DIR          the conf folder; files that are there already are not overwritten
+  name=[A,B]          names of the tasks, one per target; by default those of their columns
   text=COLUMN         the column of text, or text=[title,body]; text=null makes a table in any case
+  drop=[A,B]          columns that are no inputs
+  split=COLUMN        column that says train, val or test; by default it is found by looking
+  group=COLUMN        column whose groups stay in one split, such as patients; in CoNLL a key of comments
   columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
   word=COLUMN         the column of the words of CoNLL
-  group=COLUMN        column whose groups stay in one split, such as patients; in CoNLL a key of comments
-  delimiter=';'       what separates cells; by default it is found by looking
-  encoding=latin-1    of the file; by default utf-8, utf-16 or latin-1 is found by looking
   format=csv          csv, tsv, jsonl, parquet, conll or conllu, where the name of the file does not say it
   overwrite=true      overwrites files
+
+How cells are read is found by looking, where none of these says it:
+  delimiter=';'       what separates cells
+  encoding=latin-1    of the file: utf-8, utf-16 or latin-1 is found
+  decimal="','"       sign before the fraction of a number; thousands="'.'" between thousands
+  date_order=dmy      day, month, year; or mdy: of dates such as 03/04/2012
+  column_names=[a,b]  of a table without a header; number_signs and missing_values are as in the dataset
 
   --version, --help
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mtl_cli.init.proposals import length
 from mtl_cli.init.scripts import SPACELESS, spaceless_share
 from mtl_cli.init.yaml_files import comment
 from mtl_cli.texts.encoding import sentence_rows, text_rows
@@ -51,7 +52,7 @@ class Advice:
     def overrides(self) -> list[str]:
         """Overrides of the command that trains."""
         batch = [] if self.batch_size == BATCH else [f"data.batch_size={self.batch_size}"]
-        return [f"backbone={self.backbone.value}", *batch, f"trainer.max_epochs={self.epochs}"]
+        return [f"backbone={self.backbone.value}", *batch, *length(self.epochs)]
 
 
 def advise_texts(columns: Sequence[Sequence[str]], shares: Mapping[str, float], rows: int) -> Advice:

@@ -1,12 +1,13 @@
 """What the columns of a file are likely to be: kinds of targets, and inputs to drop, each with the reason."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mtl_cli.init.association import Labels
+from mtl_cli.init.probe import Cells
 from mtl_cli.tables.labels import TRUTH, in_order
 from mtl_cli.tables.profile import ColumnProfile
 
@@ -137,16 +138,7 @@ def _notes(kind: str, column: LabelColumn) -> list[str]:
     return notes
 
 
-@dataclass(frozen=True)
-class InputSample:
-    """Cells of an input column in the first rows: codes of its values [n], and how many it has."""
-
-    codes: np.ndarray
-    values: tuple[str, ...]
-    numbers: np.ndarray | None
-
-
-def guess_drop(profile: ColumnProfile, sample: InputSample, whole: bool) -> str:
+def guess_drop(profile: ColumnProfile, sample: Cells, whole: bool) -> str:
     """Return why an input column should be dropped, or an empty string; `whole` where the sample is all of the rows."""
     present = sample.codes >= 0
     count = int(present.sum())
@@ -166,17 +158,6 @@ def guess_drop(profile: ColumnProfile, sample: InputSample, whole: bool) -> str:
         if steps.size and (steps == 1).mean() > NEARLY_ALL:
             return "it counts the rows"
     return ""
-
-
-def same_inputs(column: LabelColumn, samples: Mapping[str, InputSample]) -> list[str]:
-    """Return the inputs that say the same as a target: each value of one goes with one value of the other."""
-    if not samples:
-        return []
-    head = column.codes[: len(next(iter(samples.values())).codes)]
-    distinct = len(np.unique(head[head >= 0]))
-    if distinct < 2 or distinct > len(head) / 2:
-        return []
-    return [name for name, sample in samples.items() if says_the_same(head, sample.codes, distinct)]
 
 
 def says_the_same(one: np.ndarray, other: np.ndarray, distinct: int) -> bool:

@@ -1,61 +1,86 @@
-"""What mtl-init found in any file of rows, and its lines of YAML: how it is written, groups and targets."""
+"""What mtl-init found in any file of rows, and its lines of YAML and of the report: reading, targets, dividing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mtl_cli.init.found_targets import found_task, stratum_lines
+from mtl_cli.init.found_targets import found_task, stratum_lines, target_section
 from mtl_cli.init.guess import Guess
-from mtl_cli.init.yaml_files import FileSurvey, FoundTask, entry, group_lines
-from mtl_cli.tables.reading import TableFile
+from mtl_cli.init.inputs import FoundInputs
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, entry, group_lines
+from mtl_cli.tables.profile import Profile
+from mtl_cli.tables.reading import ReadOptions, TableFile
+
+
+@dataclass(frozen=True)
+class FoundRows:
+    """What was found in a file of rows, read as it is written.
+
+    `missing` are, by column of a target, words that stand for no label; `notes` say how cells are read.
+    """
+
+    file: TableFile
+    profile: Profile
+    targets: tuple[Guess, ...]
+    missing: Mapping[str, tuple[str, ...]]
+    inputs: FoundInputs
+    notes: tuple[str, ...]
+    group: str | None
+    split: str | None
+
+    @property
+    def dividing(self) -> list[str]:
+        """Columns that say how rows are divided."""
+        return [name for name in (self.group, self.split) if name]
 
 
 @dataclass(frozen=True)
 class RowSurvey(FileSurvey):
-    """How a file of rows is written, its rows, targets and column of groups.
+    """A file of rows; subclasses know what their dataset does with its columns of inputs."""
 
-    `missing` are values to add to the missing ones, `target_missing` the same by target.
-    """
-
-    file: TableFile
-    rows: int
-    targets: tuple[Guess, ...]
-    target_missing: Mapping[str, tuple[str, ...]]
-    missing: tuple[str, ...]
-    group: str | None
+    found: FoundRows
 
     @property
     def size(self) -> str:
         """Rows and columns."""
-        return f"{self.rows} rows, {len(self.file.columns)} columns"
+        return f"{self.found.profile.rows} rows, {len(self.found.file.columns)} columns"
 
     @property
     def how(self) -> str:
         """Format, and of CSV and TSV encoding and delimiter."""
-        if self.file.format not in ("csv", "tsv"):
-            return self.file.format
-        return f"{self.file.format}, {self.file.options.encoding}, delimiter {self.file.delimiter!r}"
+        file = self.found.file
+        if file.format not in ("csv", "tsv"):
+            return file.format
+        return f"{file.format}, {file.options.encoding}, delimiter {file.delimiter!r}"
 
     @property
     def tasks(self) -> list[FoundTask]:
         """A task for each target."""
-        return [found_task(guess, self.target_missing) for guess in self.targets]
+        return [found_task(guess, self.found.missing) for guess in self.found.targets]
 
     def dividing_lines(self) -> list[str]:
-        """Return the YAML of how rows are divided: by the column of groups or, without one, in strata of a target."""
-        return group_lines(self.group) if self.group else stratum_lines(self.targets)
+        """Return the YAML of how rows are divided: by a column of splits or groups or, without one, in strata."""
+        if self.found.split:
+            return [entry("split_column", self.found.split, "it names the split of every row")]
+        return group_lines(self.found.group) if self.found.group else stratum_lines(self.found.targets)
+
+    def first_sections(self) -> list[Section]:
+        """Return the parts of the report that come first: what deserves a look, how cells are read, targets."""
+        found = self.found
+        divided = [f"rows are divided by the column {found.split}"] if found.split else []
+        divided += [f"all rows of one {found.group} are in one split"] if found.group else []
+        look = Section("Look at these columns first: they may hold the answer", found.inputs.warnings)
+        how = Section("How it is read", [*found.notes, *divided])
+        filled = [section for section in (look, how) if section.lines]
+        return [*filled, target_section(found.targets, found.profile.rows)]
 
 
 def reading_lines(file: TableFile) -> list[str]:
-    """Return the YAML of what a file's name does not tell: its format, delimiter and encoding."""
-    lines = [] if file.options.format == "auto" else [entry("format", file.options.format)]
-    if file.delimiter != {"tsv": "\t"}.get(file.format, ","):
-        lines.append(entry("delimiter", file.delimiter))
-    return lines if file.options.encoding == "utf-8" else [*lines, entry("encoding", file.options.encoding)]
-
-
-def missing_lines(file: TableFile, missing: Sequence[str]) -> list[str]:
-    """Return the YAML of missing values, where there are further ones."""
-    if not missing:
-        return []
-    values = [*file.options.missing, *missing]
-    return [entry("missing_values", values, f"{', '.join(missing)}: the only text among numbers")]
+    """Return the YAML of what a file's name does not tell: every option of reading that is not the default."""
+    lines = []
+    for key, default in vars(ReadOptions()).items():
+        value = file.delimiter if key == "delimiter" else getattr(file.options, key)
+        if key == "delimiter":
+            default = {"tsv": "\t"}.get(file.format, ",")
+        if value != default and (key != "delimiter" or file.is_text):
+            lines.append(entry(key, list(value) if isinstance(value, tuple) else value))
+    return lines

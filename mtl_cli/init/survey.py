@@ -1,234 +1,75 @@
-"""A first look at a file: its columns, targets as they are likely meant, and inputs to drop."""
+"""A first look at a file of rows: how it is written, targets as they are likely meant, and what becomes of inputs."""
 
-import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from mtl_cli.errors import UserError
-from mtl_cli.init.found_targets import CLASS_KINDS
-from mtl_cli.init.guess import (
-    Guess,
-    InputSample,
-    LabelColumn,
-    guess_drop,
-    guess_target,
-    same_inputs,
-)
+from mtl_cli.init.asked import FORMATS, Asked
+from mtl_cli.init.inputs import find_inputs
+from mtl_cli.init.labels import guess_targets, read_labels
+from mtl_cli.init.notation import written
+from mtl_cli.init.row_survey import FoundRows
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
+from mtl_cli.init.splits import split_of
 from mtl_cli.init.table_survey import TableSurvey
-from mtl_cli.tables.cells import category_cells, date_cells, number_cells
-from mtl_cli.tables.notation import NUMBER
-from mtl_cli.tables.place import Place, canonical
-from mtl_cli.tables.profile import ColumnProfile, Profile, profile
-from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns, table_format
-from mtl_cli.tables.store import Layout, Table, read_table
-
-SAMPLE_ROWS = 50_000
-MAX_NAMED = 1000
-"""Different numbers up to which they get names, as classes have."""
+from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, table_format
+from mtl_cli.texts.json_lines import SUFFIXES as JSON_SUFFIXES
+from mtl_cli.texts.json_lines import open_file
 
 
-def open_unknown(
-    path: Path, format: str = "auto", delimiter: str | None = None, encoding: str | None = None
-) -> TableFile:
-    """Return a file whose encoding and delimiter are found by looking, where they are not told.
+def open_unknown(path: Path, options: ReadOptions, told: frozenset[str]) -> TableFile:
+    """Return a file of rows; encoding and delimiter are found by looking, where they are not told.
 
     Raises:
         UserError: it cannot be read.
     """
-    if table_format(path, format) == "parquet":
-        return TableFile(path, ReadOptions(format=format))
-    encoding = encoding or sniff_encoding(path)
-    delimiter = delimiter or sniff_delimiter(path, encoding)
-    return TableFile(path, ReadOptions(format=format, delimiter=delimiter, encoding=encoding))
+    known = any(suffix.lower() in (*SUFFIXES, *JSON_SUFFIXES) for suffix in path.suffixes)
+    if options.format == "auto" and not known:
+        raise UserError(f"The name of {path} does not tell its format. Set format={', '.join(FORMATS[1:])}.")
+    if options.format == "jsonl" or (options.format == "auto" and path.suffix.lower() in JSON_SUFFIXES):
+        return open_file(path, options)
+    if table_format(path, options.format) == "parquet":
+        return TableFile(path, options)
+    encoding = options.encoding if "encoding" in told else sniff_encoding(path)
+    delimiter = options.delimiter or sniff_delimiter(path, encoding)
+    return TableFile(path, replace(options, delimiter=delimiter, encoding=encoding))
 
 
-def survey_table(file: TableFile, targets: Mapping[str, Sequence[str]], group: str | None) -> TableSurvey:
-    """Return a first look at a table, given the columns of each target, and the column of groups.
+def survey_table(file: TableFile, asked: Asked) -> TableSurvey:
+    """Return a first look at a table.
 
     Raises:
-        UserError: a column is missing, or cells cannot be read; a target is neither.
+        UserError: cells cannot be read or have two meanings, or a target cannot be used.
     """
-    reserved = [group] if group else []
-    answers = list(dict.fromkeys(column for columns in targets.values() for column in columns))
-    require_columns([*answers, *reserved], file.columns, file.path)
-    found = profile(file, file.columns)
-    if found.rows < 2:
-        raise UserError(f"{file.path} has {found.rows} row{'s' * (found.rows != 1)}; training needs 2 or more.")
-    labels, target_missing = read_labels(file, found.columns, answers, found.rows)
-    guesses = guess_targets(file, labels, targets, found.rows, target_missing)
-    names = [name for name in file.columns if name not in answers and name not in reserved]
-    inputs = find_inputs(file, found, names, labels.values())
-    return TableSurvey(
-        file=file,
-        rows=found.rows,
-        targets=guesses,
-        target_missing=target_missing,
-        missing=inputs.missing,
-        group=group,
-        columns=found.columns,
-        drop=inputs.drop,
-        categorical=inputs.categorical,
+    return TableSurvey(survey_rows(file, asked, ()))
+
+
+def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRows:
+    """Return what was found in a file of rows; `texts` are columns that its dataset reads by itself.
+
+    Raises:
+        UserError: cells cannot be read or have two meanings, or a target cannot be used.
+    """
+    inputs = [name for name in file.columns if name not in (*asked.taken, *texts)]
+    found = written(file, [*asked.answers, *inputs], asked.answers, asked.told)
+    rows = found.profile.rows
+    if rows < 2:
+        raise UserError(f"{file.path} has {rows} row{'s' * (rows != 1)}; training needs 2 or more.")
+    labels = read_labels(found.file, found.profile.columns, asked.answers, rows, found.missing)
+    targets = guess_targets(found.file, labels, asked, rows, found.missing)
+    split, drop = asked.split, dict.fromkeys(asked.drop, "drop= asks for that")
+    if not split and (split := split_of(found.file, [n for n in inputs if found.profile.columns[n].kind == "text"])):
+        inputs.remove(split)
+        if asked.group:
+            drop[split], split = f"it names splits, but group={asked.group} divides the rows", None
+    return FoundRows(
+        file=found.file,
+        profile=found.profile,
+        targets=targets,
+        missing=found.missing,
+        inputs=find_inputs(found.file, found.profile, inputs, targets, drop),
+        notes=found.notes,
+        group=asked.group,
+        split=split,
     )
-
-
-@dataclass(frozen=True)
-class FoundInputs:
-    """Columns to leave out with the reason, mixed ones to declare, and texts among numbers that mean a missing one."""
-
-    drop: Mapping[str, str]
-    categorical: tuple[str, ...]
-    missing: tuple[str, ...]
-
-
-def find_inputs(file: TableFile, found: Profile, names: Sequence[str], labels: Collection[LabelColumn]) -> FoundInputs:
-    """Return what becomes of input columns."""
-    samples = sample_inputs(file, found.columns, names)
-    whole = found.rows <= SAMPLE_ROWS
-    drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in names}
-    drop = {name: reason for name, reason in drop.items() if reason}
-    for column in labels:
-        for name in same_inputs(column, {name: sample for name, sample in samples.items() if name not in drop}):
-            drop[name] = f"it says the same as the target {column.name}, so the answer would leak into the question"
-    mixed = [name for name in names if found.columns[name].kind == "mixed" and name not in drop]
-    strays = {name: stray_values(samples[name]) for name in mixed}
-    alone = tuple(dict.fromkeys(values[0] for values in strays.values() if whole and len(values) == 1))
-    categorical = tuple(name for name in mixed if not (whole and len(strays[name]) == 1))
-    return FoundInputs(drop, categorical, alone)
-
-
-def guess_targets(
-    file: TableFile,
-    labels: Mapping[str, LabelColumn],
-    targets: Mapping[str, Sequence[str]],
-    rows: int,
-    missing: Mapping[str, tuple[str, ...]],
-) -> tuple[Guess, ...]:
-    """Return each target as it is likely meant, given its columns' labels.
-
-    Raises:
-        UserError: nothing can be learnt from one, or its columns do not go together.
-    """
-    guesses = tuple(guess_target(name, [labels[column] for column in columns]) for name, columns in targets.items())
-    check_guesses(file, guesses)
-    return with_texts(file, guesses, rows, missing)
-
-
-def read_labels(
-    file: TableFile, columns: Mapping[str, ColumnProfile], names: Sequence[str], rows: int
-) -> tuple[dict[str, LabelColumn], dict[str, tuple[str, ...]]]:
-    """Return the columns of targets, and for those of numbers with one other text, that text: a missing label."""
-    texts = [name for name in names if columns[name].kind != "number"]
-    table = read_table(file, Layout(tuple(name for name in names if name not in texts), (), tuple(texts)), rows)
-    found: dict[str, LabelColumn] = {}
-    missing: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        if name not in texts:
-            found[name] = of_numbers(name, table.number(name))
-            continue
-        codes, values = table.text(name)
-        found[name] = LabelColumn(name, None, codes, tuple(values), len(values))
-        strays = [value for value in values if not re.match(NUMBER, value)]
-        if columns[name].kind == "mixed" and len(strays) == 1:
-            missing[name] = (strays[0],)
-            lookup = np.array([np.nan if value in strays else float(value) for value in values] + [np.nan])
-            found[name] = of_numbers(name, lookup[codes])
-    return found, missing
-
-
-def of_numbers(name: str, values: np.ndarray) -> LabelColumn:
-    """Return a column of numbers float64 [N], NaN where missing."""
-    present = ~np.isnan(values)
-    distinct, places = np.unique(values[present], return_inverse=True)
-    codes = np.full(len(values), -1, dtype=np.int64)
-    codes[present] = places
-    names = tuple(map(canonical, map(str, distinct.tolist()))) if len(distinct) <= MAX_NAMED else ()
-    return LabelColumn(name, values, codes, names, len(distinct))
-
-
-def check_guesses(file: TableFile, guesses: Sequence[Guess]) -> None:
-    """Refuse targets that nothing can be learnt from, or whose columns do not go together.
-
-    Raises:
-        UserError: every one.
-    """
-    problems = []
-    for guess in guesses:
-        for column in guess.columns:
-            if column.present == 0:
-                problems.append(
-                    f"{file.path}, column '{column.name}' has no label in any row. Leave it out of target=."
-                )
-            elif column.distinct == 1:
-                problems.append(
-                    f"{file.path}, column '{column.name}' has the label '{column.values[0]}' in every row. "
-                    "Leave it out of target=."
-                )
-        if not guess.kind:
-            problems.append(
-                f"The columns {'+'.join(guess.names)} of one target do not go together. They are all 0 or 1 "
-                "(multilabel), all numbers (a vector), time+event (survival) or relevance+group (ranking)."
-            )
-    if problems:
-        raise UserError(problems)
-
-
-def with_texts(
-    file: TableFile, guesses: Sequence[Guess], rows: int, missing: Mapping[str, tuple[str, ...]]
-) -> tuple[Guess, ...]:
-    """Return guesses, those of classes with their names as text reads them: 01 is not 1."""
-
-    def has_numbers(guess: Guess) -> bool:
-        return guess.kind in CLASS_KINDS and any(column.numbers is not None for column in guess.columns)
-
-    names = tuple(dict.fromkeys(name for guess in guesses if has_numbers(guess) for name in guess.names))
-    if not names:
-        return tuple(guesses)
-    absent = {name: missing[name] for name in names if name in missing}
-    table: Table = read_table(file, Layout((), (), names, absent), rows)
-
-    def as_text(column: LabelColumn) -> LabelColumn:
-        codes, values = table.text(column.name)
-        return LabelColumn(column.name, column.numbers, codes, tuple(values), len(values))
-
-    return tuple(
-        replace(guess, columns=tuple(map(as_text, guess.columns))) if has_numbers(guess) else guess for guess in guesses
-    )
-
-
-def sample_inputs(
-    file: TableFile, columns: Mapping[str, ColumnProfile], names: Sequence[str]
-) -> dict[str, InputSample]:
-    """Return the cells of input columns in the first rows."""
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    known: dict[str, dict[str, int]] = {name: {} for name in names}
-    how = file.options.notation
-    readable = [name for name in names if columns[name].kind in ("number", "date", "text", "mixed")]
-    for first, batch in file.batches(readable) if readable else ():
-        for name in readable:
-            place = Place(file.path, name, first)
-            if columns[name].kind in ("number", "date"):
-                read = number_cells if columns[name].kind == "number" else date_cells
-                parts[name].append(read(batch.column(name), how, place))
-                continue
-            codes, values = category_cells(batch.column(name), how, place)
-            number = known[name]
-            parts[name].append(np.array([*(number.setdefault(v, len(number)) for v in values), -1])[codes])
-        if first + batch.num_rows >= SAMPLE_ROWS:
-            break
-    found = {}
-    for name in names:
-        cells = np.concatenate(parts[name]) if parts[name] else np.zeros(0, dtype=np.int64)
-        if cells.dtype == np.float64:
-            found[name] = InputSample(of_numbers(name, cells).codes, (), cells)
-        else:
-            found[name] = InputSample(cells, tuple(known[name]), None)
-    return found
-
-
-def stray_values(sample: InputSample) -> list[str]:
-    """Return the values of a column that are not numbers."""
-    return [value for value in sample.values if not re.match(NUMBER, value)]

@@ -1,64 +1,51 @@
 """What mtl-init found in a table, and its lines of YAML and of the report."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mtl_cli.init.found_targets import association_sections, target_section
-from mtl_cli.init.row_survey import RowSurvey, missing_lines, reading_lines
-from mtl_cli.init.yaml_files import Section, Training, comment, entry, epochs, flow, some
-from mtl_cli.tables.profile import ColumnProfile
-
-BATCH = 128
-LARGE = 20_000
-"""Rows from which on ft_transformer is worth its time."""
+from mtl_cli.init.found_targets import association_sections
+from mtl_cli.init.proposals import table_training
+from mtl_cli.init.row_survey import RowSurvey, reading_lines
+from mtl_cli.init.yaml_files import Section, Training, comment, flow, some
 
 
 @dataclass(frozen=True)
 class TableSurvey(RowSurvey):
-    """What becomes of a table's columns of inputs: `drop` gives the reason, `categorical` are mixed ones to declare."""
+    """A table: all columns but targets, those that divide rows and those left out are inputs."""
 
     dataset: ClassVar[str] = "tabular"
 
-    columns: Mapping[str, ColumnProfile]
-    drop: Mapping[str, str]
-    categorical: tuple[str, ...]
-
     def option_lines(self) -> list[str]:
         """Return how the file is read, what becomes of its columns, and how its rows are divided."""
-        lines = reading_lines(self.file)
-        lines += missing_lines(self.file, self.missing)
-        if self.categorical:
-            why = "numbers and text; other columns are found by looking"
-            lines.append(entry("categorical", list(self.categorical), why))
-        targets = list(dict.fromkeys(name for guess in self.targets for name in guess.names))
-        lines += ["drop:", *(f"  - {flow(name)}  {comment(reason)}" for name, reason in self.drop.items())]
+        inputs = self.found.inputs
+        lines = reading_lines(self.found.file)
+        if inputs.categorical:
+            lines.append("categorical:  # beside columns of text, which are found by looking")
+            lines += [f"  - {flow(name)}  {comment(reason)}" for name, reason in inputs.categorical.items()]
+        targets = list(dict.fromkeys(name for guess in self.found.targets for name in guess.names))
+        lines += ["drop:", *(f"  - {flow(name)}  {comment(reason)}" for name, reason in inputs.drop.items())]
         lines += ["  # targets, also those of tasks that are not chosen", *(f"  - {flow(name)}" for name in targets)]
         return [*lines, *self.dividing_lines()]
 
     def report(self) -> list[Section]:
-        """Return targets, inputs and how the targets hang together."""
-        return [
-            target_section(self.targets, self.rows),
-            Section("Inputs", self._input_lines()),
-            *association_sections(self.targets),
-        ]
+        """Return what deserves a look, targets, inputs and how the targets hang together."""
+        inputs = Section("Inputs", self._input_lines())
+        return [*self.first_sections(), inputs, *association_sections(self.found.targets)]
 
     def training(self) -> Training:
         """Return the backbone and the epochs."""
-        large = ["or backbone=ft_transformer, slower and often better on tables of this size"]
-        return Training(["backbone=tabular", *epochs(self.rows, BATCH)], large if self.rows >= LARGE else [])
+        return table_training(self.found.profile.rows)
 
     def _input_lines(self) -> list[str]:
-        """Return what becomes of the other columns, by kind."""
-        answers = {name for guess in self.targets for name in guess.names}
+        """Return what becomes of the columns that are no targets, by kind."""
+        inputs, found = self.found.inputs, self.found
+        others = {name for guess in found.targets for name in guess.names} | {*found.dividing, *inputs.drop}
         kinds: dict[str, list[str]] = {}
-        for name, column in self.columns.items():
-            if name not in answers and name not in self.drop:
-                mixed = "text" if name in self.categorical else "number"
-                kinds.setdefault({"mixed": mixed, "empty": "number"}.get(column.kind, column.kind), []).append(name)
+        for name, column in found.profile.columns.items():
+            if name not in others:
+                kind = "text" if name in inputs.categorical else column.kind
+                kinds.setdefault({"empty": "number"}.get(kind, kind), []).append(name)
         words = {"number": "numeric", "date": "dates (days since 1970)", "text": "categorical"}
         lines = [f"{words[kind]}: {some(kinds[kind])}" for kind in words if kind in kinds]
-        lines += [f"drop {name}: {reason}" for name, reason in self.drop.items()]
-        lines += [f"{name} holds numbers and text: declared categorical" for name in self.categorical]
-        return lines + [f"'{value}' counts as missing: the only text in a column of numbers" for value in self.missing]
+        lines += [f"{name} is categorical: {reason}" for name, reason in inputs.categorical.items()]
+        return lines + [f"drop {name}: {reason}" for name, reason in inputs.drop.items()]

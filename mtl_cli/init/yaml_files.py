@@ -1,7 +1,6 @@
 """What mtl-init finds in a file of any kind, and the YAML that it writes of it: a dataset and a task a target."""
 
 import itertools
-import math
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -17,8 +16,6 @@ WORDS = re.compile(r"(?i)null|true|false|yes|no|on|off|nan|inf")
 """Words that are no names in YAML or on Hydra's command line."""
 _PLAIN = re.compile(rf"(?!(?:{WORDS.pattern[4:]}|y|n)\Z)[A-Za-z_][\w./-]*( [\w./-]+)*", re.ASCII | re.IGNORECASE)
 """Texts that stand without quotes."""
-STEPS, MAX_EPOCHS, DEFAULT_EPOCHS = 2000, 200, 6
-TRAIN_SHARE = 0.7
 GROUPED = 8
 """Tasks of one kind from which on they are written as one node."""
 
@@ -177,13 +174,6 @@ def _head(task: FoundTask, dataset: str, name: str, what: str) -> str:
         f"defaults:\n  - /dataset@tasks.{name}.dataset: {dataset}\n"
         f"tasks:\n  {name}:\n    _target_: {task.target}\n"
     )
-
-
-def epochs(rows: int, batch_size: int) -> list[str]:
-    """Return the override of the number of epochs: small files get more, so that there are some 2000 steps."""
-    steps = max(1, math.ceil(TRAIN_SHARE * rows / batch_size))
-    wanted = min(MAX_EPOCHS, math.ceil(STEPS / steps))
-    return [f"trainer.max_epochs={wanted}"] if wanted > DEFAULT_EPOCHS else []
 
 
 def group_lines(group: str | None) -> list[str]:

@@ -211,7 +211,7 @@ def test_text_is_forced_and_forbidden(folder, capsys):
     capsys.readouterr()
     for words, problem in (
         (["text=reviw"], "has no column 'reviw'. Did you mean 'review'?"),
-        (["text=mood"], "Column 'mood' is the text and in target= or group="),
+        (["text=mood"], "Column 'mood' is the text and in target=, group=, split= or drop="),
         (["text=[review,review]"], "names a column twice"),
         (["columns=[a,b]"], "data.csv is a file of rows, so columns=['a', 'b'] does not apply"),
     ):

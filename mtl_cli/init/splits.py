@@ -1,0 +1,30 @@
+"""Columns that say of each row whether it is for training, validation or test."""
+
+from collections.abc import Sequence
+
+from mtl_cli.tables.cells import category_cells
+from mtl_cli.tables.place import Place
+from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.splitting import NAMES, TRAIN
+
+MAX_VALUES = 12
+"""Different texts of such a column, capitals counted, at most."""
+
+
+def split_of(file: TableFile, names: Sequence[str]) -> str | None:
+    """Return the first of some columns of text whose every cell names a split, with training rows and others."""
+    seen: dict[str, set[str]] = {name: set() for name in names}
+    for first, batch in file.batches(names) if names else ():
+        for name in list(seen):
+            codes, values = category_cells(batch.column(name), file.options.notation, Place(file.path, name, first))
+            if (codes < 0).any() or len(values) > MAX_VALUES or any(value.lower() not in NAMES for value in values):
+                del seen[name]
+            else:
+                seen[name] |= set(values)
+        if not seen:
+            break
+    for name, said in seen.items():
+        parts = {NAMES[value.lower()] for value in said}
+        if TRAIN in parts and len(parts) > 1:
+            return name
+    return None
