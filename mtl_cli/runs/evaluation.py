@@ -159,12 +159,8 @@ def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any
 def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[str, Any]:
     """Write the metrics and confusion matrices of an evaluation into a new folder of the run; return the metrics."""
     number = 0
-<<<<<<< HEAD
-    while (out := folder / "evaluations" / f"{file.stem}_{split}_{number:03d}").exists():
-        sweep(out)
-=======
     while (out := folder / "evaluations" / f"{file.stem}_{what}_{number:03d}").exists():
->>>>>>> d5a934e (feat(runs): checkpoints know what their data held; mtl-eval takes a file and records rows)
+        sweep(out)
         number += 1
     record = {"checkpoint": file.name, "split": what, "data": found.data, "metrics": flat(found.results)}
     try:
