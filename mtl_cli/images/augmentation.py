@@ -143,7 +143,7 @@ class ImageAugmentation:
         turn = int(torch.randint(4, ())) if self.options.quarter_turns or self.options.rotation else 0
         parts = {name: self._turned(name, part, turn) for name, part in parts.items()}
         image = self._coloured(parts.pop(""))
-        found = {name: self._unwrapped(name, part, image.shape[1:]) for name, part in parts.items()}
+        found = {name: self._unwrapped(name, part, row.fields[name], image.shape[1:]) for name, part in parts.items()}
         added = {TURN: torch.tensor(turn)} if self.options.rotation else {}
         mean, std = (torch.tensor(each).reshape(-1, 1, 1) for each in (self.pixels.mean, self.pixels.std))
         return Sample((image.as_subclass(Tensor) - mean) / std, {**row.fields, **found, **added})
@@ -204,7 +204,7 @@ class ImageAugmentation:
         if not name or self.kinds[name] in MAPS:
             turned = like(torch.rot90(part.as_subclass(Tensor), -turn, (-2, -1)), part)
             return self._bent(name, turned, lambda normals: rotated(normals, 90.0 * turn))
-        return quarter_turned(part, turn, self.kinds[name])
+        return quarter_turned(part, turn)
 
     def _coloured(self, image: "Image") -> Tensor:
         from torchvision.transforms.v2 import functional as V
@@ -234,27 +234,26 @@ class ImageAugmentation:
     def _bent(self, name: str, part: Any, change: Any) -> Any:  # noqa: ANN401  a typed tensor and what turns vectors
         return like(change(part.as_subclass(Tensor)), part) if self.kinds.get(name) == "normals" else part
 
-    def _unwrapped(self, name: str, part: Any, size: Sequence[int]) -> Tensor:  # noqa: ANN401  a typed tensor
+    def _unwrapped(self, name: str, part: Any, before: Tensor, size: Sequence[int]) -> Tensor:  # noqa: ANN401  a typed tensor
         kind, plain = self.kinds[name], part.as_subclass(Tensor)
         if kind == "boxes":
-            return kept_boxes(plain, part.labels, size)
+            return kept_boxes(plain, before[:, 4], size)
         if kind == "keypoints":
-            return kept_points(plain, part.labels, size)
+            return kept_points(plain[:, :2], before[:, 2], size)
         return plain
 
 
 def wrapped(field: Tensor, kind: str, size: tuple[int, int]) -> Any:  # noqa: ANN401  a typed tensor of torchvision
-    """Return a label field as the typed tensor that torchvision moves; `labels` holds what does not move."""
+    """Return what moves of a label field as the typed tensor that torchvision moves.
+
+    A point is a box without area: torchvision's own points are numbers of pixels, so that a flip would move places in
+    continuous coordinates by a pixel.
+    """
     from torchvision import tv_tensors
 
-    if kind == "boxes":
-        part: Any = tv_tensors.BoundingBoxes(field[:, :4].clone(), format="XYXY", canvas_size=size, clamping_mode=None)
-        part.labels = field[:, 4]
-        return part
-    if kind == "keypoints":
-        part = tv_tensors.KeyPoints(field[:, :2].clone(), canvas_size=size, clamping_mode=None)
-        part.labels = field[:, 2]
-        return part
+    if kind in ("boxes", "keypoints"):
+        corners = field[:, :4] if kind == "boxes" else field[:, [0, 1, 0, 1]]
+        return tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=size, clamping_mode=None)
     return tv_tensors.Mask(field)
 
 
@@ -279,21 +278,15 @@ def rotated(normals: Tensor, degrees: float) -> Tensor:
     return torch.stack([cos * x - sin * y, sin * x + cos * y, z])
 
 
-def quarter_turned(part: Any, turn: int, kind: str) -> Any:  # noqa: ANN401  boxes or keypoints
-    """Return boxes [N, 4] or points [N, 2] of an image that is turned clockwise by `turn` quarters."""
-    values, labels = part.as_subclass(Tensor), part.labels
-    height, width = part.canvas_size
+def quarter_turned(boxes: Any, turn: int) -> Any:  # noqa: ANN401  a typed tensor
+    """Return boxes [N, 4] of an image that is turned clockwise by `turn` quarters."""
+    values = boxes.as_subclass(Tensor)
+    height, width = boxes.canvas_size
     for _ in range(turn):
-        if kind == "boxes":
-            left, top, right, bottom = values.unbind(dim=1)
-            values = torch.stack([height - bottom, left, height - top, right], dim=1)
-        else:
-            x, y = values.unbind(dim=1)
-            values = torch.stack([height - y, x], dim=1)
+        left, top, right, bottom = values.unbind(dim=1)
+        values = torch.stack([height - bottom, left, height - top, right], dim=1)
         height, width = width, height
-    found = like(values, part)
-    found.labels = labels
-    return found
+    return like(values, boxes)
 
 
 def kept_boxes(boxes: Tensor, classes: Tensor, size: Sequence[int]) -> Tensor:

@@ -164,6 +164,8 @@ def coco_rows(path: Path) -> Rows:
                 raise UserError(f"{path}, annotation {number}: {key} {each[key]!r} is not in the file.")
             x, y, width, height = map(float, each["bbox"])
             boxes[each["image_id"]].append((x, y, width, height, names[each["category_id"]]))
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a file of COCO: {type(error).__name__}: {str(error)[:80]}.") from error
     if len(set(names.values())) < len(names):

@@ -1,0 +1,131 @@
+"""Folders and annotations become the rows that a person would write down."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.listings import Listing, form_of, list_images
+from mtl_cli.tables.reading import ReadOptions
+
+
+def draw(path, size=(10, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size).save(path)
+
+
+def rows_of(path):
+    found = list_images(path, ReadOptions())
+    assert isinstance(found, Listing)
+    return found.table.to_pylist()
+
+
+def test_class_folders_are_labels_and_folders_of_splits_are_splits(tmp_path):
+    for place in ("train/cat/1.png", "train/dog/2.png", "valid/cat/3.png", "test/dog/4.jpg", "test/dog/.5.png"):
+        draw(tmp_path / place)
+    assert rows_of(tmp_path) == [
+        {"image": "test/dog/4.jpg", "label": "dog", "split": "test"},
+        {"image": "train/cat/1.png", "label": "cat", "split": "train"},
+        {"image": "train/dog/2.png", "label": "dog", "split": "train"},
+        {"image": "valid/cat/3.png", "label": "cat", "split": "val"},
+    ]
+
+
+def test_without_splits_there_is_no_such_column(tmp_path):
+    draw(tmp_path / "cat/1.png")
+    assert rows_of(tmp_path) == [{"image": "cat/1.png", "label": "cat"}]
+
+
+def test_an_image_outside_class_folders_is_named(tmp_path):
+    draw(tmp_path / "cat/1.png")
+    draw(tmp_path / "2.png")
+    with pytest.raises(UserError, match=r"2.png lie in no class folder"):
+        rows_of(tmp_path)
+
+
+def coco(folder, images=("a.png",), boxes=((0, 1),), names=("cell", 'a "b"')):
+    annotations = [
+        {"image_id": image, "category_id": 7 + kind, "bbox": [1, 2, 3, 4], "iscrowd": 0} for image, kind in boxes
+    ]
+    content = {
+        "images": [{"id": k, "file_name": name} for k, name in enumerate(images)],
+        "annotations": annotations,
+        "categories": [{"id": 7 + k, "name": name} for k, name in enumerate(names)],
+    }
+    (folder / "boxes.json").write_text(json.dumps(content))
+    return folder / "boxes.json"
+
+
+@pytest.mark.parametrize("place", ["a.png", "images/a.png", "deep/below/a.png"])
+def test_coco_names_are_looked_for_beside_the_file_and_below(tmp_path, place):
+    draw(tmp_path / place)
+    (row,) = rows_of(coco(tmp_path))
+    assert row["image"] == place
+    assert json.loads(row["boxes"]) == [[1, 2, 3, 4, 'a "b"']]
+    assert (row["count_cell"], row['count_a "b"']) == (0, 1)
+
+
+def test_two_images_of_one_name_are_an_error_of_coco(tmp_path):
+    draw(tmp_path / "x/a.png")
+    draw(tmp_path / "y/a.png")
+    with pytest.raises(UserError, match=r"names the image 'a.png', which is there 2 times"):
+        rows_of(coco(tmp_path))
+
+
+def test_an_image_that_is_not_there_is_an_error_of_coco(tmp_path):
+    with pytest.raises(UserError, match=r"names the image 'a.png', which is not there"):
+        rows_of(coco(tmp_path))
+
+
+@pytest.mark.parametrize(("boxes", "said"), [(((5, 0),), "image_id 5"), (((0, 9),), "category_id 16")])
+def test_a_box_of_nothing_is_an_error_of_coco(tmp_path, boxes, said):
+    draw(tmp_path / "a.png")
+    with pytest.raises(UserError, match=said):
+        rows_of(coco(tmp_path, boxes=boxes))
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "{}", '{"images": 3}', "nonsense", "[" * 100_000])
+def test_what_is_not_coco_is_said(tmp_path, content):
+    (tmp_path / "boxes.json").write_text(content)
+    with pytest.raises(UserError, match=r"boxes.json is not"):
+        rows_of(tmp_path / "boxes.json")
+
+
+def test_pascal_voc_counts_pixels_from_1(tmp_path):
+    draw(tmp_path / "JPEGImages/a.jpg")
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations/a.xml").write_text(
+        "<annotation><filename>a.jpg</filename><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin>"
+        "<xmax>4</xmax><ymax>6</ymax></bndbox></object></annotation>"
+    )
+    assert form_of(tmp_path) == "voc"
+    (row,) = rows_of(tmp_path)
+    assert (row["image"], json.loads(row["boxes"])) == ("JPEGImages/a.jpg", [[0, 1, 4, 5, "cat"]])
+
+
+def test_entities_of_xml_are_refused(tmp_path):
+    (tmp_path / "a.xml").write_text('<!DOCTYPE a [<!ENTITY b "bbbb">]><annotation>&b;</annotation>')
+    with pytest.raises(UserError, match="declares entities"):
+        rows_of(tmp_path)
+
+
+def test_yolo_lines_are_shares_of_the_image(tmp_path):
+    draw(tmp_path / "images/a.png", (20, 10))
+    draw(tmp_path / "images/b.png", (20, 10))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("1 0.5 0.5 0.2 0.4\n")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]\n")
+    first, second = rows_of(tmp_path)
+    assert json.loads(first["boxes"]) == [[8.0, 3.0, 4.0, 4.0, "dog"]]
+    assert (first["count_cat"], first["count_dog"]) == (0, 1)
+    assert json.loads(second["boxes"]) == []
+
+
+def test_a_bad_line_of_yolo_is_named(tmp_path):
+    draw(tmp_path / "images/a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.2 0.4\n9 0.5 0.5 0.2 0.4\n")
+    (tmp_path / "classes.txt").write_text("cat\n")
+    with pytest.raises(UserError, match=r"a.txt, line 2: '9 0.5 0.5 0.2 0.4' is not a box of a known class"):
+        rows_of(tmp_path)
