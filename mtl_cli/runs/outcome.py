@@ -95,8 +95,8 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
 
 def selection_record(job: Job) -> dict[str, Any]:
     """Return the selection metric with its best value, in the metric's own sign."""
-    name, lower = job.plan.selection, lower_is_better(job, job.plan.selection)
-    best = job.progress.best_score
+    name = job.progress.selected_by or job.plan.selection
+    lower, best = lower_is_better(job, name), job.progress.best_score
     value = -best if lower and best is not None else best
     return {"metric": name, "best": value, "lower_is_better": lower, "best_step": job.progress.best_step}
 

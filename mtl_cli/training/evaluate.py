@@ -148,16 +148,30 @@ def check_batch(tasks: Mapping[str, Task], stream: Stream, batch: Batch) -> None
             raise UserError(f"tasks.{name}: the field '{stream.targets[name]}' of the evaluated split {problem}.")
 
 
-def skill(tasks: Mapping[str, Task], results: Mapping[str, Result], baseline: Mapping[str, Result]) -> float:
-    """Return the mean over tasks of the primary metric's gain over the trivial predictor (`MetricInfo.skill`).
+LOWEST_SKILL = -1.0
+"""The least that one task adds to a skill, so that a single bad task does not decide which checkpoint is the best."""
 
-    A task whose metric has no value on the split (no label, or the AUC of a single class) is left out.
+
+def comparable(tasks: Mapping[str, Task], baseline: Mapping[str, Result]) -> list[str]:
+    """Return the tasks that have a skill: their primary metric has a value for the trivial predictor on the split.
+
+    It has none without a label, or for the AUC of a single class. It depends on the labels alone, so that all skills of
+    a run are means over the same tasks.
+    """
+    return [name for name, task in tasks.items() if not math.isnan(baseline[name].metrics[task.primary])]
+
+
+def skill(tasks: Mapping[str, Task], results: Mapping[str, Result], baseline: Mapping[str, Result]) -> float:
+    """Return the mean over the comparable tasks of the primary metric's gain over the trivial predictor.
+
+    A task's gain (`MetricInfo.skill`) counts as −1 where it is less, or where the model's metric has no value. Without a
+    comparable task it is NaN.
     """
     gains = []
-    for name, task in tasks.items():
-        value, reference = results[name].metrics[task.primary], baseline[name].metrics[task.primary]
-        if not math.isnan(reference):
-            gains.append(task.metric_info[task.primary].skill(value, reference))
+    for name in comparable(tasks, baseline):
+        primary = tasks[name].primary
+        gain = tasks[name].metric_info[primary].skill(results[name].metrics[primary], baseline[name].metrics[primary])
+        gains.append(LOWEST_SKILL if math.isnan(gain) else max(gain, LOWEST_SKILL))
     return sum(gains) / len(gains) if gains else float("nan")
 
 

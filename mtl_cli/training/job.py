@@ -51,6 +51,8 @@ class Progress:
 
     step: int = 0
     draws: dict[str, int] = field(default_factory=dict)
+    selected_by: str | None = None
+    """What decides which checkpoint is the best: `selection.metric`, or the mean loss where that is not defined."""
     best_score: float | None = None
     best_step: int = 0
     best_val: dict[str, float] = field(default_factory=dict)

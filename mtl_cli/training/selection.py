@@ -1,13 +1,20 @@
 """Which checkpoint is the best, and when early stopping ends a run: from validation data only."""
 
 import contextlib
+import logging
 import math
 from collections.abc import Mapping
 
-from mtl_cli.training.evaluate import Result, evaluate_model, flat, skill
-from mtl_cli.training.group_means import with_group_means
+from mtl_cli.errors import some
+from mtl_cli.training.evaluate import Result, comparable, evaluate_model, flat, skill
+from mtl_cli.training.group_means import mean, with_group_means
 from mtl_cli.training.job import Job
 from mtl_cli.training.loading import Stream
+
+logger = logging.getLogger("mtl_cli")
+
+MEAN_LOSS = "loss"
+"""What decides in the place of a skill that is not defined: the mean of the trained tasks' validation losses."""
 
 
 def evaluate_split(job: Job, streams: Mapping[str, Stream], baseline: bool = False) -> dict[str, Result]:
@@ -23,6 +30,7 @@ def evaluate_split(job: Job, streams: Mapping[str, Stream], baseline: bool = Fal
         found = evaluate_model(learner.model, job.tasks, streams, learner.arithmetic.evaluation, constants)
     if baseline:
         job.baseline = found.constant
+        tell_left_out(job, found.constant)
     return with_group_means(found.results, job.groups)
 
 
@@ -32,8 +40,31 @@ def evaluate_validation(job: Job) -> dict[str, Result]:
     return evaluate_split(job, job.val, baseline=job.baseline is None and "skill" in names)
 
 
+def tell_left_out(job: Job, baseline: Mapping[str, Result]) -> None:
+    """Warn of tasks that the skill leaves out for the whole run."""
+    tasks = job.learner.tasks
+    kept = comparable(tasks, baseline)
+    left = [f"{name}/{task.primary}" for name, task in tasks.items() if name not in kept]
+    if not left:
+        return
+    instead = "the skill is the mean over the other tasks" if kept else "the mean validation loss decides instead"
+    logger.warning(
+        "Not defined for a trivial predictor on the validation data: %s. In this run %s. "
+        "Set selection.metric=TASK/METRIC to select by another metric.", some(left), instead,
+    )  # fmt: skip
+
+
+def decides(job: Job, name: str) -> str:
+    """Return what decides where "skill" or a metric "<task>/<metric>" is asked for: itself, or `MEAN_LOSS`."""
+    undefined = name == "skill" and job.baseline is not None and not comparable(job.learner.tasks, job.baseline)
+    return MEAN_LOSS if undefined else name
+
+
 def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
     """Return "skill" or a metric "<task>/<metric>" of validation results, such that higher is better."""
+    name = decides(job, name)
+    if name == MEAN_LOSS:
+        return -mean(results[task].loss for task in job.learner.tasks)
     if name != "skill":
         value = flat(results)[name]
         return -value if lower_is_better(job, name) else value
@@ -48,8 +79,8 @@ def is_better(value: float, best: float | None) -> bool:
 
 def lower_is_better(job: Job, name: str) -> bool:
     """Return how "skill" or a metric "<task>/<metric>" is read; a group's is read as that of its tasks."""
-    if name == "skill":
-        return False
+    if name in ("skill", MEAN_LOSS):
+        return name == MEAN_LOSS
     task, metric = name.split("/")
     task = next((each for each in job.groups.get(task, ()) if metric in job.tasks[each].metric_info), task)
     return metric == "loss" or job.tasks[task].metric_info[metric].lower_is_better

@@ -20,6 +20,7 @@ from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import ROLLBACK_FACTOR, Job
 from mtl_cli.training.selection import (
     count_patience,
+    decides,
     evaluate_validation,
     is_better,
     lower_is_better,
@@ -241,7 +242,8 @@ def assess(job: Job, out: RunDirectory) -> None:
     if better:
         progress.best_score, progress.best_step, progress.best_val = score, progress.step, values
     count_patience(job, results, score)
-    shown = -score if lower_is_better(job, job.plan.selection) else score
+    progress.selected_by = decides(job, job.plan.selection)
+    shown = -score if lower_is_better(job, progress.selected_by) else score
     record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
     out.metrics.write({**record, "metrics": values})
     logger.info("%s", evaluation_table(f"val, step {progress.step}", to_show(results, job.groups), shown, better))

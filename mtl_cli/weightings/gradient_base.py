@@ -34,6 +34,8 @@ class GradientWeighting(RowWeighting):
         """Weights [T] found last, NaN for a task that was absent; only with update_every > 1."""
         self.found_at = 0
         """The step in which they were found."""
+        self.reused: Tensor | None = None
+        """Kept weights [K] that this step reuses."""
 
     @abstractmethod
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
@@ -83,7 +85,7 @@ class GradientWeighting(RowWeighting):
         """Write Σ wᵢgᵢ into the shared parameters' `.grad`, and into the heads' the gradients of their own losses."""
         self.at = (step.seed, step.index)
         present = self.present(step.tasks)
-        kept = self._kept(step, present)
+        kept = self.reused = self._kept(step, present)
         if self.level == "features":
             weights = self._at_boundary(step, present, kept)
         elif kept is not None:

@@ -52,7 +52,9 @@ class GradNorm(GradientWeighting):
         return weights.detach()
 
     def head_scales(self, losses: Tensor, present: Tensor) -> Tensor:
-        """Return the weights [K], which the heads have too."""
+        """Return the weights [K], which the heads have too; reused ones hold the factor of a matched norm."""
+        if self.reused is not None:
+            return self.reused * len(present) / self.reused.sum()
         return self._weights(present).detach()
 
     def _weights(self, present: Tensor) -> Tensor:

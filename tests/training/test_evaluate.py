@@ -178,6 +178,12 @@ def test_a_task_without_labels_is_left_out_of_the_skill():
     assert math.isnan(skill({"b": tasks["b"]}, results, baseline))
 
 
+def test_one_bad_task_counts_as_minus_one_and_no_value_does_too():
+    tasks, baseline = {"a": task("a"), "b": task("b")}, {"a": result(0.5), "b": result(0.98)}
+    assert skill(tasks, {"a": result(0.9), "b": result(0.5)}, baseline) == pytest.approx((0.8 - 1) / 2)  # −24 unclipped
+    assert skill(tasks, {"a": result(0.9), "b": result(math.nan)}, baseline) == pytest.approx((0.8 - 1) / 2)
+
+
 def test_skill_of_trivial_outputs_is_zero_by_evaluation_too():
     labels = torch.tensor([0, 1, 1, 2, 1, 0])
     tasks = {"a": task("a")}

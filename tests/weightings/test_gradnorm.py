@@ -44,6 +44,31 @@ def test_heads_and_trunk_get_the_weighted_losses():
     assert all(torch.allclose(got[name], wanted[name], atol=1e-6) for name in wanted)
 
 
+@pytest.mark.parametrize("match_norm", ["none", "sum"])
+@pytest.mark.parametrize("level", ["parameters", "features"])
+def test_heads_and_trunk_have_the_same_weights_where_they_are_reused(match_norm, level):
+    weighting, tasks = make("gradnorm", 3, update_every=3, match_norm=match_norm, level=level, lr=1.0), task_names(3)
+    optimizer, used = torch.optim.SGD(weighting.parameters(), lr=1.0), []
+    for index in range(4):
+        plain, model, step = net(3), net(3), TinyStep(net(3), tasks, index=index)
+        optimizer.zero_grad()
+        step.net = model
+        weights = weighting.backward(step)
+        optimizer.step()
+        used.append(torch.stack([weights[task].float() for task in tasks]))
+        step.net = plain
+        losses = next(step.passes()).losses
+        sum(float(weights[task]) * losses[task] for task in tasks).backward()
+        wanted, got = gradients(plain), gradients(model)
+        scale = got["heads.task0.weight"].norm() / wanted["heads.task0.weight"].norm()
+        assert match_norm == "sum" or scale == pytest.approx(1.0, rel=1e-5)
+        for name in wanted:
+            factor = scale if name.startswith("heads") else 1.0
+            torch.testing.assert_close(got[name], factor * wanted[name], rtol=1e-4, atol=1e-6)
+    assert torch.allclose(used[1], used[0])
+    assert not torch.allclose(used[3], used[0], rtol=1e-2)
+
+
 def test_the_first_loss_of_a_task_is_kept():
     weighting, model = make("gradnorm", 3), net(3)
     first = TinyStep(model, task_names(3)[:2])

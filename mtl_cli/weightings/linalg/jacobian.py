@@ -115,8 +115,8 @@ def boundary_rows(
 ) -> Tensor:
     """Return gradients [K, F] at the boundary tensors, flattened and joined, as float32.
 
-    `index` has the row of each of K tasks; a task without a loss has zeros. The parameters `above[task]` get their plain
-    gradients on the way; nothing below the boundary is touched.
+    `index` has the row of each of K tasks; that of a task without a loss is 0. The parameters `above[task]` get their
+    plain gradients on the way; nothing below the boundary is touched.
     """
     sizes = [tensor.numel() for tensor in boundary]
     rows = torch.zeros(len(index), sum(sizes), dtype=torch.float32, device=boundary[0].device)  # [K, F]
