@@ -91,6 +91,7 @@ class Step:
 def make(method: str, tasks: tuple[str, ...], **overrides: object) -> Weighting:
     """Return a weighting with the arguments of its YAML."""
     arguments: dict[str, Any] = yaml.safe_load((conf_dir() / "weighting" / f"{method}.yaml").read_text("utf-8"))
+    arguments = {key: tasks[0] if value == "???" else value for key, value in arguments.items()}
     module, _, name = arguments.pop("_target_").rpartition(".")
     weighting: Weighting = vars(importlib.import_module(module))[name](**{**arguments, **overrides}, tasks=tasks)
     return weighting

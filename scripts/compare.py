@@ -28,13 +28,6 @@ from mtl_cli.config.shipped import conf_dir
 from mtl_cli.report.tables import count
 
 FIRST = {"sharing": "hard", "weighting": "fixed"}
-# fmt: off
-REPEATED_WEIGHTINGS = [
-    "fixed", "uncertainty", "dwa", "gls", "rlw", "imtl_l", "famo", "gradnorm", "mgda", "pcgrad", "graddrop", "gradvac",
-    "cagrad", "imtl", "nash_mtl", "aligned_mtl", "fairgrad", "upgrad", "dual_proj", "config",
-]
-# fmt: on
-"""Weightings that are run with every seed; the others run with the first only, and the table says so."""
 
 
 @dataclass(frozen=True)
@@ -70,27 +63,22 @@ def run_sharing(common: Sequence[str], seeds: str, folder: Path) -> list[Row]:
 
 
 def run_weighting(common: Sequence[str], seeds: str, folder: Path) -> list[Row]:
-    """Return a row for every weighting."""
+    """Return a row for every weighting; those that run with the same overrides are one sweep."""
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in options("weighting")}
-    for matched in (False, True):
-        for repeated in (True, False):
-            names = [
-                name
-                for name in rows
-                if (name in REPEATED_WEIGHTINGS) == repeated and has_norm_matching(name) == matched
-            ]
-            if names:
-                extra = ["weighting.match_norm=sum"] if matched else []
-                overrides = [*common, f"weighting={','.join(names)}", *extra]
-                overrides.append(f"seed={seeds if repeated else seeds.split(',')[0]}")
-                for line, run in sweep(folder / f"matched_{matched}_repeated_{repeated}", overrides):
-                    rows[line["weighting"]].append(run)
+    first = common[0].removeprefix("task=").partition("+")[0]
+    for extra in dict.fromkeys(overrides_of(name, first) for name in rows):
+        names = [name for name in rows if overrides_of(name, first) == extra]
+        overrides = [*common, f"weighting={','.join(names)}", *extra, f"seed={seeds}"]
+        for line, run in sweep(folder / "_".join(["weightings", *extra]), overrides):
+            rows[line.get("weighting", names[0])].append(run)
     return [Row(name, runs) for name, runs in rows.items()]
 
 
-def has_norm_matching(weighting: str) -> bool:
-    """True for the weightings whose update can be given the norm of the plain sum."""
-    return "match_norm" in yaml.safe_load(Path(conf_dir(), "weighting", f"{weighting}.yaml").read_text())
+def overrides_of(weighting: str, first: str) -> tuple[str, ...]:
+    """Return what a weighting runs with: a matched norm where it has one, and the first task where it wants one."""
+    node = yaml.safe_load(Path(conf_dir(), "weighting", f"{weighting}.yaml").read_text())
+    matched = ["weighting.match_norm=sum"] if "match_norm" in node else []
+    return (*matched, *[f"weighting.{key}={first}" for key, value in node.items() if value == "???"])
 
 
 def run_alone(task: str, common: Sequence[str], seeds: str, folder: Path) -> dict[str, float]:
@@ -157,8 +145,9 @@ def gain(run: Mapping[str, Any], alone: Mapping[str, float]) -> float:
 def step_times(group: str, names: Sequence[str], common: Sequence[str], windows: int = 9) -> dict[str, float]:
     """Return the time of a training step by option, in that of the first: medians over short windows, all in turn."""
     steppers = {}
+    task = common[0].removeprefix("task=").partition("+")[0]
     for name in names:
-        job, _ = make_job([*common, f"{group}={name}"])
+        job, _ = make_job([*common, f"{group}={name}", *(overrides_of(name, task) if group == "weighting" else ())])
         steppers[name] = plain_steps(job)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for window in range(windows + 1):

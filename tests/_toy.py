@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, InputSpec, Sample
+from mtl_cli.config.shipped import conf_dir
 from mtl_cli.datasets.base import DataSource
 
 SIZES = {"train": 48, "val": 24, "test": 24}
@@ -89,6 +91,12 @@ def task(field: str, weight: float = 1.0, **changes: Any) -> dict[str, Any]:
         "label_smoothing": 0.0,
         "head": {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": []},
     }
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """Return the node of an option of a conf group; where it wants the name of a task (???), the toy's first one."""
+    node = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {key: "quadrant" if value == "???" else value for key, value in node.items()}
 
 
 def dense(**changes: Any) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mtl_cli.errors import some
 from mtl_cli.weightings.base import require
 from mtl_cli.weightings.gradient_base import GradientWeighting
-from mtl_cli.weightings.linalg.quadratic import nonnegative_minimizer
+from mtl_cli.weightings.linalg.quadratic import least_distance_multipliers
 
 
 class PCD(GradientWeighting):
@@ -16,7 +17,7 @@ class PCD(GradientWeighting):
     Source: "Not All Objectives Are Born Equal: Priority-Constrained Descent for Hierarchical Multi-Objective
     Optimization", TMLR 2026, arXiv 2606.29521: min ‖d − g̃₁‖² with g̃ⱼᵀd ≥ tau ‖g̃ⱼ‖² for gradients divided by the root of
     a moving average (decay beta, bias-corrected) of their squared norms; d is given the norm of g₁. Constraints that
-    cannot hold together are dropped.
+    cannot hold together are all dropped, so that the step serves the primary task alone.
     Differs from it: eps is added relative to the largest moving average, so that it has no unit; and a step without the
     primary task serves the first task that is there.
     """
@@ -30,7 +31,7 @@ class PCD(GradientWeighting):
         level: str,
         update_every: int,
         match_norm: str,
-        primary: str | None,
+        primary: str,
         tau: float,
         beta: float,
         eps: float,
@@ -38,11 +39,11 @@ class PCD(GradientWeighting):
         tasks: Sequence[str],
     ) -> None:
         super().__init__(level, update_every, match_norm, tasks=tasks)
-        require(primary is None or primary in tasks, "primary", primary, f"null or one of {', '.join(tasks)}", tasks[0])
+        require(primary in tasks, "primary", primary, f"the name of a task, one of {some(tasks)}", tasks[0])
         require(0 <= tau <= 1, "tau", tau, "between 0 and 1", 0.02)
         require(0 <= beta < 1, "beta", beta, "at least 0 and below 1", 0.999)
         require(eps >= 0, "eps", eps, "at least 0", 1e-8)
-        self.primary = 0 if primary is None else self.tasks.index(primary)
+        self.primary = self.tasks.index(primary)
         self.tau, self.beta, self.eps = tau, beta, eps
         for name in ("squares", "counts"):
             self.register_buffer(name, torch.zeros(len(self.tasks)))
@@ -63,10 +64,8 @@ class PCD(GradientWeighting):
 
     def _multipliers(self, gramian: Tensor, products: Tensor) -> Tensor:
         """Return the multipliers [K - 1] of the constraints: gramian of the other tasks, their products with g̃₁."""
-        wanted = self.tau * gramian.diagonal() - products
-        multipliers = nonnegative_minimizer(gramian, wanted)
-        held = gramian @ multipliers >= wanted - 1e-6 * gramian.diagonal()
-        return multipliers if bool(held.all()) else torch.zeros_like(multipliers)
+        multipliers = least_distance_multipliers(gramian, self.tau * gramian.diagonal() - products)
+        return torch.zeros_like(products) if multipliers is None else multipliers
 
     def _scales(self, squared_norms: Tensor, present: Tensor) -> Tensor:
         counts = self.counts[present] + 1

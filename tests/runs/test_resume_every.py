@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from mtl_cli.config.run_config import resolve
 from mtl_cli.config.shipped import conf_dir
@@ -26,18 +25,14 @@ def options(group):
     return found
 
 
-def node(group, name):
-    return yaml.safe_load(Path(conf_dir(), group, f"{name}.yaml").read_text())
-
-
 NET = {"backbone__channels": [4, 4], "backbone__dense": [8, 8]}
 
 
 def fresh(sharing, weighting, schedule="joint", changes=NET):
     config = _toy.config(
-        sharing=node("sharing", sharing),
-        weighting=node("weighting", weighting),
-        schedule=node("schedule", schedule),
+        sharing=_toy.option("sharing", sharing),
+        weighting=_toy.option("weighting", weighting),
+        schedule=_toy.option("schedule", schedule),
         ema__decay=0.9,
         trainer__max_epochs=3,
         **changes,

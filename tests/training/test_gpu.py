@@ -12,7 +12,7 @@ from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.trainer import next_step, train_step
 from mtl_cli.weightings.base import Weighting
 from tests import _toy
-from tests.training.test_syncs import SOLVED_ON_THE_HOST, node, options
+from tests.training.test_syncs import SOLVED_ON_THE_HOST, options
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -62,7 +62,7 @@ def assert_same(changes, atol=2e-4, **more):
 
 @pytest.mark.parametrize("method", options("weighting"))
 def test_a_weighting_takes_the_steps_of_a_cpu(method, drawn_on):
-    changes = {"weighting": node("weighting", method)}
+    changes = {"weighting": _toy.option("weighting", method)}
     waits = method in SOLVED_ON_THE_HOST
     state = trained("cuda", waits=waits, **changes)
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
@@ -72,7 +72,7 @@ def test_a_weighting_takes_the_steps_of_a_cpu(method, drawn_on):
 
 @pytest.mark.parametrize("mode", options("sharing"))
 def test_a_sharing_mode_takes_the_steps_of_a_cpu(mode):
-    assert_same({"sharing": node("sharing", mode), "backbone__channels": [4, 4]}, waits=False)
+    assert_same({"sharing": _toy.option("sharing", mode), "backbone__channels": [4, 4]}, waits=False)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_sharing_mode_takes_the_steps_of_a_cpu(mode):
         {"data__workers": 2},
         {"tasks": {"quadrant": _toy.task("quadrant", missing=0.5), "sign": _toy.task("sign", missing=0.5)}},
         {"tasks": {"quadrant": _toy.task("quadrant"), "sign": _toy.task("sign", seed=2)}},
-        {"schedule": node("schedule", "round_robin")},
+        {"schedule": _toy.option("schedule", "round_robin")},
         _toy.dense(),
     ],
     ids=["clipping and average", "accumulation", "workers", "missing labels", "two datasets", "round robin", "dense"],
@@ -95,7 +95,7 @@ def test_a_way_of_training_takes_the_steps_of_a_cpu(changes):
 @pytest.mark.parametrize("level", ["parameters", "features"])
 @pytest.mark.parametrize("method", ["mgda", "upgrad", "pcgrad"])
 def test_both_levels_take_the_steps_of_a_cpu(method, level):
-    assert_same({"weighting": {**node("weighting", method), "level": level}})
+    assert_same({"weighting": {**_toy.option("weighting", method), "level": level}})
 
 
 def test_two_deterministic_runs_are_identical():

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from mtl_cli.config.run_config import resolve
 from mtl_cli.config.shipped import conf_dir
@@ -27,13 +26,9 @@ def options(group):
     return found
 
 
-def node(group, option):
-    return yaml.safe_load((conf_dir() / group / f"{option}.yaml").read_text(encoding="utf-8"))
-
-
 def solves_on_the_host(method):
     """Whether the class of a weighting says that its small problem, of K tasks, is solved on the CPU."""
-    module, _, name = node("weighting", method)["_target_"].rpartition(".")
+    module, _, name = _toy.option("weighting", method)["_target_"].rpartition(".")
     return getattr(getattr(importlib.import_module(module), name), "on_cpu", False)
 
 
@@ -73,17 +68,17 @@ def take_steps(monkeypatch, number=3, **changes):
 
 @pytest.mark.parametrize("mode", options("sharing"))
 def test_no_sharing_mode_reads_a_value(mode, monkeypatch):
-    take_steps(monkeypatch, sharing=node("sharing", mode), backbone__channels=[4, 4])
+    take_steps(monkeypatch, sharing=_toy.option("sharing", mode), backbone__channels=[4, 4])
 
 
 @pytest.mark.parametrize("method", [name for name in options("weighting") if name not in SOLVED_ON_THE_HOST])
 def test_no_weighting_reads_a_value_that_does_not_say_so(method, monkeypatch):
-    take_steps(monkeypatch, weighting=node("weighting", method))
+    take_steps(monkeypatch, weighting=_toy.option("weighting", method))
 
 
 @pytest.mark.parametrize("method", ["gradnorm", "graddrop"])
 def test_micro_batches_at_the_features_read_no_value(method, monkeypatch):
-    weighting = {**node("weighting", method), "level": "features"}
+    weighting = {**_toy.option("weighting", method), "level": "features"}
     tasks = {"quadrant": _toy.task("quadrant", missing=0.5), "sign": _toy.task("sign", missing=0.5)}
     take_steps(monkeypatch, weighting=weighting, tasks=tasks, trainer__accumulate=2)
 
@@ -91,7 +86,7 @@ def test_micro_batches_at_the_features_read_no_value(method, monkeypatch):
 @pytest.mark.parametrize("method", SOLVED_ON_THE_HOST)
 def test_the_others_read_the_gramian(method, monkeypatch):
     with pytest.raises((NotImplementedError, RuntimeError), match=r"[Mm]eta"):
-        take_steps(monkeypatch, weighting=node("weighting", method))
+        take_steps(monkeypatch, weighting=_toy.option("weighting", method))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +96,7 @@ def test_the_others_read_the_gramian(method, monkeypatch):
         {"trainer__accumulate": 2},
         {"tasks": {"quadrant": _toy.task("quadrant", missing=0.5), "sign": _toy.task("sign", missing=0.5)}},
         {"tasks": {"quadrant": _toy.task("quadrant"), "sign": _toy.task("sign", seed=2)}},
-        {"schedule": node("schedule", "round_robin")},
+        {"schedule": _toy.option("schedule", "round_robin")},
     ],
     ids=["clipping and average", "accumulation", "missing labels", "two datasets", "round robin"],
 )

@@ -23,15 +23,18 @@ def load_class(method: str) -> type[Weighting]:
     return getattr(__import__(module, fromlist=[name]), name)
 
 
-def config(method: str) -> dict[str, Any]:
-    return yaml.safe_load((CONF / f"{method}.yaml").read_text())
+def config(method: str, first: str = "task0") -> dict[str, Any]:
+    """Return the YAML of a method; where it wants a task (???), the one given."""
+    node = yaml.safe_load((CONF / f"{method}.yaml").read_text())
+    return {key: first if value == "???" else value for key, value in node.items()}
 
 
 def make(method: str, num_tasks: int, names: Sequence[str] | None = None, **overrides: object) -> Weighting:
-    arguments = {key: value for key, value in config(method).items() if key != "_target_"}
+    names = names or task_names(num_tasks)
+    arguments = {key: value for key, value in config(method, names[0]).items() if key != "_target_"}
     unknown = set(overrides) - set(arguments)
     assert not unknown, f"{method} has no {unknown}"
-    return load_class(method)(**{**arguments, **overrides}, tasks=names or task_names(num_tasks))
+    return load_class(method)(**{**arguments, **overrides}, tasks=names)
 
 
 def task_names(num_tasks: int) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ def node(group, option):
 
 
 def make(method, sharing="hard", overrides=None, **changes):
-    weighting = {**config(method), **(overrides or {})}
+    first = next(iter(changes.get("tasks", {"quadrant": None})))
+    weighting = {**config(method, first), **(overrides or {})}
     settings = {"trainer__log_every": 2, "trainer__clip_norm": 1.0, "ema__decay": 0.9, **changes}
     return build(
         resolve(_toy.config(weighting=weighting, sharing=node("sharing", sharing), **settings)), Trust(("tests",))

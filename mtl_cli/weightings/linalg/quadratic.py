@@ -17,6 +17,9 @@ RANK_TOLERANCE = 1e-7
 """Eigenvalues of a Gramian of normalised rows below this part of K are taken for 0: rows are float32, and their cosines
 are right to about 1e-8."""
 
+LEAST_LEFT = 1e-9
+"""Bounds that only a vector of 3e4 times their size could hold are taken to contradict each other."""
+
 
 def nonnegative_minimizer(matrix: Tensor, vector: Tensor) -> Tensor:
     """Return argmin over x ≥ 0 of ½xᵀ matrix x − vectorᵀx: matrix [K, K] positive semi-definite, vector [K].
@@ -98,6 +101,25 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
     y = nonnegative_minimizer(cosines(gramian) + torch.outer(b, b), b)
     weights = y / norms
     return weights / weights.sum()
+
+
+def least_distance_multipliers(gramian: Tensor, wanted: Tensor) -> Tensor | None:
+    """Return the λ ≥ 0 [K] for which u = Σ λⱼaⱼ is the shortest vector with aⱼᵀu ≥ wanted[j]; None if there is none.
+
+    `gramian` [K, K] holds the products of the rows aⱼ, which may be dependent.
+
+    Source: Lawson & Hanson, Solving Least Squares Problems, 1974, chapter 23 (LDP): λ = y / (1 − cᵀy) for the y ≥ 0
+    that minimises ‖Aᵀy‖² + (cᵀy − 1)², in unit rows, with the bounds c divided by the largest.
+    """
+    norms = gramian.diagonal().sqrt()
+    bounds = wanted / norms
+    scale = bounds.max()
+    if scale <= 0:
+        return torch.zeros_like(bounds)
+    c = bounds / scale
+    y = nonnegative_minimizer(cosines(gramian) + torch.outer(c, c), c)
+    left = 1 - c @ y
+    return None if left <= LEAST_LEFT else y / left * scale / norms
 
 
 def project_onto_dual_cone(weights: Tensor, gramian: Tensor) -> Tensor:
