@@ -25,11 +25,12 @@ from mtl_cli.weightings.base import LossWeighting, Weighting
 from mtl_cli.weightings.cross_base import CrossWeighting
 from mtl_cli.weightings.gradient_base import GradientWeighting
 from mtl_cli.weightings.jacobian_base import JacobianWeighting
+from mtl_cli.weightings.last_layer_base import LastLayerWeighting
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"weighting": "weightings", "sharing": "sharing", "schedule": "schedules", "backbone": "backbones"}
 """Group in conf/ to folder in mtl_cli/."""
-KINDS = (LossWeighting, GradientWeighting, JacobianWeighting, CrossWeighting)
+KINDS = (LossWeighting, GradientWeighting, JacobianWeighting, CrossWeighting, LastLayerWeighting)
 MARKER = "<!-- scripts/reference.py writes all that follows, from docstrings and YAML files. -->\n"
 SEVERAL = 4
 """A knob with the same default and comment in so many files is explained once, at the top."""
@@ -110,6 +111,8 @@ def cost(cls: type[Weighting]) -> str:
     if issubclass(cls, LossWeighting):
         again = "" if cls.linear else "; with `trainer.accumulate` above 1, also a forward without gradients"
         return f"one backward per step{again}"
+    if issubclass(cls, LastLayerWeighting):
+        return "one backward per step, and a posterior of each last layer; with `trainer.accumulate` also a forward"
     if cls.num_draws > 1:
         return f"one backward per task on each of {cls.num_draws} parts of the batch"
     if issubclass(cls, GradientWeighting) and cls.on_cpu:

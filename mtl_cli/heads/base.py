@@ -56,6 +56,21 @@ class TeacherForced(nn.Module, ABC):
         """Return outputs without a target, for metrics and predictions."""
 
 
+class LinearHead(nn.Module, ABC):
+    """A head's module whose last layer is linear, and which can say what that layer reads.
+
+    It is for weightings that read last layers (`mtl_cli.weightings.base.Readout`).
+    """
+
+    @abstractmethod
+    def last_layer(self) -> nn.Linear | None:
+        """Return the last layer; None where others of the head's own come before it."""
+
+    @abstractmethod
+    def read(self, features: Features) -> Tensor:
+        """Return the vectors [B, D] that the last layer reads, a function of the features alone."""
+
+
 def run_head(head: nn.Module, features: Features, target: Tensor | None = None) -> Output:
     """Return a head's outputs; one that is `TeacherForced` sees the target."""
     return head(features, target) if isinstance(head, TeacherForced) else head(features)

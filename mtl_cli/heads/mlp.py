@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from mtl_cli.features import Features, FeatureSpec, pool
+from mtl_cli.heads.base import LinearHead
 from mtl_cli.heads.dense_base import DenseHead
 from mtl_cli.layers.dense import dense_stack
 from mtl_cli.layers.named import initialise
@@ -19,7 +20,7 @@ class MLPHead(DenseHead):
         return module
 
 
-class PooledHead(nn.Module):
+class PooledHead(LinearHead):
     """Dense layers on one vector per sample."""
 
     def __init__(self, layers: nn.Sequential) -> None:
@@ -28,4 +29,13 @@ class PooledHead(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """Return outputs [B, num_outputs]."""
-        return self.layers(pool(features))
+        return self.layers(self.read(features))
+
+    def last_layer(self) -> nn.Linear | None:
+        """Return the only layer; None where there are several."""
+        layer = self.layers[-1]
+        return layer if len(self.layers) == 1 and isinstance(layer, nn.Linear) else None
+
+    def read(self, features: Features) -> Tensor:
+        """Return the pooled features [B, D]."""
+        return pool(features)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Inputs
+from mtl_cli.features import Features
 from mtl_cli.heads.base import Output, TeacherForced, change_output, run_head, tensors_of
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.model.members import member_mean
@@ -21,13 +22,14 @@ class Outputs:
     """Head outputs by task, usually [B, num_outputs], floats as float32; boundary and penalty as in `Shared`.
 
     Of a backbone with K members, `forward` gives [B·K, num_outputs], `predict` their mean (`mtl_cli.model.members`).
-    `generated` are the outputs of heads that see targets, made without one.
+    `generated` are the outputs of heads that see targets, made without one; `features` are what the heads read.
     """
 
     outputs: dict[str, Output]
     boundary: list[Tensor]
     penalty: Tensor | None
     generated: dict[str, Output] = field(default_factory=dict)
+    features: dict[str, Features] = field(default_factory=dict)
 
     def predicted(self, task: str) -> Output:
         """Return the outputs of a task that were made without its target."""
@@ -80,7 +82,7 @@ class MultiTaskModel(nn.Module):
         for task in tasks:
             target = None if targets is None else targets[task]
             outputs[task] = as_floats(run_head(self.heads[task], shared.features[task], target))
-        return Outputs(outputs, shared.boundary, shared.penalty)
+        return Outputs(outputs, shared.boundary, shared.penalty, features=shared.features)
 
     def predict(self, inputs: Inputs, tasks: Sequence[str], targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """Return outputs that were made without targets; with `targets`, beside those that the loss takes."""

@@ -8,6 +8,7 @@ from mtl_cli.errors import nearest, some
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.loading import Stream
+from mtl_cli.training.readouts import last_layers
 from mtl_cli.training.step import Learner
 from mtl_cli.weightings.base import Setting, Weighting
 
@@ -37,5 +38,6 @@ def weighting_problems(
         num_shared=len(learner.partition.shared),
         has_boundary=learner.model.sharing.has_boundary,
         always_all=schedule.gives_all_tasks and fully_labelled,
+        last_layers=last_layers(learner.model, learner.tasks),
     )
     return weighting.problems(setting)

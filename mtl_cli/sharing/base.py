@@ -28,6 +28,8 @@ class Sharing(nn.Module, ABC):
     specs: dict[str, FeatureSpec]
     has_boundary: bool = False
     """Whether `forward` can name the tensors where shared computation hands over to the tasks."""
+    same_features: bool = False
+    """Whether `forward` returns one and the same `Features` for all tasks of a dataset."""
 
     @abstractmethod
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
@@ -37,7 +39,7 @@ class Sharing(nn.Module, ABC):
         """
 
     def start_step(self, seed: int, index: int, done: float) -> None:
-        """Take note of the step that comes next: the run's seed, its number, and the part `done` < 1 of steps behind it.
+        """Take note of the step that comes next: the run's seed, its number, the part `done` < 1 of steps behind it.
 
         Nothing by default. What a mode does with it is a pure function of these and of its state, so that a resumed run
         goes on as it would have. The parameters that tasks share are found as the first step finds the mode.

@@ -15,6 +15,7 @@ class Hard(Sharing):
     """
 
     has_boundary = True
+    same_features = True
 
     def __init__(self, *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
         super().__init__()

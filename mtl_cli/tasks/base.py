@@ -113,6 +113,18 @@ class Task(ABC):
     def loss(self, outputs: Any, target: Tensor) -> Tensor:  # noqa: ANN401  an Output of the head
         """Return the mean loss over the labelled entries of `target`; outputs float32 [B, num_outputs]."""
 
+    def likelihood(self) -> str | None:
+        """Return the distribution whose negative logarithm the loss is, given the outputs, or None if it is another.
+
+        "gaussian": squared errors; "bernoulli": a binary cross-entropy per output; "categorical": a cross-entropy.
+        A subclass with another loss has none, unless it says so.
+        """
+        return None
+
+    def expected(self, target: Tensor) -> Tensor:
+        """Return what the mean of the likelihood should be [B, O], 0 where there is no label; see `likelihood`."""
+        raise NotImplementedError(f"{type(self).__name__} has no likelihood")
+
     def label_marks(self, target: Tensor) -> Tensor:
         """True where a label is present in `target` [B, ...]: one mark per label, [B] or [B, ...]."""
         return self.summary_class.marks(target)

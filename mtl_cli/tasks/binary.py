@@ -82,6 +82,15 @@ class Binary(Task):
             losses = losses * self.class_weights.to(logits.device)[truth]
         return masked_mean(losses, marks)
 
+    def likelihood(self) -> str | None:
+        """Return "bernoulli", unless the cross-entropy is a changed one."""
+        changed = self.label_smoothing or self.focal_gamma or self.class_weights is not None
+        return "bernoulli" if type(self).loss is Binary.loss and not changed else None
+
+    def expected(self, target: Tensor) -> Tensor:
+        """Return the class [B, 1]."""
+        return target.clamp(min=0).float()[:, None]
+
     def metrics(self) -> "dict[str, Metric]":
         """Return AUC, F1 of class 1, accuracy, log loss and the confusion matrix ("confusion")."""
         from torchmetrics.classification import BinaryAccuracy, BinaryConfusionMatrix, BinaryF1Score

@@ -78,6 +78,16 @@ class Classification(Task):
             losses = losses * self.class_weights.to(outputs.device)[target.clamp(min=0)]
         return masked_mean(losses, labelled(target))
 
+    def likelihood(self) -> str | None:
+        """Return "categorical", unless the cross-entropy is a changed one."""
+        changed = self.label_smoothing or self.focal_gamma or self.class_weights is not None
+        return "categorical" if type(self).loss is Classification.loss and not changed else None
+
+    def expected(self, target: Tensor) -> Tensor:
+        """Return a 1 for the class [B, C]."""
+        one = F.one_hot(target.clamp(min=0), self.num_outputs)
+        return (one * labelled(target)[:, None]).float()
+
     def metrics(self) -> "dict[str, Metric]":
         """Return accuracy, macro-F1 ("f1") and the confusion matrix ("confusion")."""
         from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score

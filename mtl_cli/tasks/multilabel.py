@@ -62,6 +62,14 @@ class Multilabel(Task):
         losses = F.binary_cross_entropy_with_logits(outputs, target.nan_to_num(), reduction="none")
         return masked_mean(losses, labelled(target))
 
+    def likelihood(self) -> str | None:
+        """Return "bernoulli"."""
+        return "bernoulli" if type(self).loss is Multilabel.loss else None
+
+    def expected(self, target: Tensor) -> Tensor:
+        """Return the labels [B, C]."""
+        return target.nan_to_num()
+
     def metrics(self) -> "dict[str, Metric]":
         """Return mean average precision ("map"), macro-F1 ("f1") and micro-F1, of the entries that are known."""
         from torchmetrics.classification import MultilabelF1Score

@@ -60,6 +60,15 @@ class Regression(Task):
         columns = target.reshape(len(target), self.num_outputs)
         return (columns - self.mean.to(target.device)) / self.std.to(target.device)
 
+    def likelihood(self) -> str | None:
+        """Return "gaussian"."""
+        kind = type(self)
+        return "gaussian" if kind.loss is Regression.loss and kind.errors is Regression.errors else None
+
+    def expected(self, target: Tensor) -> Tensor:
+        """Return the target on the scale of the outputs [B, D]."""
+        return self.scaled(target).nan_to_num()
+
     def metrics(self) -> "dict[str, Metric]":
         """Return MAE, RMSE and R²."""
         from mtl_cli.metrics.columns import R2, ColumnMAE, ColumnRMSE

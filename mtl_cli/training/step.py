@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Batch
 from mtl_cli.model.members import member_loss
-from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.report.spans import Spans
 from mtl_cli.seeding import seed_step
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.arithmetic import Arithmetic
+from mtl_cli.training.readouts import readouts
 from mtl_cli.weightings.base import Partition, Pass
+from mtl_cli.weightings.readout_base import Readout
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class TrainStep:
         learner = self._learner
         losses: dict[str, Tensor] = {}
         boundaries: list[Tensor] = []
+        done: list[tuple[Batch, Outputs]] = []
         for dataset, batch in batches.items():
             tasks = [task for task in batch.targets if task in learner.tasks]
             if not tasks:
@@ -119,6 +122,7 @@ class TrainStep:
             with learner.arithmetic.autocast():
                 out = learner.model(batch.inputs, tasks, boundary, batch.targets)
             boundaries += out.boundary
+            done.append((batch, out))
             for task in tasks:
                 share = batch.counts[task] / self._totals[task]
                 outputs, target = out.outputs[task], batch.targets[task]
@@ -131,7 +135,13 @@ class TrainStep:
                 losses[task] = loss if weight == 1.0 else loss * weight
             if noting and out.penalty is not None and out.penalty.requires_grad:
                 self._penalise(out.penalty / (self.num_passes * len(self._batches)))
-        return Pass(losses, boundaries, micro)
+        return Pass(losses, boundaries, micro, partial(self._readouts, done))
+
+    def _readouts(self, done: Sequence[tuple[Batch, Outputs]]) -> dict[str, Readout]:
+        found: dict[str, Readout] = {}
+        for batch, out in done:
+            found |= readouts(self._learner.model, self._learner.tasks, batch, out, self._totals)
+        return found
 
     def _penalise(self, penalty: Tensor) -> None:
         parameters = self._learner.trained

@@ -3,13 +3,14 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from mtl_cli.seeding import derive
+from mtl_cli.weightings.readout_base import LastLayer, Readout
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Pass:
     `losses` (scalars, float32) hold the declared weights and the micro-batch's share of the step's labels, so that
     their sums over the passes of a step, in all its draws, are the losses that a weighting balances. `boundary` is
     filled when asked for.
-    `micro` is the number of the micro-batch in its step; it seeds what is drawn per micro-batch.
+    `micro` is the number of the micro-batch in its step; it seeds what is drawn per micro-batch. `readouts` makes the
+    last layers of the tasks, for weightings that say `needs_readouts`.
     """
 
     losses: dict[str, Tensor]
     boundary: list[Tensor]
     micro: int
+    readouts: Callable[[], dict[str, Readout]] = dict
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Setting:
     has_boundary: bool
     always_all: bool
     """Whether every task has a label in every step."""
+    last_layers: Mapping[str, LastLayer] = field(default_factory=dict)
+    """The last layers of the trained tasks; asked for by `needs_readouts`."""
 
 
 def require(holds: bool, name: str, value: object, rule: str, example: object) -> None:
@@ -121,6 +126,8 @@ class Weighting(nn.Module, ABC):
     """Whether declared weights have no effect under this method, so that they are refused."""
     needs_shared: ClassVar[bool] = False
     """Whether there is nothing to balance without shared parameters."""
+    needs_readouts: ClassVar[bool] = False
+    """Whether the method reads the tasks' last layers (`Pass.readouts`), which not every task, head and mode offers."""
     min_tasks: ClassVar[int] = 1
     lr: float = 0.025
     """Learning rate of the weighting's own parameters."""
@@ -169,6 +176,9 @@ class Weighting(nn.Module, ABC):
                 for task, weight in setting.weights.items()
                 if weight != 1
             ]
+        if self.needs_readouts:
+            problems = [layer.problem for layer in setting.last_layers.values() if layer.problem]
+            found += [f"{name} reads last layers. {problem}" for problem in problems]
         return found
 
     @property

@@ -199,6 +199,14 @@ def test_specs_are_those_of_the_features(mode, variant, name, datasets):
 
 
 @every_case
+def test_a_mode_says_truly_whether_all_tasks_get_the_same_features(mode, variant):
+    mode = sharing(mode, factory("cnn", ONE), variant)
+    mode.start_step(0, 0, 0.9)
+    left, right = mode(inputs("cnn", "one"), ["left", "right"]).features.values()
+    assert (left is right) >= mode.same_features
+
+
+@every_case
 def test_padding_changes_nothing(mode, variant):
     mode = sharing(mode, factory("tokens", ONE), variant).eval()
     x = inputs("tokens", "one")

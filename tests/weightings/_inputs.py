@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from mtl_cli.weightings.base import Partition, Pass, Weighting
+from mtl_cli.weightings.base import LossWeighting, Partition, Pass, Weighting
 from mtl_cli.weightings.gradient_base import GradientWeighting
+from mtl_cli.weightings.last_layer_base import LastLayerWeighting
+from mtl_cli.weightings.readout_base import Readout
 from mtl_cli.weightings.row_base import RowWeighting
 
 CONF = Path(__file__).parents[2] / "conf" / "weighting"
@@ -43,7 +46,9 @@ def task_names(num_tasks: int) -> tuple[str, ...]:
 
 GRADIENT_METHODS = [method for method in METHODS if issubclass(load_class(method), GradientWeighting)]
 ROW_METHODS = [method for method in METHODS if issubclass(load_class(method), RowWeighting)]
-LOSS_METHODS = [method for method in METHODS if method not in ROW_METHODS]
+LOSS_METHODS = [method for method in METHODS if issubclass(load_class(method), LossWeighting)]
+LAST_LAYER_METHODS = [method for method in METHODS if issubclass(load_class(method), LastLayerWeighting)]
+assert set(METHODS) == {*ROW_METHODS, *LOSS_METHODS, *LAST_LAYER_METHODS}
 assert len(LOSS_METHODS) >= 11
 assert len(ROW_METHODS) >= 19
 
@@ -130,7 +135,16 @@ class TinyStep:
             losses, features = self.net.losses(inputs[rows], here)
             share = len(rows) / 12
             scaled = {task: loss * self.scales.get(task, 1.0) * share for task, loss in losses.items()}
-            yield Pass(scaled, features if boundary else [], micro)
+            yield Pass(scaled, features if boundary else [], micro, partial(self.readouts, features[0], here))
+
+    def readouts(self, features: Tensor, targets: dict[str, Tensor]) -> dict[str, Readout]:
+        found = {}
+        for task, target in targets.items():
+            head, marks = self.net.heads[task], torch.ones(len(target), 1, dtype=torch.bool)
+            scale = self.scales.get(task, 1.0) / 12
+            layer = (features, head.weight, head.bias, target[:, None], marks)
+            found[task] = Readout("one", *layer, likelihood="gaussian", scale=scale)
+        return found
 
     def share(self, task: str, draw: int) -> float:
         return 1 / self.num_draws

@@ -73,7 +73,7 @@ def test_a_common_scale_of_losses_scales_the_update(method):
             assert_same_direction(scaled, wanted, largest_norm(wanted[None]), tolerance)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*LOSS_METHODS, *ROW_METHODS])
 def test_the_order_of_tasks_does_not_matter(method):
     for num_tasks in (2, 5, 12):
         order = torch.randperm(num_tasks, generator=torch.Generator().manual_seed(1))

@@ -11,7 +11,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.runs.build import build
 from mtl_cli.training.trainer import next_step, train_step
 from tests import _toy
-from tests.weightings._inputs import GRADIENT_METHODS, METHODS, ROW_METHODS, config, load_class
+from tests.weightings._inputs import GRADIENT_METHODS, LAST_LAYER_METHODS, METHODS, ROW_METHODS, config, load_class
 
 
 def node(group, option):
@@ -82,10 +82,9 @@ def alike(method, overrides=None, rows=16, parts=8, **data):
     """Return jobs that take the same steps, one whole and one in `parts`: an epoch has one permutation of the rows."""
     jobs = []
     for accumulate in (1, parts):
-        tasks = {
-            "a": _toy.task("quadrant", batch_size=rows // accumulate, **data),
-            "b": {**_toy.task("quadrant", batch_size=rows // accumulate, **data), "label_smoothing": 0.3},
-        }
+        tasks = {name: _toy.task("quadrant", batch_size=rows // accumulate, **data) for name in ("a", "b")}
+        if method not in LAST_LAYER_METHODS:  # they take a plain cross-entropy only
+            tasks["b"]["label_smoothing"] = 0.3
         plain = {"backbone__dropout": 0.0, "optimizer": SGD, "trainer__clip_norm": None, "ema__decay": None}
         jobs.append(make(method, overrides=overrides, tasks=tasks, trainer__accumulate=accumulate, **plain))
     return jobs
