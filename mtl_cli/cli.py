@@ -16,7 +16,16 @@ from mtl_cli.commands import train as train_command
 from mtl_cli.commands.command_line import CommandLine, parse_arguments
 from mtl_cli.commands.import_path import own_path
 from mtl_cli.commands.program import Program
-from mtl_cli.errors import EXIT_CTRL_C, EXIT_FAILURE, EXIT_USAGE, Interrupted, RunFailure, UserError
+from mtl_cli.errors import (
+    EXIT_CTRL_C,
+    EXIT_FAILURE,
+    EXIT_USAGE,
+    Interrupted,
+    RunFailure,
+    UserError,
+    exhausted,
+    too_many_files,
+)
 
 
 def train() -> int:
@@ -79,13 +88,13 @@ def guarded(program: Program, arguments: Sequence[str]) -> int:
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         hint = "" if line.debug else " Show where by debug=true."
-        return failed(line, error, EXIT_FAILURE, [f"Unexpected {text}.{hint}"])
+        return failed(line, error, EXIT_FAILURE, [exhausted(error) or f"Unexpected {text}.{hint}"])
 
 
 def failed(line: CommandLine, error: BaseException, code: int, problems: Sequence[str]) -> int:
     """Print problems to standard error, with the traceback where debug=true asks for it; return the exit code."""
     if line.debug or os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
-    for problem in problems:
+    for problem in [exhausted(error)] if too_many_files(error) else problems:
         print("error: " + problem.rstrip().replace("\n", "\n  "), file=sys.stderr)
     return code

@@ -1,6 +1,7 @@
 """Errors that end in a short message, and the search for the nearest valid name."""
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
 EXIT_DONE, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
@@ -20,6 +21,39 @@ class UserError(ValueError):
 
 class RunFailure(RuntimeError):
     """A run that had started and cannot go on (a loss that is not finite, a full disk). It ends with exit code 1."""
+
+
+_NO_MEMORY = ("can't allocate memory", "size calculation overflowed", "integer multiplication overflow")
+"""What torch says on a CPU of a tensor that does not fit; the last two, of one with more bytes than a number counts."""
+SMALLER = (
+    "Use a smaller data.batch_size with trainer.accumulate=2 or more (the same step in parts), a smaller backbone, or "
+    "trainer.precision=bf16."
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """True for the errors by which Python, torch and its CPU allocator say so."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch may not be imported
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
+
+
+def too_many_files(error: BaseException | None) -> bool:
+    """True where an error, or one that caused it, says that this process or the machine may open no more files."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        if "Too many open files" in str(error):  # torch's workers say it in words
+            return True
+        error = error.__cause__
+    return False
+
+
+def exhausted(error: BaseException, where: str = "") -> str:
+    """Return the message for an error that says what the machine has too little of; empty for other errors."""
+    if too_many_files(error):
+        return f"Too many files are open at once{where}. Allow more by ulimit -n 1024, or use fewer data.workers."
+    return f"Out of memory{where}. {SMALLER}" if out_of_memory(error) else ""
 
 
 def not_installed(what: str, error: ImportError, extra: str) -> UserError:

@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import random
@@ -14,7 +15,7 @@ from mtl_cli.commands.evaluate import HELP as EVAL_HELP
 from mtl_cli.commands.help import train_help
 from mtl_cli.config.schema import knobs
 from mtl_cli.config.shipped import conf_dir, group_options
-from mtl_cli.errors import Interrupted, RunFailure, UserError
+from mtl_cli.errors import SMALLER, Interrupted, RunFailure, UserError
 from tests._stub_run import install
 
 
@@ -23,6 +24,14 @@ def run(monkeypatch, tmp_path):
     """A stub in the place of mtl_cli.runs.run, in an empty working directory."""
     monkeypatch.chdir(tmp_path)
     return install(monkeypatch)
+
+
+MANY_FILES = "Too many files are open at once. Allow more by ulimit -n 1024, or use fewer data.workers."
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
 
 
 def errors(capsys):
@@ -34,6 +43,21 @@ def raising(error):
         raise error
 
     return raise_it
+
+
+@pytest.mark.parametrize("digits", [20, 400, 6000])
+@pytest.mark.parametrize(
+    "key", ["seed", "data.batch_size", "trainer.max_steps", "optimizer.lr", "backbone.dense", "save.every_minutes"]
+)
+def test_numbers_beyond_what_a_computer_counts_are_refused(run, capsys, key, digits):
+    number = "1" + "0" * digits
+    if key == "save.every_minutes" and digits == 20:
+        return  # a float has room for it
+    assert cli.main([f"{key}=[{number}]" if key.endswith("dense") else f"{key}={number}"]) == 2
+    error = capsys.readouterr().err
+    assert key in error
+    assert "Unexpected" not in error
+    assert run.trained == []
 
 
 # --- a single run
@@ -129,6 +153,11 @@ def test_all_config_errors_end_with_exit_code_2_and_leave_nothing(run, tmp_path,
         (RunFailure("the loss is nan"), 1, ["error: the loss is nan"]),
         (Interrupted(143, "stopped"), 143, []),
         (KeyboardInterrupt(), 130, ["error: Interrupted."]),
+        (MemoryError(), 1, [f"error: Out of memory. {SMALLER}"]),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you"), 1, [f"error: Out of memory. {SMALLER}"]),
+        (RuntimeError("Storage size calculation overflowed with sizes"), 1, [f"error: Out of memory. {SMALLER}"]),
+        (OSError(errno.EMFILE, "Too many"), 1, [f"error: {MANY_FILES}"]),
+        (caused(UserError("Cannot write x"), OSError(errno.EMFILE, "Too many")), 2, [f"error: {MANY_FILES}"]),
         (ZeroDivisionError("by zero"), 1, ["error: Unexpected ZeroDivisionError: by zero. Show where by debug=true."]),
     ],
 )

@@ -28,7 +28,7 @@ GROUPS = frozenset({"task", "experiment", *COMPONENTS} - {"tasks"})
 """The groups that the primary config chooses from; there may be no file in them yet."""
 CONFIG_ERRORS = (
     *(HydraException, OmegaConfBaseException, UserWarning, yaml.YAMLError),
-    *(OSError, ValueError, AssertionError, TypeError, KeyError, AttributeError, RecursionError),
+    *(OSError, ValueError, AssertionError, TypeError, KeyError, AttributeError, RecursionError, OverflowError),
 )
 """What Hydra and OmegaConf raise for a config that is wrong; not all of it is meant for users."""
 _RESOLVER_CALL = re.compile(r"(?<!\\)(?:\\\\)*\$\{\s*[\w.]+\s*:")

@@ -11,6 +11,8 @@ from typing import Any, TypeVar, get_type_hints
 from mtl_cli.errors import nearest
 
 T = TypeVar("T")
+MAX_INT = 2**63
+"""Whole numbers are below it, as in torch and numpy, and at least its negative."""
 _PATTERNS = {r"cuda:\d+": "cuda:N", r"stages:[1-9]\d*": "stages:N"}
 _WORDS = {
     int: ("a whole number", "whole numbers"),
@@ -41,7 +43,7 @@ class Rule:
         if unbounded or isinstance(value, bool) or not isinstance(value, int | float):
             return True
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.low is None or value >= self.low)
             and (self.above is None or value > self.above)
             and (self.below is None or value < self.below)
@@ -85,6 +87,8 @@ def shown(value: object) -> str:
     """Return a plain value as it is written on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and abs(value) >= MAX_INT:
+        return f"a number beyond {'-' * (value < 0)}2^63"
     return f"[{','.join(map(shown, value))}]" if isinstance(value, list | tuple) else str(value)
 
 
@@ -141,6 +145,8 @@ def fits_class(value: object, cls: type) -> bool:
     if isinstance(value, bool) and cls in (int, float):
         return False
     try:
+        if isinstance(value, int) and cls in (int, float) and not -MAX_INT <= value < MAX_INT:
+            return False  # torch and numpy have no room for it
         return isinstance(value, (int, float) if cls is float else cls)
     except TypeError:  # a protocol
         return True

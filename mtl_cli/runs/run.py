@@ -21,7 +21,7 @@ from mtl_cli.config.run_config import (
 )
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import Interrupted as Interrupted
-from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.errors import RunFailure, UserError, exhausted
 from mtl_cli.files import write_json
 from mtl_cli.report.profile import StepProfiler
 from mtl_cli.report.progress import Progressbar
@@ -174,20 +174,11 @@ def execute(
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(RunFailure):  # a full disk must not hide what went wrong first
             out.status(status, job.progress.step, job.epoch, str(error) or type(error).__name__)
-        if is_out_of_memory(error):
-            raise RunFailure(
-                f"Out of memory on {job.learner.arithmetic.device} at step {job.progress.step}. Use a smaller "
-                "data.batch_size with trainer.accumulate=2 or more (the same step in parts), or trainer.precision=bf16."
-            ) from error
+        where = f" on {job.learner.arithmetic.device} at step {job.progress.step}"
+        if told := exhausted(error, where):
+            raise RunFailure(told) from error
         raise
     finally:
         for stream in (*job.train.values(), *job.val.values(), *job.test.values()):
             stream.close()
         out.close()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for the errors by which Python, torch and its CPU allocator say so."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
