@@ -185,14 +185,14 @@ def kind_of(name: str) -> str:
     raise AssertionError(f"no input for backbone '{name}': add its kind to KINDS in {__file__}")
 
 
-OWN: dict[str, Callable[[], Backbone]] = {"tokens": Tokens, "unet": UNet, "pyramid": Pyramid}
+OWN: dict[str, Callable[[], Backbone]] = {"tokens": Tokens, "skips": UNet, "pyramid": Pyramid}
 BACKBONES = [*sorted(path.stem for path in (CONF / "backbone").glob("*.yaml")), *OWN]
 assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
 ONE = {"left": "one", "right": "one"}
 TWO = {"left": "one", "right": "two"}
 DATASETS = {"one_dataset": ONE, "two_datasets": TWO}
-LIKE_OTHERS = ("hf", "lstm", "mixed")
-"""Backbones whose features are of the kind of another's, gru and mlp: tried in the slow tests only."""
+LIKE_OTHERS = ("hf", "lstm", "mixed", "unet")
+"""Backbones whose features are of the kind of another's (gru, mlp, skips): tried in the slow tests only."""
 GRID = [
     *[
         pytest.param(mode, "yaml", name, datasets, marks=[pytest.mark.slow] if name in LIKE_OTHERS else [])
@@ -204,7 +204,7 @@ GRID = [
         (*case, *on)
         for case in CASES
         if case[1] != "yaml"
-        for on in (("cnn", "one_dataset"), ("tokens", "two_datasets"), ("unet", "one_dataset"))
+        for on in (("cnn", "one_dataset"), ("tokens", "two_datasets"), ("skips", "one_dataset"))
     ],
 ]
 """Every mode × every backbone × one dataset or two; the other variants on three of these."""

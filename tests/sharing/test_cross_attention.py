@@ -48,8 +48,8 @@ def test_equals_attention_over_the_features_of_all_tasks(net):
 
 
 def test_larger_maps_attend_as_means_and_read_what_is_enlarged():
-    mode = randomised(sharing("cross_attention", factory("unet", ONE), grid=3))
-    x = inputs("unet", "one", torch.float64)
+    mode = randomised(sharing("cross_attention", factory("skips", ONE), grid=3))
+    x = inputs("skips", "one", torch.float64)
     weights = dict(mode.named_parameters())
     before = {task: mode.columns[task](x) for task in ONE}
     maps = {task: features.values for task, features in before.items()}
@@ -66,8 +66,8 @@ def test_larger_maps_attend_as_means_and_read_what_is_enlarged():
 
 
 def test_maps_within_the_grid_attend_at_every_position():
-    whole, within = (sharing("cross_attention", factory("unet", ONE), grid=grid) for grid in (None, 6))
-    x = inputs("unet", "one")
+    whole, within = (sharing("cross_attention", factory("skips", ONE), grid=grid) for grid in (None, 6))
+    x = inputs("skips", "one")
     left, right = (mode(x, ["left"]).features["left"].values for mode in (whole, within))
     assert torch.equal(left, right)
 

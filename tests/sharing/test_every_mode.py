@@ -141,7 +141,7 @@ def losses_double(model: Model, name: str, dataset_of: dict[str, str], boundary:
     return torch.stack(list(found.values())).sum(), shared
 
 
-@pytest.mark.parametrize("name", ["cnn", "unet", "pyramid"])
+@pytest.mark.parametrize("name", ["cnn", "skips", "pyramid"])
 @every_dataset
 @every_case
 def test_outputs_of_a_task_do_not_depend_on_who_else_is_asked_for(mode, variant, datasets, name):
@@ -217,7 +217,7 @@ def test_padding_changes_nothing(mode, variant):
         torch.testing.assert_close(pool(padded), pool(features), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["lenet", "unet"])
+@pytest.mark.parametrize("name", ["lenet", "skips"])
 @every_case
 def test_state_restores_a_new_object_graph_bit_for_bit(mode, variant, name):
     old = Model(sharing(mode, factory(name, TWO, seed=0), variant))
@@ -252,7 +252,7 @@ def test_datasets_of_different_inputs_come_in_through_stems_of_their_own(mode, v
     assert untouched == []
 
 
-@pytest.mark.parametrize("name", ["cnn", "tokens", "unet"])
+@pytest.mark.parametrize("name", ["cnn", "tokens", "skips"])
 @every_case
 def test_bf16_autocast_gives_nearly_the_same(mode, variant, name):
     mode = sharing(mode, factory(name, ONE), variant)

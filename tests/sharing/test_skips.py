@@ -55,7 +55,7 @@ def gates(w: Weights, key: str, state: State) -> Tensor:
     return torch.softmax(state[0].mean(dim=(2, 3)) @ w[key].T, dim=1)
 
 
-def check(name, reference, on="unet", tasks=TASKS, **settings):
+def check(name, reference, on="skips", tasks=TASKS, **settings):
     """Assert that values, skips and the gradients of all parameters are those of a reference."""
     mode = randomised(sharing(name, factory(on, ONE), **settings))
     x = images(5).double()
