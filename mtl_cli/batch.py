@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -105,6 +105,18 @@ def change_values(change: Callable[[Tensor], Tensor], values: Values) -> Tensor 
     if isinstance(values, Tensor):
         return change(values)
     return {name: change(value) for name, value in values.items()}
+
+
+class Frame(Protocol):
+    """Where in the input of a network an image lies, which may have been resized and filled up."""
+
+    def map_back(self, values: Tensor) -> Tensor:
+        """Return a map [C, H, W] of the input as one of the size of the image's file."""
+        ...
+
+    def boxes_back(self, boxes: Tensor) -> Tensor:
+        """Return boxes [N, 4] in pixels of the input (x₁, y₁, x₂, y₂) in pixels of the file."""
+        ...
 
 
 @dataclass(frozen=True)

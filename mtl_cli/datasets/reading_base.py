@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from torch import Tensor
 
-from mtl_cli.batch import Values
+from mtl_cli.batch import Frame, Values
 from mtl_cli.errors import UserError
 from mtl_cli.storage.file_writer import FileWriter
 
@@ -24,15 +24,15 @@ class NewRows:
 
     `inputs` [B, ...] are the model's; `names` identify the rows, such as the stems of image files. `own` is what the
     writer of the same `Reading` needs of them. Where `places` [B, L] is given, a prediction is made at each place that
-    is True, such as the first piece of each word. `frames` say how each image lies in its input
-    (`mtl_cli.images.resizing.Frame`).
+    is True, such as the first piece of each word. `frames` say where each image lies in inputs [B, C, H, W]; without
+    them it fills them.
     """
 
     inputs: Values
     names: Sequence[str]
     own: Any = None
     places: Tensor | None = None
-    frames: Sequence[Any] | None = None
+    frames: Sequence[Frame] = ()
 
 
 class Writer(Protocol):

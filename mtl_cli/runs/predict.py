@@ -77,7 +77,7 @@ def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, s
             if writer is not None:
                 writer.write(batches[0], predictions.columns)
             if folder is not None:
-                folder.write(predictions.files)
+                folder.write({**predictions.files, **predictions.notes})
             bar.update(len(predictions.names))
             count += len(predictions.names)
     return count

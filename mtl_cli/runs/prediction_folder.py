@@ -44,8 +44,10 @@ class PredictionFolder:
         """Return where the table of predictions goes while the folder is made."""
         return self.temporary / f"table{suffix}"
 
-    def write(self, files: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
-        """Write files by their paths relative to the folder: .png from uint8 or uint16 images, .npy from any array.
+    def write(self, files: "Mapping[str, np.ndarray[Any, Any] | str]") -> None:
+        """Write files by their paths relative to the folder.
+
+        .png from uint8 or uint16 images, .npy from any array, others from texts.
 
         Raises:
             RunFailure: the disk is full.
@@ -57,7 +59,9 @@ class PredictionFolder:
                 raise UserError(f"The name of an input, {name}, would lead out of {self.path}. Rename it.")
             try:
                 place.parent.mkdir(parents=True, exist_ok=True)
-                if place.suffix == ".npy":
+                if isinstance(values, str):
+                    place.write_text(values, encoding="utf-8")
+                elif place.suffix == ".npy":
                     np.save(place, values, allow_pickle=False)
                 else:
                     write_image(place, values)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ class Predictor:
             found = self.outputs(dataset, own.inputs)
             outputs |= {task: chosen(output, own.places) for task, output in found.items()}
         for name, task in self.tasks.items():
-            task.write(outputs[name], predictions)
+            own = rows[self.dataset_of[name]]
+            task.write(outputs[name], replace(predictions, size=image_size(own.inputs), frames=own.frames))
         return predictions
 
     def outputs(self, dataset: str, values: Values) -> dict[str, Output]:
@@ -83,6 +84,11 @@ class Predictor:
     def no_columns(self) -> Columns:
         """Return the columns of no rows."""
         return {name: values for task in self.tasks.values() for name, values in task.columns_of_no_rows().items()}
+
+
+def image_size(values: Values) -> tuple[int, int] | None:
+    """Return height and width of images [B, C, H, W], None for other inputs."""
+    return (values.shape[2], values.shape[3]) if isinstance(values, Tensor) and values.ndim == 4 else None
 
 
 def chosen(output: Output, places: Tensor | None) -> Output:

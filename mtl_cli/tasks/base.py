@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.batch import FieldSpec
+from mtl_cli.batch import FieldSpec, Frame
 from mtl_cli.config.on_hand import either, target_of
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head, heads_that_give
+from mtl_cli.layers.convolution import resized
 from mtl_cli.tasks.summary_base import LabelSummary, labelled_rows
 
 if TYPE_CHECKING:
@@ -28,16 +29,27 @@ class Predictions:
     """What the tasks of a run say of a batch of rows: columns of a table, each [B], and files for each row.
 
     `files` are images, uint8 or uint16 [H, W] or uint8 [H, W, 3], by paths that end in .png, and arrays by paths that
-    end in .npy, relative to the folder of the output; `path_of` names them.
+    end in .npy, relative to the folder of the output; `path_of` names them. `notes` are texts by paths that end in
+    .txt, one for all rows.
+
+    Of images, `size` is the height and width of the batch, and `frames` say where in it each row's image lies.
     """
 
     names: Sequence[str]
     columns: Columns = field(default_factory=dict)
     files: dict[str, "np.ndarray[Any, Any]"] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    frames: Sequence[Frame] = ()
 
     def path_of(self, task: str, row: int, suffix: str) -> str:
         """Return the path of a task's file of a row: "<task>/<name of the row><suffix>"."""
         return f"{task}/{self.names[row]}{suffix}"
+
+    def maps(self, outputs: Tensor) -> list[Tensor]:
+        """Return the maps [B, C, h, w] of each row [C, H, W] in the size of the row's own image file."""
+        whole = outputs if self.size is None else resized(outputs, self.size)
+        return [frame.map_back(row) for frame, row in zip(self.frames, whole, strict=True)] if self.frames else [*whole]
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,10 @@ class Task(ABC):
     def expected(self, target: Tensor) -> Tensor:
         """Return what the mean of the likelihood should be [B, O], 0 where there is no label; see `likelihood`."""
         raise NotImplementedError(f"{type(self).__name__} has no likelihood")
+
+    def matched(self, outputs: Any, target: Tensor) -> Any:  # noqa: ANN401  an Output of the head
+        """Return the outputs at the positions of `target`; a kind of task with maps brings them to its size."""
+        return outputs
 
     def label_marks(self, target: Tensor) -> Tensor:
         """True where a label is present in `target` [B, ...]: one mark per label, [B] or [B, ...]."""

@@ -66,8 +66,9 @@ class Meter:
 
         Metrics see the outputs `predicted` where these differ from those that the loss takes.
         """
+        outputs = self.task.matched(outputs, target)
         self.loss.update(self.task.loss(outputs, target), count)
-        seen = outputs if predicted is None else predicted
+        seen = outputs if predicted is None else self.task.matched(predicted, target)
         if count < target.numel():
             keep = self.task.labelled_rows(target)
             seen, target = change_output(lambda tensor: tensor[keep], seen), target[keep]

@@ -9,15 +9,15 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat, dim_zero_sum
 
 from mtl_cli.training.evaluate import Meter
-from tests.tasks._inputs import KINDS, make, targets, with_missing
+from tests.tasks._inputs import KINDS, make, outputs_for, targets, with_missing
 
 BATCHES = [1, 14, 15, 15, 15]
 ROWS = sum(BATCHES)
 
 
-def batches_of(task, target, sizes=BATCHES):
+def batches_of(kind, target, sizes=BATCHES):
     """Return outputs and targets batch by batch."""
-    return list(zip(torch.randn(len(target), task.num_outputs).split(sizes), target.split(sizes), strict=True))
+    return list(zip(outputs_for(kind, len(target)).split(sizes), target.split(sizes), strict=True))
 
 
 def metrics_of(task, batches) -> dict[str, Metric]:
@@ -69,7 +69,7 @@ def other_attributes(metric: Metric) -> dict[str, str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_state_is_a_sum_or_gathered_rows_and_there_is_no_other(kind):
     task = make(kind)
-    seen, fresh = metrics_of(task, batches_of(task, targets(kind, ROWS))), metrics_of(task, [])
+    seen, fresh = metrics_of(task, batches_of(kind, targets(kind, ROWS))), metrics_of(task, [])
     for name, metric in seen.items():
         assert metric._reductions, f"{name} has no state"
         assert set(metric._reductions.values()) <= {dim_zero_sum, dim_zero_cat}, name
@@ -87,7 +87,7 @@ def test_parts_of_a_split_merged_are_the_whole(kind, cut, labelled):
     target[0] = targets(kind, 1)[0]
     if not labelled:
         target[sum(BATCHES[:cut]) :] = missing(target[:1])
-    batches = batches_of(task, target)
+    batches = batches_of(kind, target)
     whole, first, second = (metrics_of(task, part) for part in (batches, batches[:cut], batches[cut:]))
     assert (int(second["loss"].weight) > 0) is labelled
     for name, metric in whole.items():

@@ -24,6 +24,10 @@ FIELD_OF = {
     "survival": FieldSpec("survival"),
     "ranking": FieldSpec("ranking"),
     "tokens": FieldSpec("tokens", 3, ("B-x", "I-x", "O"), counts=(5, 10, 20)),
+    "mask": FieldSpec("mask", 3, ("ground", "disc", "square"), counts=(500, 100, 200)),
+    "multimask": FieldSpec("multimask", 3, ("a", "b", "c")),
+    "depth": FieldSpec("depth", mean=(4.0,), std=(1.5,)),
+    "normals": FieldSpec("normals"),
 }
 """A field by what `Task.field_kind` says."""
 TWO_COLUMNS = FieldSpec("real", shape=(2,), mean=(100.0, -3.0), std=(20.0, 0.5), columns=("x", "y"))
@@ -56,6 +60,10 @@ KINDS = list(CLASSES)
 assert len(KINDS) > 10
 ROW_KINDS = [kind for kind in KINDS if CLASSES[kind][0].head_gives == "vector"]
 """Kinds with a label a row; labels of words have proofs of their own in tests/texts."""
+SIZE = (4, 5)
+"""Height and width of targets that are maps."""
+SHAPES = {"mask": SIZE, "multimask": (3, *SIZE), "depth": SIZE, "normals": (3, *SIZE)}
+"""Shape of a target of a row, by kind of field, where it is a map."""
 
 
 def make(kind, field=None, **changes):
@@ -68,8 +76,14 @@ def make(kind, field=None, **changes):
 def targets(kind, rows=40, field=None):
     """Return random targets without a missing label."""
     field = field or FIELDS[kind]
-    if field.kind in ("class", "ordinal", "tokens"):
-        return torch.randint(field.num_classes, (rows,))
+    if field.kind in ("class", "ordinal", "tokens", "mask"):
+        return torch.randint(field.num_classes, (rows, *SHAPES.get(field.kind, ())))
+    if field.kind == "multimask":
+        return torch.randint(2, (rows, *SHAPES[field.kind])).float()
+    if field.kind == "depth":
+        return 1.0 + 6.0 * torch.rand(rows, *SIZE)
+    if field.kind == "normals":
+        return torch.nn.functional.normalize(torch.randn(rows, 3, *SIZE) + torch.tensor([0.0, 0.0, 2.0])[:, None, None])
     if field.kind == "multilabel":
         return torch.randint(2, (rows, field.num_classes)).float()
     if field.kind == "count":
@@ -82,10 +96,19 @@ def targets(kind, rows=40, field=None):
     return columns * torch.tensor(field.std).squeeze() + torch.tensor(field.mean).squeeze()
 
 
+def outputs_for(kind, rows=40):
+    """Return random outputs of the size of targets, those of dense kinds as maps."""
+    task = make(kind)
+    return torch.randn(rows, task.num_outputs, *(SIZE if FIELDS[kind].kind in SHAPES else ()))
+
+
 def with_missing(target):
     """Return targets where a label is missing in rows 0, 3 and 4, and in one entry of row 5 where it has several."""
     target = target.clone()
-    target[[0, 3, 4]] = torch.nan if target.is_floating_point() else MISSING_CLASS
+    missing = torch.nan if target.is_floating_point() else MISSING_CLASS
+    target[[0, 3, 4]] = missing
     if target.ndim == 2:
-        target[5, 0] = torch.nan
+        target[5, 0] = missing
+    if target.ndim > 2:
+        target[5, ..., 1, 2] = missing  # a pixel
     return target

@@ -1,0 +1,55 @@
+"""What tasks with a value for every pixel have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_cli.layers.convolution import resized
+from mtl_cli.tasks.base import Columns, Predictions, Task
+
+
+class DenseTask(Task, ABC):
+    """A task on maps: outputs [B, num_outputs, h, w] are compared with targets [B, H, W] or [B, C, H, W].
+
+    Outputs are brought to the size of the target, so that losses and metrics are measured there. Predictions are
+    brought to the size of the image's file.
+    """
+
+    head_gives: ClassVar[str] = "map"
+    writes_files: ClassVar[bool] = True
+
+    def matched(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs in the height and width of the target, interpolated bilinearly."""
+        return resized(outputs, target.shape[-2:])
+
+    def repeated(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs [num_outputs] for every pixel of `target`."""
+        return outputs.reshape(1, -1, 1, 1).expand(len(target), -1, *target.shape[-2:])
+
+    def write(self, outputs: Tensor, predictions: Predictions) -> None:
+        """Add columns and files of each row, from its outputs in the size of its file."""
+        columns: list[Columns] = []
+        for row, maps in enumerate(predictions.maps(outputs)):
+            columns.append(self.decode(maps.unsqueeze(0)))
+            for suffix, values in self.files(maps).items():
+                predictions.files[predictions.path_of(self.name, row, suffix)] = values
+        for name in columns[0] if columns else ():
+            predictions.columns[name] = np.concatenate([each[name] for each in columns])
+
+    @abstractmethod
+    def files(self, maps: Tensor) -> "Mapping[str, np.ndarray[Any, Any]]":
+        """Return the files of one row, from its outputs [num_outputs, H, W], by what follows the row's name."""
+
+    def columns_of_no_rows(self) -> Columns:
+        """Return the columns that `write` adds, without a row."""
+        return {name: values[:0] for name, values in self.decode(torch.zeros(1, self.num_outputs, 1, 1)).items()}
+
+
+def share_columns(task: str, labels: "list[str]", there: Tensor) -> Columns:
+    """Return the share of pixels where each label is there, bool [B, C, H, W], as columns "<task>_share_<label>"."""
+    shares = there.float().mean(dim=(2, 3)).cpu().numpy()
+    return {f"{task}_share_{label}": shares[:, index] for index, label in enumerate(labels)}
