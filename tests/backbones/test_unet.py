@@ -68,9 +68,7 @@ def test_what_one_image_gives_does_not_depend_on_the_batch():
 
 def test_dropout_is_of_whole_channels_at_the_coarsest_level():
     stages = made(unet(dropout=0.5))().train()
-    [coarsest] = [
-        stage for stage in stages if any(isinstance(layer, torch.nn.Dropout2d) for layer in stage.modules())
-    ]
+    [coarsest] = [stage for stage in stages if any(isinstance(layer, torch.nn.Dropout2d) for layer in stage.modules())]
     assert coarsest is stages[3]
 
 
