@@ -73,7 +73,7 @@ def guarded(program: Program, arguments: Sequence[str]) -> int:
     line = CommandLine(program.name, tuple(arguments))
     try:
         with own_path() if line.names_own_code else contextlib.nullcontext():
-            return program.run(parse_arguments(program.name, arguments))
+            return program.run(parse_arguments(program.name, arguments, program.flags, program.words))
     except UserError as error:
         return failed(line, error, EXIT_USAGE, error.problems)
     except RunFailure as error:

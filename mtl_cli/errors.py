@@ -1,7 +1,7 @@
 """Errors that end in a short message, and the search for the nearest valid name."""
 
-import difflib
 import errno
+import re
 from collections.abc import Iterable, Sequence
 
 EXIT_DONE, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
@@ -62,9 +62,65 @@ def not_installed(what: str, error: ImportError, extra: str) -> UserError:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ' Did you mean …?' for the nearest of `known` names, or an empty string where none is near."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    """Return ' Did you mean …?' for the one of `known` that `name` misspells, or an empty string (`nearest_name`)."""
+    found = nearest_name(name, known)
+    return f" Did you mean '{found}'?" if found else ""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Return the one of `known` that `name` misspells, or an empty string: no hint is better than a wrong one.
+
+    Names that are equal but for case and separators are the same. Otherwise few slips may lie between them, the first
+    letter must be right, and so must what tells variants apart: numbers, and words of one or two letters. (ResNet50 is
+    not ResNet18, IMTL-G is not IMTL-L.) Where two names are as near, none is returned.
+    """
+    listed = sorted(set(known))
+    plain = _letters(name)
+    if not plain or name in listed:
+        return name if name in listed else ""
+    numbers = re.findall(r"\d+", name)
+    alike = [each for each in listed if re.findall(r"\d+", each) == numbers]
+    if same := [each for each in alike if _letters(each) == plain]:
+        return same[0] if len(same) == 1 else ""
+    short = _short_words(name)
+    costs = {
+        each: cost
+        for each in alike
+        if _letters(each)[:1] == plain[0] and abs(len(each) - len(name)) < 4 and _short_words(each) == short
+        if (cost := _slips(plain, _letters(each))) <= (1 if max(len(plain), len(_letters(each))) < 8 else 2)
+    }
+    best = [each for each, cost in costs.items() if cost == min(costs.values())]
+    return best[0] if len(best) == 1 and len(plain) > 1 and len(_letters(best[0])) > 2 else ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _short_words(name: str) -> list[str]:
+    words = re.findall(r"[^\W_]+", name.casefold())
+    return [word for word in words if len(word) < 3] if len(words) > 1 else []
+
+
+def _slips(typed: str, meant: str) -> int:
+    """Return the cost of the slips that turn `meant` into `typed`.
+
+    A letter that is left out or doubled, or two that are swapped, cost 1, another letter 2. A letter too many costs 3,
+    because it usually makes another name (NAdam, ResNeXt, devices).
+    """
+    costs = {(0, j): j for j in range(len(meant) + 1)}
+    for i, letter in enumerate(typed, start=1):
+        doubled = letter == typed[i - 2 : i - 1]
+        costs[i, 0] = costs[i - 1, 0] + (1 if doubled else 3)
+        for j, other in enumerate(meant, start=1):
+            costs[i, j] = min(
+                costs[i, j - 1] + 1,
+                costs[i - 1, j] + (1 if doubled else 3),
+                costs[i - 1, j - 1] + (0 if letter == other else 2),
+            )
+            if i > 1 and j > 1 and typed[i - 2 : i] == meant[j - 1] + meant[j - 2]:
+                costs[i, j] = min(costs[i, j], costs[i - 2, j - 2] + 1)
+    return costs[len(typed), len(meant)]
 
 
 def some(names: Iterable[str], most: int = 24) -> str:

@@ -9,19 +9,20 @@ Usage: python scripts/reference.py [--check]
 
 import argparse
 import importlib
-import inspect
 import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mtl_cli.backbones.base import Backbone
-from mtl_cli.schedules.base import Schedule
-from mtl_cli.sharing.base import Sharing
-from mtl_cli.weightings.base import LossWeighting, Weighting
+from mtl_cli.commands import option_facts
+from mtl_cli.commands.option_facts import KNOB
+from mtl_cli.config.source_text import text_of
+from mtl_cli.weightings.base import LossWeighting
 from mtl_cli.weightings.cross_base import CrossWeighting
 from mtl_cli.weightings.gradient_base import GradientWeighting
 from mtl_cli.weightings.jacobian_base import JacobianWeighting
@@ -34,7 +35,6 @@ KINDS = (LossWeighting, GradientWeighting, JacobianWeighting, CrossWeighting, La
 MARKER = "<!-- scripts/reference.py writes all that follows, from docstrings and YAML files. -->\n"
 SEVERAL = 4
 """A knob with the same default and comment in so many files is explained once, at the top."""
-KNOB = re.compile(r"(?P<name>\w+): (?P<default>.*?)(?:\s+# (?P<comment>.*))?")
 
 
 @dataclass(frozen=True)
@@ -81,43 +81,18 @@ def _method(path: Path) -> Method:
     return Method(path.stem, getattr(importlib.import_module(module), name), rest)
 
 
-def text_of(cls: type) -> str:
-    """Return the docstring of a class without its sections on arguments and errors."""
-    return re.split(r"\n+(?:Args|Raises):\n", inspect.getdoc(cls) or "")[0].strip()
+def facts(cls: type) -> list[str]:
+    """Return what the attributes of a class say about the cost of the method and what it asks for."""
+    return list(option_facts.facts([each.__name__ for each in cls.__mro__], _attributes(cls)))
 
 
-def facts(cls: type) -> Iterator[str]:
-    """Yield what the attributes of a class say about the cost of the method and what it asks for."""
-    if issubclass(cls, Weighting):
-        yield from _weighting_facts(cls)
-    elif issubclass(cls, Backbone):
-        yield f"Inputs: {', '.join(cls.takes)}. Features: {' or '.join(cls.gives)}."
-    elif issubclass(cls, Sharing):
-        yield f"`weighting.level=features`: {'possible' if cls.has_boundary else 'not possible'}."
-    elif issubclass(cls, Schedule):
-        yield f"Weightings that need every task in every step: {'possible' if cls.gives_all_tasks else 'refused'}."
-
-
-def _weighting_facts(cls: type[Weighting]) -> Iterator[str]:
-    yield f"Cost: {cost(cls)}."
-    if cls.scale_invariant:
-        yield "Declared weights (`tasks.NAME.weight`) other than 1 have no effect under this method and are refused."
-    if cls.needs_all_tasks:
-        yield "Every task must take part in every step."
-
-
-def cost(cls: type[Weighting]) -> str:
+def cost(cls: type) -> str:
     """Return what a step of a weighting costs."""
-    if issubclass(cls, LossWeighting):
-        again = "" if cls.linear else "; with `trainer.accumulate` above 1, also a forward without gradients"
-        return f"one backward per step{again}"
-    if issubclass(cls, LastLayerWeighting):
-        return "one backward per step, and a posterior of each last layer; with `trainer.accumulate` also a forward"
-    if cls.num_draws > 1:
-        return f"one backward per task on each of {cls.num_draws} parts of the batch"
-    if issubclass(cls, GradientWeighting) and cls.on_cpu:
-        return "one backward per task, and a small problem that is solved on the CPU, which waits for the device"
-    return "one backward per task"
+    return option_facts.cost([each.__name__ for each in cls.__mro__], _attributes(cls))
+
+
+def _attributes(cls: type) -> dict[str, Any]:
+    return {name: getattr(cls, name) for name in dir(cls) if not name.startswith("_")}
 
 
 def reference(group: str) -> str:
@@ -129,7 +104,7 @@ def reference(group: str) -> str:
     for kind in kinds or [object]:
         members = [method for method in found if issubclass(method.cls, kind)]
         title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).capitalize() + "s"
-        lines += ["", f"## {title}", "", text_of(kind)] if kinds else ["", "## All methods"]
+        lines += ["", f"## {title}", "", text_of(kind.__doc__ or "")] if kinds else ["", "## All methods"]
         links = ", ".join(f"[{method.name}](#{group}{method.name})" for method in members)
         lines += ["", textwrap.fill(links, 120, break_long_words=False, break_on_hyphens=False)]
         lines += _by_inputs(members)
@@ -160,7 +135,7 @@ def _common_knobs(found: Sequence[Method]) -> list[Knob]:
 
 def _block(group: str, method: Method, common: Sequence[Knob]) -> list[str]:
     own_module = method.cls.__module__.rpartition(".")[2]
-    text = text_of(method.cls)
+    text = text_of(method.cls.__doc__ or "")
     if own_module != method.name:
         text = f"The same method as `{group}={own_module}`, with other defaults."
     usual = [knob.setting for knob in method.knobs if knob in common]

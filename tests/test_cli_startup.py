@@ -22,6 +22,8 @@ print(json.dumps([code, loaded, out.getvalue(), err.getvalue()]))
     ("command", "code", "loaded"),
     [
         (["mtl-train", "--help"], 0, []),
+        (["mtl-train", "--help", "weighting=pcgrad"], 0, []),
+        (["mtl-train", "--weighting", "pcgrad"], 2, []),
         (["mtl-eval", "checkpoint=nowhere"], 2, []),
         (["mtl-train", "--cfg", "job"], 0, ["hydra", "omegaconf"]),
         (["mtl-train", "task=mnist_digits+leters", "trainer.max_epoch=3"], 2, ["hydra", "omegaconf"]),

@@ -1,10 +1,12 @@
 """The command line as it is typed: flags, overrides, and the words that are recognised before Hydra starts."""
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mtl_cli.commands.meant_flags import meant_override
 from mtl_cli.errors import UserError, nearest
 
 FLAGS = {
@@ -48,6 +50,13 @@ class CommandLine:
             text.startswith("resume=") and text not in ("resume=auto", "resume=null") for text in words
         )
         return starts or any(text.startswith(("trust=", "--config-dir", "-cd")) for text in words)
+
+    @property
+    def topics(self) -> list[str]:
+        """What follows --help: words that it explains."""
+        index = next((index for index, text in enumerate(self.arguments) if text in ("-h", "--help")), None)
+        after = () if index is None else self.arguments[index + 1 :]
+        return list(itertools.takewhile(lambda text: not text.startswith("-"), after))
 
     @property
     def multirun(self) -> bool:
@@ -106,8 +115,13 @@ class CommandLine:
         return [text for text in self.overrides if text.partition("=")[0].lstrip("+") not in keys]
 
 
-def parse_arguments(program: str, arguments: Sequence[str]) -> CommandLine:
+def parse_arguments(
+    program: str, arguments: Sequence[str], flags_of_program: Sequence[str] | None = None, words: Sequence[str] = ()
+) -> CommandLine:
     """Return the command line; every flag that cannot be is reported.
+
+    `flags_of_program` are the flags that the program takes besides --help and --version (None: all of mtl-train), and
+    `words` the keys that are its own: hints name nothing else.
 
     Raises:
         UserError: unknown flags, flags without their value.
@@ -130,25 +144,35 @@ def parse_arguments(program: str, arguments: Sequence[str]) -> CommandLine:
         elif name in TAKES_VALUE and (has_value or (rest and not rest[0].startswith("-"))):
             flags[name] = value if has_value else rest.pop(0)
         else:
-            problems.append(_flag_message(text, name))
+            known = [*SWITCHES, *TAKES_VALUE, "--info"] if flags_of_program is None else flags_of_program
+            problems.append(_flag_message(text, name, [*known, "--help", "--version"]))
+            if problem := _meant(program, text, rest, words, flags):
+                problems[-1] = problem
     problems += _misfits(flags)
     if problems:
         raise UserError(problems)
     return CommandLine(program, tuple(arguments), flags, tuple(overrides))
 
 
-def _flag_message(text: str, name: str) -> str:
+def _meant(program: str, text: str, rest: list[str], words: Sequence[str], flags: Mapping[str, str]) -> str:
+    """Return the message for a flag that stands for an override, and take its value from the `rest`; else nothing."""
+    name, has_value, value = text.partition("=")
+    given = value if has_value else rest[0] if rest and not rest[0].startswith("-") and "=" not in rest[0] else None
+    folders = [Path(flags["--config-dir"])] if "--config-dir" in flags else []
+    override = meant_override(name.lstrip("-"), given, None if program == "mtl-init" else folders, words)
+    if override and given is not None and not has_value:
+        text = f"{text} {rest.pop(0)}"
+    return f"Unknown option {text}. Values are set without dashes: {override}." if override else ""
+
+
+def _flag_message(text: str, name: str, known: Sequence[str]) -> str:
     if name in TAKES_VALUE:
         return f"{text} needs a value. Use for example {name} {'job' if name == '--cfg' else 'VALUE'}."
     if name in SWITCHES:
         return f"{text} gives a value to a switch. Use {name}."
     if name == "--config-path":
         return f"{text} would replace the conf files of this program. Add a folder of your own by --config-dir DIR."
-    bare = text.lstrip("-")
-    if re.fullmatch(r"[\w.]+=.*", bare):
-        return f"Unknown option {text}. Values are set without dashes: {bare}."
-    known = nearest(name, [*SWITCHES, *TAKES_VALUE, "--info"])
-    return f"Unknown option {text}.{known} Values are set as key=value; --help shows them."
+    return f"Unknown option {text}.{nearest(name, known)} Values are set as key=value; --help shows them."
 
 
 def _misfits(flags: dict[str, str]) -> list[str]:

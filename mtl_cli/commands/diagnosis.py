@@ -8,22 +8,24 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mtl_cli.commands.compose import CONFIG_ERRORS, Session, plain_config, task_clashes
+from mtl_cli.commands.explained import Library
 from mtl_cli.commands.group_overrides import in_group, shared_key, with_group_tasks
 from mtl_cli.commands.hydra_plugin import twice_message
 from mtl_cli.commands.messages import (
     hydra_message,
     key_message,
-    nearest_name,
     no_option_message,
     option_message,
     section_message,
+    sweep_message,
 )
 from mtl_cli.commands.overrides import parse, quoted
-from mtl_cli.config.interpolation import get_key, split_key
+from mtl_cli.config.annotations import fits
+from mtl_cli.config.interpolation import get_key, has_key, split_key
 from mtl_cli.config.schema import knobs
 from mtl_cli.config.shipped import group_options
-from mtl_cli.config.validation import validate
-from mtl_cli.errors import UserError
+from mtl_cli.config.validation import like, validate
+from mtl_cli.errors import UserError, nearest_name
 
 
 def diagnose(session: Session, overrides: Sequence[str], error: Exception) -> list[str]:
@@ -73,18 +75,45 @@ class _Diagnosis:
             except UserError as error:
                 self.problems += [(index, problem) for problem in error.problems]
                 continue
-            if override.is_sweep_override():
+            if override.is_sweep_override() and self._is_group(override.key_or_group):
+                self._listed_options(index, override)
+            elif override.is_sweep_override():
                 problem = f'{text} lists several values. Add -m to run each of them, or quote it: "{quoted(text)}".'
                 self.problems.append((index, problem))
             elif override.key_or_group == "hydra.searchpath":
                 groups.insert(0, (index, override))
-            elif self.session.is_group(override.key_or_group) or any(
-                (f / override.key_or_group).is_dir() for f in self.folders
-            ):
+            elif self._is_group(override.key_or_group):
                 groups.append((index, override))
             else:
                 values.append((index, override))
         return groups, values
+
+    def _is_group(self, key: str) -> bool:
+        return self.session.is_group(key) or any((folder / key).is_dir() for folder in self.folders)
+
+    def _options(self, group: str) -> list[str]:
+        extra = {path.stem for folder in self.folders for path in (folder / group).glob("*.yaml")}
+        return sorted({*self.session.options(group), *extra})
+
+    def _meant(self, group: str, name: str) -> str:
+        """Return the option that an unknown name misspells, or whose class has it as another name."""
+        if guess := nearest_name(name, self._options(group)):
+            return guess
+        aliases = Library([*self.session.folders, *self.folders]).aliases(group)
+        return aliases.get(nearest_name(name, aliases), "")
+
+    def _listed_options(self, index: int, override: Override) -> None:
+        """Note what is wrong with an override that lists options of a group: that it does, or options that are not."""
+        text, group = str(override.input_line), override.key_or_group
+        names = [str(name) for name in override.sweep_string_iterator()] if override.is_discrete_sweep() else []
+        options = self._options(group)
+        parts = [part for name in names for part in (name.split("+") if group == "task" else [name])]
+        meant = {part: self._meant(group, part) for part in parts if part not in options}
+        self.problems += [(index, option_message(group, part, options, text, meant[part])) for part in meant]
+        if names and all(meant.values()):
+            right = ["+".join(meant.get(part, part) for part in name.split("+")) for name in names]
+            self.problems.append((index, sweep_message(group, text, right)))
+        self.skipped.append(group)
 
     def _hint(self, text: str) -> str:
         """Return how a lone word may be meant: as an option of a group."""
@@ -96,8 +125,7 @@ class _Diagnosis:
     def _group(self, index: int, override: Override) -> str | None:
         """Return the override, or one that is fixed so that the others can be looked at; None to leave it out."""
         text, group, value = str(override.input_line), override.key_or_group, override.value()
-        extra = {path.stem for folder in self.folders for path in (folder / group).glob("*.yaml")}
-        options = sorted({*self.session.options(group), *extra})
+        options = self._options(group)
         if override.is_delete() or group == "hydra.searchpath":
             return text
         if not isinstance(value, str | int | float):
@@ -111,8 +139,9 @@ class _Diagnosis:
             if name in options or "${" in name:
                 fixed.append(name)
                 continue
-            self.problems.append((index, option_message(group, name, options, text)))
-            fixed += [guess] if (guess := nearest_name(name, options)) else []
+            guess = self._meant(group, name)
+            self.problems.append((index, option_message(group, name, options, text, guess)))
+            fixed += [guess] if guess else []
         if not fixed:
             self.skipped.append(group)
             return None
@@ -120,6 +149,16 @@ class _Diagnosis:
             self.problems += [(index, problem) for problem in clashes]
             fixed = fixed[:1]
         return text.partition("=")[0] + "=" + "+".join(dict.fromkeys(fixed))
+
+    def _fits(self, key: str, value: object, config: dict[str, Any]) -> bool:
+        """Return whether a key takes a value: an option where it is a group, else one like the value that it has."""
+        if _is_text_with(value, "${"):
+            return True
+        if self._is_group(key):
+            return set(str(value).split("+") if key == "task" else [str(value)]) <= set(self._options(key))
+        if key in knobs():
+            return knobs()[key].problem(value) is None
+        return has_key(config, key) and fits(value, like(get_key(config, key)))
 
     def _composed(self, groups: Sequence[str]) -> DictConfig | None:
         """Return the config of these group choices, leaving out those that fail."""
@@ -153,8 +192,8 @@ class _Diagnosis:
             if shared := shared_key(text, raw["tasks"]):
                 self.problems.append((index, f"{text} is a value of the whole group. Leave it out there: ~{shared}."))
                 return
-            known = {**raw, "tasks": with_group_tasks(raw["tasks"])}
-            self.problems.append((index, key_message(key, text, known, self.session.groups)))
+            known = {**dict.fromkeys(self.session.groups), **raw, "tasks": with_group_tasks(raw["tasks"])}
+            self.problems.append((index, key_message(key, text, known, lambda guess: self._fits(guess, value, known))))
             return
         if exists and override.is_add():
             self.problems.append((index, f"{text} adds a key that the config has. Leave out the +: {text[1:]}."))

@@ -26,6 +26,8 @@ Options:
   --config-dir DIR                   adds a conf folder of yours
   --info defaults-tree               says how the config was composed (also: config, defaults, plugins, searchpath)
   --shell-completion install=bash    completion: eval "$(mtl-train --shell-completion install=bash)" (also zsh, fish)
+  --help TOPIC                       explains a group (weighting), an option (weighting=pcgrad), the kinds of tasks
+                                     (tasks, tasks=ordinal), a section or a key (trainer, trainer.clip_norm)
   --hydra-help, --version, --help
 """
 

@@ -1,7 +1,7 @@
 """What is said about overrides and conf files that Hydra refuses."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,17 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 
 from mtl_cli.config.interpolation import leaves, split_key
 from mtl_cli.config.shipped import read_yaml
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.errors import UserError, nearest_name, some
 
 
-def option_message(group: str, name: str, options: Sequence[str], text: str) -> str:
-    """Return the message for an option that a group does not have."""
+def option_message(group: str, name: str, options: Sequence[str], text: str, guess: str) -> str:
+    """Return the message for an option that a group does not have; `guess` is the one that is meant, or empty."""
     kind = "task" if group == "task" else f"{group} option"
     known = ", ".join(options) if options else "none"
-    guess = nearest_name(name, options)
-    fix = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if guess and name else ""
-    return f"Unknown {kind} '{name}' in {text}.{nearest(name, options)} Known: {known}." + (
-        f" Use {fix}." if fix else ""
-    )
+    meant = f" Did you mean '{guess}'?" if guess else ""
+    single = guess and name and "," not in text
+    fix = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if single else ""
+    return f"Unknown {kind} '{name}' in {text}.{meant} Known: {known}." + (f" Use {fix}." if fix else "")
 
 
 def no_option_message(group: str, text: str, options: Sequence[str]) -> str:
@@ -30,52 +29,73 @@ def no_option_message(group: str, text: str, options: Sequence[str]) -> str:
     return f"{text} chooses no {group}. {known}" + (" Join tasks by +: task=A+B." if group == "task" else "")
 
 
+def sweep_message(group: str, text: str, names: Sequence[str]) -> str:
+    """Return the message for several options of a group where one is taken, or tasks that are joined otherwise."""
+    joined = f" Join tasks by +: task={'+'.join(names)}." if group == "task" else ""
+    return f"{text} lists several options.{joined} Run each of them by -m {group}={','.join(names)}."
+
+
 def section_message(key: str, text: str, keys: Sequence[str]) -> str:
     """Return the message for a value that is given to a whole section."""
     fix = f"Choose tasks by task={text.partition('=')[2]}." if key == "tasks" else f"Use for example {key}.KEY=VALUE."
     return f"{text} gives one value to a section, whose keys are {', '.join(map(str, keys))}. {fix}"
 
 
-def key_message(key: str, text: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
-    """Return the message for a key that the config does not have, at any depth."""
-    guess = nearest_key(key, config, groups)
+def key_message(key: str, text: str, config: Any, fits: Callable[[str], bool]) -> str:  # noqa: ANN401  a plain config
+    """Return the message for a key that the config does not have, at any depth.
+
+    `fits` says whether a key takes the value that was typed: only then can the key have been meant.
+    """
     lead = f"Unknown key '{key}' in {text}."
-    if not guess:
-        return f"{lead} mtl-train --cfg job shows all keys."
-    prefix = "~" if text.startswith("~") else ""
-    value = "" if prefix else "=" + text.partition("=")[2]
-    return f"{lead} Did you mean '{guess}'? Use {prefix}{guess}{value}."
+    prefix, value = ("~", "") if text.startswith("~") else ("", "=" + text.partition("=")[2])
+    guesses = [guess for guess in meant_keys(key, config) if prefix or fits(guess)]
+    if len(guesses) == 1:
+        return f"{lead} Did you mean '{guesses[0]}'? Use {prefix}{guesses[0]}{value}."
+    if guesses:
+        return f"{lead} Keys of that name: {some(guesses, 6)}."
+    at, names = _deepest(key, config)
+    return f"{lead} {f'{at} has {some(names)}.' if at and names else 'mtl-train --cfg job shows all keys.'}"
 
 
-def nearest_key(key: str, config: Any, groups: Sequence[str]) -> str:  # noqa: ANN401  a plain config
-    """Return the key of a config that is nearest to an unknown one: part by part, or by its last part anywhere."""
-    names = [name for name, _ in leaves(config) if not name.startswith("hydra.") or key.startswith("hydra.")]
+def meant_keys(key: str, config: Any) -> list[str]:  # noqa: ANN401  a plain config
+    """Return the keys of a config that an unknown one may stand for: it misspells one, or is in the wrong section."""
     parts = split_key(key)
-    if len(parts) == 1:
-        same = [name for name in names if name.rpartition(".")[2] == key]
-        return same[0] if same else nearest_name(key, [*config, *groups]) or _by_last_part(key, names)
+    if spelt := _misspelt(parts, config):
+        return [spelt]
+    if len(parts) > 2 or (len(parts) == 2 and parts[0] not in config) or not parts:
+        return []
+    names = [name for name, _ in leaves(config) if not name.startswith("hydra.")]
+    names = list(dict.fromkeys([*names, *map(str, config)])) if len(parts) == 2 else names
+    ends = [name.rpartition(".")[2] for name in names]
+    last = parts[-1] if parts[-1] in ends else nearest_name(parts[-1], ends)
+    found = [name for name, end in zip(names, ends, strict=True) if end == last]
+    depth = min((name.count(".") for name in found), default=0)  # data.batch_size is meant, not that of a dataset
+    return [name for name in found if name.count(".") == depth]
+
+
+def _misspelt(parts: Sequence[str], config: Any) -> str:  # noqa: ANN401  a plain config
+    """Return the key whose every part is equal to the one typed or near it, or an empty string."""
     found: list[str] = []
     node = config
     for part in parts:
         known = [str(name) for name in node] if isinstance(node, dict) else []
-        guess = part if part in known else nearest_name(part, known)
+        guess = nearest_name(part, known)
         if not guess:
-            return _by_last_part(parts[-1], [name for name in names if not found or name.startswith(f"{found[0]}.")])
+            return ""
         found.append(guess)
         node = node[guess]
     return ".".join(found)
 
 
-def _by_last_part(part: str, names: Sequence[str]) -> str:
-    ends = {name.rpartition(".")[2]: name for name in reversed(names)}
-    guess = part if part in ends else nearest_name(part, list(ends))
-    return ends[guess] if guess else ""
-
-
-def nearest_name(name: str, known: Sequence[str]) -> str:
-    """Return the nearest of the known names, or an empty string where none is near."""
-    hint = re.fullmatch(r" Did you mean '(.*)'\?", nearest(name, known))
-    return hint[1] if hint else ""
+def _deepest(key: str, config: Any) -> tuple[str, list[str]]:  # noqa: ANN401  a plain config
+    """Return the part of a key that the config has, and the names under it."""
+    at: list[str] = []
+    for part in split_key(key):
+        if not isinstance(config, dict) or part not in config:
+            break
+        at.append(part)
+        config = config[part]
+    return ".".join(at), [str(name) for name in config] if isinstance(config, dict) else []
 
 
 def hydra_message(error: Exception, folders: Sequence[Path] = ()) -> str:
@@ -84,7 +104,8 @@ def hydra_message(error: Exception, folders: Sequence[Path] = ()) -> str:
         return "\n".join(broken)
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return option_message(group, name, sorted(error.options), f"{group}={name}")
+        options = sorted(error.options)
+        return option_message(group, name, options, f"{group}={name}", nearest_name(name, options))
     if isinstance(error, UserError):
         return "\n".join(error.problems)
     if isinstance(error, UserWarning) and (folder := re.search(r"path=(.*) is not available", str(error))):

@@ -1,13 +1,14 @@
 """What a command of this package is: what it takes, its help, and what runs it."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtl_cli import __version__
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.import_path import add_to_path
-from mtl_cli.errors import EXIT_DONE, UserError
+from mtl_cli.errors import EXIT_DONE, UserError, nearest, nearest_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,12 @@ class Program:
     flags: tuple[str, ...] | None = ("--config-dir",)
     """Flags beside --help and --version; None leaves them to the body."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Every word of its own, as its help lists them; mtl-train, whose flags the body reads, has none."""
+        text = "" if self.flags is None else self.help(CommandLine(self.name, ()))
+        return tuple(word for word in re.findall(r"^  (\w+)=", text, re.MULTILINE) if word != "key")
+
     def run(self, line: CommandLine) -> int:
         """Run the command that was typed; return its exit code.
 
@@ -33,7 +40,8 @@ class Program:
             UserError: a flag or word is wrong or missing.
         """
         if "--help" in line.flags:
-            print(self.help(line))
+            text = self.help(line)
+            print(text if self.flags is None or not line.topics else _lines_on(line.topics, text, self.name))
             return EXIT_DONE
         if "--version" in line.flags:
             print(f"{self.name} {__version__}")
@@ -42,7 +50,7 @@ class Program:
             raise UserError(f"{self.name} has no option {', '.join(others)}. {self.name} --help shows what it takes.")
         words = {key: line.word(key) for key in self.needs}
         if absent := [f"{key}=" for key, value in words.items() if value is None]:
-            raise UserError(f"{self.name} needs {', '.join(absent)}. Use {self.usage}.")
+            raise UserError(f"{self.name} needs {', '.join(absent)}.{self._meant(line, absent)} Use {self.usage}.")
         problems = [
             f"No {key} at {words[key]}. Give {instead}."
             for key, instead in self.reads.items()
@@ -53,3 +61,28 @@ class Program:
         if line.config_dir:
             add_to_path(line.config_dir)
         return self.body(line)
+
+    def _meant(self, line: CommandLine, absent: Sequence[str]) -> str:
+        """Return how something typed may be meant as a word that is missing: it is misspelt, or a path without one."""
+        for text in line.overrides:
+            key, equals, value = text.partition("=")
+            word = nearest_name(key, self.needs) if equals else ""
+            if f"{word}=" in absent:
+                return f" Did you mean {word}={value}?"
+        paths = [text for text in line.overrides if "=" not in text and Path(text).exists()]
+        readable = [word for word in absent if word.rstrip("=") in self.reads]
+        return f" Did you mean {readable[0]}{paths[0]}?" if len(paths) == len(readable) == 1 else ""
+
+
+def _lines_on(topics: Sequence[str], text: str, program: str) -> str:
+    """Return what a help text says about each of some words.
+
+    Raises:
+        UserError: it says nothing about one.
+    """
+    blocks = {match[2]: match[1] for match in re.finditer(r"^(  (-{0,2}[\w-]+).*\n(?: {10}.*\n)*)", text, re.MULTILINE)}
+    names = [topic.partition("=")[0] for topic in topics]
+    shows = f"{program} --help shows what it takes."
+    if unknown := [name for name in names if name not in blocks]:
+        raise UserError([f"{program} has no '{name}'.{nearest(name, blocks)} {shows}" for name in unknown])
+    return "".join(blocks[name] for name in names).rstrip()

@@ -92,7 +92,11 @@ def run_resume(line: CommandLine) -> int:
 
 
 def help_text(line: CommandLine) -> str:
-    """Return the help, with the options that a --config-dir adds."""
+    """Return the help, with the options that a --config-dir adds, or the explanation of the topics after --help."""
+    if line.topics:
+        from mtl_cli.commands.explained import explain
+
+        return explain(line.topics, line.config_dir)
     from mtl_cli.commands.help import train_help
 
     return train_help(line.config_dir)

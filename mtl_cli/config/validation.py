@@ -157,12 +157,12 @@ def _targets_with_keys(tree: object, at: str, seen: set[int]) -> Iterator[tuple[
 
 
 def _type_problem(key: str, value: object, defaults: Sequence[Any]) -> Iterator[str]:
-    hints = [_hint(default) for default in defaults]
+    hints = [like(default) for default in defaults]
     if value is not None and not any(fits(value, hint) for hint in hints):
         yield misfit(key, value, describe(hints[0]), defaults[0])
 
 
-def _hint(default: object) -> Any:  # noqa: ANN401  an annotation
+def like(default: object) -> Any:  # noqa: ANN401  an annotation
     """Return the annotation of the values that may replace a default, as far as the default shows it."""
     if default is None or (isinstance(default, str) and "${" in default):
         return Any
@@ -173,5 +173,5 @@ def _hint(default: object) -> Any:  # noqa: ANN401  an annotation
     if isinstance(default, int | float):
         return float
     if isinstance(default, list):
-        return list[_hint(default[0])] if default else list  # type: ignore[misc]  # made from data
+        return list[like(default[0])] if default else list  # type: ignore[misc]  # made from data
     return Mapping

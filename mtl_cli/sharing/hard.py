@@ -12,6 +12,8 @@ class Hard(Sharing):
     """One backbone for all tasks; only the heads differ.
 
     Source: Caruana, "Multitask Learning", Machine Learning 28, 1997 (first: ICML 1993).
+
+    Also called: HPS.
     """
 
     has_boundary = True

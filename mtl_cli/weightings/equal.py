@@ -6,7 +6,10 @@ from mtl_cli.weightings.base import LossWeighting
 
 
 class Equal(LossWeighting):
-    """Σᵢ Lᵢ: every task weighs 1."""
+    """Σᵢ Lᵢ: every task weighs 1.
+
+    Also called: EW.
+    """
 
     linear = True
     scale_invariant = True

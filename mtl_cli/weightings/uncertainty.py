@@ -13,6 +13,8 @@ class Uncertainty(LossWeighting):
 
     Source: Kendall, Gal & Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
     Semantics", CVPR 2018, section 3, with s := log σ².
+
+    Also called: UW.
     """
 
     def __init__(self, lr: float, *, tasks: Sequence[str]) -> None:

@@ -103,7 +103,7 @@ def test_stages_are_found_by_number_and_by_name():
     assert made.names == ["stem", "conv1", "conv2", "dense1"]
     assert [made.stage_index(name) for name in ("conv1", "conv2", "dense1")] == [1, 2, 3]
     assert [made.stage_index(number) for number in (1, 2, 3)] == [1, 2, 3]
-    for unknown, hint in (("conv3", "Did you mean 'conv"), (0, ""), (4, ""), (-1, ""), ("stem", "")):
+    for unknown, hint in (("cnov1", "Did you mean 'conv1'"), ("conv3", ""), (0, ""), (4, ""), (-1, ""), ("stem", "")):
         with pytest.raises(ValueError, match=f"no stage '{unknown}'") as caught:
             made.stage_index(unknown)
         assert "1=conv1, 2=conv2, 3=dense1" in str(caught.value)

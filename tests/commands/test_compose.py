@@ -216,7 +216,7 @@ def test_equal_overrides_give_equal_configs_and_hashes():
         ("data=5", "data=5 gives one value to a section, whose keys are source, root", "data.KEY=VALUE"),
         ("tasks=letters", "gives one value to a section", "Choose tasks by task=letters."),
         ("+seed=1", "+seed=1 adds a key that the config has", "Leave out the +: seed=1."),
-        ("+sead=1", "unknown key 'sead'. Did you mean 'seed'?", "Leave it out: ~sead."),
+        ("+sede=1", "unknown key 'sede'. Did you mean 'seed'?", "Leave it out: ~sede."),
         ("letters", "'letters' sets nothing: overrides are key=value", "Did you mean task=letters?"),
         ("data.root=a=b", "The value in data.root=a=b cannot be read", "\"data.root='a=b'\""),
         ("=3", "'=3' has no valid key", ""),

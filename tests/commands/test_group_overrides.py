@@ -98,12 +98,13 @@ def test_tasks_are_left_out(folder):
 
 def test_mistakes_are_reported_with_what_was_typed_and_the_nearest_key(folder):
     found = problems(
-        folder, "tasks.BB.weight=3", "tasks.B.weigth=3", "~tasks.D", "~tasks.A.head", "trainer.max_epoch=2"
+        folder, "tasks.asay.weight=3", "tasks.B.weigth=3", "~tasks.D", "~tasks.A.head", "trainer.max_epoch=2"
     )
     assert found == [
-        "Unknown key 'tasks.BB.weight' in tasks.BB.weight=3. Did you mean 'tasks.B.weight'? Use tasks.B.weight=3.",
+        "Unknown key 'tasks.asay.weight' in tasks.asay.weight=3. Did you mean 'tasks.assay.weight'? Use "
+        "tasks.assay.weight=3.",
         "Unknown key 'tasks.B.weigth' in tasks.B.weigth=3. Did you mean 'tasks.B.weight'? Use tasks.B.weight=3.",
-        "Unknown key 'tasks.D' in ~tasks.D. mtl-train --cfg job shows all keys.",
+        "Unknown key 'tasks.D' in ~tasks.D. tasks has assay, A, B, C.",
         "~tasks.A.head is a value of the whole group. Leave it out there: ~tasks.assay.head.",
         "Unknown key 'trainer.max_epoch' in trainer.max_epoch=2. Did you mean 'trainer.max_epochs'? Use "
         "trainer.max_epochs=2.",

@@ -241,7 +241,7 @@ def test_a_config_survives_being_written_and_read():
         ("[1, 2]", "not a mapping but list"),
         ("", "not a mapping but NoneType"),
         ("seed: 0\nhydra: {callbacks: {}}", "has a key 'hydra' that no config has"),
-        ("sead: 0", "Did you mean 'seed'?"),
+        ("seeed: 0", "Did you mean 'seed'?"),
         ("seed: [", "not readable"),
         ("seed: !!python/object/apply:os.system [exit]", "not readable"),
         ("seed: 2020-01-01", "of type date"),

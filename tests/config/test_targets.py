@@ -143,7 +143,7 @@ def test_an_aliased_module_inside_an_allowed_one_is_not_walked_into():
         (f"{__name__}.Unfinished", Widget, "is abstract: it lacks work"),
         ("torch.optim.Optimizer.load_state_dict", Backbone, "No module named"),
         ("mtl_cli.backbones.nothing.CNN", Backbone, "No module named"),
-        ("mtl_cli.backbones.cnn.CMN", Backbone, "does not exist. Did you mean 'CNN'?"),
+        ("mtl_cli.backbones.cnn.CNNN", Backbone, "does not exist. Did you mean 'CNN'?"),
     ],
 )
 def test_what_is_no_class_of_the_expected_kind_is_refused(target, kind, reason):

@@ -129,7 +129,7 @@ def test_selection_may_name_a_group_and_its_tasks(config, metric):
 
 
 def test_an_unknown_task_in_a_metric_is_refused_with_the_nearest_one(config):
-    [problem] = validate({**config, "selection": {"metric": "NR_A/auc"}})
+    [problem] = validate({**config, "selection": {"metric": "NRAR/auc"}})
     assert "Did you mean 'NR_AR'" in problem
 
 

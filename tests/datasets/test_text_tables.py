@@ -133,7 +133,7 @@ def test_a_state_of_before_there_were_columns_is_taken(file):
         ({"numeric": ["text"]}, "Column 'text' is the text and in numeric"),
         ({"categorical": ["y"]}, "Column 'y' is an input and the target 'y': the answer would leak"),
         ({"numeric": ["shop"]}, r"data\.csv, row 1, column 'shop': '\w+' is not a number"),
-        ({"numeric": ["prise"]}, r"has no column 'prise'\. Did you mean 'price'\?"),
+        ({"numeric": ["pirce"]}, r"has no column 'pirce'\. Did you mean 'price'\?"),
         ({"numeric": ["price"], "categorical": ["price"]}, "declared numeric and categorical"),
         ({"numeric": ["price"], "impute": "mode"}, "impute is 'mode'"),
         (

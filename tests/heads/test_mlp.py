@@ -56,7 +56,7 @@ def test_the_initialisation_reaches_every_layer():
         ({"hidden": [4, 0]}, r"head\.hidden is \[4, 0\]"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"activation": "rleu"}, "Did you mean 'relu'"),
-        ({"init": "kaiming"}, "Did you mean 'kaiming_"),
+        ({"init": "kaimingnormal"}, "Did you mean 'kaiming_normal'"),
     ],
 )
 def test_values_out_of_range_are_refused_before_anything_is_built(arguments, message):

@@ -79,7 +79,7 @@ def test_normalisations_for_maps():
     [
         (lambda: activation("rleu"), "activation 'rleu'. Did you mean 'relu'?"),
         (lambda: initialise(nn.Linear(1, 1), "ortogonal"), "initialisation 'ortogonal'. Did you mean 'orthogonal'?"),
-        (lambda: norm2d("batsch", 3), "normalisation 'batsch'. Did you mean 'batch'?"),
+        (lambda: norm2d("bacth", 3), "normalisation 'bacth'. Did you mean 'batch'?"),
         (lambda: check_names(activation="x"), "Known: relu, leaky_relu, elu, gelu, silu, tanh, sigmoid."),
         (lambda: check_names(norm="layer"), "Known: batch, group, none."),
         (lambda: check_names(init="zeros"), "Known: default, kaiming_uniform"),
