@@ -19,11 +19,11 @@ from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation
-from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured
+from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured, read_cells
 from mtl_cli.images.listings import FORMS, Listing, form_of, list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
-from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture
+from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.inputs import ColumnOptions
 from mtl_cli.tables.labels import parse_targets
@@ -219,11 +219,26 @@ class Images(TableFileSource):
             )
         return sizes.pop()
 
+    def files_at(self, path: Path) -> list[Path]:
+        """Return the table or the annotations, and the files of all images and labels that they name."""
+        file = self.reader(path)
+        folder = file.folder if isinstance(file, Listing) else path.parent
+        told = file.annotations if isinstance(file, Listing) else [path]
+        images, cells = read_cells(file, self._options.image, self._pictures)
+        labels = [
+            label
+            for name, target in self._pictures.items()
+            for row in cells[name]
+            for label in picture_files(target, row)
+        ]
+        return [*told, *(folder / name for name in dict.fromkeys([*images, *labels]) if name)]
+
     def _check(self, found: Table) -> Checked:
         if found.path not in self._checked:
             file = self._files[found.path]
             folder = file.folder if isinstance(file, Listing) else found.path.parent
-            limit = Path(self._root).expanduser() if self._root else folder
+            root = Path(self._root).expanduser() if self._root else folder
+            limit = root if folder.resolve().is_relative_to(root.resolve()) else folder
             self._checked[found.path] = check_pictures(
                 file, self._options.image, self._pictures, folder, limit, self._options.skip_bad
             )

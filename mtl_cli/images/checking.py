@@ -65,24 +65,13 @@ def check_pictures(
     Raises:
         UserError: files are missing, damaged, of another size than their image, or lie outside `limit`; all of them.
     """
-    present = [name for name, each in targets.items() if set(each.columns) <= set(file.columns)]
-    for name in sorted(set(targets) - set(present)):
-        logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, targets[name].columns, name)
-    columns = list(dict.fromkeys([column, *(each for name in present for each in targets[name].columns)]))
-    read: dict[str, list[Any]] = {name: [] for name in columns}
-    for _, batch in file.batches(columns):
-        for name in columns:
-            read[name] += batch.column(columns.index(name)).to_pylist()
-    count = len(read[column])
-    cells = {
-        name: list(zip(*(read[each] for each in target.columns), strict=True))
-        if name in present
-        else [(None,) * len(target.columns)] * count
-        for name, target in targets.items()
-    }
-    checked = Checked(file.path, folder, [str(cell or "") for cell in read[column]], cells, [], 1)
+    for name, target in targets.items():
+        if absent := [each for each in target.columns if each not in file.columns]:
+            logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, ", ".join(absent), name)
+    images, cells = read_cells(file, column, targets)
+    checked = Checked(file.path, folder, images, cells, [], 1)
     problems = []
-    for row in range(count):
+    for row in range(len(images)):
         try:
             _check_row(checked, row, targets, limit.resolve())
         except UserError as error:
@@ -93,8 +82,28 @@ def check_pictures(
     if problems and not skip:
         raise UserError(checked.first_of(problems))
     if problems:
-        logger.warning("%s: %d of %d rows are left out, such as %s", file.path, len(checked.bad), count, problems[0])
+        logger.warning(
+            "%s: %d of %d rows are left out, such as %s", file.path, len(checked.bad), len(images), problems[0]
+        )
     return checked
+
+
+def read_cells(
+    file: TableFile, column: str, targets: Mapping[str, PictureTarget]
+) -> tuple[list[str], dict[str, list[tuple[Any, ...]]]]:
+    """Return the paths of images [N], and the cells of picture targets [N] by field, None where a column is absent."""
+    wanted = list(dict.fromkeys([column, *(each for target in targets.values() for each in target.columns)]))
+    columns = [name for name in wanted if name in file.columns]
+    read: dict[str, list[Any]] = {name: [] for name in columns}
+    for _, batch in file.batches(columns):
+        for name in columns:
+            read[name] += batch.column(columns.index(name)).to_pylist()
+    nothing = [None] * len(read[column])
+    cells = {
+        name: list(zip(*(read.get(each, nothing) for each in target.columns), strict=True))
+        for name, target in targets.items()
+    }
+    return [str(cell or "") for cell in read[column]], cells
 
 
 def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget], limit: Path) -> None:

@@ -38,10 +38,15 @@ class Listing(TableFile):
         path: the folder, or the file of annotations.
         options: how tables are read.
         rows: one mapping per image, all of the same keys.
+        folder: what the paths of images are relative to.
+        annotations: the files that say what is in the images.
     """
 
-    def __init__(self, path: Path, options: ReadOptions, rows: Rows, folder: Path) -> None:
+    def __init__(
+        self, path: Path, options: ReadOptions, rows: Rows, folder: Path, annotations: Sequence[Path] = ()
+    ) -> None:
         self.path, self.options, self.format, self.folder = path, options, "listing", folder
+        self.annotations = list(annotations)
         self.columns = list(rows[0]) if rows else ["image"]
         self.table = pa.table({name: pa.array([row[name] for row in rows]) for name in self.columns})
 
@@ -84,7 +89,8 @@ def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFi
         return TableFile(path, options)
     found = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "classes": class_rows}[form](path)
     folder = path if path.is_dir() else path.parent
-    return Listing(path, options, found, folder)
+    told = {"coco": lambda: [path], "voc": lambda: annotation_files(path), "yolo": lambda: yolo_files(path)}
+    return Listing(path, options, found, folder, told[form]() if form in told else ())
 
 
 def form_of(path: Path) -> str:
@@ -223,6 +229,12 @@ def yolo_rows(folder: Path) -> Rows:
             boxes.append((x * header.width - width / 2, y * header.height - height / 2, width, height, name))
         placed.append((file.relative_to(folder).as_posix(), boxes))
     return boxed_rows(placed, names or sorted({box[4] for _, boxes in placed for box in boxes}, key=int))
+
+
+def yolo_files(folder: Path) -> list[Path]:
+    """Return the files of a folder in YOLO's layout that say what is in the images."""
+    names = [folder / "classes.txt", *sorted(folder.glob("*.yaml"))]
+    return [*filter(Path.is_file, names), *sorted((folder / "labels").rglob("*.txt"))]
 
 
 def yolo_names(folder: Path) -> list[str]:

@@ -1,0 +1,277 @@
+"""Image files as inputs and labels, against Pillow and numpy; bad files are named, all at one look."""
+
+import json
+import os
+import re
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mtl_cli.batch import MISSING_CLASS
+from mtl_cli.datasets.base import SPLITS
+from mtl_cli.errors import UserError
+from mtl_cli.images.resizing import Frame, framed
+from tests.images._files import blob_set, images
+from tests.tables._files import everything, write_csv
+
+CLASS = {"kind": {"kind": "class", "column": "kind"}}
+CELL = {"cell": {"kind": "mask", "column": "instances", "values": "foreground"}}
+BOXES = {"boxes": {"kind": "boxes", "column": "instances"}}
+
+
+@pytest.fixture
+def table(tmp_path):
+    return blob_set(tmp_path)
+
+
+def pixels(path):
+    return np.asarray(Image.open(path)).transpose(2, 0, 1).astype(np.float64) / 255
+
+
+def rows_of(source):
+    """All rows, apart, by the image's name."""
+    found = {}
+    for split in SPLITS:
+        rows = source.split(split)
+        for place, row in enumerate(rows.apart(torch.arange(len(rows)), source.field_specs)):
+            found[rows.source.images[rows.numbers[place]]] = row
+    return found
+
+
+@pytest.mark.parametrize("memory_mb", [256, 0], ids=["in memory", "from files"])
+def test_rows_are_those_of_the_files(table, memory_mb):
+    source = images(table, crop=16, targets={**CELL, **CLASS, **BOXES}, memory_mb=memory_mb)
+    found = rows_of(source)
+    assert len(found) == 12
+    for name, row in found.items():
+        np.testing.assert_array_equal(row.inputs, np.round(pixels(table.parent / name) * 255))
+        instances = np.asarray(Image.open(table.parent / name.replace("images", "instances")))
+        np.testing.assert_array_equal(row.fields["cell"], instances > 0)
+        assert source.field_specs["kind"].class_names[row.fields["kind"]] == (
+            "many" if len(np.unique(instances)) > 3 else "few"
+        )
+        for box, number in zip(row.fields["boxes"], np.unique(instances)[1:], strict=True):
+            rows, columns = np.nonzero(instances == number)
+            assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, 0]
+
+
+def test_images_are_scaled_by_the_training_images(table):
+    source = images(table, crop=16)
+    rows = source.split("train")
+    names = [table.parent / rows.source.images[number] for number in rows.numbers]
+    values = np.concatenate([pixels(name).reshape(3, -1) for name in names], axis=1)
+    np.testing.assert_allclose(source._pixels.mean, values.mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(source._pixels.std, values.std(axis=1), rtol=1e-6)
+    for split in SPLITS:
+        rows = source.split(split)
+        for place, number in enumerate(rows.numbers):
+            one = rows.__getitems__(torch.tensor([place])).inputs[0].double()
+            raw = pixels(table.parent / rows.source.images[number])
+            scaled = (raw - values.mean(axis=1)[:, None, None]) / values.std(axis=1)[:, None, None]
+            np.testing.assert_allclose(one, scaled, atol=1e-5)
+
+
+def test_a_batch_of_two_sizes_is_filled_up_with_the_mean_and_missing_labels(table):
+    source = images(table, crop=16)
+    rows = source.split("train")
+    alike = rows.alike
+    first = int((alike == alike.unique()[0]).nonzero()[0])
+    second = int((alike == alike.unique()[1]).nonzero()[0])
+    batch = rows.__getitems__(torch.tensor([first, second]))
+    assert batch.inputs.shape == (2, 3, 36, 40)
+    for place, index in enumerate((first, second)):
+        alone = rows.__getitems__(torch.tensor([index]))
+        height, width = alone.inputs.shape[2:]
+        torch.testing.assert_close(batch.inputs[place, :, :height, :width], alone.inputs[0])
+        assert (batch.inputs[place, :, height:] == 0).all()
+        assert (batch.fields["cell"][place, height:] == MISSING_CLASS).all()
+        assert (batch.fields["cell"][place, :, width:] == MISSING_CLASS).all()
+
+
+def test_one_size_keeps_proportions_and_moves_labels_along(table):
+    source = images(table, size=[20, 20], targets={**CELL, **BOXES})
+    for split in SPLITS:
+        batch = everything(source, split)
+        assert batch.inputs.shape[2:] == (20, 20)
+        assert batch.fields["cell"].shape[1:] == (20, 20)
+    assert framed((32, 40), (20, 20)) == Frame((32, 40), (16, 20))
+    row = rows_of(source)["images/00.png"]
+    assert row.inputs.shape == (3, 16, 20)
+    instances = np.asarray(Image.open(table.parent / "instances/00.png"))
+    centres_y = ((np.arange(16) + 0.5) * 2).astype(int)
+    centres_x = ((np.arange(20) + 0.5) * 2).astype(int)
+    np.testing.assert_array_equal(row.fields["cell"], instances[centres_y][:, centres_x] > 0)
+    box = images(table, crop=16, targets=BOXES)
+    torch.testing.assert_close(row.fields["boxes"][:, :4] * 2, rows_of(box)["images/00.png"].fields["boxes"][:, :4])
+
+
+def test_sizes_that_differ_ask_for_a_window_or_one_size(table):
+    with pytest.raises(UserError, match=r"images of 2 sizes, such as 40×32 and 28×36.*crop=128.*size=\[96,96\]"):
+        images(table)
+
+
+def test_state_travels_without_refitting(table, tmp_path):
+    first = images(table, crop=16, targets={**CELL, **CLASS})
+    other = blob_set(tmp_path / "other", count=5)
+    second = images(other, opened=False, crop=16, targets={**CELL, **CLASS})
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    second.open()
+    assert second._pixels == first._pixels
+    assert second.input_spec == first.input_spec
+    assert second.field_specs == first.field_specs
+
+
+def test_the_classes_of_label_images_are_found_declared_or_ignored(table):
+    numbers = {"cell": {"kind": "mask", "column": "instances"}}
+    found = images(table, crop=16, targets=numbers)
+    assert found.field_specs["cell"].class_names == ("0", "1", "2", "3")
+    declared = {"cell": {**numbers["cell"], "classes": ["ground", "a", "b", "c"]}}
+    assert images(table, crop=16, targets=declared).field_specs["cell"].class_names == ("ground", "a", "b", "c")
+    ignored = {"cell": {**numbers["cell"], "values": [0, 2], "classes": ["ground", "b"], "missing": [1, 3]}}
+    row = rows_of(images(table, crop=16, targets=ignored))["images/00.png"].fields["cell"]
+    instances = np.asarray(Image.open(table.parent / "instances/00.png"))
+    expected = np.select([instances == 0, instances == 2], [0, 1], MISSING_CLASS)
+    np.testing.assert_array_equal(row, expected)
+
+
+def test_a_number_that_is_no_class_is_named_with_what_ignores_it(table):
+    declared = {"cell": {"kind": "mask", "column": "instances", "classes": ["ground", "a"]}}
+    with pytest.raises(UserError, match=r"png holds the number [23], which is no class.*missing=\[[23]\]"):
+        images(table, crop=16, targets=declared)
+
+
+def test_depth_and_normals_are_read_in_their_own_unit(tmp_path):
+    table = blob_set(tmp_path, count=4, sizes=((20, 24),))
+    rows = []
+    stream = np.random.default_rng(0)
+    for k in range(4):
+        depth = stream.integers(0, 3, (20, 24)).astype(np.uint16) * 1000
+        Image.fromarray(depth).save(tmp_path / f"d{k}.png")
+        normals = stream.normal(size=(3, 20, 24)) * 5
+        normals[:, 0, 0] = 0
+        np.save(tmp_path / f"n{k}.npy", normals.astype(np.float32))
+        rows.append([f"images/{k:02}.png", f"d{k}.png", f"n{k}.npy"])
+    write_csv(table, ["image", "depth", "normals"], rows)
+    targets = {"depth": {"kind": "depth", "column": "depth"}, "normals": {"kind": "normals", "column": "normals"}}
+    for name, row in rows_of(images(table, targets=targets)).items():
+        k = int(name[7:9])
+        depth = np.asarray(Image.open(tmp_path / f"d{k}.png")).astype(np.float32)
+        np.testing.assert_array_equal(row.fields["depth"], np.where(depth == 0, np.nan, depth))
+        length = row.fields["normals"].norm(dim=0)
+        assert length[0, 0].isnan()
+        torch.testing.assert_close(length[1:], torch.ones(19, 24))
+
+
+def test_a_row_without_a_label_image_is_not_labelled(table):
+    lines = table.read_text().splitlines()
+    lines[1] = re.sub(r"instances/00.png", "", lines[1])
+    table.write_text("\n".join(lines) + "\n")
+    row = rows_of(images(table, crop=16, targets={**CELL, **BOXES}))["images/00.png"]
+    assert (row.fields["cell"] == MISSING_CLASS).all()
+    assert "boxes" not in row.fields
+
+
+# bad files, all of them at one look
+
+
+def test_every_bad_file_is_named_at_one_look(table):
+    folder = table.parent
+    (folder / "images/01.png").unlink()
+    (folder / "images/02.png").write_bytes(b"")
+    (folder / "images/03.png").write_text("no image")
+    cut = (folder / "images/04.png").read_bytes()
+    (folder / "images/04.png").write_bytes(cut[:10])
+    Image.fromarray(np.zeros((5, 6), np.uint16)).save(folder / "instances/05.png")
+    with pytest.raises(UserError) as failed:
+        images(table, crop=16)
+    said = failed.value.problems
+    assert [re.search(r"row \d+", each).group() for each in said[:5]] == [f"row {k}" for k in (2, 3, 4, 5, 6)]
+    assert [re.search(r"0\d.png .*(?=\.$)", s).group() for s in said[:2]] == [
+        "01.png does not exist",
+        "02.png is empty",
+    ]
+    assert "05.png is 6×5 pixels, its image images/05.png 28×36; they must be alike" in said[4]
+    assert "skip_bad=true" in said[-1]
+
+
+def test_bad_rows_are_left_out_if_asked_and_counted(table, caplog):
+    (table.parent / "images/01.png").unlink()
+    source = images(table, crop=16, skip_bad=True)
+    assert len(rows_of(source)) == 11
+    assert "1 of 12 rows are left out, such as row 2" in caplog.text
+
+
+def test_a_file_that_is_damaged_behind_its_header_is_named(table):
+    path = table.parent / "images/06.png"
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(UserError, match=r"06.png cannot be read as an image"):
+        images(table, crop=16)
+
+
+def test_images_may_not_lie_outside(table, tmp_path):
+    outside = tmp_path.parent / f"{tmp_path.name}_secret.png"
+    shutil.copy(table.parent / "images/00.png", outside)
+    (table.parent / "images/00.png").unlink()
+    (table.parent / "images/00.png").symlink_to(outside)
+    with pytest.raises(UserError, match=r"00.png leaves .*_secret.png"):
+        images(table, crop=16)
+    outside.unlink()
+
+
+def test_pipes_are_not_read(table):
+    (table.parent / "images/00.png").unlink()
+    os.mkfifo(table.parent / "images/00.png")
+    with pytest.raises(UserError, match=r"00.png is not a file"):
+        images(table, crop=16)
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ([30, 5, 20, 5, "a"], "is not inside the image of 40×32"),
+        ([3, 5, 0, 5, "a"], "has no area"),
+        ([3, 5, 4, 5, "b"], "is of the class 'b', which is not one of a"),
+    ],
+)
+def test_a_bad_box_is_named(tmp_path, box, said):
+    table = blob_set(tmp_path, count=4, sizes=((32, 40),))
+    rows = [[f"images/{k:02}.png", json.dumps([[1, 1, 5, 5, "a"], *([box] if k == 2 else [])])] for k in range(4)]
+    write_csv(table, ["image", "boxes"], rows)
+    targets = {"boxes": {"kind": "boxes", "column": "boxes", "classes": ["a"]}}
+    with pytest.raises(UserError, match=said):
+        images(table, targets=targets)
+
+
+def test_the_files_of_a_set_are_the_table_and_all_that_it_names(table):
+    found = images(table, opened=False).files()["path"]
+    expected = {table, *(table.parent / "images").iterdir(), *(table.parent / "instances").iterdir()}
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+def test_class_folders_and_coco_are_read_as_they_are(tmp_path):
+    table = blob_set(tmp_path / "set", count=6, sizes=((16, 16),))
+    for k in range(6):
+        target = tmp_path / "classes" / ("odd" if k % 2 else "even") / f"{k}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(table.parent / f"images/{k:02}.png", target)
+    found = rows_of(images(tmp_path / "classes", targets={"label": {"kind": "class", "column": "label"}}))
+    assert {name: int(row.fields["label"]) for name, row in found.items()} == {
+        f"{kind}/{k}.png": number for k in range(6) for number, kind in [(k % 2, ("even", "odd")[k % 2])]
+    }
+
+
+def test_new_images_come_in_order_those_of_one_size_together(table):
+    source = images(table, crop=16)
+    reading = source.reading(table.parent / "images")
+    batches = list(reading.batches(4))
+    assert [name for batch in batches for name in batch.names] == [f"{k:02}.png" for k in range(12)]
+    assert all(len({frame.file for frame in batch.frames}) == 1 for batch in batches)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = source.reading(table)
+    assert [name for batch in again.batches(4) for name in batch.names] == [f"images/{k:02}.png" for k in range(12)]
