@@ -193,6 +193,6 @@ class Arrays(FileSource[ArrayTable]):
             fields = taken(labels, rows)
             if len(rows) * width <= self._memory_mb * 2**20:
                 return EncodedRows(inputs(array[rows]), fields)
-            return ArrayRows(array, inputs, rows, fields)
+            return ArrayRows(array, inputs, rows, fields, found.watched(self._input))
 
         return make

@@ -17,8 +17,9 @@ DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.erro
 class ArrayTable:
     """Arrays with one row per sample; a field of two dimensions [N, D] also has the columns `field.0` … `field.D-1`."""
 
-    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray], mapped: Mapping[str, Path] | None = None) -> None:
         self.path, self.arrays = path, dict(arrays)
+        self._mapped = {name: Unchanged(file) for name, file in (mapped or {}).items()}
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -98,9 +99,40 @@ class ArrayTable:
         ]
         return np.array(lookup, dtype=np.int64)[codes.reshape(-1)], list(known)
 
+    def watched(self, name: str) -> "Unchanged | None":
+        """Return what notices that the file of a memory-mapped array changed; None for an array in memory."""
+        return self._mapped.get(name)
+
     def place(self, name: str) -> Place:
         """Return where a column stands, for messages."""
         return Place(self.path, name)
+
+
+class Unchanged:
+    """Notices that a memory-mapped file is no longer the one that was opened: reading beyond its end ends the process.
+
+    Raises:
+        UserError: when called, if its size or time is another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._stamp = path, self._now(path)
+
+    def __call__(self) -> None:
+        """Compare size and time."""
+        if self._now(self.path) != self._stamp:
+            raise UserError(
+                f"{self.path} changed while it was in use. Arrays of .npy files are read from there in every step: put "
+                "the file back and continue with resume=RUN_DIR, or write new data to another file."
+            )
+
+    @staticmethod
+    def _now(path: Path) -> tuple[int, int] | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
 
 
 def infinite(place: Place, row: int) -> UserError:
@@ -116,13 +148,14 @@ def read_arrays(path: Path, single: str | None = None) -> ArrayTable:
     Raises:
         UserError: the file is damaged, holds Python objects, or its arrays differ in their number of rows.
     """
+    mapped: dict[str, Path] = {}
+    if path.is_dir():
+        mapped = {each.stem: each for each in sorted(path.glob("*.npy"))}
+    elif single is not None and path.suffix.lower() == ".npy":
+        mapped = {single: path}
     try:
-        if path.is_dir():
-            arrays = {
-                each.stem: np.load(each, mmap_mode="r", allow_pickle=False) for each in sorted(path.glob("*.npy"))
-            }
-        elif single is not None and path.suffix.lower() == ".npy":
-            arrays = {single: np.load(path, mmap_mode="r", allow_pickle=False)}
+        if mapped or path.is_dir():
+            arrays = {name: np.load(each, mmap_mode="r", allow_pickle=False) for name, each in mapped.items()}
         else:
             # The file is opened here because np.load leaves it open when it is not an archive.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -140,4 +173,4 @@ def read_arrays(path: Path, single: str | None = None) -> ArrayTable:
         raise UserError(
             f"{path}: its arrays differ in their number of rows: {listed}. Every array has one row per sample."
         )
-    return ArrayTable(path, arrays)
+    return ArrayTable(path, arrays, mapped)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mtl_cli.batch import InputSpec, LabelledSplit, Sample
 from mtl_cli.errors import UserError
-from mtl_cli.tables.array_files import infinite
+from mtl_cli.tables.array_files import Unchanged, infinite
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.scaling import checked_numbers
 
@@ -62,10 +62,21 @@ class ArrayInputs:
 
 
 class ArrayRows(LabelledSplit):
-    """Rows that stay where the array is, such as on disk. Each batch is read and scaled when it is fetched."""
+    """Rows that stay where the array is, such as on disk. Each batch is read and scaled when it is fetched.
 
-    def __init__(self, array: np.ndarray, inputs: ArrayInputs, rows: np.ndarray, fields: Mapping[str, Tensor]) -> None:
+    `unchanged` is called before each batch and raises where the array's file is another one by now.
+    """
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        inputs: ArrayInputs,
+        rows: np.ndarray,
+        fields: Mapping[str, Tensor],
+        unchanged: Unchanged | None = None,
+    ) -> None:
         self._array, self._inputs, self._rows, self._fields = array, inputs, rows, dict(fields)
+        self._unchanged = unchanged
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -73,6 +84,8 @@ class ArrayRows(LabelledSplit):
 
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], in that order."""
+        if self._unchanged is not None:
+            self._unchanged()
         fields = {name: field.index_select(0, indices) for name, field in self._fields.items()}
         rows = np.take(self._array, self._rows[indices.numpy()], axis=0)  # takes a third of the time of array[rows]
         return Sample(self._inputs(rows), fields)

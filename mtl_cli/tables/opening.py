@@ -9,14 +9,15 @@
 """
 
 import contextlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mtl_cli.config.options import Options
 from mtl_cli.errors import RunFailure
-from mtl_cli.files import read_json, write_json
+from mtl_cli.files import read_json, sha256, write_json
 from mtl_cli.storage.cache_folder import default_cache
 from mtl_cli.tables.profile import ColumnProfile, Profile, profile
 from mtl_cli.tables.reading import TableFile
@@ -62,15 +63,21 @@ def kept_profile(file: TableFile, columns: Sequence[str], folder: Path) -> Profi
     """Return what columns of a file hold, from `folder` if it was found before."""
     path = folder / f"{entry_name(file)}.profile.json"
     known = read_json(path)
-    if "rows" in known and all(set(known["columns"].get(name, ())) == PROFILE for name in columns):
+    if known.get("sum") == _sum(known) and all(set(known["columns"].get(name, ())) == PROFILE for name in columns):
         found = {name: ColumnProfile(path=file.path, **known["columns"][name]) for name in columns}
         return Profile(known["rows"], found)
     fresh = profile(file, columns)
     kept = {name: {k: v for k, v in vars(each).items() if k != "path"} for name, each in fresh.columns.items()}
     with contextlib.suppress(OSError, RunFailure):  # reading the table reports a folder that cannot be written
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"rows": fresh.rows, "columns": kept})
+        written = {"rows": fresh.rows, "columns": kept}
+        write_json(path, {**written, "sum": _sum(written)})
     return fresh
+
+
+def _sum(found: Mapping[str, Any]) -> str:
+    """Return the digest of a profile that is kept."""
+    return sha256(json.dumps({key: found.get(key) for key in ("rows", "columns")}, sort_keys=True).encode())
 
 
 def open_table(file: TableFile, layout: Layout, rows: int, memory: Memory) -> Table:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtl_cli.tables.mapped import Matrix
+
 IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
 TABLE_SCALE = (*SCALE, "quantile")
@@ -67,7 +69,7 @@ class Scaler:
 
 
 def fit_scaler(
-    matrix: np.ndarray,
+    matrix: Matrix,
     columns: np.ndarray,
     rows: np.ndarray,
     impute: str,
@@ -102,7 +104,7 @@ def fit_scaler(
     return Scaler(mean, std, fills[impute], marked, knots)
 
 
-def fit_knots(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def fit_knots(matrix: Matrix, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return quantiles (i + ½)/Q of the values that are present, float64 [columns, Q]; zeros where there is none."""
     at = (np.arange(min(KNOTS, max(2, len(rows)))) + 0.5) / min(KNOTS, max(2, len(rows)))
     found = np.zeros((len(columns), len(at)))
@@ -126,7 +128,7 @@ def normal_places(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
     return torch.special.ndtri(torch.from_numpy(found)).numpy()
 
 
-def present_values(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+def present_values(matrix: Matrix, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the values of each column that are present, in some rows of a matrix."""
     for start in range(0, len(columns), GATHERED_COLUMNS):
         part = columns[start : start + GATHERED_COLUMNS]
@@ -135,7 +137,7 @@ def present_values(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) ->
             yield column[~np.isnan(column)]
 
 
-def blocks(matrix: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+def blocks(matrix: Matrix, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield some columns of `rows` of a matrix, a block of rows at a time."""
     for start in range(0, len(rows), BLOCK_ROWS):
         yield matrix[rows[start : start + BLOCK_ROWS]][:, columns]

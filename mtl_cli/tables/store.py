@@ -6,29 +6,33 @@ A table comes about in steps:
    matrix: each distinct text of a column gets the next free number when it first occurs.
 2. `read_table` fills matrices in memory. `write_entry` fills matrices on disk and writes the distinct texts beside
    them.
-3. `cached_table` writes into a temporary folder and renames it to the entry at the end. So an entry is whole or not
-   there, and where two processes write the same one, the slower uses that of the faster.
+3. `cached_table` writes into a temporary folder, seals it and renames it to the entry at the end. So an entry is whole
+   or not there, and where two processes write the same one, the slower uses that of the faster. A damaged one is made
+   again.
 """
 
 import hashlib
 import json
-import os
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from mtl_cli.errors import UserError
+from mtl_cli.storage.sealed import Damaged, Seal, seal, take_place
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
+from mtl_cli.tables.mapped import Matrix, MatrixFile, Rebuild, opened
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
 
-CACHE_FORMAT = 1
+logger = logging.getLogger("mtl_cli")
+CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ class Table:
         self,
         path: Path,
         layout: Layout,
-        numbers: np.ndarray,
-        codes: np.ndarray,
+        numbers: Matrix,
+        codes: Matrix,
         values: "Sequence[pa.Array]",
         entry: Path | None = None,
     ) -> None:
@@ -116,7 +120,20 @@ def read_table(file: TableFile, layout: Layout, rows: int) -> Table:
     return Table(file.path, layout, matrix, codes, fill(file, layout, matrix, codes))
 
 
-def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray) -> "list[pa.Array]":
+class Filled(Protocol):
+    """A matrix that is filled from its first row to its last."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of rows and of columns."""
+        ...
+
+    def __setitem__(self, rows: slice, block: np.ndarray) -> None:
+        """Take in the next rows."""
+        ...
+
+
+def fill(file: TableFile, layout: Layout, matrix: Filled, codes: Filled) -> "list[pa.Array]":
     """Write the rows of a file into two matrices; return, for each column of text, the values that its codes number."""
     known: list[dict[str, int]] = [{} for _ in layout.texts]
     how = {name: file.options.notation.with_missing(layout.missing.get(name, ())) for name in layout.columns}
@@ -127,69 +144,104 @@ def fill(file: TableFile, layout: Layout, matrix: np.ndarray, codes: np.ndarray)
             read = number_cells if index < len(layout.numbers) else date_cells
             block[:, index] = read(batch.column(name), how[name], Place(file.path, name, first))
         matrix[first:stop] = block
+        numbered = np.empty((batch.num_rows, len(layout.texts)), dtype=np.int32)
         for index, name in enumerate(layout.texts):
             local, values = category_cells(batch.column(name), how[name], Place(file.path, name, first))
             index_of = known[index]
             lookup = np.array([*(index_of.setdefault(value, len(index_of)) for value in values), -1], dtype=np.int32)
-            codes[first:stop, index] = lookup[local]
+            numbered[:, index] = lookup[local]
+        codes[first:stop] = numbered
     return [pa.array(list(index_of), pa.string()) for index_of in known]
 
 
 def cached_table(file: TableFile, layout: Layout, rows: int, entry: Path) -> Table:
     """Return a table whose matrices are memory-mapped from the folder `entry`, which is made if it is not there.
 
+    An entry that is damaged is made again, also where that shows only when a block is first used.
+
+    Raises:
+        UserError: a cell is not what its column holds, or the folder cannot be written.
+    """
+
+    def made() -> Seal:
+        try:
+            return Seal.of(entry)
+        except Damaged as damage:
+            if entry.exists():
+                logger.warning("%s. The table is read again.", damage)
+            make_entry(file, layout, rows, entry)
+            return Seal.of(entry)
+
+    def rebuilt() -> Seal:
+        logger.warning("%s is damaged. The table is read again.", entry)
+        shutil.rmtree(entry, ignore_errors=True)
+        return made()
+
+    try:
+        return open_entry(file.path, layout, entry, made(), rebuilt)
+    except Damaged:
+        return open_entry(file.path, layout, entry, rebuilt(), rebuilt)
+
+
+def make_entry(file: TableFile, layout: Layout, rows: int, entry: Path) -> None:
+    """Read a file into a cache entry, in the place of a damaged one.
+
     Raises:
         UserError: a cell is not what its column holds, or the folder cannot be written.
     """
     folder = entry.parent
-    if not (entry / "complete").exists():
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".reading-", dir=folder))
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(prefix=".reading-", dir=folder))
-            try:
-                write_entry(file, layout, rows, made)
-                made.rename(entry)
-            finally:
-                shutil.rmtree(made, ignore_errors=True)
-        except OSError as error:
-            if not (entry / "complete").exists():  # otherwise another process was faster
-                raise UserError(
-                    f"Cannot keep the table {file.path} in {folder}: {error.strerror}. Give another folder by "
-                    "tasks.NAME.dataset.cache_dir=DIR, or read it into memory: tasks.NAME.dataset.memory_mb=100000."
-                ) from error
-    return open_entry(file.path, layout, entry)
+            write_entry(file, layout, rows, temporary)
+            take_place(temporary, entry)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"Cannot keep the table {file.path} in {folder}: {error.strerror}. Give another folder by "
+            "tasks.NAME.dataset.cache_dir=DIR, or read it into memory: tasks.NAME.dataset.memory_mb=100000."
+        ) from error
 
 
-def open_entry(path: Path, layout: Layout, entry: Path) -> Table:
-    """Return the table of a cache entry."""
+def open_entry(
+    path: Path, layout: Layout, entry: Path, seal: Seal | None = None, rebuild: Rebuild | None = None
+) -> Table:
+    """Return the table of a cache entry.
+
+    Raises:
+        Damaged: it is not whole.
+    """
+    seal = Seal.of(entry) if seal is None else seal
     values = []
     for index in range(len(layout.texts)):
+        seal.check(f"values_{index}.arrow")
         with pa.memory_map(str(entry / f"values_{index}.arrow")) as source:
             column = pa.ipc.open_file(source).read_all().column(0)
         values.append(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
-    return Table(path, layout, load(entry / "numbers.npy"), load(entry / "codes.npy"), values, entry)
+    numbers, codes = (opened(seal, name, rebuild) for name in ("numbers.npy", "codes.npy"))
+    return Table(path, layout, numbers, codes, values, entry)
 
 
 def write_entry(file: TableFile, layout: Layout, rows: int, folder: Path) -> None:
-    """Read a file into the files of a cache entry."""
+    """Read a file into the files of a cache entry.
+
+    Raises:
+        OSError: the disk is full.
+    """
     width = len(layout.numbers) + len(layout.dates)
-    matrix = np.lib.format.open_memmap(folder / "numbers.npy", "w+", np.float64, (rows, width))
-    codes = np.lib.format.open_memmap(folder / "codes.npy", "w+", np.int32, (rows, len(layout.texts)))
-    for index, values in enumerate(fill(file, layout, matrix, codes)):
+    with (
+        MatrixFile(folder / "numbers.npy", np.float64, (rows, width)) as matrix,
+        MatrixFile(folder / "codes.npy", np.int32, (rows, len(layout.texts))) as codes,
+    ):
+        found = fill(file, layout, matrix, codes)
+    for index, values in enumerate(found):
         with pa.OSFile(str(folder / f"values_{index}.arrow"), "wb") as sink:
             table = pa.table({"value": values})
             with pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
-    matrix.flush()
-    codes.flush()
-    (folder / "complete").touch()
-
-
-def load(path: Path) -> np.ndarray:
-    """Return a memory-mapped matrix; a small one, which may be empty and so cannot be mapped, is read."""
-    matrix = np.load(path, mmap_mode=None if os.path.getsize(path) < 4096 else "r")
-    assert isinstance(matrix, np.ndarray)
-    return matrix
+    seal(folder)
 
 
 def entry_name(file: TableFile, layout: Layout | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
-from mtl_cli.files import write_bytes
+from mtl_cli.files import sha256, write_bytes
+from mtl_cli.storage.sealed import BLOCK, Damaged, Seal, seal, take_place
 from mtl_cli.tables.reading import TableFile
-from mtl_cli.tables.store import load
 from mtl_cli.texts.ragged import Ragged
 
-CACHE_FORMAT = 1
+logger = logging.getLogger("mtl_cli")
+CACHE_FORMAT = 2
 
 
 def digest(*parts: Any) -> str:  # noqa: ANN401  any plain data
@@ -38,6 +40,8 @@ def content_name(file: TableFile) -> str:
 def cached_text(folder: Path | None, name: str, make: Callable[[], str]) -> str:
     """Return what `make` returns, read from the file `name` of a folder if it is there; with None nothing is kept.
 
+    A file that does not begin with the digest of its content is damaged and made again.
+
     Raises:
         UserError: the folder cannot be written.
     """
@@ -45,15 +49,20 @@ def cached_text(folder: Path | None, name: str, make: Callable[[], str]) -> str:
         return make()
     path = folder / f"{name}.json"
     if path.exists():
-        return path.read_text(encoding="utf-8")
+        check, _, text = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+        if check == sha256(text.encode()):
+            return text
+        logger.warning("%s is damaged. It is made again.", path)
     text = make()
     with _writing(folder):
-        write_bytes(path, text.encode())
+        write_bytes(path, f"{sha256(text.encode())}\n{text}".encode())
     return text
 
 
 def cached_rows(folder: Path | None, name: str, make: Callable[[], Ragged]) -> Ragged:
     """Return what `make` returns, memory-mapped from the entry `name` of a folder; with None nothing is kept.
+
+    A damaged entry is made again.
 
     Raises:
         UserError: the folder cannot be written.
@@ -61,21 +70,36 @@ def cached_rows(folder: Path | None, name: str, make: Callable[[], Ragged]) -> R
     if folder is None:
         return make()
     entry = folder / name
-    if not (entry / "offsets.npy").exists():
-        with _writing(folder):
-            made = Path(tempfile.mkdtemp(prefix=".tokenising-", dir=folder))
-            try:
-                rows = make()
-                np.save(made / "values.npy", rows.values)
-                np.save(made / "offsets.npy", rows.offsets)
-                try:
-                    made.rename(entry)
-                except OSError:
-                    if not (entry / "offsets.npy").exists():  # otherwise another process was faster
-                        raise
-            finally:
-                shutil.rmtree(made, ignore_errors=True)
-    return Ragged(load(entry / "values.npy"), np.load(entry / "offsets.npy"))
+    try:
+        return whole_rows(entry)
+    except Damaged as damage:
+        if entry.exists():
+            logger.warning("%s. The texts are cut again.", damage)
+            shutil.rmtree(entry, ignore_errors=True)
+    with _writing(folder):
+        made = Path(tempfile.mkdtemp(prefix=".tokenising-", dir=folder))
+        try:
+            rows = make()
+            np.save(made / "values.npy", rows.values)
+            np.save(made / "offsets.npy", rows.offsets)
+            seal(made)
+            take_place(made, entry)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return whole_rows(entry)
+
+
+def whole_rows(entry: Path) -> Ragged:
+    """Return the rows of an entry, once its files are known to be good.
+
+    Raises:
+        Damaged: they are not.
+    """
+    found = Seal.of(entry)
+    for name in found.sizes:
+        found.check(name)
+    values = np.load(entry / "values.npy", mmap_mode="r" if found.sizes["values.npy"] >= BLOCK else None)
+    return Ragged(values, np.load(entry / "offsets.npy"))
 
 
 class _writing:

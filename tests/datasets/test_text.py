@@ -164,3 +164,17 @@ def test_rows_can_be_sent_to_another_process(file):
     copy = pickle.loads(pickle.dumps(rows))
     every = torch.arange(len(rows))
     assert torch.equal(copy.__getitems__(every).inputs["ids"], rows.__getitems__(every).inputs["ids"])
+
+
+@pytest.mark.parametrize("part", ["values.npy", "offsets.npy", "complete"])
+def test_a_damaged_cache_of_texts_is_made_again(file, tmp_path, monkeypatch, part):
+    monkeypatch.setattr(columns, "CACHED_BYTES", 0)
+    monkeypatch.setattr(training, "CACHED_BYTES", 0)
+    before = everything(text(file, cache_dir=str(tmp_path / "cache")), "train").inputs["ids"]
+    (rows,) = (tmp_path / "cache").glob("rows-*")
+    for path in (rows / part, *(tmp_path / "cache").glob("tokenizer-*")):
+        content = bytearray(path.read_bytes())
+        content[-3] ^= 1
+        path.write_bytes(content)
+    after = everything(text(file, cache_dir=str(tmp_path / "cache")), "train").inputs["ids"]
+    assert after.tolist() == before.tolist()
