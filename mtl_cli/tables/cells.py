@@ -75,7 +75,7 @@ def category_cells(array: "pa.Array", how: Notation, place: Place) -> tuple[np.n
             )
         if pa.types.is_floating(array.type):
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
-        array = array.cast(pa.string())
+        array = without_zeros(array.cast(pa.string())) if is_odd_number(array.type) else array.cast(pa.string())
     encoded = array.dictionary_encode()
     values = [canonical(value) for value in encoded.dictionary.to_pylist()]
     absent = {value.strip() for value in how.missing}
@@ -83,6 +83,11 @@ def category_cells(array: "pa.Array", how: Notation, place: Place) -> tuple[np.n
     lookup = np.array([-1 if v in absent else known.setdefault(v, len(known)) for v in values] + [-1], dtype=np.int64)
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     return lookup[codes], list(known)
+
+
+def without_zeros(array: "pa.Array") -> "pa.Array":
+    """Return decimals such as 1.50 as floats are written, 1.5."""
+    return pc.replace_substring_regex(array, r"(\.\d*?[1-9])0+$", r"\1")
 
 
 def decoded(array: "pa.Array") -> "pa.Array":

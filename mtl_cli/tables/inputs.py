@@ -17,11 +17,11 @@ from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
-from mtl_cli.tables.place import Place
+from mtl_cli.tables.place import Place, canonical
 from mtl_cli.tables.reading import require_columns
 from mtl_cli.tables.scaling import IMPUTE, TABLE_SCALE, Scaler, fit_scaler
 from mtl_cli.tables.store import Table
-from mtl_cli.tables.vocabulary import Vocabulary, fit_vocabulary
+from mtl_cli.tables.vocabulary import UNKNOWN, Vocabulary, fit_vocabulary
 
 logger = logging.getLogger("mtl_cli")
 
@@ -76,7 +76,10 @@ class TableInputs:
         codes = np.empty((batch.num_rows, len(self.texts)), dtype=np.int64)
         for index, (name, vocabulary) in enumerate(zip(self.texts, self.vocabularies, strict=True)):
             local, values = category_cells(batch.column(name), how, Place(path, name, first_row))
-            codes[:, index] = vocabulary.lookup(values)[local]
+            lookup = vocabulary.lookup(values)
+            codes[:, index] = lookup[local]
+            if first_row == 0:
+                warn_of_unknown(path, name, local, lookup, values)
         return {"numeric": torch.from_numpy(self.scaler(matrix)), "categorical": torch.from_numpy(codes)}
 
     def state(self) -> dict[str, Any]:
@@ -91,11 +94,35 @@ class TableInputs:
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "TableInputs":
         """Return the inputs of a checkpoint."""
-        vocabularies = [typed(Vocabulary, {"values": values}) for values in state["vocabularies"]]
+        found = [typed(Vocabulary, {"values": values}) for values in state["vocabularies"]]
+        vocabularies = [
+            Vocabulary(tuple(None if value is None else canonical(value) for value in each.values)) for each in found
+        ]  # older versions wrote large decimal numbers as 1e+10
         scaler = Scaler.of(state["scaler"], len(state["numbers"]) + len(state["dates"]))
         if len(vocabularies) != len(state["texts"]):
             raise ValueError(f"{len(vocabularies)} vocabularies of {len(state['texts'])} columns")
         return typed(cls, {**state, "scaler": scaler, "vocabularies": vocabularies})
+
+
+LOOKED_AT = 1 << 16
+"""Rows of a table that are looked at for unknown categories."""
+
+
+def warn_of_unknown(
+    path: Path, name: str, codes: np.ndarray, lookup: np.ndarray, values: "Sequence[str] | pa.Array"
+) -> None:
+    """Warn of a column most of whose cells hold categories that training never saw: it may be written otherwise there.
+
+    `codes` [N] number `values`, -1 where a cell is missing; `lookup` [V + 1] are the numbers of the values in training.
+    """
+    present = codes[codes >= 0]
+    unknown = present[lookup[present] == UNKNOWN]
+    if len(unknown) >= 2 and len(unknown) > len(present) / 2:
+        logger.warning(
+            "%s, column '%s': %d of %d cells hold categories that are unknown to the model, such as '%s'. Does the file "
+            "write them as the training file does?",
+            path, name, len(unknown), len(present), values[int(unknown[0])],
+        )  # fmt: skip
 
 
 class InputRows:
@@ -109,6 +136,9 @@ class InputRows:
             vocabulary.lookup(table.values[at].to_pylist())
             for vocabulary, at in zip(inputs.vocabularies, self._texts, strict=True)
         ]
+        for name, at, lookup in zip(inputs.texts, self._texts, lookups, strict=True):
+            codes = table.codes[:LOOKED_AT][:, at].astype(np.int64)
+            warn_of_unknown(table.path, name, codes, lookup, table.values[at])
         self._lookup = np.concatenate([np.empty(0, dtype=np.int64), *lookups])
         sizes = np.array([len(lookup) for lookup in lookups], dtype=np.int64)
         self._missing = sizes - 1

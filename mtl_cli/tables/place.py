@@ -24,9 +24,14 @@ def canonical(text: str) -> str:
     """Return a category in the form in which it is compared: without space around it, 1.0 as 1 and True as true.
 
     Thus the same value is one category whether a file holds it as text, number or truth value. It also stays one where
-    missing cells turned a column of whole numbers into decimal ones.
+    missing cells turned a column of whole numbers into decimal ones, which are written as 1.0 or, where they are large,
+    as 1e+10. Other texts, such as 1.50 or 12e3, may be codes and stay as they are.
     """
     text = text.strip()
     if re.fullmatch(r"-?\d+\.0+", text):
-        return text.partition(".")[0]
+        text = text.partition(".")[0]
+    elif re.fullmatch(r"-?\d(\.\d+)?[eE]\+\d\d", text) and float(text).is_integer() and abs(float(text)) < 2.0**70:
+        text = str(int(float(text)))
+    if text == "-0":
+        return "0"
     return text.lower() if text in ("True", "False", "TRUE", "FALSE") else text

@@ -14,6 +14,7 @@ from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
 from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
 from mtl_cli.tables.dates import ORDERS
+from mtl_cli.tables.line_ends import csv_stream
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 
@@ -122,13 +123,12 @@ class TableFile:
             return
         try:
             reader = arrow_csv.open_csv(
-                str(self.path),
+                csv_stream(self.path, options.encoding),
                 read_options=arrow_csv.ReadOptions(
                     use_threads=False,
                     block_size=BLOCK_BYTES,
                     column_names=self.columns,
                     skip_rows_after_names=0 if options.column_names else 1,
-                    encoding=options.encoding,
                 ),
                 parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
                 convert_options=arrow_csv.ConvertOptions(
