@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from mtl_cli.batch import FieldSpec, Frame
 from mtl_cli.config.on_hand import either, target_of
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head, heads_that_give
+from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.layers.convolution import resized
 from mtl_cli.tasks.summary_base import LabelSummary, labelled_rows
 
@@ -43,8 +45,10 @@ class Predictions:
     frames: Sequence[Frame] = ()
 
     def path_of(self, task: str, row: int, suffix: str) -> str:
-        """Return the path of a task's file of a row: "<task>/<name of the row><suffix>"."""
-        return f"{task}/{self.names[row]}{suffix}"
+        """Return the path of a task's file of a row: "<task>/<name of the row, without the ending of an image><suffix>"."""
+        name = Path(self.names[row])
+        stem = name.with_suffix("") if name.suffix.lower() in (*ENDINGS, ".npy") else name
+        return f"{task}/{stem.as_posix()}{suffix}"
 
     def maps(self, outputs: Tensor) -> list[Tensor]:
         """Return the maps [B, C, h, w] of each row [C, H, W] in the size of the row's own image file."""
