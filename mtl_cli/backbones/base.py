@@ -36,6 +36,8 @@ class Backbone(ABC):
     """Kinds of inputs (`InputSpec.kind`) that the stem reads; all others are refused, unless there are none here."""
     gives: ClassVar[tuple[str, ...]] = ()
     """Kinds of features that the last stage can give ("vector", "sequence", "map"), for advice in messages."""
+    pretrained: ClassVar[bool] = False
+    """Whether the stages start with weights of an earlier training."""
     to_give: ClassVar[Mapping[str, str]] = {}
     """The override by which the last stage gives a kind, where it does not by the settings of the YAML."""
 

@@ -31,6 +31,7 @@ class HF(Backbone):
 
     takes: ClassVar[tuple[str, ...]] = ("text", "text_table")
     gives: ClassVar[tuple[str, ...]] = ("sequence",)
+    pretrained: ClassVar[bool] = True
 
     def __init__(self, path: str) -> None:
         if not path:

@@ -1,11 +1,13 @@
 """Tasks and model of a run, from the classes that its config names."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from mtl_cli.backbones.base import Backbone, BackboneFactory
 from mtl_cli.batch import FieldSpec
@@ -21,6 +23,8 @@ from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
 from mtl_cli.weightings.base import Partition
+
+logger = logging.getLogger("mtl_cli")
 
 
 def make_tasks(components: Mapping[str, Component], fields: Mapping[str, FieldSpec]) -> dict[str, Task]:
@@ -63,6 +67,13 @@ def prepare_model(
         UserError: backbone, sharing mode and heads do not fit each other or the inputs, or `start` does not fit them.
     """
     model, factory = make_model(components, tasks, data, config["seed"])
+    backbone = components.backbone.cls
+    assert issubclass(backbone, Backbone), "bound as one"
+    if start is None and not backbone.pretrained and not all_trained(model.sharing):
+        logger.warning(
+            "The sharing mode freezes weights of the backbone, and these were drawn at random. "
+            "Use init_from=RUN, a pretrained backbone such as backbone=hf, or sharing.freeze_trunk=false."
+        )
     if start is not None:
         warm_start(model, start, config["init_from"])
     model.sharing.start_step(config["seed"], 0, 0.0)
@@ -76,6 +87,11 @@ def prepare_model(
 
         compile_model(model)
     return found
+
+
+def all_trained(module: nn.Module) -> bool:
+    """Return whether every parameter is trained."""
+    return all(parameter.requires_grad for parameter in module.parameters())
 
 
 def make_model(

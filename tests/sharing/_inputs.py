@@ -40,6 +40,7 @@ VARIANTS = {
     "cgc": {"many": {"num_shared_experts": 2, "num_task_experts": 2}},
     "ple": {"many": {"num_shared_experts": 2, "num_task_experts": 2}},
     "ltb": {"search": {"search_from": 0.0}, "three": {"num_branches": 3, "search_from": 0.0}},
+    "mtlora": {"trained": {"freeze_trunk": False}, "deep": {"task_stages": 2}},
     "adapters": {"frozen": {"freeze_trunk": True}},
 }
 """Settings, by mode, that are checked besides those of the YAML."""
