@@ -24,6 +24,7 @@ from mtl_cli.errors import (
     RunFailure,
     UserError,
     exhausted,
+    printable,
     too_many_files,
 )
 
@@ -94,7 +95,7 @@ def guarded(program: Program, arguments: Sequence[str]) -> int:
 def failed(line: CommandLine, error: BaseException, code: int, problems: Sequence[str]) -> int:
     """Print problems to standard error, with the traceback where debug=true asks for it; return the exit code."""
     if line.debug or os.environ.get("HYDRA_FULL_ERROR") == "1":
-        traceback.print_exception(error)
+        print(printable("".join(traceback.format_exception(error))), file=sys.stderr)
     for problem in [exhausted(error)] if too_many_files(error) else problems:
-        print("error: " + problem.rstrip().replace("\n", "\n  "), file=sys.stderr)
+        print("error: " + printable(problem.rstrip()).replace("\n", "\n  "), file=sys.stderr)
     return code

@@ -23,12 +23,25 @@ class RunFailure(RuntimeError):
     """A run that had started and cannot go on (a loss that is not finite, a full disk). It ends with exit code 1."""
 
 
+_SPACES = "\n\t\u00a0\u3000\u200c\u200d"
+"""What does not print and belongs to texts all the same: lines, other spaces, and what joins letters or not."""
 _NO_MEMORY = ("can't allocate memory", "size calculation overflowed", "integer multiplication overflow")
 """What torch says on a CPU of a tensor that does not fit; the last two, of one with more bytes than a number counts."""
 SMALLER = (
     "Use a smaller data.batch_size with trainer.accumulate=2 or more (the same step in parts), a smaller backbone, or "
     "trainer.precision=bf16."
 )
+
+
+def printable(text: str, spaces: str = _SPACES) -> str:
+    """Return a text with all characters escaped that could move the cursor, change colours or hide others."""
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in spaces else escape(c) for c in text)
+
+
+def escape(character: str) -> str:
+    """Return a character by its number, as YAML and JSON write it in double quotes."""
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -5,7 +5,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mtl_cli.errors import printable
+
 logger = logging.getLogger("mtl_cli")
+
+
+class PlainLines(logging.Formatter):
+    """Escapes what a message holds of data, such as the labels of a file, that a terminal would take for commands."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message."""
+        return printable(super().format(record))
 
 
 class Console(logging.Handler):
@@ -29,7 +39,7 @@ class Console(logging.Handler):
 def console(verbose: bool = False, quiet: bool = False) -> Iterator[None]:
     """Show the log on the console for a block: everything (verbose), the usual, or warnings only (quiet)."""
     handler = Console()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(PlainLines("%(message)s"))
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     before = logger.level
     logger.addHandler(handler)

@@ -75,10 +75,13 @@ def run_resume(line: CommandLine) -> int:
     if not directory.exists():
         raise UserError(f"No run directory at {directory}. Give an existing one, or drop resume= to start a new run.")
     from mtl_cli.commands.overrides import parse_values
+    from mtl_cli.config.run_config import CACHE
 
     overrides = parse_values(line.others("resume"), "resume=")
     problems = []
     for key, value in overrides.items():
+        if key.endswith(f".{CACHE}"):  # of this machine, not of the run
+            continue
         if not any(key == name or (name.endswith(".") and key.startswith(name)) for name in (*RESUMABLE, *RESUME_TOO)):
             may = ", ".join(name + "*" if name.endswith(".") else name for name in (*RESUMABLE, *RESUME_TOO))
             problems.append(f"{key}={value} cannot change in a resumed run; only {may} may. Leave it out.")

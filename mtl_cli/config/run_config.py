@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mtl_cli.config.interpolation import MAX_DEPTH, MAX_NODES, TOO_LARGE
+from mtl_cli.config.interpolation import MAX_DEPTH, MAX_NODES, TOO_LARGE, leaves
 from mtl_cli.config.interpolation import resolve as resolve
 from mtl_cli.config.schema import CONSOLE, knobs
 from mtl_cli.config.schema import KNOWN_KEYS as KNOWN_KEYS
@@ -18,7 +19,10 @@ from mtl_cli.config.validation import validate as validate
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.files import read_small
 
+logger = logging.getLogger("mtl_cli")
 Config = dict[str, Any]
+CACHE = "cache_dir"
+"""The argument of datasets that names a folder to write to."""
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -125,14 +129,18 @@ def checked(config: Config, folders: Sequence[Path] = ()) -> Config:
 def override(config: Config, overrides: Mapping[str, Any]) -> Config:
     """Return a run's config with the values of dotted keys replaced, and with the knobs that are newer than it.
 
-    Where the key is that of a task in a group, the task gets a value of its own.
+    The folders that it names for caches count only where the overrides repeat them (`caches`): nothing is written where
+    the config of a stranger says. Where the key is that of a task in a group, the task gets a value of its own.
 
     Raises:
         UserError: the config has no such key.
     """
     changed = with_new_knobs(copy_nodes(config))
+    unused = {key: value for key, value in caches(config).items() if key not in overrides}
+    for key, value in unused.items():
+        logger.info("The cache goes to its usual folder. The run's own was another: say %s=%s to use it.", key, value)
     problems = []
-    for key, value in overrides.items():
+    for key, value in {**dict.fromkeys(unused), **overrides}.items():
         own = key_in_group(changed.get("tasks"), key)
         *path, last = (own or key).split(".")
         has_own = own is not None and task_has(changed["tasks"], key)
@@ -148,6 +156,11 @@ def override(config: Config, overrides: Mapping[str, Any]) -> Config:
     if problems:
         raise UserError(problems)
     return changed
+
+
+def caches(config: Config) -> dict[str, Any]:
+    """Return the folders that a config names for caches, by dotted key."""
+    return {key: value for key, value in leaves(config) if key.endswith(f".{CACHE}") and value is not None}
 
 
 def copy_nodes(value: Any) -> Any:  # noqa: ANN401  any YAML value

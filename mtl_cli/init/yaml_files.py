@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import yaml
 
 from mtl_cli.config.interpolation import escaped
+from mtl_cli.errors import printable
 
 WORDS = re.compile(r"(?i)null|true|false|yes|no|on|off|nan|inf")
 """Words that are no names in YAML or on Hydra's command line."""
@@ -224,10 +225,4 @@ def one_line(text: str) -> str:
     Names and values of a file stand in comments too, where a line break of any kind would begin a line of YAML, and
     on the terminal.
     """
-    return "".join(each if each.isprintable() else escape(each) for each in text)
-
-
-def escape(character: str) -> str:
-    """Return a character by its number, as YAML writes it in double quotes."""
-    number = ord(character)
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return printable(text, spaces="")

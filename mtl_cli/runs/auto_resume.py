@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from mtl_cli.config.annotations import shown
 from mtl_cli.config.interpolation import leaves
-from mtl_cli.config.run_config import load_run_config, with_new_knobs
+from mtl_cli.config.run_config import caches, load_run_config, with_new_knobs
 from mtl_cli.config.schema import CONSOLE, RESUMABLE
 from mtl_cli.errors import UserError
 from mtl_cli.runs import run
@@ -40,7 +40,7 @@ def continue_or_train(config: Config, directory: Path, command: Sequence[str], f
         logger.warning("The run in %s is complete.", directory)
         return
     same = {key: config[key] for key in ("trust", "debug", "verbose", "quiet")}
-    run.continue_from(newest, directory, {**same, **changed}, command, folders)
+    run.continue_from(newest, directory, {**same, **caches(config), **changed}, command, folders)
 
 
 def changes(own: Config, config: Config, directory: Path) -> dict[str, Any]:

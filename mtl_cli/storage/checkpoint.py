@@ -23,7 +23,16 @@ import torch.backends.cudnn
 
 from mtl_cli.errors import UserError
 from mtl_cli.files import read_json, sha256, write_bytes, write_json, write_text
-from mtl_cli.storage.checkpoint_checks import check_digest, check_size, check_zip, foreign, is_name, others, step_files
+from mtl_cli.storage.checkpoint_checks import (
+    check_digest,
+    check_size,
+    check_zip,
+    digests,
+    foreign,
+    is_name,
+    others,
+    step_files,
+)
 from mtl_cli.storage.checkpoint_checks import digest_path as digest_path
 
 logger = logging.getLogger("mtl_cli")
@@ -52,7 +61,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     torch.save({"format": FORMAT, **state}, buffer)
     data = buffer.getvalue()
     line = f"{sha256(data)}  {path.name}\n"
-    before = digest_path(path).read_text(encoding="utf-8") if path.exists() and digest_path(path).exists() else ""
+    before = "\n".join(digests(path)) if path.exists() else ""
     write_text(digest_path(path), line + before)  # after a crash either file may be there
     write_bytes(path, data)
     if before:
@@ -72,7 +81,7 @@ def prune(folder: Path, keep: int) -> None:
         if path.name not in named:
             path.unlink()
     for digest in folder.glob("step_*.pt.sha256"):  # also those whose checkpoint a crash kept from being written
-        if not digest.with_name(digest.name.removesuffix(".sha256")).exists():
+        if not digest.with_name(digest.name.removesuffix(".sha256")).exists() and not digest.is_dir():
             digest.unlink()
 
 

@@ -1,6 +1,7 @@
 """What a checkpoint must be before it is read: whole, its own zip of stored entries, and no larger than its file."""
 
 import io
+import os
 import re
 import struct
 import zipfile
@@ -21,7 +22,7 @@ _NAME = re.compile(r"step_\d+\.pt")
 
 def step_files(folder: Path) -> list[Path]:
     """Return the checkpoints of a folder, the oldest first, whatever is in them."""
-    files = [path for path in folder.glob("step_*.pt") if is_name(path.name)]
+    files = [path for path in folder.glob("step_*.pt") if is_name(path.name) and not path.is_dir()]
     return sorted(files, key=lambda path: int(path.stem.removeprefix("step_")))
 
 
@@ -73,13 +74,7 @@ def check_digest(path: Path, data: bytes) -> None:
     Raises:
         UserError: they differ.
     """
-    try:
-        expected = [line.split(" ")[0] for line in read_small(digest_path(path)).splitlines()]
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError):
-        expected = []
-    if sha256(data) not in expected:
+    if os.path.lexists(digest_path(path)) and sha256(data) not in [line.split(" ")[0] for line in digests(path)]:
         raise UserError(
             f"{path} is damaged: {len(data)} bytes whose SHA-256 is not the one in {digest_path(path).name}. "
             f"Others: {others(path.parent, path)}."
@@ -106,6 +101,14 @@ def check_zip(path: Path, data: bytes) -> None:
         raise UserError(
             f"{path} is damaged: the checksum of its entry {damaged} is wrong. Others: {others(path.parent, path)}."
         )
+
+
+def digests(path: Path) -> list[str]:
+    """Return the lines of the file of checksums beside a checkpoint; none where it is not such a file."""
+    try:
+        return read_small(digest_path(path)).splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def digest_path(path: Path) -> Path:

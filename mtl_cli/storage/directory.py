@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.errors import RunFailure, UserError, printable
 from mtl_cli.files import read_json, sweep, write_json, write_text
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.records import RecordFile
@@ -118,7 +118,14 @@ class RunDirectory:
 
 
 class LogFile(logging.FileHandler):
-    """A log that a full disk cuts short; the error that ends the run comes from its records or checkpoints instead."""
+    """A log that a full disk cuts short; the error that ends the run comes from its records or checkpoints instead.
+
+    What a terminal would take for commands is escaped in it: logs are read with cat.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a message with its time."""
+        return printable(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Leave the message out."""
@@ -132,7 +139,7 @@ def refuse_links(path: Path) -> None:
     Raises:
         UserError: there are such files; it names them.
     """
-    files, folders = (".lock", "metrics.jsonl", "timing.jsonl", "train.log"), ("checkpoints", "plots")
+    files, folders = (".lock", "metrics.jsonl", "timing.jsonl", "train.log"), ("checkpoints", "plots", "profile")
     links = [name for name in (*files, *folders) if (path / name).is_symlink()]
     others = [name for name in files if (path / name).exists() and not (path / name).is_file() and name not in links]
     if others:

@@ -1,8 +1,11 @@
 """Run directories and checkpoints from a stranger, given to the real commands: nothing of them runs."""
 
 import json
+import logging
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,9 +14,11 @@ import torch
 import yaml
 
 from mtl_cli import cli
+from mtl_cli.commands.console import console
 from mtl_cli.config.shipped import conf_dir
 from mtl_cli.runs import evaluation, run
 from mtl_cli.storage import checkpoint
+from mtl_cli.storage.directory import RunDirectory
 from tests import _toy
 from tests._checkpoints import rewrite
 
@@ -211,11 +216,15 @@ def test_states_of_nonsense_end_in_a_message(stranger, capsys, key, value):
 
 @pytest.mark.parametrize(
     "name",
-    [".lock", "metrics.jsonl", "timing.jsonl", "train.log", "checkpoints", "plots", "status.json", "summary.json"],
+    [
+        *(".lock", "metrics.jsonl", "timing.jsonl", "train.log", "status.json", "summary.json"),
+        *("checkpoints", "plots", "profile"),
+    ],
 )
 def test_a_resumed_run_writes_through_no_link(stranger, capsys, name):
     victim = stranger.parent / "victim"
-    if name in ("checkpoints", "plots"):
+    if name in ("checkpoints", "plots", "profile"):
+        (stranger / "profile").mkdir(exist_ok=True)
         (stranger / name).rename(victim)
         kept = None
     else:
@@ -240,6 +249,55 @@ def test_leftover_links_in_the_place_of_temporary_files_are_not_followed(strange
         (folder / name).symlink_to(victim)
     assert cli.main(["resume=run", "trust=[tests]"]) == 0
     assert victim.read_text() == "precious\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder"])
+def test_what_stands_for_the_checksum_of_a_checkpoint_is_not_waited_for(stranger, kind):
+    newest = max((stranger / "checkpoints").glob("step_*.pt.sha256"))
+    newest.unlink()
+    if kind == "pipe":
+        os.mkfifo(newest)
+    elif kind == "endless":
+        newest.symlink_to("/dev/zero")
+    else:
+        newest.mkdir()
+    program = "import sys; from mtl_cli.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "resume=run", "trust=[tests]", "save.every=1"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, timeout=100, check=False, capture_output=True, env=environment, text=True)
+    assert done.returncode in (0, 1, 2)
+    assert "Unexpected" not in done.stderr
+
+
+def test_the_folder_of_caches_in_a_strangers_config_is_not_used(stranger, capsys, monkeypatch):
+    seen = []
+    build = run.build
+    for module in (run, evaluation):
+        monkeypatch.setattr(module, "build", lambda config, *a, **k: seen.append(config) or build(config, *a, **k))
+
+    def node(config):
+        config["tasks"]["sign"]["dataset"]["cache_dir"] = str(stranger.parent / "anywhere")
+
+    change_config(stranger, node)
+    key = "tasks.sign.dataset.cache_dir"
+    for words in (["trust=[tests]"], ["trust=[tests]", f"{key}=mine"]):
+        assert cli.main_eval(["checkpoint=run", *words]) in (0, 2)  # the toy source takes no such argument
+        assert cli.main(["resume=run", *words]) in (0, 2)
+    assert [config["tasks"]["sign"]["dataset"]["cache_dir"] for config in seen] == [None, None, "mine", "mine"]
+
+
+def test_what_is_printed_and_logged_moves_no_cursor(stranger, capsys):
+    evil = "\x1b[31m\x1b]0;title\x07\x9b2J\r\u202e"
+    with console():
+        out = RunDirectory.reopen(stranger, {}, "", 0)
+        logging.getLogger("mtl_cli").warning("The label is %s", evil)
+        out.close()
+    change_config(stranger, lambda config: config.update({evil: 1}))
+    assert cli.main_eval(["checkpoint=run", "debug=true"]) == 2
+    captured = capsys.readouterr()
+    for text in (captured.out, captured.err, (stranger / "train.log").read_text()):
+        assert "\\u001b[31m\\u001b]0;title\\u0007\\u009b2J\\u000d\\u202e" in text
+        assert not set(text) & set(evil[0] + "\x07\x9b\r\u202e")
 
 
 def test_evaluations_are_not_written_through_a_link(stranger, capsys):

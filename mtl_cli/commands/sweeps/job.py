@@ -10,6 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mtl_cli.commands.sweeps.table import SweepRow, row
+from mtl_cli.config.run_config import caches
 from mtl_cli.errors import Interrupted, RunFailure, UserError
 from mtl_cli.files import read_json
 
@@ -63,7 +64,7 @@ def run_job(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> N
     checkpoints = job.directory / "checkpoints"
     if (checkpoints / "last.json").is_file() or any(checkpoints.glob("step_*.pt")):
         same = {key: job.config[key] for key in ("trust", "debug", "verbose", "quiet")}
-        run.resume(job.directory, same, command, folders)
+        run.resume(job.directory, {**same, **caches(job.config)}, command, folders)
         return
     if job.directory.exists():
         remove(job.directory)
