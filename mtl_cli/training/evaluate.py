@@ -165,7 +165,7 @@ def comparable(tasks: Mapping[str, Task], baseline: Mapping[str, Result]) -> lis
 def skill(tasks: Mapping[str, Task], results: Mapping[str, Result], baseline: Mapping[str, Result]) -> float:
     """Return the mean over the comparable tasks of the primary metric's gain over the trivial predictor.
 
-    A task's gain (`MetricInfo.skill`) counts as −1 where it is less, or where the model's metric has no value. It is NaN
+    A gain (`MetricInfo.skill`) counts as −1 where it is less, or where the model's metric has no value. It is NaN
     without a comparable task.
     """
     gains = []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RANK_TOLERANCE = 1e-7
 """Eigenvalues of a Gramian of normalised rows below this part of K are taken for 0: rows are float32, and their cosines
-are right to about 1e-8."""
+are right to 3e-8 (`jacobian.BLOCK`)."""
 
 LEAST_LEFT = 1e-9
 """Bounds that only a vector of 3e4 times their size could hold are taken to contradict each other."""
