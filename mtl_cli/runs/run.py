@@ -36,6 +36,7 @@ from mtl_cli.storage.directory import RunDirectory, read_status
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.job import restore
 from mtl_cli.training.recovery import train_with_rollback
+from mtl_cli.training.selection import why_stopped
 from mtl_cli.training.signals import stop_requests
 
 logger = logging.getLogger("mtl_cli")
@@ -165,7 +166,7 @@ def execute(
                 bar.close()
                 job.profiler.close()
             summary = finish(built, out)
-        out.status("completed", job.progress.step, job.epoch)
+        out.status("completed", job.progress.step, job.epoch, why_stopped(job))
         return summary
     except Interrupted as interrupted:
         logger.warning("%s Continue with:\n  %s", interrupted, again)

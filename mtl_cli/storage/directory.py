@@ -89,7 +89,7 @@ class RunDirectory:
             pointer.unlink(missing_ok=True)  # the run had no best checkpoint yet
 
     def status(self, status: str, step: int, epoch: int, reason: str | None = None) -> None:
-        """Write status.json: running, completed, interrupted or failed (with the reason)."""
+        """Write status.json: running, completed (early: with the reason), interrupted or failed (with the reason)."""
         values = {"status": status, "reason": reason, "config_hash": self.config_hash, "step": step, "epoch": epoch}
         write_json(self.path / "status.json", values)
 

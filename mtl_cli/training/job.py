@@ -103,6 +103,8 @@ class Job:
     progress: Progress = field(default_factory=Progress)
     window: Window = field(default_factory=Window)
     baseline: dict[str, Result] | None = None
+    undefined: set[str] | None = None
+    """The metrics that are to decide and have no value on the validation data; known after the first evaluation."""
     profiler: Profiler = field(default_factory=NoProfiler)
 
     def gradients(self) -> list[Tensor]:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mtl_cli.errors import some
 from mtl_cli.training.evaluate import Result, comparable, evaluate_model, flat, skill
@@ -36,8 +36,32 @@ def evaluate_split(job: Job, streams: Mapping[str, Stream], baseline: bool = Fal
 
 def evaluate_validation(job: Job) -> dict[str, Result]:
     """Evaluate on validation data; the first time, where the skill is asked for, its baseline comes out of it too."""
-    names = (job.plan.selection, job.plan.stop_metric)
-    return evaluate_split(job, job.val, baseline=job.baseline is None and "skill" in names)
+    names = [name for name in (job.plan.selection, job.plan.stop_metric) if name is not None]
+    results = evaluate_split(job, job.val, baseline=job.baseline is None and "skill" in names)
+    if job.undefined is None:
+        job.undefined = undefined(names, results)
+    return results
+
+
+def undefined(names: Sequence[str], results: Mapping[str, Result]) -> set[str]:
+    """Return the metrics "<task>/<metric>" that have no value on the validation data, with a warning.
+
+    Whether one has depends on the labels alone, such as those of one class, so that all evaluations of a run agree.
+    """
+    found, values = set(), flat(results)
+    for name in dict.fromkeys(names):
+        if name != "skill" and math.isnan(values[name]) and math.isfinite(values[loss_of(name)]):
+            found.add(name)
+            logger.warning(
+                "%s is not defined on the validation data, such as the AUC of a single class. %s decides in its place. "
+                "Set selection.metric=TASK/METRIC to select by another metric.", name, loss_of(name),
+            )  # fmt: skip
+    return found
+
+
+def loss_of(name: str) -> str:
+    """Return the loss of the task or group whose metric is named."""
+    return f"{name.partition('/')[0]}/loss"
 
 
 def tell_left_out(job: Job, baseline: Mapping[str, Result]) -> None:
@@ -55,9 +79,11 @@ def tell_left_out(job: Job, baseline: Mapping[str, Result]) -> None:
 
 
 def decides(job: Job, name: str) -> str:
-    """Return what decides where "skill" or a metric "<task>/<metric>" is asked for: itself, or `MEAN_LOSS`."""
-    undefined = name == "skill" and job.baseline is not None and not comparable(job.learner.tasks, job.baseline)
-    return MEAN_LOSS if undefined else name
+    """Return what decides where "skill" or a metric "<task>/<metric>" is asked for: itself, or a loss."""
+    if name in (job.undefined or ()):
+        return loss_of(name)
+    no_skill = name == "skill" and job.baseline is not None and not comparable(job.learner.tasks, job.baseline)
+    return MEAN_LOSS if no_skill else name
 
 
 def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
@@ -94,6 +120,19 @@ def count_patience(job: Job, results: Mapping[str, Result], score: float) -> Non
         progress.stop_best, progress.stale = value, 0
     else:
         progress.stale += 1
+
+
+def why_stopped(job: Job) -> str | None:
+    """Return why a run ended before its limit, in words; None where it did not."""
+    progress = job.progress
+    if not stopped_early(job) or progress.step >= job.total_steps:
+        return None
+    name = decides(job, job.plan.stop_metric or job.plan.selection)
+    told = "the mean validation loss" if name == MEAN_LOSS else name
+    return (
+        f"Stopped early after step {progress.step} of {job.total_steps}: {told} has not improved in the last "
+        f"{progress.stale} evaluations (early_stopping.patience={job.plan.patience})"
+    )
 
 
 def stopped_early(job: Job) -> bool:

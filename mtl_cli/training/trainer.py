@@ -26,6 +26,7 @@ from mtl_cli.training.selection import (
     lower_is_better,
     score_of,
     stopped_early,
+    why_stopped,
 )
 from mtl_cli.training.signals import StopRequest
 from mtl_cli.training.step import TrainStep
@@ -73,6 +74,8 @@ def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) 
             job.profiler.step_done()
     clock.count()
     job.window.check()
+    if reason := why_stopped(job):
+        logger.info("%s.", reason)
     logger.debug("trained %d steps, plan %s", progress.step, plan)
 
 

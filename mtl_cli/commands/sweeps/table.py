@@ -77,7 +77,7 @@ def report(directory: Path, rows: Sequence[SweepRow]) -> list[SweepRow]:
     if any(key in item.swept for item in rows for key in REPEATED if item.status == "completed"):
         logger.warning("\n%s", mean_table(rows))
     for item in rows:
-        if item.reason:
+        if item.reason and item.status != "completed":
             logger.warning("%s, %s: %s", _title(item), item.status, item.reason)
     logger.info("All of it is in %s", directory / "summary.csv")
     return rows
