@@ -30,7 +30,7 @@ with one labelled word per line (CoNLL, CoNLL-U).
   overwrite=true      overwrites files
 
 How cells are read is found by looking, where none of these says it:
-  delimiter=';'       what separates cells
+  delimiter="';'"     what separates cells
   encoding=latin-1    of the file: utf-8, utf-16 or latin-1 is found
   decimal="','"       sign before the fraction of a number; thousands="'.'" between thousands
   date_order=dmy      day, month, year; or mdy: of dates such as 03/04/2012

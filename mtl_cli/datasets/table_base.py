@@ -142,7 +142,7 @@ class TableFileSource(FileSource[Table]):
         times = tuple(name for name in times if name not in dates)
         numbers = (*self._chosen.numbers, *(column for each in labels for column in each.numbers), *times)
         texts = (*self._chosen.texts, *dividing, *(column for each in labels for column in each.texts))
-        missing = {column: each.missing for each in labels for column in each.labels if each.missing}
+        missing = {c: words for each in labels for c in each.labels if (words := each.missing_in(c))}
         dates = tuple(dict.fromkeys((*self._chosen.dates, *dates)))
         return Layout(tuple(dict.fromkeys(numbers)), dates, tuple(dict.fromkeys(texts)), missing)
 

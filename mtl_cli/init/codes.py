@@ -1,17 +1,14 @@
 """Whole numbers that are no quantities: numbers of rows, and codes that help as categories."""
 
 import itertools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from mtl_cli.init.guess import MIN_ROWS, is_id
 from mtl_cli.init.probe import Cells, Probe
 
-ID_WORDS = re.compile(r"(^|[_\W])(id|ids|uid|uuid|guid|key|idx|index|no|nr|ref)([_\W]|$)", re.IGNORECASE)
-CAMEL = re.compile(r"[a-z](Id|ID)$")
-MIN_ROWS = 20
 NEARLY_ALL, GAPS = 0.95, 1.1
 """Share of the rows with a value of their own, and the range of numbers without gaps by how many they are."""
 REPEATED, OFTEN = 2, 3
@@ -75,11 +72,6 @@ def names_rows(name: str, cells: Cells, probes: Mapping[str, Probe]) -> str:
     if high - low + 1 > GAPS * len(present) or any(probe.skill(cells) > SAYS for probe in probes.values()):
         return ""
     return f"whole numbers from {low} to {high} without gaps, one per row: they number the rows"
-
-
-def is_id(name: str) -> bool:
-    """Return True for a column whose name says that it names something."""
-    return bool(CAMEL.search(name) or ID_WORDS.search(name))
 
 
 def pairs_of(columns: Mapping[str, Cells]) -> list[tuple[str, str]]:

@@ -65,9 +65,9 @@ class WordColumn:
         arguments = ARGUMENTS.format(spans="conll" if self.span_types else "none")
         return FoundTask(self.name, "tokens", self.why, TOKENS, arguments, primary, others)
 
-    def reading(self, name: str) -> dict[str, str | list[str]]:
+    def reading(self, name: str) -> dict[str, bool | str | list[str]]:
         """Return how a target of that name is read from the column, by key."""
-        found: dict[str, str | list[str]] = {} if name == self.name else {"column": self.name}
+        found: dict[str, bool | str | list[str]] = {} if name == self.name else {"column": self.name}
         return found | ({"unseen": "missing"} if self.rarest < RARE else {})
 
 

@@ -42,15 +42,17 @@ def found_task(guess: Guess, missing: Mapping[str, Sequence[str]]) -> FoundTask:
     return FoundTask(guess.name, guess.kind, guess.why, target, arguments + HEAD, primary, others, how)
 
 
-def reading(guess: Guess, missing: Mapping[str, Sequence[str]]) -> dict[str, str | list[str]]:
+def reading(guess: Guess, missing: Mapping[str, Sequence[str]]) -> dict[str, bool | str | list[str]]:
     """Return how the labels of a target are read, by key; a column of the target's name goes without saying."""
-    found: dict[str, str | list[str]] = {}
+    found: dict[str, bool | str | list[str]] = {}
     if len(guess.columns) > 1:
         found["columns"] = guess.names
     elif guess.names != [guess.name]:
         found["column"] = guess.names[0]
     if guess.kind in ("class", "binary", "ordinal") and len(guess.columns[0].values) <= MAX_LISTED:
         found["classes"] = list(in_order(guess.columns[0].values))
+    if guess.columns[0].folded:
+        found["ignore_case"] = True
     if absent := [value for name in guess.names for value in missing.get(name, ())]:
         found["missing"] = absent
     return found

@@ -1,6 +1,7 @@
 """What the columns of a file are likely to be: kinds of targets, and inputs to drop, each with the reason."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from mtl_cli.tables.profile import ColumnProfile
 MAX_ORDERED, MAX_CLASSES = 11, 100
 ORDER_WORDS = re.compile(r"rat(e|ing)|stars?|score|grade|level|sever|stage|satisf|quality|rank|priority", re.IGNORECASE)
 COUNT_WORDS = re.compile(r"count|number|num_|^n_|visits|clicks|purchases|events|children|kids|quantity", re.IGNORECASE)
+ID_WORDS = re.compile(r"(^|[_\W])(id|ids|uid|uuid|guid|key|idx|index|no|nr|ref)([_\W]|$)", re.IGNORECASE)
+CAMEL = re.compile(r"[a-z](Id|ID)$")
 RARE, IMBALANCED = 0.05, 10.0
 NEARLY_ALL = 0.95
 MIN_ROWS = 20
@@ -29,6 +32,8 @@ class LabelColumn:
     codes: np.ndarray
     values: tuple[str, ...]
     distinct: int
+    folded: bool = False
+    """Whether labels that differed in capitals only were joined."""
 
     @property
     def labels(self) -> Labels:
@@ -36,6 +41,21 @@ class LabelColumn:
         if self.numbers is not None and self.distinct > MAX_ORDERED:
             return Labels.of_numbers(self.numbers)
         return Labels(self.codes, self.numbers)
+
+    @property
+    def alike(self) -> list[str]:
+        """Labels of a column of text that differ from another one in capitals only."""
+        times = Counter(map(str.lower, self.values))
+        return [value for value in self.values if self.numbers is None and times[value.lower()] > 1]
+
+    @property
+    def without_case(self) -> "LabelColumn":
+        """The column with such labels joined, in small letters."""
+        if not self.alike:
+            return self
+        number: dict[str, int] = {}
+        lookup = [number.setdefault(value.lower(), len(number)) for value in self.values]
+        return LabelColumn(self.name, None, np.array([*lookup, -1])[self.codes], tuple(number), len(number), True)
 
     @property
     def present(self) -> int:
@@ -75,9 +95,12 @@ def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
     """Return what kind of target one column or several are."""
     if len(columns) == 1:
         kind, why = guess_kind(columns[0])
-        return Guess(name, kind, tuple(columns), why, tuple(_notes(kind, columns[0])))
+        return Guess(name, kind, tuple(columns), why, (*_notes(kind, columns[0]), *_case_notes(name, columns[0])))
     if all(column.is_truth for column in columns):
         return Guess(name, "multilabel", tuple(columns), "every column says yes or no")
+    if len(columns) == 2 and is_graded(columns[0]) and names_groups(columns[1]):
+        first, second = columns
+        return Guess(name, "ranking", tuple(columns), f"{first.name} grades the rows of each {second.name}")
     if all(column.numbers is not None and not column.is_truth for column in columns):
         return Guess(name, "real", tuple(columns), "every column is a number: one vector")
     first, second = columns[0], columns[1]
@@ -86,6 +109,25 @@ def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
     if len(columns) == 2 and first.numbers is not None and second.is_truth:
         return Guess(name, "survival", tuple(columns), f"{first.name} is a time, {second.name} says whether it ended")
     return Guess(name, "", tuple(columns), "the columns do not go together")
+
+
+def is_id(name: str) -> bool:
+    """Return True for a column whose name says that it names something."""
+    return bool(CAMEL.search(name) or ID_WORDS.search(name))
+
+
+def is_graded(column: LabelColumn) -> bool:
+    """Return True for a few whole numbers from 0 on, as relevance has."""
+    if column.numbers is None or column.is_truth or column.distinct > MAX_ORDERED:
+        return False
+    values = column.numbers[~np.isnan(column.numbers)]
+    return bool(values.size and values.min() >= 0 and (values % 1 == 0).all())
+
+
+def names_groups(column: LabelColumn) -> bool:
+    """Return True for texts, or numbers whose name is that of an id, that come several times each."""
+    named = column.numbers is None or is_id(column.name)
+    return named and not column.is_truth and column.distinct * 2 <= column.present
 
 
 def guess_kind(column: LabelColumn) -> tuple[str, str]:
@@ -115,6 +157,15 @@ def guess_kind(column: LabelColumn) -> tuple[str, str]:
     if distinct <= MAX_ORDERED and values.size >= MIN_ROWS * distinct:
         return "class", f"only {distinct} different whole numbers"
     return "real", f"{distinct} different whole numbers from {low} to {high}"
+
+
+def _case_notes(name: str, column: LabelColumn) -> list[str]:
+    if not column.alike:
+        return []
+    return [
+        f"{', '.join(sorted(column.alike, key=str.lower)[:6])} differ in capitals only. Join them: mtl-init … "
+        f"ignore_case=true; or in training: ++tasks.{name}.ignore_case=true"
+    ]
 
 
 def _notes(kind: str, column: LabelColumn) -> list[str]:

@@ -32,6 +32,8 @@ def guess_targets(
     Raises:
         UserError: nothing can be learnt from one, or its columns do not go together.
     """
+    if asked.ignore_case:
+        labels = {name: column.without_case for name, column in labels.items()}
     guesses = tuple(guess_target(name, [labels[c] for c in columns]) for name, columns in asked.targets.items())
     check_guesses(file, guesses)
     return with_texts(file, guesses, rows, missing)

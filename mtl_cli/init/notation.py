@@ -3,10 +3,11 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mtl_cli.errors import UserError
+from mtl_cli.init.asked import Asked
 from mtl_cli.init.cell_texts import Texts, absent_words, look_at, told_words
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import is_text
@@ -37,10 +38,11 @@ class Written:
     notes: tuple[str, ...]
 
 
-def written(file: TableFile, columns: Sequence[str], targets: Collection[str], told: frozenset[str]) -> Written:
+def written(file: TableFile, columns: Sequence[str], asked: Asked) -> Written:
     """Return a file read in the notation that the texts of some of its columns show.
 
-    `told` are the options of reading that were given and are not looked for.
+    Words among numbers count as missing in the whole file, except for labels of a target with classes. Those in the
+    first column of a target count as missing for its labels.
 
     Raises:
         UserError: numbers or dates have two meanings; it says how to tell which.
@@ -53,12 +55,13 @@ def written(file: TableFile, columns: Sequence[str], targets: Collection[str], t
     if not texts:
         return Written(file, found, {}, ())
     plain = [n for n in columns if found.columns[n].kind == "number"]
-    options, notes = numbers_of(file, texts, plain, told)
-    options, more = dates_of(file, texts, options, told)
+    options, notes = numbers_of(file, texts, plain, asked.told)
+    options, more = dates_of(file, texts, options, asked.told)
     words = absent_words(texts, options.notation)
-    labels = {label for each in texts if each.name in targets and each.name not in words for label in each.counts}
-    absent = {word: None for name in words if name not in targets for word in words[name] if word not in labels}
-    missing = {name: tuple(each) for name, each in words.items() if name in targets}
+    firsts = {columns[0] for columns in asked.targets.values()}
+    labels = {label for each in texts if each.name in asked.answers and each.name not in words for label in each.counts}
+    absent = {word: None for name in words if name not in firsts for word in words[name] if word not in labels}
+    missing = {name: tuple(each) for name, each in words.items() if name in firsts}
     options = replace(options, missing_values=(*options.missing_values, *absent))
     said = (*notes, *more, *told_words(words, labels))
     if options == file.options:

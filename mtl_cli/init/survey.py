@@ -52,7 +52,7 @@ def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRow
         UserError: cells cannot be read or have two meanings, or a target cannot be used.
     """
     inputs = [name for name in file.columns if name not in (*asked.taken, *texts)]
-    found = written(file, [*asked.answers, *inputs], asked.answers, asked.told)
+    found = written(file, [*asked.answers, *inputs], asked)
     rows = found.profile.rows
     if rows < 2:
         raise UserError(f"{file.path} has {rows} row{'s' * (rows != 1)}; training needs 2 or more.")

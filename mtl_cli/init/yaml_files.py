@@ -32,7 +32,7 @@ class FoundTask:
     arguments: str
     primary: str
     others: str = ""
-    reading: Mapping[str, str | list[str]] = field(default_factory=dict)
+    reading: Mapping[str, bool | str | list[str]] = field(default_factory=dict)
     """How its labels are read, by key: column or columns, classes, missing."""
 
     @property
@@ -161,7 +161,7 @@ def group_yaml(name: str, tasks: Sequence[FoundTask], dataset: str) -> str:
     )
 
 
-def _reading(values: Mapping[str, str | list[str]]) -> str:
+def _reading(values: Mapping[str, bool | str | list[str]]) -> str:
     """Return the lines of YAML that say how labels are read."""
     notes = {"unseen": "words whose label training lacks count as unlabelled"}
     return "".join(f"    {entry(key, value, notes.get(key, ''))}\n" for key, value in values.items())

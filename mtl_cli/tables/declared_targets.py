@@ -15,7 +15,7 @@ COLUMNS = {
 """Columns that a kind of target is read from; None stands for one or more."""
 ROLES = {"survival": "[time, event]", "ranking": "[relevance, group]"}
 NAMED = ("class", "binary", "ordinal")
-KEYS = ("kind", "column", "columns", "classes", "missing")
+KEYS = ("kind", "column", "columns", "classes", "missing", "ignore_case")
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class DeclaredField:
 
     @property
     def override(self) -> str:
-        """The start of an override of that key, which a task's node need not have yet."""
-        return f"+{self.where}" if self.task else self.where
+        """The start of an override of that key, whether a task's node has it already or not."""
+        return f"++{self.where}" if self.task else self.where
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Target(DeclaredField):
     columns: tuple[str, ...]
     classes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    ignore_case: bool = False
+    """Whether labels that differ in capitals only are one class; it is written in small letters."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -57,6 +59,13 @@ class Target(DeclaredField):
     def numbers(self) -> tuple[str, ...]:
         """Columns that are read as numbers."""
         return tuple(column for column in self.columns if column not in self.texts)
+
+    def missing_in(self, column: str) -> tuple[str, ...]:
+        """Return the values of a column that stand for no label; of a time and an event, they are values of the time.
+
+        An event of 0 says that a row was cut off, and no value of a time can say otherwise.
+        """
+        return self.missing if self.kind not in ROLES or column == self.columns[0] else ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -137,6 +146,22 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
     kind = node.get("kind")
     if kind not in COLUMNS:
         raise UserError(one_of(f"{where}.kind", kind, list(COLUMNS)))
+    columns = _columns(node, kind, name, where)
+    ignore_case = node.get("ignore_case", False)
+    if not isinstance(ignore_case, bool) or (ignore_case and kind not in NAMED):
+        raise UserError(f"{where}.ignore_case is {ignore_case!r}; it is true or false, and true for {NAMED} only.")
+    classes, missing = (_words(node.get(key), f"{where}.{key}", ignore_case) for key in ("classes", "missing"))
+    if classes and (kind not in NAMED or len(set(classes)) < max(2, len(classes))):
+        raise UserError(
+            f"{where}.classes is {list(classes)}; it names two classes or more, each once, of a {NAMED} target."
+        )
+    if kind == "binary" and classes and len(classes) != 2:
+        raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
+    return Target(name, kind, columns, classes, missing, ignore_case, task=task)
+
+
+def _columns(node: Mapping[str, Any], kind: str, name: str, where: str) -> tuple[str, ...]:
+    """Return the columns that a target of a kind is read from."""
     if ("column" in node) == ("columns" in node):
         raise UserError(f"{where} names its columns by column=NAME or by columns=[A,B], one of the two.")
     columns = [node["column"]] if "column" in node else node["columns"]
@@ -147,19 +172,13 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
         raise UserError(f"{where}.columns is {columns}; a {kind} target is read from {roles}.")
     if len(set(columns)) < len(columns):
         raise UserError(f"{where}.columns is {columns}, which names a column twice.")
-    classes = _words(node.get("classes"), f"{where}.classes")
-    if classes and (kind not in NAMED or len(set(classes)) < max(2, len(classes))):
-        raise UserError(
-            f"{where}.classes is {list(classes)}; it names two classes or more, each once, of a {NAMED} target."
-        )
-    if kind == "binary" and classes and len(classes) != 2:
-        raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
-    return Target(name, kind, tuple(columns), classes, _words(node.get("missing"), f"{where}.missing"), task=task)
+    return tuple(columns)
 
 
-def _words(value: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401  any YAML value
-    """Return one value, or a list of values, in the form in which categories are compared."""
+def _words(value: Any, where: str, ignore_case: bool) -> tuple[str, ...]:  # noqa: ANN401  any YAML value
+    """Return one value, or a list of values, in the form in which labels are compared."""
     values = [] if value is None else value if isinstance(value, list) else [value]
     if not all(isinstance(each, str | int | float) for each in values):
         raise UserError(f"{where} is {value!r}; it is a value or a list of values.")
-    return tuple(canonical(str(each)) for each in values)
+    words = [canonical(str(each)) for each in values]
+    return tuple(dict.fromkeys(map(str.lower, words)) if ignore_case else words)

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
 from mtl_cli.config.annotations import typed
-from mtl_cli.errors import UserError, nearest
+from mtl_cli.errors import UserError
 from mtl_cli.tables.declared_targets import NAMED as NAMED
 from mtl_cli.tables.declared_targets import ROLES
 from mtl_cli.tables.declared_targets import Target as Target
 from mtl_cli.tables.declared_targets import parse_targets as parse_targets
 from mtl_cli.tables.declared_targets import parse_wanted as parse_wanted
 from mtl_cli.tables.declared_targets import undeclared as undeclared
+from mtl_cli.tables.label_faults import absent, absent_truth, as_classes, nothing, outside
 from mtl_cli.tables.place import Place
 
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
@@ -119,17 +120,28 @@ def encode_target(fitted: FittedTarget, table: Columns) -> Tensor:
     """
     target = fitted.target
     if target.kind in NAMED:
-        codes, values = table.text(target.columns[0])
+        codes, values = class_codes(target, table)
         number = {value: index for index, value in enumerate(fitted.classes)}
         absent = dict.fromkeys(target.missing, MISSING_CLASS)
         lookup = np.array([*((number | absent).get(value, -1) for value in values), MISSING_CLASS], dtype=np.int64)
         labels = lookup[codes]
         if (bad := np.flatnonzero(labels == -1)).size:
-            raise _outside(fitted, table, int(bad[0]), values[codes[bad[0]]])
+            place = table.place(target.columns[0])
+            raise outside(target, fitted.classes, place, int(bad[0]), values[codes[bad[0]]])
         return torch.from_numpy(labels)
     found = raw_values(target, table)
     wide = fitted.field_spec.shape
     return torch.from_numpy(np.ascontiguousarray(found if wide else found[:, 0], dtype=np.float32))
+
+
+def class_codes(target: Target, table: Columns) -> tuple[np.ndarray, list[str]]:
+    """Return the labels of a target with classes as codes int64 [N], -1 where missing, and what they number."""
+    codes, values = table.text(target.columns[0])
+    if not target.ignore_case:
+        return codes, values
+    number: dict[str, int] = {}
+    lookup = [number.setdefault(value.lower(), len(number)) for value in values]
+    return np.array([*lookup, -1], dtype=np.int64)[codes], list(number)
 
 
 def missing_target(fitted: FittedTarget, rows: int) -> Tensor:
@@ -156,13 +168,13 @@ def raw_values(target: Target, table: Columns) -> np.ndarray:
     found = np.stack(columns, axis=1)
     if target.kind in ROLES:
         found[np.isnan(found).any(axis=1)] = np.nan
-    rule = {"count": "a whole number ≥ 0", "survival": "a time > 0"}.get(target.kind)
+    rule = {"count": "a whole number ≥ 0", "survival": "a time ≥ 0"}.get(target.kind)
     if rule:
         first = found[:, 0]
-        wrong = (first < 0) | (first % 1 != 0) if target.kind == "count" else first <= 0
+        wrong = (first < 0) | ((first % 1 != 0) & (target.kind == "count"))
         if (bad := np.flatnonzero(wrong & ~np.isnan(first))).size:
             place = table.place(target.columns[0])
-            raise place.error(int(bad[0]), f"{first[bad[0]]:g} is not {rule}", f"{_absent(target)}.")
+            raise place.error(int(bad[0]), f"{first[bad[0]]:g} is not {rule}", absent(target, f"{first[bad[0]]:g}"))
     return found
 
 
@@ -178,12 +190,13 @@ def _numbers(target: Target, table: Columns, name: str) -> np.ndarray:
 
 def _truths(target: Target, table: Columns, name: str) -> np.ndarray:
     codes, values = table.text(name)
-    truth = {**dict.fromkeys(values, -1.0), **TRUTH, **dict.fromkeys(target.missing, np.nan)}
-    lookup = np.array([*(truth[value if value in target.missing else _folded(value)] for value in values), np.nan])
+    missing = target.missing_in(name)
+    truth = {**dict.fromkeys(values, -1.0), **TRUTH, **dict.fromkeys(missing, np.nan)}
+    lookup = np.array([*(truth[value if value in missing else _folded(value)] for value in values), np.nan])
     found = lookup[codes]
     if (bad := np.flatnonzero(found == -1.0)).size:
         value = values[codes[bad[0]]]
-        raise table.place(name).error(int(bad[0]), f"'{value}' is neither 0 nor 1", f"{_absent(target)}.")
+        raise table.place(name).error(int(bad[0]), f"'{value}' is neither 0 nor 1", absent_truth(target, name, value))
     return found
 
 
@@ -192,22 +205,22 @@ def _folded(value: str) -> str:
 
 
 def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
-    codes, values = table.text(target.columns[0])
+    codes, values = class_codes(target, table)
     codes = codes[rows]
     seen = np.bincount(codes[codes >= 0], minlength=len(values))
     counts = {value: int(count) for value, count in zip(values, seen, strict=True) if count}
     counts = {value: count for value, count in counts.items() if value not in target.missing}
     place = table.place(target.columns[0])
     if not counts:
-        raise UserError(_nothing(target, place, "no training row has a label"))
+        raise UserError(nothing(target, place, "no training row has a label"))
     if len(counts) == 1:
-        raise UserError(_nothing(target, place, f"every label of the training rows is '{next(iter(counts))}'"))
+        raise UserError(nothing(target, place, f"every label of the training rows is '{next(iter(counts))}'"))
     classes = target.classes
     if not classes:
         if target.kind == "binary" and len(counts) > 2:
             raise UserError(
                 f"{place.path}, column '{place.column}': {target.where} is binary, but there are "
-                f"{len(counts)} labels: {', '.join(sorted(counts)[:5])}. {_as_classes(target)}"
+                f"{len(counts)} labels: {', '.join(sorted(counts)[:5])}. {as_classes(target)}"
             )
         if target.kind == "ordinal" and not all(_is_number(value) for value in counts):
             raise UserError(
@@ -240,38 +253,10 @@ def _check_varied(target: Target, table: Columns, values: np.ndarray, present: n
     for index, name in enumerate(watched):
         labels = values[present[:, index], index]
         if not labels.size:
-            raise UserError(_nothing(target, table.place(name), "no training row has a label"))
+            raise UserError(nothing(target, table.place(name), "no training row has a label"))
         if labels.min() == labels.max():
-            raise UserError(_nothing(target, table.place(name), f"every label of the training rows is {labels[0]:g}"))
+            raise UserError(nothing(target, table.place(name), f"every label of the training rows is {labels[0]:g}"))
     if target.kind == "survival" and not (values[present[:, 1], 1] == 1).any():
         raise UserError(
-            _nothing(target, table.place(target.columns[1]), "no training row has an event, all are censored")
+            nothing(target, table.place(target.columns[1]), "no training row has an event, all are censored")
         )
-
-
-def _nothing(target: Target, place: Place, why: str) -> str:
-    return (
-        f"{place.path}, column '{place.column}': {why}, so there is nothing to learn for {target.where}. "
-        f"Leave it out: ~{target.where if target.task else f'tasks.NAME.dataset.{target.where}'}."
-    )
-
-
-def _as_classes(target: Target) -> str:
-    if not target.task:
-        return f"Use {target.where}.kind=class."
-    return f"Use {target.where}._target_=mtl_cli.tasks.classification.Classification."
-
-
-def _absent(target: Target) -> str:
-    return f"If it stands for a missing label, say so: {target.override}.missing=[VALUE]"
-
-
-def _outside(fitted: FittedTarget, table: Columns, row: int, value: str) -> UserError:
-    target = fitted.target
-    known = ", ".join(fitted.classes[:8]) + (", …" if len(fitted.classes) > 8 else "")
-    whose = "the declared classes" if target.classes else "the classes of the training rows"
-    return table.place(target.columns[0]).error(
-        row,
-        f"the label '{value}' is not one of {whose} ({known}){nearest(value, fitted.classes)}",
-        f"Declare them all by {target.override}.classes=[…], or {_absent(target)[0].lower()}{_absent(target)[1:]}.",
-    )

@@ -81,7 +81,7 @@ class TableFile:
         if len(self.delimiter) != 1:
             raise UserError(f"delimiter is '{self.delimiter}'; it is one character. Use for example delimiter=';'.")
         check_file(path, "the file of a table")
-        self._has_rows = True
+        self._has_rows, self._blank_lines = True, 0
         names = self._parquet().schema_arrow.names if self.format == "parquet" else self._header()
         self.columns = [name if name else f"unnamed_{index}" for index, name in enumerate(names, start=1)]
         self._check_columns()
@@ -128,6 +128,7 @@ class TableFile:
                     use_threads=False,
                     block_size=BLOCK_BYTES,
                     column_names=self.columns,
+                    skip_rows=self._blank_lines,
                     skip_rows_after_names=0 if options.column_names else 1,
                 ),
                 parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
@@ -170,18 +171,21 @@ class TableFile:
             stream = pa.input_stream(str(self.path))
             with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as text:
                 records = csv.reader(text, delimiter=self.delimiter)
-                names = list(self.options.column_names or ()) or next(records, [])
-                self._has_rows = (
-                    next(filter(None, records), None) is not None
-                )  # pyarrow takes a header without rows for a file that is cut off
+                first: list[str] = []
+                for first in records:
+                    if first:
+                        break
+                    self._blank_lines = records.line_num
+                names = list(self.options.column_names or ()) or first
+                headless = bool(first and self.options.column_names)
+                # pyarrow takes a header without rows for a file that is cut off
+                self._has_rows = headless or next(filter(None, records), None) is not None
         except LookupError as error:
             raise unknown_encoding(self.options.encoding, error) from error
         except (UnicodeError, csv.Error, OSError, pa.ArrowException) as error:
             raise UserError(f"Cannot read {self.path}: {error}.") from error
         if not names:
-            raise UserError(
-                f"{self.path} has no header: its first line is empty. Name its columns: column_names=[a,b]."
-            )
+            raise UserError(f"{self.path} has no header: every line is empty. Give a file with rows.")
         if any(MARK in name for name in names):
             raise csv_fault(self.path, self.options.encoding, self.delimiter, 0, True, ValueError(names))
         return [name.strip() for name in names]
@@ -217,7 +221,7 @@ class TableFile:
             found = DELIMITERS.get(self.delimiter, repr(self.delimiter))
             raise UserError(
                 f"{self.path} has one column, '{self.columns[0]}', when {found} "
-                f"separates cells. Its delimiter looks like {DELIMITERS[others[0]]}: set delimiter='{shown}'."
+                f"separates cells. Its delimiter looks like {DELIMITERS[others[0]]}: set \"delimiter='{shown}'\"."
             )
 
 

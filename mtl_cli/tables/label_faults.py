@@ -1,0 +1,58 @@
+"""Messages on labels that cannot be used, each with the override that helps."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from mtl_cli.errors import UserError, nearest
+from mtl_cli.tables.declared_targets import ROLES, Target
+from mtl_cli.tables.place import Place
+
+
+def nothing(target: Target, place: Place, why: str) -> str:
+    """Return the message for a target that nothing can be learnt from."""
+    return (
+        f"{place.path}, column '{place.column}': {why}, so there is nothing to learn for {target.where}. "
+        f"Leave it out: ~{target.where if target.task else f'tasks.NAME.dataset.{target.where}'}."
+    )
+
+
+def as_classes(target: Target) -> str:
+    """Return how to read a target as one of classes."""
+    if not target.task:
+        return f"Use {target.where}.kind=class."
+    return f"Use {target.where}._target_=mtl_cli.tasks.classification.Classification."
+
+
+def absent(target: Target, value: str) -> str:
+    """Return how to say that a value stands for no label."""
+    return f"If it stands for a missing label, say so: {setting(target, 'missing', [*target.missing, value])}."
+
+
+def absent_truth(target: Target, column: str, value: str) -> str:
+    """Return how to say that a value of a column of yes and no stands for no label; `missing` may not be for it."""
+    if column in target.columns[1:] and target.kind in ROLES:
+        return f"If it stands for a missing event, add it to the missing_values of the dataset: '{value}'."
+    return absent(target, value)
+
+
+def setting(target: Target, key: str, values: Sequence[str]) -> str:
+    """Return the override that sets a list of words, quoted for Hydra and for the shell."""
+    words = (each if re.fullmatch(r"[A-Za-z_]\w*|-?\d+", each, re.ASCII) else quoted(each) for each in values)
+    return shlex.quote(f"{target.override}.{key}=[{','.join(words)}]")
+
+
+def quoted(text: str) -> str:
+    """Return a text in Hydra's double quotes."""
+    return '"' + re.sub(r'(\\*)"', r'\1\1\\"', text) + '"'
+
+
+def outside(target: Target, classes: Sequence[str], place: Place, row: int, value: str) -> UserError:
+    """Return the error for a label that is not one of the classes."""
+    known = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
+    whose = "the declared classes" if target.classes else "the classes of the training rows"
+    return place.error(
+        row,
+        f"the label '{value}' is not one of {whose} ({known}){nearest(value, classes)}",
+        f"Declare them all: {setting(target, 'classes', [*classes, value])}. {absent(target, value)}",
+    )
