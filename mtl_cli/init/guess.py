@@ -160,12 +160,9 @@ def guess_kind(column: LabelColumn) -> tuple[str, str]:
 
 
 def _case_notes(name: str, column: LabelColumn) -> list[str]:
-    if not column.alike:
-        return []
-    return [
-        f"{', '.join(sorted(column.alike, key=str.lower)[:6])} differ in capitals only. Join them: mtl-init … "
-        f"ignore_case=true; or in training: ++tasks.{name}.ignore_case=true"
-    ]
+    alike = sorted(column.alike, key=lambda each: (each.lower(), each))
+    join = f"Join them: mtl-init … ignore_case=true; or in training: ++tasks.{name}.ignore_case=true"
+    return [f"{', '.join(alike[:6])} differ in capitals only. {join}"] if alike else []
 
 
 def _notes(kind: str, column: LabelColumn) -> list[str]:

@@ -1,7 +1,6 @@
 """A folder of predictions that appears whole or not at all."""
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ import numpy as np
 
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import Temporary, sweep, sync_directory
+from mtl_cli.storage.file_writer import NewFolders, can_hold
 
 
 class PredictionFolder:
@@ -27,14 +27,15 @@ class PredictionFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             what = "holds files already" if path.is_dir() else "is a file, and a task of this run writes images"
             raise UserError(f"output is {path}, which {what}. Give a new folder: output=DIR.")
-        if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+        if not can_hold(path):
             raise UserError(f"output is {path}, which is not in a folder that can be written. Give another output=DIR.")
         self.path = path
         self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        sweep(self.path.absolute().parent, self.path.name)
         try:
+            self._held.enter_context(NewFolders(self.path.absolute().parent))
+            sweep(self.path.absolute().parent, self.path.name)
             self.temporary = self._held.enter_context(Temporary(self.path, folder=True)).path
         except OSError as error:
             raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error

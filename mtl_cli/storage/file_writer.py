@@ -30,6 +30,7 @@ class FileWriter:
     @functools.cached_property
     def temporary(self) -> Path:
         """A new file beside `path`, made when it is first asked for."""
+        self._held.enter_context(NewFolders(self.path.absolute().parent))
         sweep(self.path.parent, self.path.name)
         return self._held.enter_context(Temporary(self.path)).path
 
@@ -77,6 +78,30 @@ def check_place(path: Path, like: Path) -> None:
     """
     if path.exists() and path.samefile(like):
         raise UserError(f"output is {path}, the input itself, which is never overwritten. Give another output=FILE.")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if path.is_dir() or not can_hold(path):
         what = "is a folder" if path.is_dir() else "is not in a folder that can be written"
         raise UserError(f"output is {path}, which {what}. Give a file in one: output=FILE.")
+
+
+def can_hold(path: Path) -> bool:
+    """Return True where a file can be made, in a folder that is there or that can be made."""
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
+class NewFolders:
+    """A folder that is made, with those above it, and taken away again where it is still empty at the block's end."""
+
+    def __init__(self, path: Path) -> None:
+        self._made = [each for each in (path, *path.parents) if not each.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()

@@ -132,9 +132,12 @@ class SplitRules(Options):
         if bad is not None:
             found = f"'{values[codes[bad]]}'" if codes[bad] >= 0 else "no value"
             raise table.place(self.split_column).error(bad, f"{found} names no split", f"Known: {', '.join(NAMES)}.")
-        if not (split == VAL).any():  # many files have training and test rows only
-            train = np.flatnonzero(split == TRAIN)
+        # Many files have two kinds of rows only; the third is a share of the training rows.
+        train = np.flatnonzero(split == TRAIN)
+        if not (split == VAL).any():
             split[train[by_fraction(len(train), dataclasses.replace(parts, test=0.0), None) == VAL]] = VAL
+        elif not (split == TEST).any():
+            split[train[by_fraction(len(train), dataclasses.replace(parts, val=0.0), None) == TEST]] = TEST
         return split
 
     def _check_filled(self, table: Columns, split: np.ndarray) -> None:

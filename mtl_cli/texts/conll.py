@@ -18,6 +18,8 @@ NO_WORD = re.compile(r"\d+[-.]\d+")
 """The numbers that CoNLL-U gives to multi-word tokens and to empty nodes."""
 GLOBAL = re.compile(r"#\s*global\.columns\s*=\s*(.+)")
 COMMENT = re.compile(r"#\s*([^=]+?)\s*=\s*(.*?)\s*$")
+KEY_VALUE = re.compile(r"#\s+[^=\s][^=]*=|#[^=\s]+\s+=\s")
+"""A comment on a sentence, as against a word such as #tag or #a=b."""
 DOCUMENT = "-DOCSTART-"
 
 
@@ -97,7 +99,7 @@ class ConllFile:
                     sentence = Sentence(comments=kept(sentence.comments))
                 continue
             cells = self.cells(line)
-            if self.is_comment(line, cells):
+            if self.is_comment(line, cells, first=not sentence.cells):
                 if comment := COMMENT.match(line):
                     sentence.comments[comment[1]] = comment[2]
                 continue
@@ -126,9 +128,17 @@ class ConllFile:
         """Return the cells of a line."""
         return line.split("\t") if self.separator == "\t" else line.split()
 
-    def is_comment(self, line: str, cells: Sequence[str]) -> bool:
-        """Return True for a comment; in CoNLL, a line with # in front and one cell per column is a word."""
-        return line.startswith("#") and (self.format == "conllu" or len(cells) != len(self.columns))
+    def is_comment(self, line: str, cells: Sequence[str], first: bool) -> bool:
+        """Return True for a comment; `first` says that no word of its sentence stands before it.
+
+        In CoNLL, a line with # in front and one cell per column is a word such as #tag, unless it stands before a
+        sentence and says that a key has a value (# sent_id = 3).
+        """
+        if not line.startswith("#"):
+            return False
+        if self.format == "conllu" or len(cells) != len(self.columns):
+            return True
+        return first and self.separator != "\t" and KEY_VALUE.match(line) is not None
 
     def misfit(self, number: int, cells: Sequence[str], line: str) -> UserError:
         """Return the error for a line with a wrong number of cells."""

@@ -60,7 +60,7 @@ class ConllWriter(FileWriter):
             if GLOBAL.match(line):
                 return ""
             own = self.like.cells(line)
-            if not line.strip() or self.like.is_comment(line, own) or len(own) != len(self.like.columns):
+            if not line.strip() or self.like.is_comment(line, own, first=True) or len(own) != len(self.like.columns):
                 return f"{line}\n"
             cells = [NOTHING] * len(self.columns)
         return self._separator.join([line, *cells]) + "\n"

@@ -52,8 +52,8 @@ def test_ragged_rows(tmp_path):
 
 
 def test_wrong_delimiter(tmp_path, write):
-    refused(write(delimiter=";"), "has one column, 'x;c;y'", "set delimiter=';'")
-    refused(write(), "has one column, 'x,c,y'", "set delimiter=','", delimiter=";")
+    refused(write(delimiter=";"), "has one column, 'x;c;y'", "set \"delimiter=';'\"")
+    refused(write(), "has one column, 'x,c,y'", "set \"delimiter=','\"", delimiter=";")
     refused(write(), "delimiter is 'ab'", delimiter="ab")
     assert len(tabular(write(delimiter="|"), delimiter="|").split("train")) == 14
 
@@ -106,7 +106,7 @@ def test_a_label_outside_the_classes(write, tmp_path):
     )
     forgiven = {"y": {"kind": "class", "column": "y", "missing": 2}}
     assert everything(tabular(write(), test_path=str(test), targets=forgiven), "test").fields["y"][4] == MISSING_CLASS
-    for kind, bad in (("multilabel", "maybe"), ("count", -1), ("count", 1.5), ("survival", 0)):
+    for kind, bad in (("multilabel", "maybe"), ("count", -1), ("count", 1.5), ("survival", -1)):
         columns = {"columns": ["y", "x"]} if kind == "survival" else {"column": "y"}
         rows = [[1, "red", index % 2 + 1] for index in range(20)] if kind == "survival" else body()
         rows[8][2] = bad

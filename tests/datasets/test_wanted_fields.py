@@ -111,7 +111,7 @@ WRONG = [
     ([WantedField("z", "t", "class", {"column": "Y"})], "has no column 'Y'"),
     ([WantedField("z", "t", "binary", {"column": "y"})], "Use tasks.t._target_=mtl_cli.tasks.classification"),
     ([WantedField("x", "t", "count", {"missing": 3})], "Column 'x' is an input and the target 'x'"),
-    ([WantedField("z", "t", "survival", {"columns": ["days", "y"]})], "+tasks.t.missing=[VALUE]"),
+    ([WantedField("z", "t", "survival", {"columns": ["days", "y"]})], "add it to the missing_values of the dataset"),
     ([WantedField("d", "t", "class", {"column": "one"})], "nothing to learn for tasks.t. Leave it out: ~tasks.t."),
 ]
 

@@ -1,12 +1,16 @@
 """Small files that went wrong once (tests/cases), and others of the same kinds: what mtl-init makes of them."""
 
+import json
 import random
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mtl_cli import cli
 from tests.init._looking import advised, dataset, kind, look, refused, task, train
-from tests.tables._files import write_csv
+from tests.tables._files import everything, tabular, write_csv
 
 
 @pytest.fixture(autouse=True)
@@ -269,3 +273,87 @@ def test_many_columns_of_one_target_have_a_short_name_which_can_be_set(capsys):
 def test_names_that_are_none_are_refused(capsys, name):
     write(["x", "y"], [[k, k % 2] for k in range(40)])
     assert "name is" in refused(capsys, "[y]", f"name='{name}'" if name[0] != "[" else f"name={name}")
+
+
+def test_labels_that_differ_in_capitals_are_said_and_both_ways_of_joining_them_work(capsys):
+    out = look(capsys, "[y]", case="label_case.csv")
+    assert "note: NO, no, Yes, yes differ in capitals only. Join them: mtl-init … ignore_case=true" in out
+    assert kind("y") == "Classification"
+    in_training = out.partition("or in training: ")[2].split()[0]
+    assert {"y/accuracy", "y/f1"} <= set(train(capsys, out, "trainer.max_epochs=1", in_training))
+    assert Path("run/summary.json").exists()
+    out = look(capsys, "[y]", "ignore_case=true")
+    assert kind("y") == "Binary"
+    assert task("y")["classes"] == ["no", "yes"]
+    train(capsys, out, "trainer.max_epochs=1", "hydra.run.dir=joined")
+    assert json.loads(Path("joined/summary.json").read_text())["test"]["y/auc"] > 0.5
+
+
+def test_blank_lines_before_and_between_rows_are_skipped(capsys):
+    out = look(capsys, "[y,z]", case="empty_lines.csv")
+    assert "300 rows, 4 columns" in out
+    train(capsys, out)
+    Path("data.csv").write_text("\n\n\n")
+    Path("conf").rename("done")
+    assert "has no header: every line is empty. Give a file with rows." in refused(capsys, "y")
+
+
+def test_names_of_columns_can_be_given(capsys):
+    write([0.5, 1], [[noise, k % 2] for k, (_, noise) in enumerate(stream())])
+    out = look(capsys, "y", "column_names=[x,y]")
+    assert "301 rows" in out
+    train(capsys, out)
+
+
+def test_times_of_0_are_times_and_missing_belongs_to_the_time(capsys):
+    out = look(capsys, "[t+event]", case="surv_time_zero.csv")
+    assert kind("t_event") == "Survival"
+    train(capsys, out)
+    rows = [[noise, -1 if k % 10 == 0 else 0 if k % 10 == 1 else rng.randint(1, 90), int(rng.random() < 0.4)]
+            for k, (rng, noise) in enumerate(stream())]  # fmt: skip
+    write(["x", "t", "event"], rows)
+    out = look(capsys, "[t+event]")
+    words = shlex.split(next(line for line in out.splitlines() if line.strip().startswith("mtl-train ")))[1:]
+    quick = ["trainer.max_epochs=1", "hydra.run.dir=run2", "trainer.device=cpu", "quiet=true"]
+    assert cli.main([*words, *quick]) == 2
+    said = capsys.readouterr().err
+    assert "-1 is not a time ≥ 0. If it stands for a missing label, say so: '++tasks.t_event.missing=[-1]'." in said
+    advice = shlex.split(said.partition("say so: ")[2].rstrip(". \n"))
+    assert cli.main([*words, *quick, *advice]) == 0
+    source = tabular(Path("data.csv"), targets={
+        "t": {"kind": "survival", "columns": ["t", "event"], "missing": ["0", "-1"]}
+    })  # fmt: skip
+    labels = np.concatenate([everything(source, split).fields["t"].numpy() for split in ("train", "val", "test")])
+    there = labels[~np.isnan(labels[:, 0])]
+    assert len(there) == 240
+    assert sorted(there[:, 1]) == sorted(float(row[2]) for row in rows if row[1] > 0), "no censored row is lost"
+
+
+def test_grades_and_the_users_that_gave_them_are_a_ranking(capsys):
+    out = look(capsys, "[stars+user]", case="ranking_1_to_5.csv")
+    assert kind("stars_user") == "Ranking"
+    assert "ranking, because stars grades the rows of each user" in out
+    write(["stars", "user_id", "x"], [[rng.randint(0, 4), rng.randint(1, 20), x] for rng, x in stream()])
+    look(capsys, "[stars+user_id]")
+    assert kind("stars_user_id") == "Ranking"
+    write(["width", "height", "x"], [[rng.randint(0, 4), rng.randint(1, 20), x] for rng, x in stream()])
+    look(capsys, "[width+height]")
+    assert kind("width_height") == "Regression"
+
+
+def test_comments_of_conll_are_no_words_and_a_word_may_begin_with_a_hash(capsys):
+    out = look(capsys, "[pos,ner]", "columns=[word,pos,chunk,ner]", case="conll_comments.conll", source="data.conll")
+    assert "sent_id" not in out
+    assert "120 sentences, 600 words, 4 columns" in out
+    train(capsys, out)
+    Path("tags.conll").write_text("# sent_id = 1\n#tag O\nword B\n\n" * 30)
+    assert "60 words" in look(capsys, "[tag]", "columns=[word,tag]", source="tags.conll")
+
+
+def test_a_column_of_training_and_validation_rows_only_gives_a_test_split_too(capsys):
+    write(["x", "y", "part"], [[x, k % 2, "dev" if k % 4 == 0 else "Train"] for k, (_, x) in enumerate(stream())])
+    out = look(capsys, "y")
+    assert dataset()["split_column"] == "part"
+    train(capsys, out)
+    source = tabular(Path("data.csv"), split_column="part")
+    assert [len(everything(source, split).fields["y"]) for split in ("train", "val", "test")] == [191, 75, 34]

@@ -202,7 +202,7 @@ BAD = {
     "already": (["age", "job", "wage_prediction"], [[50, "chef", 1]], "out.csv"),
     "the input itself": (["age", "job"], [[50, "chef"]], "new.csv"),
     "is parquet": (["age", "job"], [[50, "chef"]], "out.parquet"),
-    "not in a folder": (["age", "job"], [[50, "chef"]], "nowhere/out.csv"),
+    "not in a folder": (["age", "job"], [[50, "chef"]], "new.csv/out.csv"),
 }
 
 
@@ -215,6 +215,18 @@ def test_what_cannot_be_is_told_and_leaves_no_file(trained, tmp_path, message):
         predict(trained, source, tmp_path / output, {})
     assert os.listdir(tmp_path) == ["new.csv"]
     assert source.read_bytes() == before
+
+
+def test_the_folder_of_the_output_is_made_and_goes_again_where_nothing_is_written(trained, tmp_path):
+    source = write_csv(tmp_path / "new.csv", HEADER, rows(3))
+    predict(trained, source, tmp_path / "a" / "b" / "out.csv", {})
+    assert os.listdir(tmp_path / "a" / "b") == ["out.csv"]
+    table = rows(40)
+    table[37][0] = "old"
+    source = write_csv(tmp_path / "new.csv", HEADER, table)
+    with pytest.raises(UserError, match=r"row 38|row 39|line 39"):
+        predict(trained, source, tmp_path / "c" / "d" / "out.csv", {"batch_size": 8})
+    assert sorted(os.listdir(tmp_path)) == ["a", "new.csv"]
 
 
 def test_a_link_to_the_input_is_the_input(trained, tmp_path):
