@@ -119,8 +119,8 @@ def warn_of_unknown(
     unknown = present[lookup[present] == UNKNOWN]
     if len(unknown) >= 2 and len(unknown) > len(present) / 2:
         logger.warning(
-            "%s, column '%s': %d of %d cells hold categories that are unknown to the model, such as '%s'. Does the file "
-            "write them as the training file does?",
+            "%s, column '%s': %d of %d cells hold categories that are unknown to the model, such as '%s'. Does the "
+            "file write them as the training file does?",
             path, name, len(unknown), len(present), values[int(unknown[0])],
         )  # fmt: skip
 
