@@ -37,7 +37,9 @@ class TextCNN(TextBackbone):
         if not widths or min(widths) < 1 or len(set(widths)) < len(widths):
             raise ValueError(f"backbone.widths is {list(widths)}; give widths ≥ 1, each once: [3, 4, 5].")
         if last not in ("max", "conv"):
-            raise ValueError(f"backbone.last is '{last}'; it is max (whole texts) or conv (tokens). Use last=max.")
+            raise ValueError(
+                f"backbone.last is '{last}'; it is max (whole texts) or conv (tokens). Use backbone.last=max."
+            )
         check_names(activation, init)
         self.embedding, self.num_filters, self.widths = embedding, num_filters, list(widths)
         self.num_layers, self.last, self.dropout = num_layers, last, checked_dropout(dropout)

@@ -1,5 +1,6 @@
 """A transformer on texts, trained from scratch."""
 
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -26,7 +27,11 @@ class Transformer(TextBackbone):
     ) -> None:
         checked_sizes(width=width, num_heads=num_heads, hidden_factor=hidden_factor, num_layers=num_layers)
         if width % num_heads or width % 2:
-            raise ValueError(f"backbone.width is {width}; it is even and a multiple of num_heads={num_heads}.")
+            fits = math.lcm(num_heads, 2) * max(1, width // math.lcm(num_heads, 2))
+            raise ValueError(
+                f"backbone.width is {width}; it is even and a multiple of backbone.num_heads={num_heads}. "
+                f"Use for example backbone.width={fits}."
+            )
         check_names(init=init)
         self.width, self.num_heads, self.hidden_factor = width, num_heads, hidden_factor
         self.num_layers, self.dropout, self.init = num_layers, checked_dropout(dropout), init

@@ -8,12 +8,13 @@ import importlib
 import importlib.machinery
 import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mtl_cli.config.annotations import problem
+from mtl_cli.config.interpolation import has_key
 from mtl_cli.config.options import Key, gathered, keys_of
 from mtl_cli.errors import UserError, nearest
 
@@ -67,10 +68,24 @@ class Component:
         }
         try:
             return self.cls(**gathered(self.cls, arguments), **runtime)
-        except UserError:
-            raise
+        except UserError as error:
+            raise UserError(self.with_whole_keys(error.problems)) from error
         except refusals as error:
-            raise UserError(str(error) if own else self._refused(error)) from error
+            raise UserError(self.with_whole_keys([str(error) if own else self._refused(error)])) from error
+
+    def with_whole_keys(self, problems: Sequence[str]) -> list[str]:
+        """Return problems in which every `key=` of this component is an override of the whole config.
+
+        A component does not know its place, so it says `encoding=latin-1`; here it is
+        `tasks.income.dataset.encoding=latin-1`, with ++ where the config has no such key yet.
+        """
+        names = "|".join(map(re.escape, keys_of(self.cls)))
+        bare = re.compile(rf"(?<![\w.=+~])((?:{names})(?:\.[\w-]+)*)=")
+
+        def whole(match: re.Match[str]) -> str:
+            return f"{'' if has_key(self.arguments, match[1]) else '++'}{self.where}.{match[1]}="
+
+        return [bare.sub(whole, problem) for problem in problems] if names else list(problems)
 
     def _refused(self, error: Exception) -> str:
         """Return why a class refuses its arguments; errors of the classes of mtl_cli name the key themselves."""

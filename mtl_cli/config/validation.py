@@ -103,7 +103,7 @@ def _task_problems(tasks: object) -> Iterator[str]:
         yield f"tasks is {tasks!r}, which names no tasks. Choose some by task=mnist_digits+letters."
         return
     if not tasks:
-        yield "No task is selected. Choose some by task=mnist_digits+letters."
+        yield "No task is selected. Leave one of them in, or choose others by task=mnist_digits+letters."
     weights = []
     for name, node in tasks.items():
         if not (isinstance(name, str) and TASK_NAME.fullmatch(name)):

@@ -146,22 +146,22 @@ def make_source(
         UserError: its arguments do not fit, its files cannot be read, or the state is not one of it.
     """
     source: DataSource = component.make()
-    source.want(wanted)
     own = {key: value for key, value in state.items() if key not in (SUMMARIES, FILES)}
-    if opened:
-        fingerprints(source)
-    if compare is not None:
-        compare(source)
-    if not own:
-        source.open()
-        return source
     try:
-        source.load_state_dict(own)
+        source.want(wanted)
         if opened:
+            fingerprints(source)
+        if compare is not None:
+            compare(source)
+        if own:
+            source.load_state_dict(own)
+        if opened or not own:
             source.open()
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(component.with_whole_keys(error.problems)) from error
     except Exception as error:  # nonsense in the place of a state may raise anything
+        if not own:
+            raise
         raise UserError(
             f"{component.where}: the checkpoint's state of this dataset cannot be used: {type(error).__name__}: "
             f"{str(error)[:200]}. debug=true shows where."

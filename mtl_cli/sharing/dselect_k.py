@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
-from mtl_cli.errors import nearest
+from mtl_cli.config.annotations import one_of
 from mtl_cli.features import Boundary, Features, pool, run_stages
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
@@ -216,7 +216,7 @@ def setting_problems(num_experts: int, num_selected: int, gate: str, gamma: floa
             f"Use sharing.num_selected={num_experts} or sharing.num_experts={num_selected}."
         )
     if gate not in GATES:
-        problems.append(f"sharing.gate is '{gate}'; it is one of {', '.join(GATES)}.{nearest(gate, GATES)}")
+        problems.append(one_of("sharing.gate", gate, GATES))
     if not (math.isfinite(gamma) and gamma > 0):
         problems.append(f"sharing.gamma is {gamma}; a width is a finite number > 0. Use sharing.gamma=1.0.")
     if not (math.isfinite(entropy) and entropy >= 0):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
+from mtl_cli.config.annotations import one_of
 from mtl_cli.heads.base import Head
 from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import checked_smoothing, named_classes, weights_by_class
@@ -51,7 +52,7 @@ class TokenClassification(Task):
         self.label_smoothing = checked_smoothing(label_smoothing, f"tasks.{name}")
         self.class_weights = weights_by_class(class_weights, field, f"tasks.{name}")
         if spans not in SPANS:
-            raise ValueError(f"tasks.{name}.spans is '{spans}'; it is one of {', '.join(SPANS)}. Use spans=auto.")
+            raise ValueError(one_of(f"tasks.{name}.spans", spans, SPANS))
         self.span_labels = None if spans == "none" else iobes(field.class_names)
         if spans == "conll" and self.span_labels is None:
             raise ValueError(

@@ -147,9 +147,9 @@ def test_a_window_sees_its_neighbours_only():
     [
         (lambda: GRU(8, 11, 2, 0.0, "default"), "Use 12"),
         (lambda: LSTM(0, 12, 2, 0.0, "default"), "backbone.embedding is 0"),
-        (lambda: Transformer(10, 4, 2, 2, 0.0, "default"), "multiple of num_heads=4"),
+        (lambda: Transformer(10, 4, 2, 2, 0.0, "default"), "multiple of backbone.num_heads=4"),
         (lambda: text_cnn(widths=[3, 3]), "each once"),
-        (lambda: text_cnn(last="mean"), "Use last=max"),
+        (lambda: text_cnn(last="mean"), "Use backbone.last=max"),
         (lambda: GRU(8, 12, 2, 1.5, "default"), "dropout is 1.5"),
     ],
 )

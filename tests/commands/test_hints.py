@@ -14,27 +14,35 @@ from mtl_cli.config.schema import knobs, sections
 from mtl_cli.config.shipped import conf_dir, group_options
 from mtl_cli.errors import nearest_name
 
+DEFAULT = 10
+"""Mistakes of each list that the default tests make; `--all` makes all of them."""
 NONE = (
-    *("trainer.devices=2", "trainer.devices=cpu", "logger=wandb", "backbone=resnet50", "trainer.min_epochs=3"),
-    *("optimizer=nadam", "optimizer=radam", "optimizer=adan", "optimizer=sgdm", "backbone=rnn", "backbone=lenet5"),
-    *("task=cifar100", "task=mnist", "weighting=imtl_g", "weighting=rgw", "sharing=stl", "trainer.logger=true"),
+    *("trainer.devices=2", "logger=wandb", "backbone=resnet50", "--list", "--weighting foo", "--max-epochs=0"),
+    *("trainer.min_epochs=3", "optimizer=nadam", "task=cifar100", "weighting=imtl_g", "trainer.devices=cpu"),
+    *("optimizer=radam", "optimizer=adan", "optimizer=sgdm", "backbone=rnn", "backbone=lenet5"),
+    *("task=mnist", "weighting=rgw", "sharing=stl", "trainer.logger=true"),
     *("trainer.gpus=1", "~trainer.devices", "logger.path=x", "model.width=3", "data.batches=3", "trainer.max_epoch=x"),
-    *("--list", "--foo=3", "--gpus 2", "--weighting foo", "--lr=abc", "--max-epochs=0", "--trainer.devices 2"),
+    *("--foo=3", "--gpus 2", "--lr=abc", "--trainer.devices 2"),
 )
 HINTS = {
     "optimizer=adamW": "optimizer=adamw",
+    "weighting=uw": "weighting=uncertainty",
+    "task=leters,mnist_digits": "task=letters+mnist_digits",
+    "trainer.lr=0.1": "optimizer.lr=0.1",
+    "--weighting pcgrad": "weighting=pcgrad",
+    "--max-epochs 3": "trainer.max_epochs=3",
+    "trainer.max_epoch=3": "trainer.max_epochs=3",
+    "~tasks.leters": "~tasks.letters",
+    "backbone=cnn,mlp": "-m backbone=cnn,mlp",
+    "--debug": "debug=true",
     "weighting=PCGrad": "weighting=pcgrad",
     "weighting=Nash-MTL": "weighting=nash_mtl",
     "weighting=pcgard": "weighting=pcgrad",
-    "weighting=uw": "weighting=uncertainty",
     "weighting=EW": "weighting=equal",
     "sharing=hps": "sharing=hard",
     "sharing=crossstitch": "sharing=cross_stitch",
     "task=leters": "task=letters",
     "task=letters,mnist_digits": "task=letters+mnist_digits",
-    "task=leters,mnist_digits": "task=letters+mnist_digits",
-    "backbone=cnn,mlp": "-m backbone=cnn,mlp",
-    "trainer.lr=0.1": "optimizer.lr=0.1",
     "trainer.optimizer=adam": "optimizer=adam",
     "trainer.seed=3": "seed=3",
     "lr=0.1": "optimizer.lr=0.1",
@@ -42,16 +50,11 @@ HINTS = {
     "max_epoch=3": "trainer.max_epochs=3",
     "optimiser=sgd": "optimizer=sgd",
     "wieghting=pcgrad": "weighting=pcgrad",
-    "trainer.max_epoch=3": "trainer.max_epochs=3",
     "tasks.letters.wieght=2": "tasks.letters.weight=2",
-    "~tasks.leters": "~tasks.letters",
-    "--weighting pcgrad": "weighting=pcgrad",
     "--weighting=pcgrad": "weighting=pcgrad",
     "--task letters+mnist_digits": "task=letters+mnist_digits",
-    "--max-epochs 3": "trainer.max_epochs=3",
     "--trainer.max_epochs=3": "trainer.max_epochs=3",
     "--lr 0.1": "optimizer.lr=0.1",
-    "--debug": "debug=true",
     "--verbose seed=1": "verbose=true",
 }
 LISTS = {
@@ -61,6 +64,12 @@ LISTS = {
     "trainer.foo=1": "trainer has max_epochs, max_steps, ",
 }
 ADVICE = re.compile(r"(?:Use|Join tasks by \+:|without dashes:|each of them by) ((?:-m )?[~\w]\S*[^.\s])\.?(?= |$)")
+
+
+def marked(texts):
+    """Return cases of which all but the first are slow."""
+    slow = pytest.mark.slow
+    return [pytest.param(text, marks=[slow] if index >= DEFAULT else []) for index, text in enumerate(texts)]
 
 
 def run(words, capsys):
@@ -79,7 +88,7 @@ def exists(text):
         return value in session.options(key) if session.is_group(key) else key in knobs()
 
 
-@pytest.mark.parametrize("text", [text for text in NONE if not exists(text)])
+@pytest.mark.parametrize("text", marked([text for text in NONE if not exists(text)]))
 def test_no_hint_is_given_where_none_is_sure(text, capsys):
     code, err = run(text.split(), capsys)
     assert code == 2
@@ -87,7 +96,7 @@ def test_no_hint_is_given_where_none_is_sure(text, capsys):
     assert not ADVICE.search(err), err
 
 
-@pytest.mark.parametrize("text", HINTS)
+@pytest.mark.parametrize("text", marked(HINTS))
 def test_a_hint_names_what_is_meant_and_the_command_with_it_works(text, capsys):
     code, err = run(text.split(), capsys)
     assert code == 2

@@ -97,7 +97,7 @@ def test_a_word_that_is_no_choice_is_told_with_the_nearest_one_and_null_is_none(
 
 def test_a_group_checks_itself_wherever_it_is_made():
     component = bound(name="a", sizes=[1, 2, 3], kind="small")
-    with pytest.raises(UserError, match=r"^kind=small has two sizes at most\.$"):
+    with pytest.raises(UserError, match=r"^part.kind=small has two sizes at most\.$"):
         component.make(place=0)
     with pytest.raises(UserError) as caught:
         Sizes(sizes=[1.5], kind="tiny", rate=float("nan"))
