@@ -1,7 +1,7 @@
 """Features between stages, and the stages. All code that branches on the number of dimensions is here."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -38,12 +38,14 @@ class Features:
 class FeatureSpec:
     """Shape of features without the batch: (D,), (L, D) or (C, H, W); `masked` where they carry a mask.
 
-    `skips` are the shapes of the skips, without the batch.
+    `skips` are the shapes of the skips, without the batch. `image` is the height and width of the images that maps were
+    made of, where these reach the first stage in the size that they have.
     """
 
     shape: tuple[int, ...]
     masked: bool = False
     skips: tuple[tuple[int, ...], ...] = ()
+    image: tuple[int, int] | None = field(default=None, compare=False)
 
     @property
     def kind(self) -> str:

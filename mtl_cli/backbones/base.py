@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
@@ -235,7 +236,16 @@ class BackboneFactory:
                     x = run_named(name, stage, x)
                     specs.append(FeatureSpec.of(x))
                 runs.append(specs)
-        return runs[0]
+        if any(image_size(inputs) != run[0].shape[1:] for inputs, run in zip(examples.values(), runs, strict=True)):
+            return runs[0]
+        image = image_size(next(iter(examples.values())))
+        return [replace(spec, image=image) for spec in runs[0]]
+
+
+def image_size(inputs: Inputs) -> tuple[int, int] | None:
+    """Return height and width of images [B, C, H, W]; None for other inputs."""
+    values = inputs.values
+    return (values.shape[2], values.shape[3]) if isinstance(values, Tensor) and values.ndim == 4 else None
 
 
 def run_named(name: str, stage: nn.Module, x: Inputs | Features) -> Features:

@@ -26,13 +26,24 @@ Columns = dict[str, "np.ndarray[Any, Any]"]
 """Columns of a table by name, each [B]."""
 
 
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of a task: the names of its classes, and for each row its boxes float32 [N, 6].
+
+    A box is x₁, y₁, x₂, y₂ in pixels of the image's file, a score, and the number of its class.
+    """
+
+    class_names: tuple[str, ...]
+    rows: "list[np.ndarray[Any, Any]]"
+
+
 @dataclass
 class Predictions:
     """What the tasks of a run say of a batch of rows: columns of a table, each [B], and files for each row.
 
     `files` are images, uint8 or uint16 [H, W] or uint8 [H, W, 3], by paths that end in .png, and arrays by paths that
     end in .npy, relative to the folder of the output; `path_of` names them. `notes` are texts by paths that end in
-    .txt, one for all rows.
+    .txt, one for all rows. `boxes` are those of each row, by task.
 
     Of images, `size` is the height and width of the batch, and `frames` say where in it each row's image lies.
     """
@@ -41,6 +52,7 @@ class Predictions:
     columns: Columns = field(default_factory=dict)
     files: dict[str, "np.ndarray[Any, Any]"] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, Boxes] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     frames: Sequence[Frame] = ()
 

@@ -28,6 +28,7 @@ FIELD_OF = {
     "multimask": FieldSpec("multimask", 3, ("a", "b", "c")),
     "depth": FieldSpec("depth", mean=(4.0,), std=(1.5,)),
     "normals": FieldSpec("normals"),
+    "boxes": FieldSpec("boxes", 2, ("a", "b"), (5,), mean=(8.0, 6.0, 2.0), counts=(30, 10), varying=True),
 }
 """A field by what `Task.field_kind` says."""
 TWO_COLUMNS = FieldSpec("real", shape=(2,), mean=(100.0, -3.0), std=(20.0, 0.5), columns=("x", "y"))
@@ -56,7 +57,8 @@ FOUND = [cls for cls in components_on_hand(Task, "mtl_cli.tasks") if cls.__modul
 CLASSES = {name_of(cls): (cls, options_of(cls)) for cls in FOUND}
 """The class of each kind, and the values of its arguments that have no default."""
 FIELDS = {kind: FIELD_OF[cls.field_kind] for kind, (cls, _) in CLASSES.items()} | {"regression": TWO_COLUMNS}
-KINDS = list(CLASSES)
+KINDS = [kind for kind, (cls, _) in CLASSES.items() if cls.head_gives in ("vector", "sequence", "map")]
+"""Kinds whose outputs are one tensor; the others have proofs of their own."""
 assert len(KINDS) > 10
 ROW_KINDS = [kind for kind in KINDS if CLASSES[kind][0].head_gives == "vector"]
 """Kinds with a label a row; labels of words have proofs of their own in tests/texts."""

@@ -1,0 +1,43 @@
+"""How many pixels of the image a position of a map stands for."""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mtl_cli.features import FeatureSpec
+
+
+def stride_of(spec: FeatureSpec) -> int:
+    """Return the pixels per position of maps of that spec: the power of two that is nearest to image by map.
+
+    Sizes that are no multiple of it are rounded up, so the quotient itself is a little less.
+
+    Raises:
+        ValueError: the images were resized on their way, or are too small to tell.
+    """
+    if spec.image is None:
+        raise ValueError(
+            "A head that says where things are needs a backbone that leaves the size of images alone, or images of "
+            "one size. Use backbone=unet, or dataset.size=[128,128]."
+        )
+    sides = [image / side for image, side in zip(spec.image, spec.shape[1:], strict=True)]
+    return int(2 ** round(math.log2(max(1.0, *sides))))
+
+
+class Patches(nn.Module):
+    """Joins patches of `factor` × `factor` positions by a convolution, to twice the channels; of a factor 1 nothing.
+
+    Sizes are rounded up, so that position k stands for positions k·factor … of before.
+    """
+
+    def __init__(self, width: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.width = width * min(2, factor)
+        self.conv = nn.Conv2d(width, self.width, factor, stride=factor) if factor > 1 else nn.Identity()
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return maps [B, width, ⌈H/factor⌉, ⌈W/factor⌉]."""
+        height, width = (-side % self.factor for side in values.shape[2:])
+        return self.conv(F.pad(values, (0, width, 0, height)) if height or width else values)
