@@ -72,7 +72,7 @@ def decode_image(path: Path, channels: int) -> Array:
         if _orientation(image) not in (None, 1):
             image = ImageOps.exif_transpose(image)
         pixels = _pixels(image, channels)
-    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+    return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")  # Pillow owns the other
 
 
 def decode_labels(path: Path) -> Array:

@@ -16,10 +16,12 @@ READING = tuple(each.name for each in fields(ReadOptions))
 OPTIONS = (
     "target", "name", "ignore_case", "text", "drop", "split", "group", "columns", "word", *READING, "overwrite",
 )  # fmt: skip
-FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "conll", "conllu")
+FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "conll", "conllu", "coco")
 ONLY_WORDS = ("columns", "word")
 ONLY_ROWS = ("text", "drop", "split", "ignore_case", *(key for key in READING if key not in ("format", "encoding")))
 """Options that only files of one word a line have, and that only files of rows have."""
+KIND = "kind."
+"""What begins an option that says of what kind a column of pictures is: kind.instances=detection."""
 MAX_NAME = 60
 """Letters of a target's name, which stands in names of files and columns."""
 
@@ -52,13 +54,18 @@ class Asked:
 def asked_of(options: Mapping[str, Any]) -> Asked:
     """Return what options that were checked ask of a file of rows."""
     return Asked(
-        targets=target_columns(options["target"], options.get("name")),
+        targets=target_columns(options["target"], options.get("name")) if options.get("target") else {},
         group=options.get("group"),
         split=options.get("split"),
         drop=tuple(listed(options.get("drop"))),
         ignore_case=options.get("ignore_case", False),
         told=frozenset(options) & frozenset(READING),
     )
+
+
+def kinds_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `kind.COLUMN=` says of columns of pictures."""
+    return {key.removeprefix(KIND): str(value) for key, value in options.items() if key.startswith(KIND)}
 
 
 def reading_of(options: Mapping[str, Any]) -> ReadOptions:
@@ -83,7 +90,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     problems = [
         f"mtl-init has no option {key}={value}.{nearest(key, OPTIONS)} mtl-init --help shows what it takes."
         for key, value in options.items()
-        if key not in OPTIONS
+        if key not in OPTIONS and not key.startswith(KIND)
     ]
     problems += [
         f"{key} is {options[key]!r}; it is a text. Quote it: {key}='\"…\"'."
@@ -99,8 +106,6 @@ def check_options(options: Mapping[str, Any]) -> None:
         for key in ("overwrite", "ignore_case")
         if not isinstance(options.get(key, False), bool)
     ]
-    if not options.get("target"):
-        problems.append("No target is given. Use for example 'target=[income,married]', the columns to predict.")
     if problems:
         raise UserError(problems)
 

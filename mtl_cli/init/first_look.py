@@ -15,12 +15,15 @@ from mtl_cli.init.asked import (
     asked_of,
     check_options,
     free_name,
+    kinds_of,
     listed,
     reading_of,
     slug,
     target_columns,
 )
 from mtl_cli.init.conll_looking import holds_words
+from mtl_cli.init.image_looking import holds_images, image_columns
+from mtl_cli.init.image_survey import survey_images
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
 from mtl_cli.init.sniff import sniff_encoding
 from mtl_cli.init.survey import open_unknown, survey_table
@@ -55,6 +58,10 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     Raises:
         UserError: the file cannot be used, or an option does not go with it.
     """
+    if holds_images(path, options.get("format", "auto")):
+        return survey_images(path, None, asked_of(options), kinds_of(options))
+    if not options.get("target"):
+        raise UserError("No target is given. Use for example 'target=[income,married]', the columns to predict.")
     words = holds_words(path, options.get("format", "auto"), options.get("encoding"))
     kind, wrong = ("one word a line", ONLY_ROWS) if words else ("rows", ONLY_WORDS)
     if extra := [key for key in wrong if key in options]:
@@ -64,6 +71,8 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     asked = asked_of(options)
     file = open_unknown(path, reading_of(options), asked.told)
     require_columns(asked.taken, file.columns, path)
+    if image_columns(file, path.parent):
+        return survey_images(path, file, asked, kinds_of(options))
     texts = running_text(file, asked.taken) if "text" not in options else named_texts(file, options["text"])
     if texts:
         from mtl_cli.init.text_survey import survey_text

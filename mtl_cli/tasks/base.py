@@ -57,7 +57,7 @@ class Predictions:
     frames: Sequence[Frame] = ()
 
     def path_of(self, task: str, row: int, suffix: str) -> str:
-        """Return the path of a task's file of a row: "<task>/<name of the row, without the ending of an image><suffix>"."""
+        """Return the path of a task's file of a row: "<task>/<name of the row, no ending of an image><suffix>"."""
         name = Path(self.names[row])
         stem = name.with_suffix("") if name.suffix.lower() in (*ENDINGS, ".npy") else name
         return f"{task}/{stem.as_posix()}{suffix}"

@@ -1,0 +1,117 @@
+"""Sets of images told from other files, and what label images are, by looking at some of them."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.decoding import decode_labels, decode_numbers, read_header
+from mtl_cli.images.listings import form_of, read_json_file
+from mtl_cli.images.picture_targets import is_path
+from mtl_cli.tables.reading import TableFile
+
+LOOKED_AT = 60
+"""Rows, and label images, that are looked at."""
+MOST_CLASSES = 40
+"""Different numbers in label images up to which they may be classes."""
+INSTANCE_WORDS = ("instance", "object", "inst_", "ids")
+DEPTH_WORDS = ("depth", "disp", "distance", "height")
+
+
+def holds_images(path: Path, format: str) -> bool:
+    """True for folders and for annotations in JSON; tables are looked at by `image_columns`."""
+    if path.is_dir():
+        return True
+    if format == "coco":
+        return True
+    if path.suffix.lower() != ".json" or format != "auto":
+        return False
+    return form_of(path) == "coco" and isinstance(read_json_file(path), Mapping)
+
+
+def image_columns(file: TableFile, folder: Path) -> list[str]:
+    """Return the columns of a table whose first cells are paths of images that are there."""
+    names = [name for name, kind in file.types.items() if str(kind) in ("string", "large_string")]
+    _, batch = next(iter(file.batches(names)), (0, None)) if names else (0, None)
+    if batch is None:
+        return []
+    cells = {name: [c for c in batch.column(name).to_pylist()[:LOOKED_AT] if c] for name in names}
+    return [name for name, found in cells.items() if found and all(map(is_path, found)) and _there(found, folder)]
+
+
+def _there(cells: Sequence[str], folder: Path) -> bool:
+    return any((folder / cell).is_file() for cell in cells)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What label images are: a kind of picture target, how they are read, and why."""
+
+    kind: str
+    reading: Mapping[str, Any]
+    why: str
+
+
+def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:
+    """Return what the label images of a column are, by its name and by some of them.
+
+    Raises:
+        UserError: they are of no known kind.
+    """
+    files = [path for path in paths[:LOOKED_AT] if path.is_file()]
+    if not files:
+        raise UserError(f"Column '{name}' names label images, and none is there: {paths[0] if paths else '–'}.")
+    lowered = name.lower()
+    if files[0].suffix.lower() == ".npy":
+        first = decode_numbers(files[0])
+        if first.ndim == 3:
+            return Looked("normals", {}, "arrays [3, H, W]: a direction per pixel")
+        if not _whole(first) or any(word in lowered for word in DEPTH_WORDS):
+            return Looked("depth", {}, "arrays of numbers: a distance per pixel")
+    if any(word in lowered for word in DEPTH_WORDS):
+        return Looked("depth", {}, "the name says that pixels are distances; 0 is missing")
+    numbers = [np.unique(decode_labels(path)) for path in files]
+    every = np.unique(np.concatenate(numbers))
+    if any(word in lowered for word in INSTANCE_WORDS) or (len(every) > MOST_CLASSES and _counting(numbers)):
+        return Looked("mask", {"values": "foreground"}, "each object has a number: foreground against background")
+    if len(every) > MOST_CLASSES:
+        return Looked("depth", {}, f"{len(every)} different numbers: a distance per pixel; 0 is missing")
+    values = every.tolist()
+    if len(values) == 2 and values[0] == 0:
+        return Looked("mask", {"values": "foreground"}, f"the numbers {values}: foreground against background")
+    ignored = [value for value in values if value == 255 and len(values) > 2 and values[-2] < 254]
+    kept = [value for value in values if value not in ignored]
+    reading: dict[str, Any] = {"values": kept, "classes": [_class_name(value) for value in kept]}
+    why = f"label images of {len(kept)} classes"
+    return Looked("mask", {**reading, **({"missing": ignored} if ignored else {})}, why)
+
+
+def _class_name(value: int) -> str:
+    return f"#{value:06x}" if value > 0xFFFF else str(value)
+
+
+def _counting(numbers: Sequence[np.ndarray]) -> bool:
+    """Return whether the numbers of each image are nearly all of 1 … n, or differ from image to image."""
+    dense = [len(own) - 1 >= 0.5 * own[-1] for own in numbers if len(own) > 1]
+    return bool(dense) and sum(dense) >= 0.8 * len(dense)
+
+
+def _whole(values: np.ndarray) -> bool:
+    return bool((values[np.isfinite(values)] % 1 == 0).all())
+
+
+def image_sizes(folder: Path, names: Sequence[str], most: int = 400) -> list[tuple[int, int]]:
+    """Return heights and widths of some images, evenly chosen."""
+    step = max(1, len(names) // most)
+    found = []
+    for name in itertools.islice(names, 0, None, step):
+        try:
+            header = read_header(folder / name)
+        except UserError:
+            continue  # training names it
+        found.append((header.height, header.width))
+    return found

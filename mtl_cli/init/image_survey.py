@@ -1,0 +1,257 @@
+"""What mtl-init found in a set of images, and its lines of YAML and of the report."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.checking import read_cells
+from mtl_cli.images.listings import Listing, form_of, list_images
+from mtl_cli.init.asked import Asked
+from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
+from mtl_cli.init.guess import Guess
+from mtl_cli.init.image_looking import Looked, image_columns, image_sizes, look_at_labels
+from mtl_cli.init.labels import guess_targets, read_labels
+from mtl_cli.init.notation import Written, written
+from mtl_cli.init.proposals import TRAIN_SHARE
+from mtl_cli.init.row_survey import reading_lines
+from mtl_cli.init.splits import split_of
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
+from mtl_cli.tables.reading import ReadOptions, TableFile
+
+MAP_HEAD = "    head: {_target_: mtl_cli.heads.map.MapHead, hidden: [], dropout: 0.0, norm: group, activation: relu}\n"
+PICTURES = {
+    "mask": ("mtl_cli.tasks.segmentation.Segmentation", MAP_HEAD, "miou", "dice, pixel_accuracy"),
+    "depth": ("mtl_cli.tasks.depth.Depth", MAP_HEAD, "rel_err", "abs_err"),
+    "normals": ("mtl_cli.tasks.normals.Normals", MAP_HEAD, "mean_angle", "median_angle"),
+    "boxes": (
+        "mtl_cli.tasks.detection.Detection",
+        "    head: {_target_: mtl_cli.heads.centers.CentersHead}\n",
+        "map50",
+        "map, count_mae, count_rel",
+    ),
+}
+"""Class, further arguments, primary metric and the other metrics of the task for each kind of picture."""
+KINDS = {"segmentation": "mask", "depth": "depth", "normals": "normals", "detection": "boxes"}
+"""What `kind.COLUMN=` may say of a column of pictures, and the kind of target."""
+WINDOW, WHOLE = 128, 400
+"""Side of the window that dense labels are learnt in, and the largest image whose boxes are learnt whole."""
+LARGEST_SIDE, STRIDE = 128, 16
+DENSE_STEPS, BOX_STEPS, CLASS_STEPS = 500, 900, 600
+"""Optimizer steps of what is proposed."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A target of pictures or boxes, and what it was taken for."""
+
+    name: str
+    column: str
+    looked: Looked
+
+
+@dataclass(frozen=True)
+class ImageSurvey(FileSurvey):
+    """Images with labels of whole images, of pixels, or boxes."""
+
+    dataset: ClassVar[str] = "images"
+
+    listing: TableFile
+    image: str
+    count: int
+    sizes: Sequence[tuple[int, int]]
+    pictures: Sequence[Picture]
+    rows: Written
+    guesses: Sequence[Guess]
+    group: str | None
+    split: str | None
+    notes: Sequence[str]
+
+    @property
+    def size(self) -> str:
+        """Number of images and their sizes."""
+        sizes = sorted(set(self.sizes), key=lambda size: size[0] * size[1])
+        told = f"{sizes[0][1]}×{sizes[0][0]}" if sizes else "unread"
+        more = f" to {sizes[-1][1]}×{sizes[-1][0]} ({len(sizes)} sizes)" if len(sizes) > 1 else ""
+        return f"{self.count} images of {told}{more}"
+
+    @property
+    def how(self) -> str:
+        """How the set is laid out."""
+        form = form_of(self.listing.path)
+        return {"classes": "class folders", "coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO"}.get(form, "a table")
+
+    @property
+    def tasks(self) -> list[FoundTask]:
+        """A task for each target."""
+        found = []
+        for each in self.pictures:
+            target, arguments, primary, others = PICTURES[each.looked.kind]
+            reading: dict[str, Any] = {} if each.column == each.name else {"column": each.column}
+            reading |= each.looked.reading
+            found.append(
+                FoundTask(each.name, each.looked.kind, each.looked.why, target, arguments, primary, others, reading)
+            )
+        return [*found, *(found_task(guess, self.rows.missing) for guess in self.guesses)]
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of pictures among the targets."""
+        return {each.looked.kind for each in self.pictures}
+
+    def option_lines(self) -> list[str]:
+        """Return the column of images, their size and how they change in training, and how rows are divided."""
+        lines = [] if isinstance(self.listing, Listing) else reading_lines(self.rows.file)
+        if self.image != "image":
+            lines.append(entry("image", self.image))
+        lines += [*self.size_lines(), *self.change_lines()]
+        if self.split:
+            return [*lines, entry("split_column", self.split, "it names the split of every image")]
+        return [*lines, *(group_lines(self.group) if self.group else stratum_lines(self.guesses))]
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """The window of training images; None where they are taken whole."""
+        low = [min(sides) for sides in zip(*self.sizes, strict=True)]
+        same = len(set(self.sizes)) == 1
+        if "boxes" in self.kinds:
+            return None if same and max(low) <= WHOLE else (WHOLE // STRIDE * STRIDE,) * 2
+        if not self.kinds or (same and max(low) <= WINDOW):
+            return None
+        height, width = (min(WINDOW, max(STRIDE, side // STRIDE * STRIDE)) for side in low)
+        return height, width
+
+    @property
+    def one_size(self) -> tuple[int, int] | None:
+        """The size that images are brought into where labels are of whole images; None where they stay as they are."""
+        if self.kinds or (len(set(self.sizes)) == 1 and max(self.sizes[0]) <= LARGEST_SIDE):
+            return None
+        typical = [sorted(max(size) for size in self.sizes)[len(self.sizes) // 2]]
+        side = min(LARGEST_SIDE, max(2 * STRIDE, math.ceil(typical[0] / STRIDE) * STRIDE))
+        return side, side
+
+    def size_lines(self) -> list[str]:
+        """Return the YAML of a window or of one size."""
+        if self.one_size:
+            return [entry("size", list(self.one_size), "images are brought into it, their proportions kept")]
+        return [entry("crop", list(self.window), "a random window in training; evaluated whole")] if self.window else []
+
+    def change_lines(self) -> list[str]:
+        """Return the YAML of the changes that suit most photographs."""
+        lines = [
+            comment("changes in training; set flip: 0.0 where left and right differ, as in letters and digits"),
+            entry("flip", 0.5),
+            entry("zoom", [0.8, 1.25]),
+            entry("rotate", 10.0),
+        ]
+        if not self.window:
+            lines.append(entry("shift", 0.1))
+        return [*lines, entry("brightness", 0.2), entry("contrast", 0.2)]
+
+    def report(self) -> list[Section]:
+        """Return targets, inputs and how the targets hang together."""
+        lines = [f"{each.name}: {_said(each)}" for each in self.pictures]
+        sections = [Section("Targets of pictures", lines)] if lines else []
+        if self.guesses:
+            sections.append(target_section(self.guesses, self.count))
+        inputs = [f"image: column {self.image}"]
+        return [*sections, Section("Inputs", [*inputs, *self.notes]), *association_sections(self.guesses)]
+
+    def training(self) -> Training:
+        """Return backbone, batch size and epochs."""
+        backbone = ["backbone=unet"] if self.kinds else self.class_backbone()
+        batch, steps = (
+            (8, BOX_STEPS) if "boxes" in self.kinds else (16, DENSE_STEPS) if self.kinds else (32, CLASS_STEPS)
+        )
+        epochs = max(6, math.ceil(steps / max(1, TRAIN_SHARE * self.count / batch)))
+        hints = [f"for a quick look: trainer.max_epochs={max(2, epochs // 8)}"]
+        return Training([*backbone, f"data.batch_size={batch}", f"trainer.max_epochs={epochs}"], hints)
+
+    def class_backbone(self) -> list[str]:
+        """Return a backbone for labels of whole images, as deep as their size allows."""
+        height, width = self.one_size or self.sizes[0]
+        depth = max(1, min(4, int(math.log2(max(2, min(height, width)))) - 2))
+        channels = ",".join(str(32 * 2**level) for level in range(depth))
+        return ["backbone=cnn", f"'backbone.channels=[{channels}]'", "backbone.norm=group"]
+
+
+def _said(each: Picture) -> str:
+    task, _, primary, others = PICTURES[each.looked.kind]
+    return f"{task.rpartition('.')[2].lower()}: {each.looked.why}. Metric: {primary} (also {others})"
+
+
+def survey_images(path: Path, file: TableFile | None, asked: Asked, kinds: Mapping[str, str]) -> ImageSurvey:
+    """Return a first look at a set of images; `file` is its table where it is one.
+
+    Raises:
+        UserError: the set cannot be used, or a target is not there.
+    """
+    listing = list_images(path, ReadOptions()) if file is None else file
+    folder = listing.folder if isinstance(listing, Listing) else path.parent
+    found = image_columns(listing, folder)
+    image = next((name for name in found if name not in asked.answers), None)
+    if image is None:
+        raise UserError(
+            f"{path} has no column of images beside the targets. Its columns: {', '.join(listing.columns)}."
+        )
+    asked = asked if asked.targets else replace(asked, targets=usual_targets(listing))
+    names, _ = read_cells(listing, image, {})
+    pictures = [
+        Picture(name, columns[0], looked)
+        for name, columns in asked.targets.items()
+        if (looked := look_at_target(listing, folder, columns, found, kinds)) is not None
+    ]
+    others = {name: columns for name, columns in asked.targets.items() if name not in {p.name for p in pictures}}
+    asked = replace(asked, targets=others)
+    rows = written(listing, asked.answers, asked.answers, asked.told)
+    labels = read_labels(rows.file, rows.profile.columns, asked.answers, len(names), rows.missing)
+    guesses = guess_targets(rows.file, labels, asked, len(names), rows.missing) if others else ()
+    split = asked.split or split_of(listing, [n for n in listing.columns if n not in (*asked.taken, *found, "boxes")])
+    used = {image, split, asked.group, *asked.answers, *(each.column for each in pictures)}
+    left = [name for name in listing.columns if name not in used]
+    notes = [f"left out: {', '.join(left)} (inputs are images alone)"] if left else []
+    return ImageSurvey(
+        listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses, asked.group,
+        None if asked.group else split, [*notes, *rows.notes],
+    )  # fmt: skip
+
+
+def usual_targets(listing: TableFile) -> dict[str, list[str]]:
+    """Return the targets of a set where none is asked for: boxes, or the class of class folders.
+
+    Raises:
+        UserError: it is a table, whose targets nobody can guess.
+    """
+    for column in ("boxes", "label"):
+        if isinstance(listing, Listing) and column in listing.columns:
+            return {column: [column]}
+    raise UserError("No target is given. Use for example 'target=[label,mask]', the columns to predict.")
+
+
+def look_at_target(
+    listing: TableFile, folder: Path, columns: Sequence[str], images: Sequence[str], kinds: Mapping[str, str]
+) -> Looked | None:
+    """Return what a target of pictures or boxes is, None for labels of whole images.
+
+    Raises:
+        UserError: a kind is asked for that there is not, or that does not fit the column.
+    """
+    (column, *more) = columns
+    wanted = kinds.get(column)
+    if wanted is not None and wanted not in KINDS:
+        raise UserError(f"kind.{column} is '{wanted}'; it is one of {', '.join(KINDS)}.")
+    if isinstance(listing, Listing) and column == "boxes":
+        return Looked("boxes", {}, "boxes of the annotations")
+    if column not in images:
+        if wanted is not None:
+            raise UserError(f"kind.{column} is '{wanted}', but the column does not name images that are there.")
+        return None
+    if more:
+        raise UserError(f"target {'+'.join(columns)}: label images are one column each. Use target=[a,b].")
+    cells, _ = read_cells(listing, column, {})
+    if wanted == "detection":
+        return Looked("boxes", {}, "boxes around the objects of the label images")
+    found = look_at_labels(column, [folder / cell for cell in cells if cell])
+    return found if wanted is None else replace(found, kind=KINDS[wanted], why=f"kind.{column}={wanted} asks for that")

@@ -1,0 +1,149 @@
+"""mtl-init on sets of images: what it writes trains, evaluates and predicts unedited."""
+
+import csv
+import json
+import re
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mtl_cli import cli
+from mtl_cli.errors import UserError
+from mtl_cli.init.first_look import init_config
+from tests.images._files import blob_set
+from tests.tables._files import write_csv
+
+SMALL = ["trainer.max_epochs=1", "trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=4", "quiet=true"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def init(capsys, *words):
+    assert cli.main_init([*words, "output=conf"]) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def printed(out):
+    (line,) = re.findall(r"^  (mtl-train .*)$", out, re.MULTILINE)
+    return shlex.split(line)[1:]
+
+
+def train(out, *more):
+    command = [word for word in printed(out) if not word.startswith(("trainer.max_epochs", "data.batch_size"))]
+    assert cli.main([*command, *SMALL, *more, "hydra.run.dir=run"]) == 0
+
+
+def yaml_of(folder, name):
+    return (folder / "conf" / name).read_text()
+
+
+def test_a_table_with_label_images_is_segmented_classified_and_counted(folder, capsys):
+    blob_set(folder / "set", count=20, sizes=((32, 32),))
+    out = init(capsys, "input=set/table.csv", "target=[instances,kind,count]")
+    assert "instances: segmentation" in out
+    assert "values: foreground" in yaml_of(folder, "task/instances.yaml")
+    train(out, "backbone.channels=[4,8]")
+    assert cli.main_predict(["checkpoint=run", "input=set/images", "output=predicted", "quiet=true"]) == 0
+    with (folder / "predicted/table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"{k:02}.png" for k in range(20)]
+    assert {"kind_prediction", "count_prediction"} <= set(rows[0])
+    mask = np.asarray(Image.open(folder / "predicted/instances/07.png"))
+    assert mask.shape == (32, 32)
+    assert set(np.unique(mask)) <= {0, 1}
+    assert cli.main_eval(["checkpoint=run", "quiet=true"]) == 0
+
+
+def test_large_label_images_are_learnt_in_a_window_and_evaluated_whole(folder, capsys):
+    blob_set(folder / "set", count=8, sizes=((150, 180), (140, 200)))
+    init(capsys, "input=set/table.csv", "target=[instances]")
+    assert "crop: [128, 128]" in yaml_of(folder, "dataset/table.yaml")
+
+
+def test_photographs_of_many_sizes_are_brought_into_one(folder, capsys):
+    blob_set(folder / "set", count=12, sizes=((40, 60), (60, 40), (50, 50)))
+    out = init(capsys, "input=set/table.csv", "target=[kind]")
+    assert "size: [64, 64]" in yaml_of(folder, "dataset/table.yaml")
+    train(out, "backbone.channels=[4,8]", "backbone.dense=[8]")
+
+
+def test_class_folders_need_no_target_and_name_their_splits(folder, capsys):
+    table = blob_set(folder / "raw", count=12, sizes=((16, 16),))
+    for k in range(12):
+        place = folder / "set" / ("train" if k < 8 else "val" if k < 10 else "test") / "ab"[k % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(table.parent / f"images/{k:02}.png", place)
+    out = init(capsys, "input=set")
+    assert "split_column: split" in yaml_of(folder, "dataset/set.yaml")
+    assert "classes: [a, b]" in yaml_of(folder, "task/label.yaml")
+    train(out, "backbone.channels=[4]", "backbone.dense=[8]")
+    assert cli.main_predict(["checkpoint=run", "input=set/test", "output=out.csv", "quiet=true"]) == 0
+    with (folder / "out.csv").open() as file:
+        assert [row["image"] for row in csv.DictReader(file)] == ["a/10.png", "b/11.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("mask", [0, 255], "values: foreground"),
+        ("mask", [0, 1, 2, 255], "missing: [255]"),
+        ("mask", [3, 5, 9], "values: [3, 5, 9]"),
+        ("depth", [0, 1000, 2000], "mtl_cli.tasks.depth.Depth"),
+        ("z", list(range(0, 60000, 500)), "mtl_cli.tasks.depth.Depth"),
+        ("labels", list(range(60)), "values: foreground"),
+    ],
+)
+def test_label_images_are_told_by_their_numbers_and_name(folder, capsys, name, values, kind):
+    rows = []
+    stream = np.random.default_rng(0)
+    for k in range(6):
+        Image.fromarray(stream.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(folder / f"i{k}.png")
+        count = len(values) if len(values) != 60 else 20 + 8 * k
+        label = stream.choice(np.array(values[:count]), (16, 16)).astype(np.uint16)
+        label.flat[: min(count, 256)] = values[: min(count, 256)]
+        Image.fromarray(label).save(folder / f"m{k}.png")
+        rows.append([f"i{k}.png", f"m{k}.png"])
+    write_csv(folder / "set.csv", ["image", name], rows)
+    init(capsys, "input=set.csv", f"target=[{name}]")
+    assert kind in yaml_of(folder, f"task/{name}.yaml")
+
+
+HOSTILE = ["a: b\n_target_: os.system", "${oc.env:HOME}", "no", "x y", "'\"", "{}", "日本"]
+
+
+def test_names_of_folders_and_categories_are_data(folder, capsys):
+    stream = np.random.default_rng(0)
+    for name in HOSTILE:
+        place = folder / "set" / name
+        place.mkdir(parents=True)
+        for k in range(4):
+            Image.fromarray(stream.integers(0, 255, (8, 8), dtype=np.uint8)).save(place / f"{k}.png")
+    out = init(capsys, "input=set")
+    assert "${oc.env" not in yaml_of(folder, "task/label.yaml").replace("\\${", "")
+    train(out, "backbone.channels=[4]", "backbone.dense=[8]")
+    fields = json.loads((folder / "run/summary.json").read_text()) if (folder / "run/summary.json").exists() else {}
+    assert "/root" not in json.dumps(fields)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["target=[nothing]"], "nothing"),
+        (["target=[kind]", "kind.kind=detection"], "does not name images that are there"),
+        (["target=[instances]", "kind.instances=pose"], "it is one of segmentation, depth, normals, detection"),
+        ([], "No target is given"),
+    ],
+)
+def test_what_cannot_be_is_said(folder, words, said):
+    blob_set(folder / "set", count=4)
+    options = dict(word.split("=") for word in words)
+    options = {key: value.strip("[]").split(",") if key == "target" else value for key, value in options.items()}
+    with pytest.raises(UserError, match=said):
+        init_config("set/table.csv", folder / "conf", options)
