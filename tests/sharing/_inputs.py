@@ -192,8 +192,8 @@ assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
 ONE = {"left": "one", "right": "one"}
 TWO = {"left": "one", "right": "two"}
 DATASETS = {"one_dataset": ONE, "two_datasets": TWO}
-LIKE_OTHERS = ("hf", "lstm", "mixed", "unet")
-"""Backbones whose features are of the kind of another's (gru, mlp, skips): tried in the slow tests only."""
+LIKE_OTHERS = ("hf", "lenet", "lstm", "mixed", "mlp", "unet")
+"""Backbones whose stages and features are of the kind of another's (cnn, gru, tabular, skips): slow tests try them."""
 GRID = [
     *[
         pytest.param(mode, "yaml", name, datasets, marks=[pytest.mark.slow] if name in LIKE_OTHERS else [])
