@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from mtl_cli.config.interpolation import MAX_DEPTH, MAX_NODES, TOO_LARGE, leaves
+from mtl_cli.config.interpolation import leaves
 from mtl_cli.config.interpolation import resolve as resolve
+from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.config.schema import CONSOLE, knobs
 from mtl_cli.config.schema import KNOWN_KEYS as KNOWN_KEYS
 from mtl_cli.config.schema import RESUMABLE as RESUMABLE
@@ -48,8 +49,7 @@ def load_run_config(text: str) -> dict[str, Any]:
         UserError: it is not YAML, not a mapping, or has other top-level keys than a config.
     """
     try:
-        config = yaml.safe_load(text)
-        _check_data(config, [0], 0)
+        config = read_run_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"The run's config is not readable: {first}") from error
@@ -76,22 +76,6 @@ def with_new_knobs(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(node, dict):
             node.setdefault(name, knob.default)
     return config
-
-
-def _check_data(value: object, count: list[int], depth: int) -> None:
-    count[0] += 1
-    if count[0] > MAX_NODES or depth > MAX_DEPTH:
-        raise ValueError(f"it {TOO_LARGE}")
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str | int | float):
-                raise ValueError(f"a key is {key!r}, which is not text.")
-            _check_data(item, count, depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_data(item, count, depth + 1)
-    elif not isinstance(value, str | int | float | None):
-        raise ValueError(f"a value is {value!r}, of type {type(value).__name__}.")
 
 
 def check_written(path: Path, config: Config) -> None:

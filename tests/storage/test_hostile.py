@@ -155,6 +155,12 @@ BOMBS = {
     "depth": "[" * 50_000,
     "own key": "a: &a\n  b: *a\n",
     "numbers": "seed: " + "9" * 5_000,
+    "base 60": "seed: 1" + ":1" * 300_000,
+    "merge keys": "m0: &m0 {k0: 1}\n"
+    + "".join(f"m{i}: &m{i} {{<<: [{', '.join([f'*m{i - 1}'] * 9)}], k{i}: 1}}\n" for i in range(1, 30)),
+    "one merge key": "a: &a {b: 1}\nseed: {<<: *a}\n",
+    "a long text": "seed: '" + "x" * 10_000_000 + "'\n",
+    "many values": "tasks: [" + "1," * 1_000_000 + "]\n",
 }
 
 
