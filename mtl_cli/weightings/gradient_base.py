@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.weightings.base import Pass, Step, require
-from mtl_cli.weightings.linalg.jacobian import boundary_backward, boundary_rows, gramian
+from mtl_cli.weightings.linalg.jacobian import boundary_backward, boundary_rows, gramian, gramian_to_solve
 from mtl_cli.weightings.row_base import RowWeighting, combined_norm
 
 STEADY = 1e-6
@@ -98,7 +98,7 @@ class GradientWeighting(RowWeighting):
 
     def _at_parameters(self, step: Step, present: Tensor) -> Tensor:
         jacobian, losses = self._record(step)
-        gram = gramian(jacobian.rows)
+        gram = gramian_to_solve(jacobian.rows) if self.on_cpu else gramian(jacobian.rows)
         weights = self.weigh(gram, losses, present)
         jacobian.combine(weights)
         self._finish(step, losses, present)

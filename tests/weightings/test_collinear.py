@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtl_cli.weightings.linalg.jacobian import EXACT, gramian
+from mtl_cli.weightings.linalg.jacobian import EXACT, gramian, gramian_to_solve
 from tests.weightings._inputs import make, positive_losses
 
 METHODS = [("mgda", "none"), ("mgda", "l2"), ("upgrad", None), ("dual_proj", None)]
@@ -33,7 +33,7 @@ def collinear(case):
 def test_collinear_gradients_are_solved_without_a_conflict(part):
     for case in range(200 * part, 200 * part + 200):
         rows = collinear(case)
-        gram, exact = gramian(rows), rows.double()
+        gram, exact = gramian_to_solve(rows), rows.double()
         norms = torch.linalg.vector_norm(exact, dim=1)
         assert torch.equal(gram, gram.T)
         for method, normalization in METHODS:
