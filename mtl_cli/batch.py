@@ -110,6 +110,11 @@ def change_values(change: Callable[[Tensor], Tensor], values: Values) -> Tensor 
 class Frame(Protocol):
     """Where in the input of a network an image lies, which may have been resized and filled up."""
 
+    @property
+    def file(self) -> tuple[int, int]:
+        """Height and width of the image's file."""
+        ...
+
     def map_back(self, values: Tensor) -> Tensor:
         """Return a map [C, H, W] of the input as one of the size of the image's file."""
         ...

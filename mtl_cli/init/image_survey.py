@@ -28,7 +28,7 @@ PICTURES = {
     "normals": ("mtl_cli.tasks.normals.Normals", MAP_HEAD, "mean_angle", "median_angle"),
     "boxes": (
         "mtl_cli.tasks.detection.Detection",
-        "    head: {_target_: mtl_cli.heads.centers.CentersHead}\n",
+        "    head: {_target_: mtl_cli.heads.centers.CenterHead}\n",
         "map50",
         "map, count_mae, count_rel",
     ),
@@ -205,7 +205,7 @@ def survey_images(path: Path, file: TableFile | None, asked: Asked, kinds: Mappi
     ]
     others = {name: columns for name, columns in asked.targets.items() if name not in {p.name for p in pictures}}
     asked = replace(asked, targets=others)
-    rows = written(listing, asked.answers, asked.answers, asked.told)
+    rows = written(listing, asked.answers, asked)
     labels = read_labels(rows.file, rows.profile.columns, asked.answers, len(names), rows.missing)
     guesses = guess_targets(rows.file, labels, asked, len(names), rows.missing) if others else ()
     split = asked.split or split_of(listing, [n for n in listing.columns if n not in (*asked.taken, *found, "boxes")])

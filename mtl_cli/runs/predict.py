@@ -78,6 +78,7 @@ def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, s
                 writer.write(batches[0], predictions.columns)
             if folder is not None:
                 folder.write({**predictions.files, **predictions.notes})
+                folder.write_boxes(predictions.names, predictions.frames, predictions.boxes)
             bar.update(len(predictions.names))
             count += len(predictions.names)
     return count

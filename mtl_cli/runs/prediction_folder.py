@@ -1,16 +1,19 @@
 """A folder of predictions that appears whole or not at all."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
+from mtl_cli.batch import Frame
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import Temporary, sweep, sync_directory
+from mtl_cli.runs.coco_boxes import CocoFolder
 from mtl_cli.storage.file_writer import NewFolders, can_hold
+from mtl_cli.tasks.base import Boxes
 
 
 class PredictionFolder:
@@ -37,6 +40,7 @@ class PredictionFolder:
             self._held.enter_context(NewFolders(self.path.absolute().parent))
             sweep(self.path.absolute().parent, self.path.name)
             self.temporary = self._held.enter_context(Temporary(self.path, folder=True)).path
+            self._boxes = CocoFolder(self.temporary)
         except OSError as error:
             raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
         return self
@@ -69,11 +73,23 @@ class PredictionFolder:
             except OSError as error:
                 raise RunFailure(f"Cannot write {self.path / name}: {error.strerror or error}.") from error
 
+    def write_boxes(self, names: Sequence[str], frames: Sequence[Frame], boxes: Mapping[str, Boxes]) -> None:
+        """Append the boxes of images to the COCO file of each task.
+
+        Raises:
+            RunFailure: the disk is full.
+        """
+        try:
+            self._boxes.add(names, frames, boxes)
+        except OSError as error:
+            raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
             if kind is None:
+                self._boxes.close()
                 if self.path.exists():
                     self.path.rmdir()
                 self.temporary.rename(self.path)
