@@ -36,6 +36,10 @@ class InputSpec:
     """Whether images are evaluated in sizes of their own, which are not that of training, `shape`."""
 
 
+FAR = 1000.0
+"""Standard deviations between 0 and the mean from which labels are float64: float32 has 7 digits."""
+
+
 @dataclass(frozen=True)
 class FieldSpec:
     """What a label field holds, by kind.
@@ -49,6 +53,9 @@ class FieldSpec:
     Any other kind is a word that a dataset and a kind of task agree on. `varying` fields hold a set of entries per row,
     such as boxes: [B, N, ...] filled up as `pad_sets` does.
 
+    "real", "count" and "survival" are float64 where float32 would lose digits that matter (`far`), such as times in
+    milliseconds since 1970.
+
     `counts` are the training split's labels by class, `columns` the columns that the field was read from.
     """
 
@@ -61,6 +68,11 @@ class FieldSpec:
     counts: tuple[int, ...] = ()
     columns: tuple[str, ...] = ()
     varying: bool = False
+
+    @property
+    def far(self) -> bool:
+        """Whether `mean` is so far from 0, in `std`, that float32 cannot hold the labels well: 1.6e12 ± 3e4."""
+        return any(abs(mean) > FAR * std > 0 for mean, std in zip(self.mean, self.std, strict=False))
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,18 @@ def encode_target(fitted: FittedTarget, table: Columns) -> Tensor:
             raise outside(target, fitted.classes, place, int(bad[0]), values[codes[bad[0]]])
         return torch.from_numpy(labels)
     found = raw_values(target, table)
-    wide = fitted.field_spec.shape
-    return torch.from_numpy(np.ascontiguousarray(found if wide else found[:, 0], dtype=np.float32))
+    wide, dtype = fitted.field_spec.shape, np.float64 if loses_digits(fitted, found) else np.float32
+    return torch.from_numpy(np.ascontiguousarray(found if wide else found[:, 0], dtype=dtype))
+
+
+def loses_digits(fitted: FittedTarget, labels: np.ndarray) -> bool:
+    """Return whether float32 would lose digits that matter of labels float64 [N, columns]: see `FieldSpec`."""
+    first = labels[:, 0][~np.isnan(labels[:, 0])]
+    if fitted.target.kind == "survival":  # what counts is the order of the times
+        return len(np.unique(first)) > len(np.unique(first.astype(np.float32)))
+    if fitted.target.kind == "count":
+        return bool((first != first.astype(np.float32)).any())
+    return fitted.field_spec.far
 
 
 def class_codes(target: Target, table: Columns) -> tuple[np.ndarray, list[str]]:

@@ -65,7 +65,7 @@ class Count(Task):
         log_rate = outputs[:, 0]
         capped = log_rate.clamp(max=LIMIT)
         rate = capped.exp() * (1.0 + (log_rate - capped))
-        return masked_mean(rate - target.nan_to_num() / self.mean * log_rate, labelled(target))
+        return masked_mean(rate - target.nan_to_num().to(rate.dtype) / self.mean * log_rate, labelled(target))
 
     def metrics(self) -> "dict[str, Metric]":
         """Return the mean Poisson deviance and the mean absolute error, in counts."""

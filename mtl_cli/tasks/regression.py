@@ -21,8 +21,8 @@ class Regression(Task):
     """A number, or a vector of D, by squared error: MAE, RMSE and R²; targets float32 [B] or [B, D].
 
     Outputs and loss are on the scale (y − mean)/std of the field, `mean` and `std` being the training split's; metrics
-    and predictions are in the target's own unit. The loss is the mean over labelled entries, metrics the mean over
-    columns of each column's own.
+    and predictions are in the target's own unit. Labels far from 0, such as 1.6e12 ± 3e4, are centred in float64. The
+    loss is the mean over labelled entries, metrics the mean over columns of each column's own.
     """
 
     field_kind = "real"
@@ -38,8 +38,9 @@ class Regression(Task):
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         super().__init__(target, weight, head, name=name, field=field)
         size = self.num_outputs
-        self.mean = torch.tensor(field.mean or [0.0] * size)
-        self.std = torch.tensor([std if std > 0 else 1.0 for std in field.std] or [1.0] * size)
+        exact = torch.float64 if field.far else torch.float32
+        self.mean = torch.tensor(field.mean or [0.0] * size, dtype=exact)
+        self.std = torch.tensor([std if std > 0 else 1.0 for std in field.std] or [1.0] * size, dtype=exact)
 
     @property
     def num_outputs(self) -> int:
@@ -58,7 +59,7 @@ class Regression(Task):
     def scaled(self, target: Tensor) -> Tensor:
         """Return the target as (y − mean)/std [B, D]."""
         columns = target.reshape(len(target), self.num_outputs)
-        return (columns - self.mean.to(target.device)) / self.std.to(target.device)
+        return ((columns - self.mean.to(target.device)) / self.std.to(target.device)).float()
 
     def likelihood(self) -> str | None:
         """Return "gaussian"."""
@@ -94,7 +95,7 @@ class Regression(Task):
 
     def trivial_outputs(self, summary: Any) -> Tensor:  # noqa: ANN401  an instance of `summary_class`
         """Return the mean of each column of the training labels [D], scaled."""
-        return self.scaled(summary.mean.float().unsqueeze(0))[0].nan_to_num()
+        return self.scaled(summary.mean.to(self.mean.dtype).unsqueeze(0))[0].nan_to_num()
 
 
 class L1Regression(Regression):

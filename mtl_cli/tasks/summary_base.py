@@ -167,7 +167,8 @@ class Medians(Numbers):
 
     def __init__(self, field: FieldSpec) -> None:
         super().__init__(field)
-        self._medians = torch.full((torch.Size(field.shape).numel(),), torch.nan)  # [D]
+        exact = torch.float64 if field.far else torch.float32
+        self._medians = torch.full((torch.Size(field.shape).numel(),), torch.nan, dtype=exact)  # [D]
         self._kept: list[Tensor] = []
         self._keys: list[Tensor] = []
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from mtl_cli.batch import Batch, FieldSpec, Inputs, Sample, labelled, move
 from mtl_cli.datasets.base import Augmentation, Dataset, as_split
-from mtl_cli.errors import RunFailure
+from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.training.order import Order
 from mtl_cli.training.reading import Marks, Reader, label_counts
 
@@ -120,9 +120,7 @@ class Stream:
     def _batch(self, sample: Sample, num_rows: int, targets: Mapping[str, str]) -> Batch:
         counts = {task: self._count(task, sample, num_rows) for task in targets}
         present = {
-            task: sample.fields[field].to(self.device, non_blocking=True)
-            for task, field in targets.items()
-            if counts[task]
+            task: label_on(sample.fields[field], field, self.device) for task, field in targets.items() if counts[task]
         }
         inputs = Inputs(move(sample.inputs, self.device), self.name)
         return Batch(inputs, present, {task: counts[task] for task in present})
@@ -137,6 +135,17 @@ def groups(rows: Tensor, alike: Tensor | None) -> list[Tensor]:
     if alike is None or not len(rows):
         return [rows]
     return [rows[alike[rows] == number] for number in alike.unique().tolist()]
+
+
+def label_on(label: Tensor, field: str, device: torch.device) -> Tensor:
+    """Return a label field [B, ...] on a device.
+
+    Raises:
+        UserError: it needs float64, which the device does not have.
+    """
+    if device.type == "mps" and label.dtype == torch.float64:
+        raise UserError(f"The labels of '{field}' need float64, which mps does not have. Use trainer.device=cpu.")
+    return label.to(device, non_blocking=True)
 
 
 def sweep_size(batch_size: int, device: torch.device) -> int:
