@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 
 from mtl_cli.errors import RunFailure
 
@@ -127,13 +126,14 @@ def first_bad(losses: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> str 
     return None if all_finite(gradients) else "a gradient"
 
 
+@torch.no_grad()
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """Return the Euclidean norm of all entries, a scalar that is not read: no device sync.
 
     It is not finite where an entry is not, and where the norm is beyond 1.8e19, whose square float32 cannot hold (nor
     can Adam). Over 420,000 entries on one core: 44 µs, where the largest absolute entry takes 1,090 µs.
     """
-    return get_total_norm(tensors)
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:

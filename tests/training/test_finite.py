@@ -36,3 +36,9 @@ def test_the_norm_is_that_of_all_entries_together():
 
 def test_nothing_is_finite():
     assert all_finite([])
+
+
+def test_the_norm_takes_gradients_of_several_dtypes():
+    tensors = [torch.full((3,), 2.0, dtype=torch.bfloat16), torch.full((4,), 1.0), torch.zeros(2, dtype=torch.float64)]
+    assert float(total_norm(tensors)) == pytest.approx(4.0, rel=1e-3)
+    assert not total_norm([torch.ones(2, requires_grad=True)]).requires_grad
