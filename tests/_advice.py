@@ -16,10 +16,10 @@ SENTENCE = re.compile(rf"(?<![\w'])(?:{VERBS})\b.*?(?=(?:[.?;] (?=[A-Z(])|$))", 
 
 
 def advice(message):
-    """Return the overrides that each way out in a message proposes; ways are told apart by "or"."""
+    """Return the overrides that each way out in a message proposes; a comma or "or" stands between ways."""
     ways = []
     for match in SENTENCE.finditer(message):
-        for part in re.split(r",? or (?!more)", match[0]):
+        for part in re.split(r",? or (?!more)|, (?=[\w.]+=)", match[0]):
             found = OVERRIDE.findall(part)
             words = [word if re.search(r"=['\"]", word) else word.rstrip(".?'\"") for word in found]
             words = [word for word in words if not word.endswith("=")]
