@@ -11,7 +11,7 @@ from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.errors import UserError
 from mtl_cli.model.costs import Costs
 from mtl_cli.model.ema import EMA
-from mtl_cli.runs.checks import check_metrics, weighting_problems
+from mtl_cli.runs.checks import check_metrics, setting_of
 from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
@@ -34,6 +34,8 @@ class Built:
     job: Job
     costs: Costs
     data: Data
+    cautions: list[str]
+    """What makes the weighting other than it seems in this run."""
 
 
 def make_plan(config: Mapping[str, Any]) -> Plan:
@@ -97,7 +99,9 @@ def build(
     schedule = make_schedule(components.schedule, train, data, list(trained), plan, seed)
     weighting = make_weighting(components.weighting, list(trained), seed, arithmetic.device)
     always = all(map(data.always_labelled, trained))
-    problems = check_metrics(config, tasks) + weighting_problems(weighting, learner, schedule, train, always)
+    optimizer = make_optimizer(components.optimizer, modelled.model, weighting)
+    setting = setting_of(learner, schedule, train, always, plan, optimizer)
+    problems = check_metrics(config, tasks) + weighting.problems(setting)
     if problems:
         raise UserError(problems)
     decay = config["ema"]["decay"]
@@ -106,7 +110,7 @@ def build(
         tasks=tasks,
         weighting=weighting,
         schedule=schedule,
-        optimizer=make_optimizer(components.optimizer, modelled.model, weighting),
+        optimizer=optimizer,
         lr_schedule=components.lr_schedule.make(),
         ema=None if decay is None else EMA(modelled.model, decay),
         train=train,
@@ -117,7 +121,7 @@ def build(
         plan=plan,
         groups=config.get(GROUPS, {}),
     )
-    return Built(job, modelled.costs, data)
+    return Built(job, modelled.costs, data, weighting.cautions(setting))
 
 
 def make_weighting(component: Component, trained: Sequence[str], seed: int, device: torch.device) -> Weighting:

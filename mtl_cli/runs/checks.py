@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.errors import nearest, some
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.tasks.base import Task
+from mtl_cli.training.job import Plan
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.readouts import last_layers
 from mtl_cli.training.step import Learner
-from mtl_cli.weightings.base import Setting, Weighting
+from mtl_cli.weightings.base import Setting
 
 
 def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[str]:
@@ -28,16 +31,23 @@ def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[
     return problems
 
 
-def weighting_problems(
-    weighting: Weighting, learner: Learner, schedule: Schedule, train: Mapping[str, Stream], fully_labelled: bool
-) -> list[str]:
-    """Return why a weighting cannot serve a run, each with an override that fixes it."""
-    setting = Setting(
+def setting_of(
+    learner: Learner,
+    schedule: Schedule,
+    train: Mapping[str, Stream],
+    fully_labelled: bool,
+    plan: Plan,
+    optimizer: torch.optim.Optimizer,
+) -> Setting:
+    """Return what a run offers to its weighting."""
+    group = optimizer.param_groups[0]
+    return Setting(
         weights={name: task.weight for name, task in learner.tasks.items()},
         num_datasets=len(train),
         num_shared=len(learner.partition.shared),
         has_boundary=learner.model.sharing.has_boundary,
         always_all=schedule.gives_all_tasks and fully_labelled,
         last_layers=last_layers(learner.model, learner.tasks),
+        num_epochs=plan.max_epochs if plan.max_steps is None else plan.max_steps / schedule.steps_per_epoch,
+        momentum=group["momentum"] if "momentum" in group else group["betas"][0] if "betas" in group else 0.0,
     )
-    return weighting.problems(setting)

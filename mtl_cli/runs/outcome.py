@@ -39,6 +39,8 @@ def print_head(built: Built, out: RunDirectory) -> None:
         count(cost.total), count(cost.shared), count(record["flops"]["total"]),
         count(record["parameters"]["independent"]), count(record["flops"]["independent"]),
     )  # fmt: skip
+    for caution in built.cautions:
+        logger.warning("%s", caution)
     workers, cores = sum(stream.workers for stream in job.train.values()), os.cpu_count() or 1
     if workers > cores:
         logger.info("%d processes read data on %d cores; fewer data.workers may be faster.", workers, cores)

@@ -99,6 +99,10 @@ class Setting:
     """Whether every task has a label in every step."""
     last_layers: Mapping[str, LastLayer] = field(default_factory=dict)
     """The last layers of the trained tasks; asked for by `needs_readouts`."""
+    num_epochs: float = math.inf
+    """Length of the run."""
+    momentum: float = 0.0
+    """Part of its average of gradients that the optimizer keeps in a step."""
 
 
 def require(holds: bool, name: str, value: object, rule: str, example: object) -> None:
@@ -180,6 +184,21 @@ class Weighting(nn.Module, ABC):
             problems = [layer.problem for layer in setting.last_layers.values() if layer.problem]
             found += [f"{name} reads last layers. {problem}" for problem in problems]
         return found
+
+    def cautions(self, setting: "Setting") -> list[str]:
+        """Return what makes the method other than it seems in a run that it can serve, each with an override."""
+        if setting.num_epochs > self.silent_epochs or not self.silent_epochs:
+            return []
+        return [
+            f"{type(self).__name__} begins after {self.silent_epochs} epochs of warm-up, and this run has "
+            f"{setting.num_epochs:g}: it never does. "
+            f"Use trainer.max_epochs={3 * self.silent_epochs} trainer.max_steps=null."
+        ]
+
+    @property
+    def silent_epochs(self) -> int:
+        """Epochs before the method begins."""
+        return 0
 
     @property
     def uses_boundary(self) -> bool:

@@ -34,6 +34,11 @@ class IGB(LossWeighting):
         for name in ("sums", "counts"):  # of the losses in the base epoch
             self.register_buffer(name, torch.zeros(len(self.tasks)))
 
+    @property
+    def silent_epochs(self) -> int:
+        """Epochs before the method begins."""
+        return self.base_epoch + 1
+
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weighted sum of the logarithms of losses [K]."""
         logs = torch.log(losses + EPS)

@@ -17,12 +17,13 @@ class MoCo(JacobianWeighting):
     Source: Fernando, Shen, Liu, Chaudhury, Murugesan & Chen, "Mitigating Gradient Bias in Multi-objective Learning: A
     Provably Convergent Approach", ICLR 2023, algorithm 1: Y moves by beta / k^beta_sigma towards the gradients, λ by
     gamma / k^gamma_sigma, with a regulariser rho, and is projected onto the simplex. Its state has T·P numbers.
-    Differs from it: the Gramian of Y is divided by its largest diagonal entry, so that gamma has no unit; Y itself is
-    not projected onto a ball.
+    Differs from it: beta_sigma is 0 by default, since a Y that follows ever more slowly and an optimizer with momentum
+    average the gradients twice; the Gramian of Y is divided by its largest diagonal entry, so that gamma has no unit;
+    and Y itself is not projected onto a ball.
     """
 
     tracks_gradients = True
-
+    no_average = "weighting.beta=1 weighting.beta_sigma=0"
     tracked: Tensor
     weights: Tensor
     counts: Tensor
@@ -64,6 +65,11 @@ class MoCo(JacobianWeighting):
         self.used = self._weights(gramian(tracked).to(self.weights), present)
         self.weights[present] = self.used
         return self.used.to(jacobian) @ tracked
+
+    @property
+    def kept_average(self) -> float:
+        """Part of Y that stays in a late step."""
+        return 1 - self.beta if self.beta_sigma == 0 else 1.0
 
     def _weights(self, gram: Tensor, present: Tensor) -> Tensor:
         weights = self.weights[present]

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
 from mtl_cli.weightings.linalg.jacobian import Jacobian, cosines, row_norms
 
+LONG = 0.5
+"""Part of an average of gradients that is kept in a step, above which two of them in a row slow a run down."""
+
 
 class RowWeighting(Weighting):
     """What gradient and Jacobian weightings have in common: rows of gradients, one per task.
@@ -26,6 +29,8 @@ class RowWeighting(Weighting):
     """Whether the heads' gradients are weighted too, as the method's paper does; else heads get those of their own."""
     tracks_gradients: ClassVar[bool] = False
     """Whether its weights belong to gradients that it tracks over steps, instead of this step's."""
+    no_average: ClassVar[str] = ""
+    """The overrides that turn its average of gradients over steps off."""
     never_conflicts: ClassVar[bool] = False
     """Whether the update never has a negative product with a task's gradient, whatever the gradients are."""
     levels: ClassVar[tuple[str, ...]] = ("parameters", "features")
@@ -58,6 +63,21 @@ class RowWeighting(Weighting):
                 "Use weighting.level=parameters, or sharing=hard."
             )
         return found
+
+    def cautions(self, setting: Setting) -> list[str]:
+        """Return what makes the method other than it seems in a run that it can serve, each with an override."""
+        found = super().cautions(setting)
+        if self.kept_average > LONG and setting.momentum > LONG:
+            found.append(
+                f"{type(self).__name__} averages the gradients of several steps, and the optimizer does so again "
+                f"(momentum {setting.momentum:g}): such runs learn slowly. Use {self.no_average}."
+            )
+        return found
+
+    @property
+    def kept_average(self) -> float:
+        """Part that stays, in a late step, of an average of gradients over steps; 0 without one."""
+        return 0.0
 
     def head_scales(self, losses: Tensor, present: Tensor) -> Tensor | None:
         """Return factors [K] for the gradients of the tasks' own parameters; None, the default, leaves them plain."""

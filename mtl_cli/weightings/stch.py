@@ -13,8 +13,8 @@ class STCH(LossWeighting):
     """Kμ log Σᵢ exp(log(Lᵢ / zᵢ) / μ) after a warm-up with Σᵢ log Lᵢ, whose last epoch's mean losses are z.
 
     Source: Lin, Zhang, Yang, Liu, Wang & Zhang, "Smooth Tchebycheff Scalarization for Multi-Objective Optimization",
-    ICML 2024; warm-up, logarithm and nadir as in the authors' code for multi-task learning. A task that was
-    absent from that epoch has its present loss for z. A loss of exactly 0 counts as 1e-20.
+    ICML 2024; warm-up (five epochs, the last of which gives z), logarithm and nadir as in the authors' code. A task that
+    was absent from that epoch has its present loss for z. A loss of exactly 0 counts as 1e-20.
     """
 
     scale_invariant = True
@@ -24,11 +24,16 @@ class STCH(LossWeighting):
     def __init__(self, mu: float, warmup_epochs: int, *, tasks: Sequence[str]) -> None:
         super().__init__(tasks=tasks)
         require(mu > 0, "mu", mu, "positive", 1.0)
-        require(warmup_epochs >= 1, "warmup_epochs", warmup_epochs, "at least 1", 4)
+        require(warmup_epochs >= 1, "warmup_epochs", warmup_epochs, "at least 1", 5)
         self.mu, self.warmup_epochs = mu, warmup_epochs
         self.epoch = 0
         for name in ("sums", "counts"):
             self.register_buffer(name, torch.zeros(len(self.tasks)))
+
+    @property
+    def silent_epochs(self) -> int:
+        """Epochs before the method begins."""
+        return self.warmup_epochs
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the scalarization of losses [K]."""

@@ -8,7 +8,7 @@ from tests.weightings._inputs import TinyStep, gradients, jacobian, make, net, p
 @pytest.mark.parametrize("num_tasks", [2, 5, 12])
 @pytest.mark.parametrize("beta_sigma", [0.0, 0.5])
 def test_equals_algorithm_1_over_steps(num_tasks, beta_sigma):
-    weighting = make("db_mtl", num_tasks, beta_sigma=beta_sigma)
+    weighting = make("db_mtl", num_tasks, beta=0.9, beta_sigma=beta_sigma)
     averages = torch.zeros(num_tasks, 30, dtype=torch.float64)
     for step in range(1, 5):
         rows, losses = jacobian(num_tasks, step), positive_losses(num_tasks, step)

@@ -12,6 +12,7 @@ from mtl_cli.runs.build import build
 from mtl_cli.training.trainer import next_step, train_step
 from tests import _toy
 from tests.weightings._inputs import GRADIENT_METHODS, LAST_LAYER_METHODS, METHODS, ROW_METHODS, config, load_class
+from tests.weightings._inputs import make as make_alone
 
 
 def node(group, option):
@@ -25,6 +26,42 @@ def make(method, sharing="hard", overrides=None, **changes):
     return build(
         resolve(_toy.config(weighting=weighting, sharing=node("sharing", sharing), **settings)), Trust(("tests",))
     ).job
+
+
+def cautions(method, overrides=None, **changes):
+    node = {**config(method, "quadrant"), **(overrides or {})}
+    return build(resolve(_toy.config(weighting=node, **changes)), Trust(("tests",))).cautions
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_default_averages_gradients_twice(method):
+    assert not [text for text in cautions(method) if "averages" in text]
+
+
+SILENT = [name for name in METHODS if make_alone(name, 2).silent_epochs]
+AVERAGES = {"db_mtl": {"beta": 0.9}, "moco": {"beta_sigma": 0.5}}
+
+
+@pytest.mark.parametrize("method", AVERAGES)
+def test_an_average_under_momentum_is_told_with_an_override_that_ends_it(method):
+    (text,) = cautions(method, AVERAGES[method])
+    assert "averages the gradients of several steps" in text
+    sgd = {"_target_": "torch.optim.SGD", "lr": 0.1}
+    assert cautions(method, AVERAGES[method], optimizer=sgd) == []
+    assert cautions(method, AVERAGES[method], optimizer={**sgd, "momentum": 0.9}) == [text]
+    advice = dict(part.removeprefix("weighting.").split("=") for part in text.rstrip(".").split("Use ")[1].split())
+    assert cautions(method, {**AVERAGES[method], **{key: float(value) for key, value in advice.items()}}) == []
+
+
+@pytest.mark.parametrize("method", SILENT)
+def test_a_run_that_is_not_longer_than_a_warm_up_is_told(method):
+    epochs = make_alone(method, 2).silent_epochs
+    (text,) = cautions(method, trainer__max_epochs=epochs)
+    assert f"after {epochs} epochs of warm-up, and this run has {epochs}: it never does" in text
+    assert text.endswith(f"Use trainer.max_epochs={3 * epochs} trainer.max_steps=null.")
+    assert cautions(method, trainer__max_epochs=3 * epochs) == []
+    assert cautions(method, trainer__max_epochs=None, trainer__max_steps=3 * epochs) == [text]
+    assert cautions(method, trainer__max_epochs=None, trainer__max_steps=3 * epochs + 3) == []
 
 
 def take(job, number):

@@ -18,7 +18,7 @@ def onto_simplex(point):
 @pytest.mark.parametrize("num_tasks", [2, 5, 12])
 @pytest.mark.parametrize(("gamma", "rho"), [(0.1, 0.0), (5.0, 0.2)])
 def test_equals_algorithm_1_over_steps(num_tasks, gamma, rho):
-    weighting = make("moco", num_tasks, gamma=gamma, rho=rho)
+    weighting = make("moco", num_tasks, beta_sigma=0.5, gamma=gamma, rho=rho)
     tracked, weights = np.zeros((num_tasks, 30)), np.full(num_tasks, 1 / num_tasks)
     for step in range(1, 6):
         rows = jacobian(num_tasks, step, spread=3)

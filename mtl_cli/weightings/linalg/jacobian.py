@@ -10,8 +10,8 @@ EXACT = 2**16
 """Entries of a Jacobian up to which its products are float64: 8 rows of 8,000 take 0.05 ms more so, in a step of some
 4 ms. 8 rows of 1.1 M would take 24 ms in the place of 2 ms, a tenth of a step."""
 BLOCK = 512
-"""Columns whose products are summed in float32, above EXACT, before they are added up in float64. Cosines are then right
-to 3e-8, or 5e-7 where all entries of a row are equal and so round alike."""
+"""Columns whose products are summed in float32, above EXACT, before they are added up in float64. Cosines are then
+right to 3e-8, or 5e-7 where all entries of a row are equal and so round alike."""
 CACHED = 4096
 """Columns made float64 at a time: 8 rows at once take four times as long as in pieces that stay in the cache."""
 CHUNK = 16384
@@ -158,7 +158,7 @@ def gramian(rows: Tensor, others: Tensor | None = None) -> Tensor:
 
 
 def gramian_to_solve(rows: Tensor) -> Tensor:
-    """Return the Gramian [K, K] of rows [K, P] on the CPU, float64 throughout where rows nearly depend on each other."""
+    """Return the Gramian [K, K] of rows [K, P] on the CPU: float64 where rows nearly depend on each other."""
     rows = rows.cpu() if rows.device.type == "mps" else rows
     found = gramian(rows).cpu()
     units = cosines(found)
