@@ -19,6 +19,13 @@ class UserError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
+class Busy(UserError):
+    """A run directory in which another process works."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"Another process works in {path}. Wait for it, or give another hydra.run.dir.")
+
+
 class RunFailure(RuntimeError):
     """A run that had started and cannot go on (a loss that is not finite, a full disk). It ends with exit code 1."""
 

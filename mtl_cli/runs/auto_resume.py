@@ -11,10 +11,10 @@ from mtl_cli.config.annotations import shown
 from mtl_cli.config.interpolation import leaves
 from mtl_cli.config.run_config import caches, load_run_config, with_new_knobs
 from mtl_cli.config.schema import CONSOLE, RESUMABLE
-from mtl_cli.errors import UserError
+from mtl_cli.errors import Busy, UserError
 from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint
-from mtl_cli.storage.directory import busy, read_status
+from mtl_cli.storage.directory import read_status
 
 logger = logging.getLogger("mtl_cli")
 Config = dict[str, Any]
@@ -85,6 +85,6 @@ def forget(directory: Path) -> None:
         with FileLock(directory / ".lock", timeout=0):
             status.unlink()
     except Timeout as error:
-        raise busy(directory) from error
+        raise Busy(directory) from error
     except OSError as error:
         raise UserError(f"Cannot write {status}: {error.strerror}. Give another hydra.run.dir.") from error

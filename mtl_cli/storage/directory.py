@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from mtl_cli.errors import RunFailure, UserError, printable
+from mtl_cli.errors import Busy, RunFailure, UserError, printable
 from mtl_cli.files import read_json, sweep, write_json, write_text
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.records import RecordFile
@@ -168,7 +168,7 @@ def opening(path: Path) -> Iterator[FileLock]:
         lock.acquire(timeout=0)
         yield lock
     except Timeout as error:
-        raise busy(path) from error
+        raise Busy(path) from error
     except (OSError, RunFailure) as error:
         lock.release()
         raise UserError(
@@ -187,8 +187,3 @@ def to_yaml(config: Mapping[str, Any]) -> str:
 def read_status(path: Path) -> dict[str, Any]:
     """Return status.json of a run directory, empty where there is none."""
     return read_json(path / "status.json")
-
-
-def busy(path: Path) -> UserError:
-    """Return the error for a run directory in which another process works."""
-    return UserError(f"Another process works in {path}. Wait for it, or give another hydra.run.dir.")

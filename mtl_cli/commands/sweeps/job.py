@@ -9,9 +9,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mtl_cli.commands.sweeps.table import SweepRow, row
+from mtl_cli.commands.sweeps.table import ELSEWHERE, SweepRow, row
 from mtl_cli.config.run_config import caches
-from mtl_cli.errors import Interrupted, RunFailure, UserError
+from mtl_cli.errors import Busy, Interrupted, RunFailure, UserError
 from mtl_cli.files import read_json
 
 logger = logging.getLogger("mtl_cli")
@@ -44,9 +44,11 @@ class SweepJob:
 
 
 def attempt(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> str:
-    """Run or continue one job; return why it failed, or an empty string."""
+    """Run or continue one job; return why it failed, that it runs elsewhere, or an empty string."""
     try:
         run_job(job, command, folders)
+    except Busy:
+        return ELSEWHERE
     except (UserError, RunFailure) as error:
         return str(error)
     except Interrupted:
@@ -81,6 +83,6 @@ def remove(directory: Path) -> None:
         with FileLock(directory / ".lock", timeout=0):
             shutil.rmtree(directory)
     except Timeout as error:
-        raise UserError(f"Another process works in {directory}. Wait for it.") from error
+        raise Busy(directory) from error
     except OSError as error:
         raise UserError(f"Cannot remove {directory}: {error}. Remove it yourself.") from error

@@ -15,7 +15,7 @@ from mtl_cli.commands.console import console
 from mtl_cli.commands.overrides import parse
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
 from mtl_cli.commands.sweeps.launch import run_elsewhere
-from mtl_cli.commands.sweeps.table import SweepRow, report
+from mtl_cli.commands.sweeps.table import ELSEWHERE, SweepRow, report
 from mtl_cli.config.run_config import config_hash
 from mtl_cli.config.schema import CONSOLE
 from mtl_cli.errors import EXIT_DONE, EXIT_FAILURE, Interrupted, UserError
@@ -204,4 +204,5 @@ def run_here(sweep: Sweep, line: CommandLine, failures: dict[str, str]) -> None:
         failure = attempt(job, line.command, line.folders)
         if failure:
             failures[job.name] = failure
-            logger.warning("Job %d of %d, %s, failed: %s", index, len(sweep.jobs), job.title, failure)
+            what = failure if failure == ELSEWHERE else f"failed: {failure}"
+            logger.warning("Job %d of %d, %s, %s", index, len(sweep.jobs), job.title, what)

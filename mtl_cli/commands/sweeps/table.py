@@ -17,6 +17,8 @@ from mtl_cli.report.tables import duration, number, table
 logger = logging.getLogger("mtl_cli")
 REPEATED = ("seed", "data.fold")
 """Keys whose values are repetitions of one experiment: means are taken over them."""
+ELSEWHERE = "running elsewhere"
+"""What became of a job in whose directory another process works."""
 METRICS_SHOWN = 8
 """Test metrics in a printed table; summary.csv has all."""
 
@@ -41,6 +43,8 @@ def row(directory: Path, swept: Mapping[str, str], failure: str = "") -> SweepRo
     """Return the row of the job in `directory`, from its status and summary; `failure` says why it has none."""
     state = read_json(directory / "status.json")
     status = str(state.get("status") or "pending")
+    if failure == ELSEWHERE:
+        return SweepRow(swept, directory, ELSEWHERE)
     if failure or status != "completed":
         status = "failed" if failure else status
         return SweepRow(swept, directory, status, failure or str(state.get("reason") or ""))

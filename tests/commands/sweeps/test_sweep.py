@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mtl_cli import cli
 from mtl_cli.commands.sweeps.table import SweepRow, mean_and_spread, mean_table, ranked, row, shown_metrics, to_csv
 from mtl_cli.config.run_config import config_hash
-from mtl_cli.errors import Interrupted, RunFailure, UserError
+from mtl_cli.errors import Busy, Interrupted, RunFailure, UserError
 from tests._stub_run import install
 
 WEIGHTS = ["-m", "tasks.letters.weight=0.1,0.3,1"]
@@ -348,6 +349,77 @@ def test_jobs_for_a_launcher_are_run_by_their_number(run, monkeypatch):
     run.on_train = lambda *_: None
     assert cli.main(["-m", "seed=0,1"]) == 0
     assert [config["seed"] for config, _ in run.trained] == [0, 1, 1]
+
+
+def test_a_job_in_whose_directory_another_process_works_is_running_elsewhere(run, capsys):
+    def busy(config, directory):
+        if config["seed"] == 1:
+            raise Busy(directory)
+
+    run.on_train = busy
+    assert cli.main(["-m", "seed=0,1"]) == 1
+    assert {line["seed"]: (line["status"], line["reason"]) for line in rows()} == {
+        "0": ("completed", ""),
+        "1": ("running elsewhere", ""),
+    }
+    assert "seed=1, running elsewhere" in capsys.readouterr().out
+    run.on_train = lambda *_: None
+    assert cli.main(["-m", "seed=0,1"]) == 0
+
+
+def alive(process):
+    """Whether a process is there and not only waiting to be fetched by its parent."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(processes, seconds):
+    end = time.monotonic() + seconds
+    while any(map(alive, processes)):
+        assert time.monotonic() < end, "a worker outlives its parent"
+        time.sleep(0.1)
+
+
+def test_a_worker_ends_with_its_parent():
+    script = (
+        "import os, time\nfrom mtl_cli.commands.sweeps import launch\nlaunch.POLL_SECONDS = 0.05\n"
+        "parent = os.getpid()\nif not (child := os.fork()):\n    launch.end_with(parent)\n    time.sleep(60)\n"
+        "print(child, flush=True)\nos.kill(parent, 9)"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=30)
+    wait_until_gone([int(done.stdout)], 20)
+
+
+@pytest.mark.slow
+def test_workers_of_joblib_end_with_the_sweep_and_their_runs_are_saved(tmp_path):
+    words = ["task=mnist_digits", "backbone=mlp", "backbone.hidden=[16]", "trainer.max_epochs=1000", "save.every=20"]
+    script = "import sys; from mtl_cli.cli import train; sys.exit(train())"
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "trainer.precision=fp32"]
+    command = [sys.executable, "-c", script, "-m", "seed=0,1", *words, *launcher]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (tmp_path / "log").open("w") as log:
+        sweep = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=environment, start_new_session=True)
+    end = time.monotonic() + 120
+    while len(list(tmp_path.glob("runs/sweeps/*/*/checkpoints/last.json"))) < 2:
+        assert sweep.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    family = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and group(path) == sweep.pid]
+    sweep.kill()
+    sweep.wait()
+    wait_until_gone(family, 60)
+    for status in tmp_path.glob("runs/sweeps/*/*/status.json"):
+        assert json.loads(status.read_text())["status"] == "interrupted"
+
+
+def group(path):
+    try:
+        return int((path / "stat").read_text().rpartition(")")[2].split()[2])
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
 
 
 @pytest.mark.slow
