@@ -55,7 +55,7 @@ class ImageOptions(Options):
     std: Sequence[float] | None = option(None, example=(0.229, 0.224, 0.225))
     """Standard deviation of each channel, where white is 1; None: that of training images."""
     skip_bad: bool = False
-    """Whether rows whose files cannot be used are left out, and counted; otherwise they are an error."""
+    """Whether rows whose files cannot be used, and boxes that cannot be, are left out and counted, or are an error."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with the options, each and together."""

@@ -1,5 +1,6 @@
 """A set of image files looked at before training: which can be used, how large they are, what their pixels are like."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import decode_image, read_header
 from mtl_cli.images.picture_rows import WHITE, Source
-from mtl_cli.images.picture_targets import PictureTarget, picture_files
+from mtl_cli.images.picture_targets import PictureTarget, box_problem, boxes_in, is_path, picture_files
 from mtl_cli.images.resizing import framed
 from mtl_cli.tables.reading import TableFile
 
@@ -53,7 +54,7 @@ class Checked:
     def first_of(self, problems: Sequence[str]) -> list[str]:
         """Return the first problems, and how many there are in all."""
         more = [f"{self.path}: {len(problems)} files cannot be used in all."] if len(problems) > SHOWN else []
-        skip = ["skip_bad=true leaves such rows out: tasks.NAME.dataset.skip_bad=true."]
+        skip = ["tasks.NAME.dataset.skip_bad=true leaves out such rows, and such boxes of a row, and says how many."]
         return [*problems[:SHOWN], *more, *skip]
 
 
@@ -70,21 +71,23 @@ def check_pictures(
             logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, ", ".join(absent), name)
     images, cells = read_cells(file, column, targets)
     checked = Checked(file.path, folder, images, cells, [], 1)
-    problems = []
+    problems, boxes = list[str](), list[str]()
     for row in range(len(images)):
         try:
             _check_row(checked, row, targets, limit.resolve())
+            boxes += [f"row {row + 1}, {images[row]}: {each}" for each in _check_boxes(checked, row, targets)]
         except UserError as error:
             problems += [f"row {row + 1}: {each}" for each in error.problems]
             checked.bad.add(row)
             del checked.sizes[row:]
             checked.sizes.append((0, 0))
-    if problems and not skip:
-        raise UserError(checked.first_of(problems))
+    if (problems or boxes) and not skip:
+        raise UserError(checked.first_of([*problems, *boxes]))
     if problems:
-        logger.warning(
-            "%s: %d of %d rows are left out, such as %s", file.path, len(checked.bad), len(images), problems[0]
-        )
+        told = len(checked.bad), len(images), problems[0]
+        logger.warning("%s: %d of %d rows are left out, such as %s", file.path, *told)
+    if boxes:
+        logger.warning("%s: left out %d of the boxes, such as %s", file.path, len(boxes), boxes[0])
     return checked
 
 
@@ -121,6 +124,22 @@ def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget],
                     f"{checked.folder / label} is {own.width}×{own.height} pixels, its image {name} "
                     f"{header.width}×{header.height}; they must be alike."
                 )
+
+
+def _check_boxes(checked: Checked, row: int, targets: Mapping[str, PictureTarget]) -> list[str]:
+    """Return what is wrong with boxes that stand in cells, and leave these boxes out."""
+    problems = []
+    for name, target in targets.items():
+        (cell, *_) = checked.cells[name][row]
+        if target.kind != "boxes" or not cell or is_path(cell):
+            continue
+        boxes = boxes_in(cell, checked.folder, target)
+        found = [box_problem(target, box, checked.sizes[row]) for box in boxes]
+        if wrong := [f"{each}." for each in found if each]:
+            good = [box for box, problem in zip(boxes, found, strict=True) if problem is None]
+            checked.cells[name][row] = (json.dumps(good, ensure_ascii=False),)
+            problems += wrong
+    return problems
 
 
 def inside(path: Path, limit: Path) -> Path:

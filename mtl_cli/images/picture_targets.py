@@ -32,6 +32,8 @@ FOREGROUND = "foreground"
 """As `values`: 0 is background and all else one class, as in images that number instances."""
 MAX_CLASSES = 256
 KEYS = ("kind", "column", "columns", "classes", "missing", "values")
+Box = tuple[float, float, float, float, str]
+"""x, y, width, height in pixels, and the class."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def is_path(cell: str) -> bool:
     return Path(cell).suffix.lower() in (*ENDINGS, ".npy")
 
 
-def boxes_in(cell: str | None, folder: Path, target: PictureTarget) -> list[tuple[float, float, float, float, str]]:
+def boxes_in(cell: str | None, folder: Path, target: PictureTarget) -> list[Box]:
     """Return the boxes [x, y, width, height, class] of a cell: JSON, or around the instances of a label image.
 
     Raises:
@@ -223,18 +225,26 @@ def _box_tensor(target: PictureTarget, cell: str, folder: Path, size: tuple[int,
     """
     height, width = size
     boxes = []
-    for x, y, w, h, name in boxes_in(cell, folder, target):
-        if name not in target.classes:
-            raise UserError(
-                f"{target.where}: a box is of the class '{name}', which is not one of {', '.join(target.classes)}."
-            )
-        left, top, right, bottom = max(x, 0.0), max(y, 0.0), min(x + w, float(width)), min(y + h, float(height))
-        inside = min(x, y) >= -1 and x + w <= width + 1 and y + h <= height + 1
-        if not (w > 0 and h > 0) or not inside or right <= left or bottom <= top:
-            why = "has no area" if not (w > 0 and h > 0) else f"is not inside the image of {width}×{height}"
-            raise UserError(f"{target.where}: the box [{x:g}, {y:g}, {w:g}, {h:g}] {why}.")
-        boxes.append((left, top, right, bottom, float(target.classes.index(name))))
+    for box in boxes_in(cell, folder, target):
+        if problem := box_problem(target, box, size):
+            raise UserError(f"{target.where}: {problem}.")
+        x, y, w, h, name = box
+        corners = max(x, 0.0), max(y, 0.0), min(x + w, float(width)), min(y + h, float(height))
+        boxes.append((*corners, float(target.classes.index(name))))
     return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 5)
+
+
+def box_problem(target: PictureTarget, box: Box, size: tuple[int, int]) -> str | None:
+    """Return what is wrong with a box of an image of `size` (H, W), in words, or None; a pixel outside is forgiven."""
+    x, y, w, h, name = box
+    shown = f"the box [{x:g}, {y:g}, {w:g}, {h:g}]"
+    if target.classes and name not in target.classes:
+        return f"{shown} is of the class '{name}', which is not one of {', '.join(target.classes)}"
+    if not (w > 0 and h > 0):
+        return f"{shown} has no area"
+    height, width = size
+    inside = min(x, y) >= -1 and x + w <= width + 1 and y + h <= height + 1 and x < width and y < height
+    return None if inside and x + w > 0 and y + h > 0 else f"{shown} is not inside the image of {width}×{height}"
 
 
 def _classes_of(target: PictureTarget, file: Path, size: tuple[int, int]) -> Array:

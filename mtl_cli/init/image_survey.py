@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mtl_cli.batch import WantedField
 from mtl_cli.errors import UserError
-from mtl_cli.images.checking import read_cells
+from mtl_cli.images.checking import check_pictures, read_cells
 from mtl_cli.images.listings import Listing, form_of, list_images
+from mtl_cli.images.picture_targets import parse_picture
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
 from mtl_cli.init.guess import Guess
@@ -68,6 +70,7 @@ class ImageSurvey(FileSurvey):
     group: str | None
     split: str | None
     notes: Sequence[str]
+    bad: Sequence[str]
 
     @property
     def size(self) -> str:
@@ -106,6 +109,8 @@ class ImageSurvey(FileSurvey):
         lines = [] if isinstance(self.listing, Listing) else reading_lines(self.rows.file)
         if self.image != "image":
             lines.append(entry("image", self.image))
+        if self.bad:
+            lines.append(entry("skip_bad", True, f"{self.bad[0]} Without it training refuses the set"))
         lines += [*self.size_lines(), *self.change_lines()]
         if self.split:
             return [*lines, entry("split_column", self.split, "it names the split of every image")]
@@ -157,6 +162,8 @@ class ImageSurvey(FileSurvey):
         if self.guesses:
             sections.append(target_section(self.guesses, self.count))
         inputs = [f"image: column {self.image}"]
+        if self.bad:
+            sections.insert(0, Section("Look at these first: training leaves them out (skip_bad: true)", self.bad))
         return [*sections, Section("Inputs", [*inputs, *self.notes]), *association_sections(self.guesses)]
 
     def training(self) -> Training:
@@ -214,8 +221,21 @@ def survey_images(path: Path, file: TableFile | None, asked: Asked, kinds: Mappi
     notes = [f"left out: {', '.join(left)} (inputs are images alone)"] if left else []
     return ImageSurvey(
         listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses, asked.group,
-        None if asked.group else split, [*notes, *rows.notes],
+        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, folder),
     )  # fmt: skip
+
+
+def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], folder: Path) -> list[str]:
+    """Return what training could not use of a set: files and boxes, the first of them and how many there are."""
+    targets = {
+        each.name: parse_picture(WantedField(each.name, each.name, each.looked.kind, {"column": each.column}))
+        for each in pictures
+    }
+    try:
+        check_pictures(listing, image, targets, folder, folder, skip=False)
+    except UserError as error:
+        return list(error.problems[:-1])
+    return []
 
 
 def usual_targets(listing: TableFile) -> dict[str, list[str]]:

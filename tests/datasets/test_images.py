@@ -237,13 +237,16 @@ def test_pipes_are_not_read(table):
         ([3, 5, 4, 5, "b"], "is of the class 'b', which is not one of a"),
     ],
 )
-def test_a_bad_box_is_named(tmp_path, box, said):
+def test_a_bad_box_is_named_and_left_out_if_asked(tmp_path, caplog, box, said):
     table = blob_set(tmp_path, count=4, sizes=((32, 40),))
     rows = [[f"images/{k:02}.png", json.dumps([[1, 1, 5, 5, "a"], *([box] if k == 2 else [])])] for k in range(4)]
     write_csv(table, ["image", "boxes"], rows)
     targets = {"boxes": {"kind": "boxes", "column": "boxes", "classes": ["a"]}}
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=rf"row 3, images/02.png: .*{said}"):
         images(table, targets=targets)
+    rows = rows_of(images(table, targets=targets, skip_bad=True))
+    assert [len(rows[f"images/{k:02}.png"].fields["boxes"]) for k in range(4)] == [1, 1, 1, 1]
+    assert "left out 1 of the boxes, such as row 3" in caplog.text
 
 
 def test_the_files_of_a_set_are_the_table_and_all_that_it_names(table):

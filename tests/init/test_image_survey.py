@@ -12,8 +12,11 @@ from PIL import Image
 
 from mtl_cli import cli
 from mtl_cli.errors import UserError
+from mtl_cli.images.listings import list_images
+from mtl_cli.images.picture_targets import instance_boxes
 from mtl_cli.init.first_look import init_config
-from tests.images._files import blob_set
+from mtl_cli.tables.reading import ReadOptions
+from tests.images._files import blob_set, blobs
 from tests.tables._files import write_csv
 
 SMALL = ["trainer.max_epochs=1", "trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=4", "quiet=true"]
@@ -87,6 +90,46 @@ def test_class_folders_need_no_target_and_name_their_splits(folder, capsys):
     assert cli.main_predict(["checkpoint=run", "input=set/test", "output=out.csv", "quiet=true"]) == 0
     with (folder / "out.csv").open() as file:
         assert [row["image"] for row in csv.DictReader(file)] == ["a/10.png", "b/11.png"]
+
+
+def test_boxes_of_coco_are_trained_predicted_and_read_back(folder, capsys):
+    (folder / "set/images").mkdir(parents=True)
+    content = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 5, "name": "${b}"}]}
+    for k in range(12):
+        image, instances = blobs(k, (32, 40))
+        Image.fromarray(image).save(folder / f"set/images/{k}.png")
+        content["images"].append({"id": k, "file_name": f"{k}.png"})
+        for box in instance_boxes(instances):
+            entry = {"image_id": k, "category_id": 5 if box[2] > 8 else 1, "bbox": box}
+            content["annotations"].append(entry)
+    content["annotations"].append({"image_id": 3, "category_id": 1, "bbox": [1, 1, 0, 4]})
+    (folder / "set/boxes.json").write_text(json.dumps(content))
+    out = init(capsys, "input=set/boxes.json")
+    assert "row 4, images/3.png: the box [1, 1, 0, 4] has no area" in out
+    assert "skip_bad: true" in yaml_of(folder, "dataset/boxes.yaml")
+    train(out, "backbone.channels=[4,8]")
+    more = ["tasks.boxes.score_threshold=0.001"]
+    assert cli.main_predict(["checkpoint=run", "input=set/images", "output=predicted", "quiet=true", *more]) == 0
+    found = json.loads((folder / "predicted/boxes/boxes.json").read_text())
+    assert [each["name"] for each in found["categories"]] == ["${b}", "a"]
+    assert {each["file_name"] for each in found["images"]} == {f"{k}.png" for k in range(12)}
+    assert all((each["height"], each["width"]) == (32, 40) for each in found["images"])
+    for each in found["annotations"]:
+        x, y, width, height = each["bbox"]
+        assert x >= 0
+        assert y >= 0
+        assert x + width <= 40.01
+        assert y + height <= 32.01
+        assert 0 < each["score"] <= 1
+    with (folder / "predicted/table.csv").open() as file:
+        counts = {row["image"]: int(row["boxes_count"]) for row in csv.DictReader(file)}
+    names = {each["id"]: each["file_name"] for each in found["images"]}
+    assert len(found["annotations"]) > 0
+    for name, count in counts.items():
+        assert count >= sum(names[each["image_id"]] == name for each in found["annotations"])
+    shutil.copy(folder / "predicted/boxes/boxes.json", folder / "set/predicted.json")
+    read = list_images(folder / "set/predicted.json", ReadOptions())
+    assert read.num_rows == 12, "what is written can be read again"
 
 
 @pytest.mark.parametrize(
