@@ -168,13 +168,19 @@ class ImageSurvey(FileSurvey):
 
     def training(self) -> Training:
         """Return backbone, batch size and epochs."""
-        backbone = ["backbone=unet"] if self.kinds else self.class_backbone()
+        backbone = self.dense_backbone() if self.kinds else self.class_backbone()
         batch, steps = (
             (8, BOX_STEPS) if "boxes" in self.kinds else (16, DENSE_STEPS) if self.kinds else (32, CLASS_STEPS)
         )
         epochs = max(6, math.ceil(steps / max(1, TRAIN_SHARE * self.count / batch)))
         hints = [f"for a quick look: trainer.max_epochs={max(2, epochs // 8)}"]
         return Training([*backbone, f"data.batch_size={batch}", f"trainer.max_epochs={epochs}"], hints)
+
+    def dense_backbone(self) -> list[str]:
+        """Return a backbone for labels of pixels or, where there are only boxes, a coarser one."""
+        if self.kinds != {"boxes"}:
+            return ["backbone=unet"]
+        return ["backbone=unet", "backbone.stride=4", "'backbone.channels=[32,64,128,128]'"]
 
     def class_backbone(self) -> list[str]:
         """Return a backbone for labels of whole images, as deep as their size allows."""

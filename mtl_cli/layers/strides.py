@@ -26,15 +26,17 @@ def stride_of(spec: FeatureSpec) -> int:
 
 
 class Patches(nn.Module):
-    """Joins patches of `factor` × `factor` positions by a convolution, to twice the channels; of a factor 1 nothing.
+    """Joins patches of `factor` × `factor` positions by a convolution; of a factor 1 nothing.
+
+    The convolution gives `out` channels, by default twice those that it takes.
 
     Sizes are rounded up, so that position k stands for positions k·factor … of before.
     """
 
-    def __init__(self, width: int, factor: int) -> None:
+    def __init__(self, width: int, factor: int, out: int | None = None) -> None:
         super().__init__()
         self.factor = factor
-        self.width = width * min(2, factor)
+        self.width = width if factor == 1 else 2 * width if out is None else out
         self.conv = nn.Conv2d(width, self.width, factor, stride=factor) if factor > 1 else nn.Identity()
 
     def forward(self, values: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def test_images_too_small_for_the_poolings_are_a_clear_error():
         ({"dropout": 1.5}, "probability"),
         ({"activation": "rleu"}, "'relu'"),
         ({"norm": "btach"}, "'batch'"),
-        ({"init": "xavier"}, "'xavier_"),
+        ({"init": "xavier"}, "initialisation 'xavier'"),
     ],
 )
 def test_values_out_of_range_are_refused_before_data_is_read(arguments, message):

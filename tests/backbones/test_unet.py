@@ -85,3 +85,16 @@ def test_dropout_is_of_whole_channels_at_the_coarsest_level():
 def test_values_out_of_range_are_refused_before_data_is_read(arguments, message):
     with pytest.raises(ValueError, match=message):
         unet(**arguments)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (61, 90)])
+def test_a_stride_gives_a_map_that_is_as_much_smaller(size):
+    found = run_stages(made(unet(stride=4), (3, *size))(), Inputs(torch.randn(2, 3, *size), "a"))
+    assert found.values.shape == (2, 4, -(-size[0] // 4), -(-size[1] // 4))
+    assert made(unet(stride=4), (3, *size)).specs[-1].shape == found.values.shape[1:]
+
+
+@pytest.mark.parametrize("stride", [0, 3, -4])
+def test_strides_are_powers_of_two(stride):
+    with pytest.raises(ValueError, match=rf"backbone.stride is {stride}.*backbone.stride=1"):
+        unet(stride=stride)
