@@ -34,10 +34,7 @@ _SPACES = "\n\t\u00a0\u3000\u200c\u200d"
 """What does not print and belongs to texts all the same: lines, other spaces, and what joins letters or not."""
 _NO_MEMORY = ("can't allocate memory", "size calculation overflowed", "integer multiplication overflow")
 """What torch says on a CPU of a tensor that does not fit; the last two, of one with more bytes than a number counts."""
-SMALLER = (
-    "Use a smaller data.batch_size with trainer.accumulate=2 or more (the same step in parts), a smaller backbone, or "
-    "trainer.precision=bf16."
-)
+SMALLER = "Use a smaller data.batch_size, a smaller backbone, or trainer.precision=bf16."
 
 
 def printable(text: str, spaces: str = _SPACES) -> str:
@@ -69,11 +66,24 @@ def too_many_files(error: BaseException | None) -> bool:
     return False
 
 
-def exhausted(error: BaseException, where: str = "") -> str:
-    """Return the message for an error that says what the machine has too little of; empty for other errors."""
+def smaller_parts(batch_size: int, accumulate: int) -> str:
+    """Return how the same steps need less memory: a step holds one draw of `batch_size` rows at a time."""
+    if batch_size == 1:
+        return "Use a smaller backbone, or trainer.precision=bf16."
+    return (
+        f"Use data.batch_size={batch_size // 2} trainer.accumulate={2 * accumulate}, which take the same step in "
+        "smaller parts, a smaller backbone, or trainer.precision=bf16."
+    )
+
+
+def exhausted(error: BaseException, where: str = "", smaller: str = SMALLER) -> str:
+    """Return the message for an error that says what the machine has too little of; empty for other errors.
+
+    `smaller` tells what needs less memory.
+    """
     if too_many_files(error):
         return f"Too many files are open at once{where}. Allow more by ulimit -n 1024, or use fewer data.workers."
-    return f"Out of memory{where}. {SMALLER}" if out_of_memory(error) else ""
+    return f"Out of memory{where}. {smaller}" if out_of_memory(error) else ""
 
 
 def not_installed(what: str, error: ImportError, extra: str) -> UserError:

@@ -31,7 +31,7 @@ class Data:
     root: str | None = None
     """Folder of the data files: official ones with data.source=torchvision, and your own tables."""
     batch_size: int = knob(128, low=1)
-    """Examples of each dataset per optimizer step."""
+    """Rows of each dataset per draw; an optimizer step adds up trainer.accumulate draws."""
     workers: int = knob(0, low=0, below=1025)
     """Processes that read ahead; 0 reads in the training process."""
     folds: int | None = knob(None, low=2)
@@ -59,7 +59,7 @@ class Trainer:
     threads: int | None = knob(None, low=1, below=4097)
     """CPU threads; null = as torch chooses."""
     accumulate: int = knob(1, low=1, below=65537)
-    """Micro-batches that one optimizer step is split into."""
+    """Draws of data.batch_size rows that one optimizer step adds up: k times the rows, in the memory of one draw."""
     clip_norm: float | None = knob(None, above=0.0)
     """Largest norm of the gradient; null = no clipping."""
     log_every: int = knob(50, low=1)

@@ -48,6 +48,6 @@ def setting_of(
         has_boundary=learner.model.sharing.has_boundary,
         always_all=schedule.gives_all_tasks and fully_labelled,
         last_layers=last_layers(learner.model, learner.tasks),
-        num_epochs=plan.max_epochs if plan.max_steps is None else plan.max_steps / schedule.steps_per_epoch,
+        num_epochs=plan.num_steps(schedule.steps_per_epoch) / schedule.steps_per_epoch,
         momentum=group["momentum"] if "momentum" in group else group["betas"][0] if "betas" in group else 0.0,
     )

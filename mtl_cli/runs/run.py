@@ -21,7 +21,7 @@ from mtl_cli.config.run_config import (
 )
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import Interrupted as Interrupted
-from mtl_cli.errors import RunFailure, UserError, exhausted
+from mtl_cli.errors import RunFailure, UserError, exhausted, smaller_parts
 from mtl_cli.files import write_json
 from mtl_cli.report.profile import StepProfiler
 from mtl_cli.report.progress import Progressbar
@@ -176,7 +176,8 @@ def execute(
         with contextlib.suppress(RunFailure):  # a full disk must not hide what went wrong first
             out.status(status, job.progress.step, job.epoch, str(error) or type(error).__name__)
         where = f" on {job.learner.arithmetic.device} at step {job.progress.step}"
-        if told := exhausted(error, where):
+        smaller = smaller_parts(config["data"]["batch_size"], config["trainer"]["accumulate"])
+        if told := exhausted(error, where, smaller):
             raise RunFailure(told) from error
         raise
     finally:

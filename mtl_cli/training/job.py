@@ -44,6 +44,13 @@ class Plan:
     stop_metric: str | None
     patience: int | None
 
+    def num_steps(self, steps_per_epoch: int) -> int:
+        """Return the optimizer steps of the whole run: `max_steps` where it is set, else `max_epochs` epochs."""
+        if self.max_steps is not None:
+            return self.max_steps
+        assert self.max_epochs is not None, "checked with the config"
+        return self.max_epochs * steps_per_epoch
+
 
 @dataclass
 class Progress:
@@ -114,10 +121,7 @@ class Job:
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole run: `max_steps` where it is set, else `max_epochs` epochs."""
-        if self.plan.max_steps is not None:
-            return self.plan.max_steps
-        assert self.plan.max_epochs is not None, "checked with the config"
-        return self.plan.max_epochs * self.schedule.steps_per_epoch
+        return self.plan.num_steps(self.schedule.steps_per_epoch)
 
     @property
     def epoch(self) -> int:

@@ -13,8 +13,8 @@ class STCH(LossWeighting):
     """Kμ log Σᵢ exp(log(Lᵢ / zᵢ) / μ) after a warm-up with Σᵢ log Lᵢ, whose last epoch's mean losses are z.
 
     Source: Lin, Zhang, Yang, Liu, Wang & Zhang, "Smooth Tchebycheff Scalarization for Multi-Objective Optimization",
-    ICML 2024; warm-up (five epochs, the last of which gives z), logarithm and nadir as in the authors' code. A task that
-    was absent from that epoch has its present loss for z. A loss of exactly 0 counts as 1e-20.
+    ICML 2024; warm-up (five epochs, the last of which gives z), logarithm and nadir as in the authors' code. A task
+    that was absent from that epoch has its present loss for z. A loss of exactly 0 counts as 1e-20.
     """
 
     scale_invariant = True

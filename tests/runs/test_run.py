@@ -218,8 +218,8 @@ def test_out_of_memory_suggests_the_overrides_that_help(tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(trainer, "train_step", train_step)
-    with pytest.raises(RunFailure, match=r"data\.batch_size.*trainer\.accumulate=2"):
-        run.train(_toy.config(), tmp_path / "run", [])
+    with pytest.raises(RunFailure, match=r"Use data\.batch_size=8 trainer\.accumulate=6, which take the same step"):
+        run.train(_toy.config(trainer__accumulate=3), tmp_path / "run", [])
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
 
 

@@ -96,6 +96,20 @@ def test_accumulation_equals_the_large_batch_also_with_missing_labels(missing):
         torch.testing.assert_close(own, reference, rtol=1e-4, atol=1e-6)
 
 
+def test_half_the_batch_accumulated_twice_as_often_is_the_same_step():
+    """What the message of too little memory proposes (`mtl_cli.errors.smaller_parts`)."""
+    jobs = []
+    for batch_size, accumulate in ((16, 1), (8, 2)):
+        tasks = {name: _toy.task(name, batch_size=batch_size) for name in ("quadrant", "sign")}
+        job = make(tasks=tasks, trainer__accumulate=accumulate)
+        step = next_step(job)
+        drawn = [micro["quadrant"].inputs.values for micro in step._batches[0]]
+        assert [len(rows) for rows in drawn] == [batch_size] * accumulate
+        jobs.append((job.schedule.steps_per_epoch, torch.cat(drawn)))
+    assert jobs[0][0] == jobs[1][0]
+    assert torch.equal(jobs[0][1], jobs[1][1])
+
+
 def test_a_task_that_is_absent_from_the_first_step_is_taken_in_by_fused_sgd():
     found = []
     for fused in (True, False):
