@@ -68,6 +68,8 @@ class FieldSpec:
     counts: tuple[int, ...] = ()
     columns: tuple[str, ...] = ()
     varying: bool = False
+    top: float = 1.0
+    """Of "ranking": the highest relevance of the training labels, such as 5 stars; 1 for yes and no, and for shares."""
 
     @property
     def far(self) -> bool:

@@ -55,6 +55,7 @@ class FittedTarget:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
+    top: float = 1.0
 
     @property
     def field_spec(self) -> FieldSpec:
@@ -70,6 +71,7 @@ class FittedTarget:
             std=self.std,
             counts=self.counts,
             columns=self.target.columns,
+            top=self.top,
         )
 
     def state(self) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class FittedTarget:
         target = {key: value for key, value in vars(self.target).items() if key != "task"}
         target |= {name: list(getattr(self.target, name)) for name in ("columns", "classes", "missing")}
         fitted = {name: list(getattr(self, name)) for name in ("classes", "mean", "std", "counts")}
-        return {"target": target, **fitted}
+        return {"target": target, **fitted, "top": self.top}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "FittedTarget":
@@ -106,6 +108,8 @@ def fit_target(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget
     if target.kind == "multilabel":
         counts = tuple(int(count) for count in np.nansum(values, axis=0))
         return FittedTarget(target, classes=target.columns, counts=counts)
+    if target.kind == "ranking":
+        return FittedTarget(target, top=max(1.0, float(np.nanmax(values[:, 0]))))
     if target.kind not in ("real", "count"):
         return FittedTarget(target)
     mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)

@@ -35,19 +35,22 @@ class RelevanceTotals(Totals):
 
     @staticmethod
     def problem(field: FieldSpec, labels: Tensor) -> str | None:
-        """Return that a relevance is not from 0 to 1, or that a labelled row has no group."""
+        """Return that a relevance is negative, infinite or a grade among shares, or that a labelled row has no group."""
         rows = labels[labelled(labels[:, 0])]
-        wrong = rows[(rows[:, 0] < 0) | (rows[:, 0] > 1), 0]
+        wrong = rows[(rows[:, 0] < 0) | rows[:, 0].isinf() | ((rows[:, 0] > 1) & (field.top <= 1)), 0]
         if len(wrong):
-            return f"holds the relevance {wrong[0]:g}; it is from 0 to 1 (for grades use ordinal or regression)"
+            return f"holds the relevance {wrong[0]:g}; it is from 0 to 1 in training, or a grade of 0 or more"
         return "has a row with a relevance but no group" if bool(rows[:, 1].isnan().any()) else None
 
 
 class Ranking(Task):
-    """The probability that a row is relevant: AUC, log loss and NDCG@k by group; targets float32 [B, 2].
+    """How relevant a row is: AUC, log loss and NDCG@k by group; targets float32 [B, 2].
 
-    A target is the relevance, from 0 to 1, and the number of the group (a user, a query). The loss is the pointwise
-    binary cross-entropy, as in McMahan et al., "Ad click prediction: a view from the trenches", KDD 2013.
+    A target is the relevance, from 0 to 1 or a grade such as 1 to 5, and the number of the group (a user, a query). A
+    grade is divided by the highest of the training labels (`FieldSpec.top`), so that all of them are shares from 0 to 1.
+    The loss is the pointwise binary cross-entropy of the share, as in McMahan et al., "Ad click prediction: a view from
+    the trenches", KDD 2013. NDCG has linear gains, so grades and shares have the same one; AUC takes what is above one
+    half for relevant.
     """
 
     field_kind = "ranking"
@@ -73,8 +76,16 @@ class Ranking(Task):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row; outputs (logits) [B, 1], target [B, 2]."""
-        losses = F.binary_cross_entropy_with_logits(outputs[:, 0], target[:, 0].nan_to_num(), reduction="none")
+        losses = F.binary_cross_entropy_with_logits(outputs[:, 0], self.shares(target).nan_to_num(), reduction="none")
         return masked_mean(losses, self.label_marks(target))
+
+    def shares(self, target: Tensor) -> Tensor:
+        """Return the relevance of a target [B, 2] as shares of the highest grade [B]; a higher one is the highest."""
+        return target[:, 0] if self.field.top == 1 else (target[:, 0] / self.field.top).clamp(max=1.0)
+
+    def references(self, target: Tensor) -> Tensor:
+        """Return shares and groups [B, 2]."""
+        return torch.stack([self.shares(target), target[:, 1]], dim=1)
 
     def metrics(self) -> "dict[str, Metric]":
         """Return AUC, log loss and NDCG@k by group ("ndcg")."""
@@ -85,13 +96,16 @@ class Ranking(Task):
         return {"auc": AUC(), "log_loss": LogLoss(), "ndcg": GroupNDCG(self.k)}
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """Return the probability of relevance [B]."""
+        """Return the probability of relevance, of grades the expected share of the highest [B]."""
         return outputs[:, 0].sigmoid()
 
     def decode(self, outputs: Tensor) -> Columns:
-        """Return the probability of relevance, by which a group's rows are ranked."""
-        return {f"{self.name}_probability": self.predictions(outputs).cpu().numpy()}
+        """Return the probability of relevance, or the expected grade, by which a group's rows are ranked."""
+        predictions = self.predictions(outputs).cpu().numpy()
+        if self.field.top == 1:
+            return {f"{self.name}_probability": predictions}
+        return {f"{self.name}_relevance": predictions * self.field.top}
 
     def trivial_outputs(self, summary: Totals) -> Tensor:
         """Return the log odds of the mean relevance of the training labels [1]."""
-        return torch.logit(summary.mean.float().nan_to_num(0.5), eps=1e-6)
+        return torch.logit((summary.mean / self.field.top).float().nan_to_num(0.5), eps=1e-6)
