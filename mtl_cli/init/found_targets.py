@@ -5,6 +5,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from mtl_cli.init.association import associate
 from mtl_cli.init.guess import Guess, LabelColumn
 from mtl_cli.init.yaml_files import FoundTask, Section, entry
@@ -12,7 +14,9 @@ from mtl_cli.tables.labels import in_order
 
 MAX_LISTED, MAX_SHOWN = 50, 6
 MAX_TOLD = 24
-"""Targets that are reported one by one, and in pairs."""
+"""Targets that are reported one by one."""
+MAX_PAIRED, MAX_PAIRS, MAX_ROWS = 32, 20, 20_000
+"""Columns that are compared in pairs, pairs that are shown, and rows that are compared."""
 CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
 HEAD = "    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}\n"
 IMBALANCE = """\
@@ -101,19 +105,33 @@ def class_statistics(counts: Mapping[str, int]) -> str:
 
 
 def association_sections(guesses: Sequence[Guess]) -> list[Section]:
-    """Return a row per pair of target columns, where there are several targets but not too many."""
-    if not 2 <= len(guesses) <= MAX_TOLD:
-        return []
+    """Return a row for each pair of target columns that hang together most, where there are several targets."""
     columns = [column for guess in guesses for column in guess.columns]
+    if len(guesses) < 2:
+        return []
+    pairs = list(itertools.combinations([each.head(MAX_ROWS) for each in columns[:MAX_PAIRED]], 2))
+    found = [(one.name, other.name, associate(one.labels, other.labels)) for one, other in pairs]
+    found.sort(key=lambda pair: -np.nan_to_num(pair[2].share))
     rows = [["pair", "rows", "correlation", "bits", "share"]]
-    for one, other in itertools.combinations(columns, 2):
-        found = associate(one.labels, other.labels)
+    for one, other, each in found[:MAX_PAIRS]:
         numbers = [
-            f"{value:.3f}" if math.isfinite(value) else "–" for value in (found.correlation, found.bits, found.share)
+            f"{value:.3f}" if math.isfinite(value) else "–" for value in (each.correlation, each.bits, each.share)
         ]
-        rows.append([f"{one.name} – {other.name}", str(found.rows), *numbers])
+        rows.append([f"{one} – {other}", str(each.rows), *numbers])
     title = (
         "Targets together (correlation: Pearson's r of numbers, else Cramér's V; mutual information in bits,\n"
         "and as a share of the smaller entropy): the larger, the more likely they help each other"
     )
-    return [Section(title, (), rows)]
+    return [Section(title, left_out(columns, len(found)), rows)]
+
+
+def left_out(columns: Sequence[LabelColumn], pairs: int) -> list[str]:
+    """Return what the table of pairs does not show, in words."""
+    said = []
+    if len(columns) > MAX_PAIRED:
+        said.append(f"of {len(columns)} columns the first {MAX_PAIRED} are compared")
+    if pairs > MAX_PAIRS:
+        said.append(f"the {MAX_PAIRS} pairs with the largest share, of {pairs}")
+    if any(len(column.codes) > MAX_ROWS for column in columns):
+        said.append(f"in the first {MAX_ROWS} rows")
+    return said

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ ID_WORDS = re.compile(r"(^|[_\W])(id|ids|uid|uuid|guid|key|idx|index|no|nr|ref)(
 CAMEL = re.compile(r"[a-z](Id|ID)$")
 RARE, IMBALANCED = 0.05, 10.0
 NEARLY_ALL = 0.95
+OWN_VALUES = "nearly every row has a value of its own"
 MIN_ROWS = 20
 """Rows from which on distinct values say something."""
 
@@ -56,6 +57,11 @@ class LabelColumn:
         number: dict[str, int] = {}
         lookup = [number.setdefault(value.lower(), len(number)) for value in self.values]
         return LabelColumn(self.name, None, np.array([*lookup, -1])[self.codes], tuple(number), len(number), True)
+
+    def head(self, rows: int) -> "LabelColumn":
+        """Return the first rows of the column."""
+        numbers = None if self.numbers is None else self.numbers[:rows]
+        return replace(self, numbers=numbers, codes=self.codes[:rows])
 
     @property
     def present(self) -> int:
@@ -200,7 +206,7 @@ def guess_drop(profile: ColumnProfile, sample: Cells, whole: bool) -> str:
     if count < MIN_ROWS or distinct < NEARLY_ALL * count:
         return ""
     if profile.kind in ("text", "mixed"):
-        return "nearly every row has a value of its own: a name or a free text, not a category"
+        return f"{OWN_VALUES}: a name or a free text, not a category"
     if profile.kind == "number" and sample.numbers is not None:
         steps = np.diff(sample.numbers[~np.isnan(sample.numbers)])
         if steps.size and (steps == 1).mean() > NEARLY_ALL:

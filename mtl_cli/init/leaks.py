@@ -10,6 +10,9 @@ from mtl_cli.init.probe import Cells, Probe
 ALONE = 0.95
 """Share of what varies in a target, on rows that were not fitted on, from which on a column predicts it alone."""
 MAX_TRIED = 400
+"""Columns times targets that are tried at most."""
+FEW = 100
+"""Rows that most columns are refused by."""
 
 
 def copies(guess: Guess, samples: Mapping[str, Cells]) -> dict[str, str]:
@@ -33,17 +36,25 @@ def says(column: LabelColumn, sample: Cells) -> str:
     numbers = None if column.numbers is None else column.numbers[:size]
     if numbers is not None and sample.numbers is not None and (how := goes_with(sample.numbers, numbers)):
         return how
+    if not name_each_other(codes[:FEW], sample.codes[:FEW]):
+        return ""
     distinct = len(np.unique(codes[codes >= 0]))
     if 2 <= distinct <= size / 2 and says_the_same(codes, sample.codes, distinct):
         return "says the same as"
     return ""
 
 
+def name_each_other(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return True where each code [n] goes with one other code; quick, to refuse most columns by."""
+    pairs = {(a, b) for a, b in zip(one.tolist(), other.tolist(), strict=True) if a >= 0 and b >= 0}
+    return len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
+
+
 def goes_with(one: np.ndarray, other: np.ndarray) -> str:
     """Return whether numbers [n] are a copy or a monotone function of others, or an empty text."""
     both = ~np.isnan(one) & ~np.isnan(other)
     one, other = one[both], other[both]
-    if len(one) < MIN_ROWS:
+    if len(one) < MIN_ROWS or not is_monotone(one[:FEW], other[:FEW]):
         return ""
     pairs = np.unique(np.stack([one, other], axis=1), axis=0)
     if len(pairs) < MIN_ROWS:  # few values are compared one by one
@@ -54,6 +65,12 @@ def goes_with(one: np.ndarray, other: np.ndarray) -> str:
     if (steps > 0).all() and ((others > 0).all() or (others < 0).all()):
         return "is a monotone function of"
     return ""
+
+
+def is_monotone(one: np.ndarray, other: np.ndarray) -> bool:
+    """Return True where many different numbers [n] never fall, or never rise, while others rise."""
+    steps = np.diff(other[np.argsort(one)])[np.diff(np.sort(one)) > 0]
+    return len(steps) >= MIN_ROWS // 2 and bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def nearly_answers(columns: Mapping[str, Cells], probes: Mapping[str, Probe]) -> list[str]:

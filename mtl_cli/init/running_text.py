@@ -17,6 +17,8 @@ DIFFERENT = 0.5
 """Share of the texts that are unlike all others: categories repeat themselves."""
 SEVERAL, FEW, MANY = 4, 2, 8
 """Words of the middle text, or of it and of one text in ten: names and addresses have fewer."""
+TITLE = 3
+"""Words of the middle text from which on a column is a text beside another column of running text."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,19 @@ class TextColumn:
         return len(set(self.present))
 
     @property
+    def is_different(self) -> bool:
+        """True where many texts are unlike all others."""
+        return bool(self.present) and self.distinct >= DIFFERENT * len(self.present)
+
+    @property
+    def is_title(self) -> bool:
+        """True for many different texts of a few words, as titles of running texts are."""
+        return self.is_different and bool(np.median(self.words) >= TITLE)
+
+    @property
     def is_running(self) -> bool:
         """True for many different texts of several words."""
-        if not self.present or self.distinct < DIFFERENT * len(self.present):
+        if not self.is_different:
             return False
         middle, most = np.quantile(self.words, [0.5, 0.9])
         return bool(middle >= SEVERAL or (middle >= FEW and most >= MANY))
@@ -85,9 +97,12 @@ def look_at(file: TableFile, names: Sequence[str]) -> dict[str, TextColumn]:
 
 
 def running_text(file: TableFile, others: Sequence[str]) -> list[TextColumn]:
-    """Return the columns of running text of a file, but for `others`."""
+    """Return the columns of running text of a file, with titles where there are such texts, but for `others`."""
     names = [name for name, kind in file.types.items() if may_be_text(kind) and name not in others]
-    return [column for column in look_at(file, names).values() if column.is_running]
+    columns = look_at(file, names).values()
+    if not any(column.is_running for column in columns):
+        return []
+    return [column for column in columns if column.is_running or column.is_title]
 
 
 def may_be_text(kind: "pa.DataType") -> bool:

@@ -1,14 +1,16 @@
 """What mtl-init found in a file with columns of running text, and its lines of YAML and of the report."""
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from mtl_cli.errors import UserError
 from mtl_cli.init.advice import SMALL, Advice, advise_texts
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.found_targets import association_sections
-from mtl_cli.init.row_survey import RowSurvey, reading_lines
+from mtl_cli.init.guess import OWN_VALUES
+from mtl_cli.init.row_survey import FoundRows, RowSurvey, reading_lines
 from mtl_cli.init.running_text import TextColumn
 from mtl_cli.init.scripts import script_shares
 from mtl_cli.init.survey import survey_rows
@@ -66,6 +68,16 @@ def hints_on(rows: int, what: str) -> list[str]:
     ]
 
 
+def with_way_to_text(found: FoundRows, texts: Sequence[str]) -> FoundRows:
+    """Return what was found, with how to read a column of different texts as a text, where it is left out."""
+    drop = dict(found.inputs.drop)
+    for name, reason in found.inputs.drop.items():
+        if OWN_VALUES in reason and found.profile.columns[name].kind == "text":
+            way = shlex.quote(f"text=[{','.join([*texts, name])}]")
+            drop[name] = f"{reason}. To read it as a text too: {way}"
+    return replace(found, inputs=replace(found.inputs, drop=drop))
+
+
 def survey_text(file: TableFile, texts: Sequence[TextColumn], asked: Asked) -> TextSurvey:
     """Return a first look at a file with columns of text.
 
@@ -79,7 +91,7 @@ def survey_text(file: TableFile, texts: Sequence[TextColumn], asked: Asked) -> T
         )
     if not any(column.present for column in texts):
         raise UserError(f"{file.path}: the text ({', '.join(names)}) is empty in the first rows. Name another: text=…")
-    found = survey_rows(file, asked, names)
+    found = with_way_to_text(survey_rows(file, asked, names), names)
     shares = script_shares(text for column in texts for text in column.present)
     advice = advise_texts([column.texts for column in texts], shares, found.profile.rows)
     taken = (*asked.taken, *names, *found.dividing, *found.inputs.drop)

@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+import time
 from pathlib import Path
 
 import numpy as np
@@ -357,3 +358,25 @@ def test_a_column_of_training_and_validation_rows_only_gives_a_test_split_too(ca
     train(capsys, out)
     source = tabular(Path("data.csv"), split_column="part")
     assert [len(everything(source, split).fields["y"]) for split in ("train", "val", "test")] == [191, 75, 34]
+
+
+def test_pairs_of_many_targets_are_cut_and_what_was_cut_is_said(capsys):
+    names = [f"t{k}" for k in range(70)]
+    write(["x", *names], [[rng.random(), *(rng.choice([0, 1]) for _ in names)] for rng, _ in stream(60)])
+    start = time.process_time()
+    out = look(capsys, f"[{','.join(names)}]")
+    assert time.process_time() - start < 8
+    table = out.partition("Targets together")[2].partition("Written")[0]
+    assert "of 70 columns the first 32 are compared" in table
+    assert "the 20 pairs with the largest share, of 496" in table
+    pairs = [line.split() for line in table.splitlines() if " – t" in line]
+    assert len(pairs) == 20
+    shares = [float(pair[-1]) for pair in pairs]
+    assert shares == sorted(shares, reverse=True)
+    train(capsys, out)
+
+
+def test_a_run_that_is_proposed_stops_when_it_no_longer_improves(capsys):
+    write(["x", "y"], [[x, x + rng.gauss(0, 1)] for rng, x in stream()])
+    out = look(capsys, "y")
+    assert "trainer.max_epochs=200 early_stopping.patience=20" in out

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shlex
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -403,3 +404,20 @@ def test_quoted_targets_are_suggested_for_other_scripts(folder, capsys):
     write_csv(folder / "data.csv", ["情感", "x"], [[n % 2, n] for n in range(40)])
     assert init("input=data.csv", "target=[情感,x]") == 2
     assert "target=['情感','x']" in capsys.readouterr().err
+
+
+def test_a_title_is_a_second_text_and_a_name_is_left_out_with_the_way_to_read_it(folder, capsys):
+    rng = random.Random(0)
+    words = [f"w{k}" for k in range(60)]
+    rows = []
+    for _ in range(200):
+        title, review, name = (" ".join(rng.choice(words) for _ in range(n)) for n in (3, 12, 2))
+        rows.append([title, review, name, rng.choice(["good", "bad"])])
+    write_csv(folder / "data.csv", ["title", "review", "author", "mood"], rows)
+    assert init("input=data.csv", "target=mood") == 0
+    assert dataset()["text"] == ["title", "review"]
+    out = capsys.readouterr().out
+    assert "left out author: nearly every row has a value of its own" in out
+    advice = shlex.split(out.partition("To read it as a text too: ")[2].splitlines()[0])
+    assert init("input=data.csv", "target=mood", "overwrite=true", *advice) == 0
+    assert dataset()["text"] == ["title", "review", "author"]
