@@ -18,9 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from mtl_cli.files import write_bytes
+from mtl_cli.report.shown import COLOURS
 
 SURFACE, INK, MUTED, GRID = "#ffffff", "#1f2328", "#656d76", "#e6e8eb"
-COLOURS = ("#2a78d6", "#e8710a", "#1b998b", "#c2255c", "#7048e8", "#a07d00", "#495057", "#0b7285")
 STYLES = ("-", "--", ":", "-.")
 """Line styles of the first eight tasks, the next eight and so on."""
 MAX_NUMBERS = 30

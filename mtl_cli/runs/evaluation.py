@@ -1,8 +1,9 @@
 """Evaluation of a checkpoint on a split of its data, or on a file of its own."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mtl_cli.runs.data import make_stream, make_streams
 from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.runs.predictor import build_predictor
+from mtl_cli.runs.samples import draw_image_samples
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tasks.base import Task
@@ -44,6 +46,8 @@ class Found:
     data: Mapping[str, Mapping[str, Any]]
     tasks: Mapping[str, Task]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    draw: Callable[[Path], object] = lambda folder: None
+    """Draws samples of images into a folder."""
 
 
 def evaluate_checkpoint(
@@ -122,7 +126,12 @@ def on_split(
         for name, source in data.sources.items()
         if name in streams
     }
-    return Found(split, results, told, job.tasks, job.groups)
+    learner = job.learner
+    draw = partial(
+        draw_image_samples, title=split, model=learner.model, tasks=job.tasks, streams=streams,
+        arithmetic=learner.arithmetic.evaluation,
+    )  # fmt: skip
+    return Found(split, results, told, job.tasks, job.groups, draw)
 
 
 def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], path: Path) -> Found:
@@ -147,7 +156,11 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
         )
     members = {name: [task for task in tasks if task in results] for name, tasks in config.get(GROUPS, {}).items()}
     groups = {name: tasks for name, tasks in members.items() if tasks}
-    return Found(path.name, with_group_means(results, groups), told, model.tasks, groups)
+    draw = partial(
+        draw_image_samples, title=path.name, model=model.model, tasks=model.tasks, streams=streams,
+        arithmetic=model.arithmetic,
+    )  # fmt: skip
+    return Found(path.name, with_group_means(results, groups), told, model.tasks, groups, draw)
 
 
 def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -167,6 +180,7 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
         out.mkdir(parents=True)
         write_json(out / "metrics.json", record)
         draw_confusions(out, found.title, found.tasks, found.groups, found.results)
+        found.draw(out)
     except (OSError, RunFailure) as error:
         raise UserError(f"Cannot write the evaluation to {out}: {error}.") from error
     logger.info("Written to %s", out)

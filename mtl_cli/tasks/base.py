@@ -17,6 +17,7 @@ from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head, heads_that_give
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.layers.convolution import resized
+from mtl_cli.report.shown import Shown
 from mtl_cli.tasks.summary_base import LabelSummary, labelled_rows
 
 if TYPE_CHECKING:
@@ -211,6 +212,23 @@ class Task(ABC):
             return {}
         return {name: values[:0] for name, values in self.decode(torch.zeros(1, self.num_outputs)).items()}
 
+    def shown(self, target: Tensor | None, outputs: Any) -> "tuple[Shown | None, Shown | None]":  # noqa: ANN401
+        """Return truth and prediction of one row for a sheet of samples; target and outputs of one row, [1, ...].
+
+        By default the words of `decode`; tasks on pixels give pictures. Without a target the truth is None.
+        """
+        values = next(iter(self.decode(outputs).values()), None)
+        return self.shown_target(target), None if values is None else Shown(in_words(values[0]))
+
+    def shown_target(self, target: Tensor | None) -> "Shown | None":
+        """Return the truth of one row in words: the name of a class, or numbers."""
+        if target is None:
+            return None
+        value = target[0]
+        if value.ndim == 0 and not value.is_floating_point() and self.field.class_names:
+            return Shown(self.field.class_names[int(value)])
+        return Shown(", ".join(in_words(each) for each in value.flatten()[:6].tolist()))
+
     @property
     @abstractmethod
     def metric_info(self) -> Mapping[str, MetricInfo]:
@@ -223,6 +241,11 @@ class Task(ABC):
     def repeated(self, outputs: Any, target: Tensor) -> Any:  # noqa: ANN401  an Output of the head
         """Return the outputs [num_outputs] of a constant predictor for every sample of `target` [B, ...]."""
         return outputs.expand(len(target), -1)
+
+
+def in_words(value: object) -> str:
+    """Return a value as a sheet of samples shows it."""
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def masked_mean(losses: Tensor, marks: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What tasks with a value for every pixel have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.layers.convolution import resized
+from mtl_cli.report.shown import Shown, number_colours, spread
 from mtl_cli.tasks.base import Columns, Predictions, Task
 
 
@@ -43,6 +44,23 @@ class DenseTask(Task, ABC):
     @abstractmethod
     def files(self, maps: Tensor) -> "Mapping[str, np.ndarray[Any, Any]]":
         """Return the files of one row, from its outputs [num_outputs, H, W], by what follows the row's name."""
+
+    def shown(self, target: Tensor | None, outputs: Tensor) -> tuple[Shown | None, Shown | None]:
+        """Return truth and prediction as pictures of the same colours."""
+        size = outputs.shape[-2:] if target is None else target.shape[-2:]
+        predicted = self.predictions(resized(outputs, size))[0].numpy()
+        truth = None if target is None else self.references(target)[0].numpy()
+        pictures = self.coloured([predicted] if truth is None else [predicted, truth])
+        return (None if truth is None else Shown(pixels=pictures[1])), Shown(pixels=pictures[0])
+
+    def coloured(self, maps: "Sequence[np.ndarray[Any, Any]]") -> "list[np.ndarray[Any, Any]]":
+        """Return maps of one row, as metrics see them, as pictures [H, W, 3] from 0 to 1, all in the same colours.
+
+        By default maps are numbers [H, W], or [C, H, W] of which the first channel is shown.
+        """
+        planes = [each if each.ndim == 2 else each[0] for each in maps]
+        limits = spread(np.concatenate([each.ravel() for each in planes]))
+        return [number_colours(each, limits) for each in planes]
 
     def columns_of_no_rows(self) -> Columns:
         """Return the columns that `write` adds, without a row."""

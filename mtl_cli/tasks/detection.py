@@ -11,6 +11,7 @@ from torch import Tensor
 from mtl_cli.batch import FieldSpec, set_entries, set_labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.layers.centers import at_positions, centre_focal_loss, draw_peaks, find_peaks, peak_radius
+from mtl_cli.report.shown import Shown
 from mtl_cli.tasks.base import Boxes, Columns, MetricInfo, Predictions, Task, masked_mean
 from mtl_cli.tasks.class_base import class_labels
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -178,6 +179,16 @@ class Detection(Task):
                 kept = torch.cat([predictions.frames[row].boxes_back(kept[:, :4]), kept[:, 4:]], dim=1)
             rows.append(kept.cpu().numpy())
         predictions.boxes[self.name] = Boxes(tuple(class_labels(self.field, self.num_outputs)), rows)
+
+    def shown(self, target: Tensor | None, outputs: Maps) -> tuple[Shown | None, Shown | None]:
+        """Return true and predicted boxes on the image, with their numbers."""
+        every = self.predictions(outputs)[0]
+        found = every[every[:, 4] >= self.score_threshold][:, [0, 1, 2, 3, 5]].numpy()
+        truth = None
+        if target is not None:
+            boxes = target[0][set_entries(target)[0]].numpy()
+            truth = Shown(f"{len(boxes)} boxes", boxes=boxes)
+        return truth, Shown(f"{len(found)} boxes", boxes=found)
 
     def trivial_outputs(self, summary: BoxTotals) -> Maps:
         """Return maps of one position that find nothing."""

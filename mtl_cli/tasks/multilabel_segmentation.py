@@ -1,6 +1,6 @@
 """Masks of several classes, which may overlap."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
+from mtl_cli.report.shown import class_colours
 from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
 from mtl_cli.tasks.class_base import class_labels
 from mtl_cli.tasks.dense_base import DenseTask, share_columns
@@ -94,6 +95,16 @@ class MultilabelSegmentation(DenseTask):
         """Return an image of 0 and 255 for each class, in a folder of the row, by the number of the class."""
         there = self.predictions(maps).cpu().numpy().astype(np.uint8) * np.uint8(255)
         return {f"/{number}.png": mask for number, mask in enumerate(there)}
+
+    def coloured(self, maps: "Sequence[np.ndarray[Any, Any]]") -> "list[np.ndarray[Any, Any]]":
+        """Return where classes are [C, H, W] in their colours, later ones on top of earlier ones."""
+        found = []
+        for each in maps:
+            top = np.where(np.isnan(each.astype(float)).all(axis=0), -1, 0)
+            for number, there in enumerate(each, start=1):
+                top = np.where(there == 1, number, top)
+            found.append(class_colours(top, self.num_outputs + 1))
+        return found
 
     def trivial_outputs(self, summary: MaskTotals) -> Tensor:
         """Return the log odds of each class among the known training pixels [C]."""

@@ -1,6 +1,6 @@
 """The direction of the surface at every pixel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec
 from mtl_cli.heads.base import Head
+from mtl_cli.report.shown import direction_colours
 from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
 from mtl_cli.tasks.dense_base import DenseTask
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -98,6 +99,10 @@ class Normals(DenseTask):
     def files(self, maps: Tensor) -> "Mapping[str, np.ndarray[Any, Any]]":
         """Return an array float32 [3, H, W]."""
         return {".npy": self.predictions(maps.unsqueeze(0))[0].cpu().numpy()}
+
+    def coloured(self, maps: "Sequence[np.ndarray[Any, Any]]") -> "list[np.ndarray[Any, Any]]":
+        """Return unit vectors [3, H, W] with a colour for each direction."""
+        return [direction_colours(each) for each in maps]
 
     def trivial_outputs(self, summary: NormalTotals) -> Tensor:
         """Return the direction of the sum of the known training vectors [3]; towards the viewer where there is none."""

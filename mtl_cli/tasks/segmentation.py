@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
+from mtl_cli.report.shown import class_colours
 from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
 from mtl_cli.tasks.class_base import checked_smoothing, class_labels, weights_by_class
 from mtl_cli.tasks.dense_base import DenseTask, share_columns
@@ -93,6 +94,10 @@ class Segmentation(DenseTask):
         """Return a label image of class numbers, of 8 bits for up to 256 classes, else of 16."""
         classes = self.predictions(maps.unsqueeze(0))[0].cpu().numpy()
         return {".png": classes.astype(np.uint8 if self.num_outputs <= 256 else np.uint16)}
+
+    def coloured(self, maps: "Sequence[np.ndarray[Any, Any]]") -> "list[np.ndarray[Any, Any]]":
+        """Return classes [H, W] in the colours of their numbers."""
+        return [class_colours(each, self.num_outputs) for each in maps]
 
     def trivial_outputs(self, summary: ClassCounts) -> Tensor:
         """Return the log frequencies of the classes [C]: always the most frequent class."""
