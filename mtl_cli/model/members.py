@@ -9,18 +9,19 @@ from mtl_cli.heads.base import Output, change_output
 from mtl_cli.tasks.base import Task
 
 
-def member_loss(task: Task, outputs: Output, target: Tensor, members: int) -> Tensor:
+def member_loss(task: Task, outputs: Output, target: Tensor, members: int, full: bool = False) -> Tensor:
     """Return the mean over K members of the loss of their own outputs [B·K, ...]; target [B, ...].
 
     Where losses of parts add up, it is one loss over all rows; else, as where samples are compared with one another,
-    one per member.
+    one per member. With `full`, no label of the target is missing.
     """
+    loss = task.full_loss if full else task.loss
     if members == 1:
-        return task.loss(outputs, target)
+        return loss(outputs, target)
     if task.adds_up:
-        return task.loss(outputs, target.repeat_interleave(members, dim=0))
+        return loss(outputs, target.repeat_interleave(members, dim=0))
     parts = [change_output(partial(rows_of, member=member, members=members), outputs) for member in range(members)]
-    return torch.stack([task.loss(part, target) for part in parts]).mean()
+    return torch.stack([loss(part, target) for part in parts]).mean()
 
 
 def rows_of(rows: Tensor, member: int, members: int) -> Tensor:

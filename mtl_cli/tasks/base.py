@@ -142,6 +142,20 @@ class Task(ABC):
     def loss(self, outputs: Any, target: Tensor) -> Tensor:  # noqa: ANN401  an Output of the head
         """Return the mean loss over the labelled entries of `target`; outputs float32 [B, num_outputs]."""
 
+    def __init_subclass__(cls) -> None:
+        """Take `full_loss` from a class that changes the loss and says no other."""
+        super().__init_subclass__()
+        if "loss" in vars(cls) and "full_loss" not in vars(cls):
+            cls.full_loss = Task.full_loss  # type: ignore[method-assign]
+
+    def full_loss(self, outputs: Any, target: Tensor) -> Tensor:  # noqa: ANN401  an Output of the head
+        """Return what `loss` does where `target` is known to hold all `labels_of` its rows, to the same bits."""
+        return self.loss(outputs, target)
+
+    def labels_of(self, rows: int) -> int | None:
+        """Return how many labels so many rows have where none is missing; None where `full_loss` saves nothing."""
+        return None
+
     def likelihood(self) -> str | None:
         """Return the distribution whose negative logarithm the loss is, given the outputs, or None if it is another.
 

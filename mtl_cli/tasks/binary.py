@@ -71,16 +71,29 @@ class Binary(Task):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row; outputs (logits) [B, 1], target [B]."""
-        marks, truth, logits = labelled(target), target.clamp(min=0), outputs[:, 0]
-        y = truth.to(logits.dtype)
-        smooth = y * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        return masked_mean(self._losses(outputs, target.clamp(min=0)), labelled(target))
+
+    def full_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a row: 50 µs where `loss` takes 90."""
+        return self._losses(outputs, target).sum() / len(target)
+
+    def labels_of(self, rows: int) -> int | None:
+        """Return 1 per row."""
+        return rows
+
+    def _losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss of each row [B]; `truth` are classes."""
+        logits = outputs[:, 0]
+        y = smooth = truth.to(logits.dtype)
+        if self.label_smoothing:
+            smooth = y * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
         losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")  # [B]
         if self.focal_gamma:
             plain = F.binary_cross_entropy_with_logits(logits, y, reduction="none")
             losses = losses * focal_factor(plain, self.focal_gamma)
         if self.class_weights is not None:
             losses = losses * self.class_weights.to(logits.device)[truth]
-        return masked_mean(losses, marks)
+        return losses
 
     def likelihood(self) -> str | None:
         """Return "bernoulli", unless the cross-entropy is a changed one."""

@@ -62,6 +62,14 @@ class Multilabel(Task):
         losses = F.binary_cross_entropy_with_logits(outputs, target.nan_to_num(), reduction="none")
         return masked_mean(losses, labelled(target))
 
+    def full_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of an entry, without a look for missing ones."""
+        return F.binary_cross_entropy_with_logits(outputs, target, reduction="none").sum() / target.numel()
+
+    def labels_of(self, rows: int) -> int | None:
+        """Return C per row."""
+        return rows * self.num_outputs
+
     def likelihood(self) -> str | None:
         """Return "bernoulli"."""
         return "bernoulli" if type(self).loss is Multilabel.loss else None

@@ -126,7 +126,8 @@ class TrainStep:
             for task in tasks:
                 share = batch.counts[task] / self._totals[task]
                 outputs, target = out.outputs[task], batch.targets[task]
-                loss = member_loss(learner.tasks[task], outputs, target, learner.model.members)
+                full = batch.counts[task] == learner.tasks[task].labels_of(batch.rows)
+                loss = member_loss(learner.tasks[task], outputs, target, learner.model.members, full)
                 loss = loss if share == 1.0 else loss * share
                 if noting:
                     value = loss.detach()

@@ -11,6 +11,7 @@ import torch
 from mtl_cli import tasks
 from mtl_cli.batch import FieldSpec
 from mtl_cli.report.tables import evaluation_table
+from mtl_cli.tasks.base import Task
 from mtl_cli.training.evaluate import Meter
 from mtl_cli.training.reading import per_row
 from tests.tasks._inputs import CLASSES, FIELDS, KINDS, make, outputs_for, targets, with_missing
@@ -187,3 +188,29 @@ def test_a_split_where_all_labels_are_the_same_is_no_trouble(kind):
     constant = task.repeated(task.trivial_outputs(task.summarise(target)), target)
     trivial.update(constant, target, task.labelled_entries(target))
     assert trivial.result().loss <= result.loss + 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_of_rows_without_a_missing_label_is_the_same_to_the_bit(kind):
+    task, target = make(kind), targets(kind)
+    number = task.labels_of(len(target))
+    assert number in (None, task.labelled_entries(target))
+    found, drawn = [], outputs_for(kind)
+    for loss in (task.loss, task.full_loss):
+        outputs = drawn.clone().requires_grad_()
+        value = loss(outputs, target)
+        value.backward()
+        found.append((value.detach(), outputs.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
+def test_a_class_with_a_loss_of_its_own_does_not_take_the_short_one_of_its_parent():
+    kinds = [cls for cls, _ in CLASSES.values() if cls.full_loss is not Task.full_loss]
+    assert len(kinds) > 3
+    for parent in kinds:
+        child = type("Child", (parent,), {"loss": lambda self, outputs, target: outputs.sum()})
+        assert child.full_loss is Task.full_loss
+        both = {"loss": child.loss, "full_loss": lambda self, outputs, target: outputs.sum()}
+        assert type("Child", (parent,), both).full_loss is both["full_loss"]
+        assert type("Grandchild", (child,), {}).full_loss is Task.full_loss
