@@ -18,6 +18,9 @@ class ImageBackbone(Backbone):
 
     takes_any_size: ClassVar[bool] = False
     """Whether the stages take images of any height and width, as convolutions alone do: the stem leaves sizes alone."""
+    channels_last: bool = True
+    """Whether the stem puts channels last in memory. Max pooling gains by it and group norm loses: on a CPU, a step of
+    a U-Net with group norm takes half the time without it in bf16, and 1.08 times the time in fp32."""
 
     def common_spec(self, inputs: Mapping[str, InputSpec]) -> InputSpec:
         """Return the largest image spec (C, H, W).
@@ -35,25 +38,27 @@ class ImageBackbone(Backbone):
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
         """Return a stem without parameters."""
-        return ChannelStem(common) if self.takes_any_size else ImageStem(common)
+        return (ChannelStem if self.takes_any_size else ImageStem)(common, self.channels_last)
 
 
 class ChannelStem(nn.Module):
-    """Repeats channels up to the common number and puts them last in memory.
+    """Repeats channels up to the common number and, where that is asked for, puts them last in memory.
 
     With channels last, a step of the default network takes 0.48 times the CPU seconds in bf16 and 0.59 times in fp32,
     most of it saved in max pooling. The weights' own layout stays torch's default.
     """
 
-    def __init__(self, common: InputSpec) -> None:
+    def __init__(self, common: InputSpec, channels_last: bool = True) -> None:
         super().__init__()
-        self.channels = common.shape[0]
+        self.channels, self.channels_last = common.shape[0], channels_last
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images [B, C, H, W] with the common number of channels."""
         if images.shape[1] < self.channels:
             repeats = -(-self.channels // images.shape[1])
             images = images.repeat(1, repeats, 1, 1)[:, : self.channels]
+        if not self.channels_last:
+            return images.contiguous()
         if images.shape[1] == 1:  # torch sees one channel as being last already, and later layers as first
             return images.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2)
         return images.contiguous(memory_format=torch.channels_last)
@@ -62,8 +67,8 @@ class ChannelStem(nn.Module):
 class ImageStem(ChannelStem):
     """Also resizes images bilinearly to the common size."""
 
-    def __init__(self, common: InputSpec) -> None:
-        super().__init__(common)
+    def __init__(self, common: InputSpec, channels_last: bool = True) -> None:
+        super().__init__(common, channels_last)
         self.size = common.shape[1:]
 
     def forward(self, images: Tensor) -> Tensor:

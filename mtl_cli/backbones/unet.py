@@ -44,7 +44,7 @@ class UNet(ImageBackbone):
         check_names(activation, init, norm)
         self.stride = stride
         self.channels, self.norm, self.activation, self.init = list(channels), norm, activation, init
-        self.dropout = checked_dropout(dropout)
+        self.dropout, self.channels_last = checked_dropout(dropout), norm != "group"
 
     def stages(self, common: InputSpec) -> dict[str, Callable[[], nn.Module]]:
         """Return the stages; encK and decK give maps [B, channels[K−1], H/(stride·2ᴷ⁻¹), W/(stride·2ᴷ⁻¹)]."""

@@ -98,3 +98,11 @@ def test_a_stride_gives_a_map_that_is_as_much_smaller(size):
 def test_strides_are_powers_of_two(stride):
     with pytest.raises(ValueError, match=rf"backbone.stride is {stride}.*backbone.stride=1"):
         unet(stride=stride)
+
+
+@pytest.mark.parametrize(("norm", "last"), [("group", False), ("none", True)])
+def test_channels_are_last_in_memory_unless_a_group_norm_loses_by_it(norm, last):
+    stages = made(unet(norm=norm))()
+    found = stages[0](Inputs(torch.randn(2, 2, 8, 8), "a"))
+    assert found.is_contiguous(memory_format=torch.channels_last) == last
+    assert found.is_contiguous() != last
