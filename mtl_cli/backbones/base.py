@@ -37,7 +37,7 @@ class Backbone(ABC):
     """Kinds of inputs (`InputSpec.kind`) that the stem reads; all others are refused, unless there are none here."""
     gives: ClassVar[tuple[str, ...]] = ()
     """Kinds of features that the last stage can give ("vector", "sequence", "map"), for advice in messages."""
-    pretrained: ClassVar[bool] = False
+    pretrained: bool = False
     """Whether the stages start with weights of an earlier training."""
     to_give: ClassVar[Mapping[str, str]] = {}
     """The override by which the last stage gives a kind, where it does not by the settings of the YAML."""
@@ -145,6 +145,11 @@ class BackboneFactory:
         if not self.skip_readers:
             self._unread = unread_skips(self().eval(), next(iter(self._examples.values())))
         self.specs = self._dry_run(examples)
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the stages come with weights that were trained before."""
+        return self._backbone.pretrained
 
     @property
     def num_stages(self) -> int:

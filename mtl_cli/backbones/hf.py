@@ -31,7 +31,7 @@ class HF(Backbone):
 
     takes: ClassVar[tuple[str, ...]] = ("text", "text_table")
     gives: ClassVar[tuple[str, ...]] = ("sequence",)
-    pretrained: ClassVar[bool] = True
+    pretrained = True
 
     def __init__(self, path: str) -> None:
         if not path:

@@ -67,9 +67,7 @@ def prepare_model(
         UserError: backbone, sharing mode and heads do not fit each other or the inputs, or `start` does not fit them.
     """
     model, factory = make_model(components, tasks, data, config["seed"])
-    backbone = components.backbone.cls
-    assert issubclass(backbone, Backbone), "bound as one"
-    if start is None and not backbone.pretrained and not all_trained(model.sharing):
+    if start is None and not factory.pretrained and not all_trained(model.sharing):
         logger.warning(
             "The sharing mode freezes weights of the backbone, and these were drawn at random. "
             "Use init_from=RUN, a pretrained backbone such as backbone=hf, or sharing.freeze_trunk=false."

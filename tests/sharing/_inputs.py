@@ -19,6 +19,7 @@ from mtl_cli.features import Features, FeatureSpec, Stage, pool
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Shared, Sharing
 from tests.backbones._tiny_bert import TINY_BERT, tiny_bert
+from tests.backbones._tiny_resnet import TinyResNet
 from tests.sharing._unet import MapHead, Pyramid, UNet
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -171,6 +172,8 @@ def backbone(name: str) -> Backbone:
     cls = target(config)
     if name == "hf":
         return cls(path=tiny_bert())
+    if name == "resnet":
+        return TinyResNet(18, None, "group", 8, "default")
     accepted = inspect.signature(cls).parameters
     return cls(**{key: TINY.get(key, value) for key, value in config.items() if key in accepted})
 
@@ -192,7 +195,7 @@ assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
 ONE = {"left": "one", "right": "one"}
 TWO = {"left": "one", "right": "two"}
 DATASETS = {"one_dataset": ONE, "two_datasets": TWO}
-LIKE_OTHERS = ("hf", "lenet", "lstm", "mixed", "mlp", "unet")
+LIKE_OTHERS = ("hf", "lenet", "lstm", "mixed", "mlp", "resnet", "segnet", "unet")
 """Backbones whose stages and features are of the kind of another's (cnn, gru, tabular, skips): slow tests try them."""
 GRID = [
     *[
