@@ -67,6 +67,11 @@ class BayesAgg(LastLayerWeighting):
                 )
         return found
 
+    @property
+    def silent_epochs(self) -> int:
+        """Epochs before the method begins."""
+        return self.warmup_epochs
+
     def backward(self, step: Step) -> dict[str, Tensor]:
         """Backpropagate the aggregated gradients from the features, and each loss into its last layer."""
         self.at = (step.seed, step.index)
