@@ -140,11 +140,6 @@ class BayesAgg(LastLayerWeighting):
     def _stream_of(self, task: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive(*self.at, type(self).__name__, task))
 
-    @property
-    def silent_epochs(self) -> int:
-        """Epochs before the method begins."""
-        return self.warmup_epochs
-
     def after_epoch(self) -> None:
         """Make what the epoch said the prior of the next."""
         self.before, self.now = self.before | self.now, {}

@@ -39,11 +39,6 @@ class IGB(LossWeighting):
         """Epochs before the method begins."""
         return self.base_epoch + 1
 
-    @property
-    def silent_epochs(self) -> int:
-        """Epochs before the method begins."""
-        return self.base_epoch + 1
-
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weighted sum of the logarithms of losses [K]."""
         logs = torch.log(losses + EPS)
