@@ -172,6 +172,8 @@ def backbone(name: str) -> Backbone:
     cls = target(config)
     if name == "hf":
         return cls(path=tiny_bert())
+    if name == "timm":
+        return cls("test_convnext", None, 8, "default")
     if name == "resnet":
         return TinyResNet(18, None, "group", 8, "default")
     accepted = inspect.signature(cls).parameters
@@ -195,7 +197,7 @@ assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
 ONE = {"left": "one", "right": "one"}
 TWO = {"left": "one", "right": "two"}
 DATASETS = {"one_dataset": ONE, "two_datasets": TWO}
-LIKE_OTHERS = ("hf", "lenet", "lstm", "mixed", "mlp", "resnet", "segnet", "unet")
+LIKE_OTHERS = ("hf", "lenet", "lstm", "mixed", "mlp", "resnet", "segnet", "timm", "unet")
 """Backbones whose stages and features are of the kind of another's (cnn, gru, tabular, skips): slow tests try them."""
 GRID = [
     *[
