@@ -56,29 +56,24 @@ def options(group: str) -> list[str]:
     return [FIRST[group], *[name for name in names if name != FIRST[group]]]
 
 
-def run_sharing(common: Sequence[str], seeds: str, folder: Path) -> list[Row]:
-    """Return a row for every sharing mode."""
-    found = sweep(folder / "modes", [*common, f"sharing={','.join(options('sharing'))}", f"seed={seeds}"])
-    return [Row(name, [run for line, run in found if line["sharing"] == name]) for name in options("sharing")]
-
-
-def run_weighting(common: Sequence[str], seeds: str, folder: Path) -> list[Row]:
-    """Return a row for every weighting; those that run with the same overrides are one sweep."""
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in options("weighting")}
+def run_options(group: str, common: Sequence[str], seeds: str, folder: Path) -> list[Row]:
+    """Return a row for every option of a group; those that run with the same overrides are one sweep."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in options(group)}
     first = common[0].removeprefix("task=").partition("+")[0]
-    for extra in dict.fromkeys(overrides_of(name, first) for name in rows):
-        names = [name for name in rows if overrides_of(name, first) == extra]
-        overrides = [*common, f"weighting={','.join(names)}", *extra, f"seed={seeds}"]
-        for line, run in sweep(folder / "_".join(["weightings", *extra]), overrides):
-            rows[line.get("weighting", names[0])].append(run)
+    for extra in dict.fromkeys(overrides_of(group, name, first) for name in rows):
+        names = [name for name in rows if overrides_of(group, name, first) == extra]
+        overrides = [*common, f"{group}={','.join(names)}", *extra, f"seed={seeds}"]
+        for line, run in sweep(folder / "_".join([names[0], f"{len(names)}"]), overrides):
+            rows[line.get(group, names[0])].append(run)
     return [Row(name, runs) for name, runs in rows.items()]
 
 
-def overrides_of(weighting: str, first: str) -> tuple[str, ...]:
-    """Return what a weighting runs with: a matched norm where it has one, and the first task where it wants one."""
-    node = yaml.safe_load(Path(conf_dir(), "weighting", f"{weighting}.yaml").read_text())
-    matched = ["weighting.match_norm=sum"] if "match_norm" in node else []
-    return (*matched, *[f"weighting.{key}={first}" for key, value in node.items() if value == "???"])
+def overrides_of(group: str, option: str, first: str) -> tuple[str, ...]:
+    """Return what an option runs with: a matched norm where it has one; the first task, low, where it wants one."""
+    node = yaml.safe_load(Path(conf_dir(), group, f"{option}.yaml").read_text())
+    matched = [f"{group}.match_norm=sum"] if "match_norm" in node else []
+    wanted = {"attach": f"{{{first}: 1}}", "primary": first}
+    return (*matched, *[f"{group}.{key}={wanted[key]}" for key, value in node.items() if value == "???"])
 
 
 def run_alone(task: str, common: Sequence[str], seeds: str, folder: Path) -> dict[str, float]:
@@ -147,7 +142,7 @@ def step_times(group: str, names: Sequence[str], common: Sequence[str], windows:
     steppers = {}
     task = common[0].removeprefix("task=").partition("+")[0]
     for name in names:
-        job, _ = make_job([*common, f"{group}={name}", *(overrides_of(name, task) if group == "weighting" else ())])
+        job, _ = make_job([*common, f"{group}={name}", *overrides_of(group, name, task)])
         steppers[name] = plain_steps(job)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for window in range(windows + 1):
@@ -183,8 +178,7 @@ def main() -> None:
     folder = chosen.output / f"{chosen.group}_{chosen.task}_{chosen.epochs}"
     plain = [f"trainer.max_epochs={chosen.epochs}", *chosen.overrides]
     alone = run_alone(chosen.task, plain, chosen.seeds, folder)
-    run_group = {"sharing": run_sharing, "weighting": run_weighting}[chosen.group]
-    rows = run_group([f"task={chosen.task}", *plain], chosen.seeds, folder)
+    rows = run_options(chosen.group, [f"task={chosen.task}", *plain], chosen.seeds, folder)
     times = step_times(chosen.group, [row.name for row in rows if row.runs], [f"task={chosen.task}", *plain])
     table = print_table(chosen.group, chosen.task, rows, alone, times)
     (folder / "table.md").write_text(table + "\n")

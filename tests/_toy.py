@@ -94,9 +94,10 @@ def task(field: str, weight: float = 1.0, **changes: Any) -> dict[str, Any]:
 
 
 def option(group: str, name: str) -> dict[str, Any]:
-    """Return the node of an option of a conf group; where it wants the name of a task (???), the toy's first one."""
+    """Return the node of an option of a conf group; where it wants a task or its stage (???), the toy's first one."""
     node = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text(encoding="utf-8"))
-    return {key: "quadrant" if value == "???" else value for key, value in node.items()}
+    wanted = {"attach": {"quadrant": 1}, "primary": "quadrant"}
+    return {key: wanted[key] if value == "???" else value for key, value in node.items()}
 
 
 def dense(**changes: Any) -> dict[str, Any]:

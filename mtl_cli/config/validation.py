@@ -164,7 +164,7 @@ def _type_problem(key: str, value: object, defaults: Sequence[Any]) -> Iterator[
 
 def like(default: object) -> Any:  # noqa: ANN401  an annotation
     """Return the annotation of the values that may replace a default, as far as the default shows it."""
-    if default is None or (isinstance(default, str) and "${" in default):
+    if default is None or default == "???" or (isinstance(default, str) and "${" in default):
         return Any
     if isinstance(default, bool):
         return bool

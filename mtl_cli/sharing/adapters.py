@@ -10,22 +10,23 @@ from torch.func import functional_call
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.errors import UserError
+from mtl_cli.features import Features
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 from mtl_cli.sharing.expert_base import count_problems
-
-KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
-"""Layers whose weights are adapted."""
+from mtl_cli.sharing.low_rank_base import matrices, recurrent_weights
 
 
 class Adapters(Sharing):
-    """One trunk whose linear and convolution weights each task shifts by a low-rank product: Wₜ = W₀ + (α/r)·BₜAₜ.
+    """One trunk whose weights each task shifts by a low-rank product: Wₜ = W₀ + (α/r)·BₜAₜ.
 
     Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, eq. 3. B starts at 0, so that
     at the start it equals hard sharing (apart from dropout, whose masks are drawn for each task). Differs from it in
-    one pair (A, B) per task, in adapting every Linear, Conv1d and Conv2d (A a convolution to r channels, B a 1×1
-    convolution; with groups, a low-rank shift of the grouped filters), in A ~ N(0, 1/fan_in), and in that the trunk may
-    be trained.
+    one pair (A, B) per task; in adapting every weight of linear, convolution, attention and recurrent layers (of a
+    convolution A is one to r channels, B a 1×1 convolution; with groups, a low-rank shift of the grouped filters; Q, K
+    and V of one matrix, and the gates of a recurrent layer, have one pair); in A ~ N(0, 1/fan_in); and in that the
+    trunk is trained too, unless `freeze_trunk` keeps it as it is. Frozen from a random start it would learn little:
+    LoRA's trunk is pretrained (`init_from=RUN` or `backbone=hf`).
 
     The trunk runs once for each task of a batch. A BatchNorm in it sees every task's features in turn.
 
@@ -54,7 +55,10 @@ class Adapters(Sharing):
         self.scale = alpha / rank
         adapted = {task: adaptable(backbone(tasks=[task])) for task in tasks}
         if not all(adapted.values()):
-            raise ValueError("The backbone has no linear or convolution layer to adapt. Use sharing=hard.")
+            raise ValueError(
+                "The backbone has no weight to adapt: no linear, convolution, attention or recurrent layer. "
+                "Use sharing=hard."
+            )
         self.adapters = NamedModules()
         for task, names in adapted.items():
             with backbone.seeded(f"adapters/{task}"):
@@ -64,7 +68,11 @@ class Adapters(Sharing):
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return each task's features, from a run of the trunk under its own weights."""
-        return Shared({task: functional_call(self.trunk, self._weights(task), (inputs,)) for task in tasks})
+        return Shared({task: self._run(inputs, self._weights(task)) for task in tasks})
+
+    def _run(self, inputs: Inputs, weights: dict[str, Tensor]) -> Features:
+        with recurrent_weights(self.trunk, weights):
+            return functional_call(self.trunk, weights, (inputs,))
 
     def _weights(self, task: str) -> dict[str, Tensor]:
         shifts: dict[str, Tensor] = self.adapters[task]()
@@ -99,5 +107,5 @@ class LowRank(nn.Module):
 
 
 def adaptable(stages: nn.Sequential) -> list[str]:
-    """Return the names of the weights of all linear and convolution layers."""
-    return [f"{name}.weight" for name, layer in stages.named_modules() if isinstance(layer, KINDS)]
+    """Return the names of the weights of all linear, convolution, attention and recurrent layers."""
+    return [f"{name}.{weight}" for name, layer in stages.named_modules() for weight in matrices(layer)]

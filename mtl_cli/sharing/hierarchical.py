@@ -18,7 +18,7 @@ class Hierarchical(Sharing):
 
     Args:
         attach: stage of a task, by number (1 = after the first) or name; a task left out has the last stage;
-            None attaches all there.
+            None attaches all there, which is hard sharing.
         backbone: makes the trunk.
         tasks: names of all tasks.
 

@@ -19,6 +19,7 @@ class ExcessMTL(JacobianWeighting):
     Source: He, Zhou, Zhang, Yun, Xu, Zeng, Chilimbi & Zhao, "Robust Multi-Task Learning with Excess Risks", ICML 2024,
     equations 6, 7 and 9 and the scaling of section 3.2: a task's risk is divided by that of its first step.
     `robust_step_size` is η. Its state has T·P numbers.
+    Differs from it: heads get the gradient of their own loss, not of the weighted one.
     """
 
     squares: Tensor

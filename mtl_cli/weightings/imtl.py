@@ -12,12 +12,15 @@ from mtl_cli.weightings.linalg.quadratic import solve_cosines
 
 
 class IMTL(GradientWeighting):
-    """The combination, with weights that sum to 1, whose projections onto all gradients are equal.
+    """The combination, with weights that sum to 1, whose projections onto all gradients of scaled losses are equal.
 
-    Source: Liu, Li, Kuang, Xue, Chen, Yang, Liao & Zhang, "Towards Impartial Multi-task Learning", ICLR 2021
-    (IMTL-G, by its closed form); `balance=both` first scales the losses by learnt exp(sᵢ), as its IMTL-L does, which
-    then also scales the heads' gradients. Dependent gradients count once (Quinton & Rey, arXiv 2406.16232).
+    Source: Liu, Li, Kuang, Xue, Chen, Yang, Liao & Zhang, "Towards Impartial Multi-task Learning", ICLR 2021,
+    algorithm 1: losses are scaled by learnt exp(sᵢ) (IMTL-L), heads get the gradients of the scaled losses, and the
+    shared parameters their impartial combination (IMTL-G, by its closed form). `balance=gradients` is IMTL-G alone.
+    Dependent gradients count once (Quinton & Rey, arXiv 2406.16232).
     """
+
+    weighs_heads = True
 
     def __init__(
         self, level: str, update_every: int, match_norm: str, balance: str, lr: float, *, tasks: Sequence[str]

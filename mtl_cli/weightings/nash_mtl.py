@@ -15,6 +15,7 @@ class NashMTL(GradientWeighting):
     ICML 2022, claim 3.1.
     Differs from algorithm 1: solved by Newton's method on the convex problem whose optimality condition this is,
     instead of by a sequence of convex approximations; and the update is not clipped (`trainer.clip_norm` does that).
+    Heads get the gradient of their own loss, where the authors' code gives them that of the weighted one.
     Where a convex combination of gradients is 0 there is no solution; the weights are then bounded.
     """
 

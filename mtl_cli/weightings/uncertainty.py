@@ -13,6 +13,8 @@ class Uncertainty(LossWeighting):
 
     Source: Kendall, Gal & Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and
     Semantics", CVPR 2018, section 3, with s := log σ².
+    Differs from it: every loss has this form, that of a regression, also where the paper's cross-entropy has no ½. The
+    paper gives no start; LibMTL's is s = −0.5, which weighs losses by 0.82 at first in the place of 0.5.
 
     Also called: UW.
     """

@@ -65,7 +65,10 @@ def base(stream):
     keys |= {"tasks.sign.weight": 1.0, "tasks.sign.target": "sign", "tasks.sign.dataset.size": 32}
     keys |= {"tasks.sign.label_smoothing": 0.1, "tasks.sign.head.hidden": [3]}
     for group, option in {"weighting": "fixed", "sharing": "hard", "optimizer": "adamw", **chosen}.items():
-        node = yaml.safe_load(Path(conf_dir(), group, f"{option}.yaml").read_text(encoding="utf-8"))
+        written = yaml.safe_load(Path(conf_dir(), group, f"{option}.yaml").read_text(encoding="utf-8"))
+        node = _toy.option(group, option)
+        wanted = {key: str(node[key]).replace("'", "") for key, value in written.items() if value == "???"}
+        overrides += [f"{group}.{key}={value}" for key, value in wanted.items()]
         keys |= {f"{group}.{key}": value for key, value in node.items() if key not in ("_target_", "defaults")}
     return overrides, keys
 

@@ -65,7 +65,9 @@ def sharing(mode: str, factory: BackboneFactory, variant: str = "yaml", **overri
     cls = target(config)
     settings = config | VARIANTS.get(mode, {}).get(variant, {}) | overrides
     attach = settings.get("attach")
-    if attach:
+    if attach == "???":
+        settings["attach"] = {task: 1 for task in factory.tasks if task == "left"}
+    elif attach:
         settings["attach"] = {task: stage for task, stage in attach.items() if task in factory.tasks}
     del settings["_target_"]
     return cls(**settings, backbone=factory, tasks=factory.tasks)

@@ -48,6 +48,28 @@ def test_layers_whose_weights_are_read_by_others_are_adapted_too():
     assert not torch.allclose(features["left"].values, features["right"].values)
 
 
+@pytest.mark.parametrize("name", ["cnn", "gru", "lstm", "ft_transformer", "transformer"])
+def test_every_weight_matrix_has_an_adapter_that_moves_the_features(name):
+    mode = sharing("adapters", factory(name, ONE))
+    wanted = set()
+    for key, value in mode.trunk.named_parameters():
+        owner = mode.trunk.get_submodule(key.rpartition(".")[0])
+        if value.ndim > 1 and type(owner).__module__.startswith("torch.nn") and not isinstance(owner, nn.Embedding):
+            wanted.add(key)
+    shifts = mode.adapters["left"]
+    assert set(shifts.names) == wanted
+    x = inputs(name, "one")
+    mode.eval()
+    with torch.no_grad():
+        start = mode(x, ["left"]).features["left"].values
+        for weight, shift in zip(shifts.names, shifts, strict=True):
+            shift.b.normal_()
+            moved = mode(x, ["left", "right"]).features
+            assert not torch.allclose(moved["left"].values, start, atol=1e-6), weight
+            assert torch.equal(moved["right"].values, start)
+            shift.b.zero_()
+
+
 def test_a_frozen_trunk_shares_nothing_that_is_trained():
     model = Model(sharing("adapters", factory("cnn", ONE), freeze_trunk=True))
     before = {key: value.clone() for key, value in model.sharing.trunk.state_dict().items()}
@@ -93,5 +115,5 @@ def test_a_backbone_without_layers_to_adapt_is_refused():
         NothingToAdapt(), {"one": Inputs(torch.ones(2, 3, dtype=torch.long), "one")},
         {"one": InputSpec("tokens", (3,))}, ONE, seed=0,
     )  # fmt: skip
-    with pytest.raises(ValueError, match=r"no linear or convolution layer to adapt. Use sharing=hard"):
+    with pytest.raises(ValueError, match=r"no weight to adapt: .* Use sharing=hard"):
         sharing("adapters", made)

@@ -17,7 +17,7 @@ def test_equals_a_trunk_read_at_several_depths(net):
 
 def test_no_attach_is_hard_sharing_bit_for_bit():
     x = inputs("lenet", "one")
-    first = sharing("hierarchical", factory("lenet", ONE))(x, ["left"]).features["left"].values
+    first = sharing("hierarchical", factory("lenet", ONE), attach=None)(x, ["left"]).features["left"].values
     assert torch.equal(first, sharing("hard", factory("lenet", ONE))(x, ["left"]).features["left"].values)
 
 

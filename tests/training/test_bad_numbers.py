@@ -148,12 +148,10 @@ def test_rollback_does_not_try_again_where_the_data_are_the_cause(tmp_path):
 @pytest.mark.parametrize("weighting", ["Fixed", "Uncertainty", "DWA", "FAMO", "PCGrad", "NashMTL"])
 @pytest.mark.parametrize("killed_at", ["rolling back", "after it"])
 def test_a_run_killed_around_a_rollback_resumes_to_the_same_bytes(tmp_path, monkeypatch, killed_at, weighting):
-    from tests.runs.test_resume_every import node
-
     files = {"Fixed": "fixed", "Uncertainty": "uncertainty", "DWA": "dwa", "FAMO": "famo", "PCGrad": "pcgrad"}
     if killed_at == "rolling back" and weighting != "Fixed":
         pytest.skip("one is enough")
-    changes = {**ROLLBACK, "weighting": node("weighting", files.get(weighting, "nash_mtl"))}
+    changes = {**ROLLBACK, "weighting": _toy.option("weighting", files.get(weighting, "nash_mtl"))}
     exploding(monkeypatch, at=5)
     run.train(_toy.config(**changes), tmp_path / "whole", [])
     monkeypatch.undo()

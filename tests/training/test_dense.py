@@ -9,7 +9,7 @@ from mtl_cli.runs.build import build
 from mtl_cli.training.trainer import next_step, train_step
 from mtl_cli.weightings.gradient_base import GradientWeighting
 from tests import _toy
-from tests.runs.test_resume_every import node, options
+from tests.runs.test_resume_every import options
 
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1}
 FIXED = {"_target_": "mtl_cli.weightings.fixed.Fixed"}
@@ -17,7 +17,7 @@ SHARING = options("sharing")
 
 
 def trained(sharing, weighting, steps, changes, **more):
-    config = _toy.config(**changes, sharing=node("sharing", sharing), optimizer=SGD, weighting=weighting, **more)
+    config = _toy.config(**changes, sharing=_toy.option("sharing", sharing), optimizer=SGD, weighting=weighting, **more)
     job = build(resolve(config), Trust(("tests",))).job
     job.learner.model.train()
     for _ in range(steps):

@@ -225,7 +225,7 @@ def start(method, **overrides):
 VARIANTS = [(method, {}) for method in METHODS]
 VARIANTS += [(method, {"level": "features"}) for method in FEATURES]
 VARIANTS += [(method, {"update_every": 3, "match_norm": "sum"}) for method in GRADIENT_METHODS]
-VARIANTS += [("imtl", {"balance": "both"}), ("stch", {"warmup_epochs": 1})]
+VARIANTS += [("imtl", {"balance": "gradients"}), ("stch", {"warmup_epochs": 1})]
 
 
 @pytest.mark.parametrize(("method", "overrides"), VARIANTS)

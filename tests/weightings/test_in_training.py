@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import yaml
 
 from mtl_cli.config.run_config import resolve
 from mtl_cli.config.shipped import conf_dir
@@ -15,16 +14,13 @@ from tests.weightings._inputs import GRADIENT_METHODS, LAST_LAYER_METHODS, METHO
 from tests.weightings._inputs import make as make_alone
 
 
-def node(group, option):
-    return yaml.safe_load((conf_dir() / group / f"{option}.yaml").read_text(encoding="utf-8"))
-
-
 def make(method, sharing="hard", overrides=None, **changes):
     first = next(iter(changes.get("tasks", {"quadrant": None})))
     weighting = {**config(method, first), **(overrides or {})}
     settings = {"trainer__log_every": 2, "trainer__clip_norm": 1.0, "ema__decay": 0.9, **changes}
     return build(
-        resolve(_toy.config(weighting=weighting, sharing=node("sharing", sharing), **settings)), Trust(("tests",))
+        resolve(_toy.config(weighting=weighting, sharing=_toy.option("sharing", sharing), **settings)),
+        Trust(("tests",)),
     ).job
 
 
@@ -88,7 +84,7 @@ VARIANTS = {
     "accumulation": {"trainer__accumulate": 2},
     "bf16": {"trainer__precision": "bf16"},
     "features": {"level": "features", "trainer__precision": "bf16", "trainer__accumulate": 2},
-    "round robin": {"schedule": node("schedule", "round_robin"), "tasks": TWO_DATASETS},
+    "round robin": {"schedule": _toy.option("schedule", "round_robin"), "tasks": TWO_DATASETS},
 }
 
 
