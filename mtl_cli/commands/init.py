@@ -11,10 +11,10 @@ Usage: mtl-init input=FILE|FOLDER 'target=[A,B]' output=DIR [key=value ...]
 
 Looks at a file, prints what it takes its columns for and why, and writes a dataset and a task for each target into a
 conf folder; 8 targets of one kind or more are one task node. You can train with it at once or edit it first. The file
-is a table (CSV, TSV, Parquet), a table or JSONL with columns of running text, which are found by looking, or a file
-with one labelled word per line (CoNLL, CoNLL-U). Images are a table with a column of their paths and columns of labels
-or of label images (masks, instances, depth), a folder of class folders, or annotations of COCO (JSON), Pascal VOC or
-YOLO; the last three need no target.
+is a table (CSV, TSV, JSONL, Parquet, Feather), alone or with columns of running text, which are found by looking, or a
+file with one labelled word per line (CoNLL, CoNLL-U). Images are a table with a column of their paths and columns of
+labels or of label images (masks, instances, depth), a folder of class folders, or annotations of COCO (JSON), Pascal
+VOC or YOLO; the last three need no target.
 
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
@@ -29,7 +29,7 @@ YOLO; the last three need no target.
   columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
   word=COLUMN         the column of the words of CoNLL
   kind.COLUMN=KIND    what label images are: segmentation, detection (boxes around instances), depth or normals
-  format=csv          csv, tsv, jsonl, parquet, conll or conllu, where the name of the file does not say it
+  format=csv          csv, tsv, jsonl, parquet, feather, conll or conllu, where the name of the file does not say it
   overwrite=true      overwrites files
 
 How cells are read is found by looking, where none of these says it:

@@ -11,10 +11,10 @@ from mtl_cli.errors import EXIT_DONE, UserError
 HELP = """\
 Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE|DIR output=FILE|DIR [key=value ...]
 
-Writes the rows of a table in their order and format (CSV, TSV, JSONL, Parquet), or the lines of a CoNLL file. The
-predictions and probabilities of every task stand in further columns that are named after the tasks. Of arrays (.npz,
-.npy) and images (a folder, a file, .npy) it writes a CSV or TSV file with one line per row. Where a task makes files,
-such as label images, the output is a new folder. Statistics and categories are those of the training run.
+Writes the rows of a table in their order and format (CSV, TSV, JSONL, Parquet, Feather), or the lines of a CoNLL file.
+The predictions and probabilities of every task stand in further columns that are named after the tasks. Of arrays
+(.npz, .npy) and images (a folder, a file, .npy) it writes a CSV or TSV file with one line per row. Where a task makes
+files, such as label images, the output is a new folder. Statistics and categories are those of the training run.
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
   input=PATH          a file with the input columns of the model; other columns, such as labels, are copied only

@@ -15,6 +15,7 @@ from mtl_cli.datasets.table_reading_base import TableReading
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
+from mtl_cli.tables.formats import open_file
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_wanted, undeclared
 from mtl_cli.tables.opening import Memory, open_profile, open_table
@@ -83,7 +84,7 @@ class TableFileSource(FileSource[Table]):
         Raises:
             UserError: it cannot be read.
         """
-        return TableFile(path, self._reading)
+        return open_file(path, self._reading)
 
     @abstractmethod
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:

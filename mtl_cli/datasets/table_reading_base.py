@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mtl_cli.datasets.reading_base import Beside, NewRows, Reading, Writer
 from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.json_lines import JsonLinesFile, JsonLinesWriter
 from mtl_cli.tables.reading import TableFile
 from mtl_cli.tables.writing import TableWriter
-from mtl_cli.texts.json_lines import JsonLinesFile, JsonLinesWriter
 
 Encode = Callable[["pa.RecordBatch", Path, int], dict[str, Tensor]]
 """Makes the model's inputs of a record batch, its file and the number of its first row."""

@@ -17,6 +17,7 @@ from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared
+from mtl_cli.tables.formats import open_file
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, parse_targets
 from mtl_cli.tables.opening import Memory
@@ -25,7 +26,6 @@ from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
 from mtl_cli.texts.columns import file_rows, row_texts
 from mtl_cli.texts.encoding import checked_length, example_inputs, text_rows, typical_length
-from mtl_cli.texts.json_lines import open_file
 from mtl_cli.texts.ragged import Ragged
 from mtl_cli.texts.rows import TextRows, padded_inputs
 from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions

@@ -31,7 +31,6 @@ from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, one_line,
 from mtl_cli.report.tables import table
 from mtl_cli.tables.reading import TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
-from mtl_cli.texts.json_lines import JsonLinesFile
 
 
 def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
@@ -78,11 +77,6 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         from mtl_cli.init.text_survey import survey_text
 
         return survey_text(file, texts, asked)
-    if isinstance(file, JsonLinesFile):
-        raise UserError(
-            f"{path} is JSON lines, and no column looks like running text ({', '.join(file.columns[:8])}). Name it: "
-            "text=COLUMN. For a table without text write the file as CSV or Parquet."
-        )
     return survey_table(file, asked)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtl_cli.errors import UserError
-from mtl_cli.init.asked import FORMATS, Asked
+from mtl_cli.init.asked import Asked
 from mtl_cli.init.inputs import find_inputs
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import written
@@ -13,9 +13,9 @@ from mtl_cli.init.row_survey import FoundRows
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.table_survey import TableSurvey
-from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, table_format
-from mtl_cli.texts.json_lines import SUFFIXES as JSON_SUFFIXES
-from mtl_cli.texts.json_lines import open_file
+from mtl_cli.tables.formats import open_file
+from mtl_cli.tables.paths import check_file
+from mtl_cli.tables.reading import ReadOptions, TableFile, table_format
 
 
 def open_unknown(path: Path, options: ReadOptions, told: frozenset[str]) -> TableFile:
@@ -24,16 +24,12 @@ def open_unknown(path: Path, options: ReadOptions, told: frozenset[str]) -> Tabl
     Raises:
         UserError: it cannot be read.
     """
-    known = any(suffix.lower() in (*SUFFIXES, *JSON_SUFFIXES) for suffix in path.suffixes)
-    if options.format == "auto" and not known:
-        raise UserError(f"The name of {path} does not tell its format. Set format={', '.join(FORMATS[1:])}.")
-    if options.format == "jsonl" or (options.format == "auto" and path.suffix.lower() in JSON_SUFFIXES):
+    if table_format(path, options.format) not in ("csv", "tsv"):
         return open_file(path, options)
-    if table_format(path, options.format) == "parquet":
-        return TableFile(path, options)
+    check_file(path, "the file of a table")
     encoding = options.encoding if "encoding" in told else sniff_encoding(path)
     delimiter = options.delimiter or sniff_delimiter(path, encoding)
-    return TableFile(path, replace(options, delimiter=delimiter, encoding=encoding))
+    return open_file(path, replace(options, delimiter=delimiter, encoding=encoding))
 
 
 def survey_table(file: TableFile, asked: Asked) -> TableSurvey:

@@ -19,9 +19,20 @@ from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".pq": "parquet"}
+SUFFIXES = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl",
+    ".ndjson": "jsonl", ".feather": "feather", ".arrow": "feather",
+}  # fmt: skip
+WORKBOOK = "a workbook, which is not read. Save the sheet as CSV (UTF-8), and give that file."
+NOT_READ = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers"), WORKBOOK),
+    ".zip": "a zip archive, which is not read. Unpack it, and give the file in it; .gz, .bz2 and .zst are read.",
+    ".7z": "an archive, which is not read. Unpack it, and give the file in it; .gz, .bz2 and .zst are read.",
+    ".json": "one JSON value, which is not read. Write one object per line, and name the file .jsonl.",
+}
+"""What files are, by the ending of their names, and what to do."""
 COMPRESSED = (".gz", ".bz2", ".zst")
-FORMATS = ("auto", "csv", "tsv", "parquet")
+FORMATS = ("auto", "csv", "tsv", "parquet", "jsonl", "feather")
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 1 << 15
 
@@ -31,7 +42,7 @@ class ReadOptions(Options):
     """How files are read."""
 
     format: str = "auto"
-    """auto (by the file's name), csv, tsv or parquet; for texts also jsonl."""
+    """auto (by the file's name), csv, tsv, jsonl, parquet or feather."""
     delimiter: str | None = None
     """Character between cells; None is a comma, or a tab in TSV."""
     encoding: str = "utf-8"
@@ -84,7 +95,7 @@ class TableFile:
         self._has_rows, self._blank_lines = True, 0
         names = self._parquet().schema_arrow.names if self.format == "parquet" else self._header()
         self.columns = [name if name else f"unnamed_{index}" for index, name in enumerate(names, start=1)]
-        self._check_columns()
+        self.check_columns()
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -94,7 +105,7 @@ class TableFile:
     @property
     def is_text(self) -> bool:
         """True where every cell is text: CSV and TSV."""
-        return self.format != "parquet"
+        return self.format in ("csv", "tsv")
 
     @property
     def types(self) -> "dict[str, pa.DataType]":
@@ -205,7 +216,8 @@ class TableFile:
         if quotes % 2 and (fault := open_quote(self.path, self.options.encoding, self.delimiter)):
             raise fault
 
-    def _check_columns(self) -> None:
+    def check_columns(self) -> None:
+        """Refuse columns of one name, and a file that looks as if another sign parted its cells."""
         twice = [name for name in dict.fromkeys(self.columns) if self.columns.count(name) > 1]
         if twice:
             places = [str(index) for index, name in enumerate(self.columns, start=1) if name == twice[0]]
@@ -226,7 +238,7 @@ class TableFile:
 
 
 def table_format(path: Path, format: str) -> str:
-    """Return csv, tsv or parquet; "auto" goes by the name's ending, also before .gz, .bz2 or .zst.
+    """Return csv, tsv, jsonl, parquet or feather; "auto" goes by the name's ending, also before .gz, .bz2 or .zst.
 
     Raises:
         UserError: the name does not show the format.
@@ -236,9 +248,11 @@ def table_format(path: Path, format: str) -> str:
     if format != "auto":
         return format
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED]
+    if suffixes and (why := NOT_READ.get(suffixes[-1])):
+        raise UserError(f"{path} is {why}")
     if not suffixes or suffixes[-1] not in SUFFIXES:
         raise UserError(
-            f"The name of {path} does not show its format ({', '.join(SUFFIXES)}). Set format=csv, tsv or parquet."
+            f"The name of {path} does not show its format ({', '.join(SUFFIXES)}). Set format={', '.join(FORMATS[1:])}."
         )
     return SUFFIXES[suffixes[-1]]
 

@@ -47,7 +47,7 @@ class TableWriter(FileWriter):
                 self._rows.writerows(zip(*own, *added, strict=True))
             else:
                 arrays = [*batch.columns, *(pa.array(values) for values in columns.values())]
-                self.file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.file.schema))
+                self.file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
     def _open(self, names: list[str], columns: Mapping[str, "np.ndarray[Any, Any]"]) -> None:
         if self.like.is_text:
@@ -60,7 +60,11 @@ class TableWriter(FileWriter):
             return
         fields = [pa.field(name, kind) for name, kind in self.like.types.items()]
         fields += [pa.field(name, pa.array(values).type) for name, values in columns.items()]
-        self.file = pq.ParquetWriter(str(self.temporary), pa.schema(fields))
+        self._schema = pa.schema(fields)
+        if self.like.format == "feather":
+            self.file = pa.ipc.new_file(str(self.temporary), self._schema)
+        else:
+            self.file = pq.ParquetWriter(str(self.temporary), self._schema)
 
 
 def cells(values: "np.ndarray[Any, Any]") -> list[str]:

@@ -179,8 +179,8 @@ def test_an_empty_file_and_one_that_is_no_table(tmp_path):
     refused(raw(tmp_path, "x,c,y"), "data.csv has 0 rows")
     (tmp_path / "data.parquet").write_bytes(b"PAR1 no")
     refused(tmp_path / "data.parquet", "is not a Parquet file, or is damaged")
-    (tmp_path / "data.xlsx").write_bytes(b"PK")
-    refused(tmp_path / "data.xlsx", "does not show its format", "format=csv")
+    (tmp_path / "data.doc").write_bytes(b"PK")
+    refused(tmp_path / "data.doc", "does not show its format", "format=csv")
     (tmp_path / "cut.parquet").write_bytes(parquet_bytes(tmp_path)[:-30])
     refused(tmp_path / "cut.parquet", "is not a Parquet file, or is damaged")
 

@@ -239,15 +239,6 @@ def test_table_columns_beside_the_text_are_sorted_by_kind(folder):
     assert train("mood", "backbone=gru", "backbone.width=16", "trainer.max_epochs=1", "data.batch_size=64") == 0
 
 
-def test_json_lines_without_text_are_refused_with_the_way_out(folder, capsys):
-    write(folder / "data.jsonl", "".join(f'{{"x": {n}, "y": {n % 2}}}\n' for n in range(50)))
-    assert init("input=data.jsonl", "target=y") == 2
-    assert "no column looks like running text (x, y). Name it: text=COLUMN" in capsys.readouterr().err
-    write(folder / "data.doc", "x")
-    assert init("input=data.doc", "target=y") == 2
-    assert "does not tell its format. Set format=csv, tsv, jsonl, parquet, conll, conllu" in capsys.readouterr().err
-
-
 def test_empty_texts_are_told_and_a_column_of_them_refused(folder, capsys):
     rows = [[*row[:1], "" if index % 5 == 0 else row[1], *row[2:]] for index, row in enumerate(reviews())]
     write_csv(folder / "data.csv", HEADER, rows)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from mtl_cli.config.annotations import one_of
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.paths import check_file
@@ -15,20 +14,6 @@ from mtl_cli.tables.reading import BATCH_ROWS, ReadOptions, TableFile
 from mtl_cli.tables.writing import TableWriter
 
 SUFFIXES = (".jsonl", ".ndjson")
-FORMATS = ("auto", "csv", "tsv", "parquet", "jsonl")
-
-
-def open_file(path: Path, options: ReadOptions) -> TableFile:
-    """Return a file of rows, by its format or by its name.
-
-    Raises:
-        UserError: it cannot be read, or is of an unknown format.
-    """
-    if options.format not in FORMATS:
-        raise UserError(one_of("format", options.format, FORMATS))
-    if options.format == "jsonl" or (options.format == "auto" and path.suffix.lower() in SUFFIXES):
-        return JsonLinesFile(path, options)
-    return TableFile(path, options)
 
 
 class JsonLinesFile(TableFile):
