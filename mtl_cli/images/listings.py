@@ -2,13 +2,14 @@
 
 Each listing has the column `image`, a path relative to the folder of the listing, and what its form says of an image:
 
+- pairs: a folder `images` beside folders of label images with the same names, each of which is a column, or `a.png`
+  beside `a_mask.png`; and `split`;
 - class folders: `label`, the name of the folder, and `split` where the folders above are called train, val and test;
 - boxes: `boxes`, JSON of [x, y, width, height, name of the class] in pixels, and one column `count_<class>` per class.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,13 @@ from xml.etree import ElementTree
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS
+from mtl_cli.images.pairs import SPLIT_NAMES, Rows, below, is_pairs, pair_rows
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""What the folders of splits are called."""
-FORMS = ("auto", "classes", "coco", "voc", "yolo")
+FORMS = ("auto", "classes", "pairs", "coco", "voc", "yolo")
 MAX_ANNOTATIONS = 2**30
 """Bytes of the largest file of annotations that is read."""
-Rows = list[dict[str, Any]]
 Boxes = list[tuple[float, float, float, float, str]]
 
 
@@ -87,36 +83,29 @@ def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFi
     form = form_of(path) if form == "auto" else form
     if form == "table":
         return TableFile(path, options)
-    found = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "classes": class_rows}[form](path)
+    found = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "pairs": pair_rows, "classes": class_rows}[form](
+        path
+    )
     folder = path if path.is_dir() else path.parent
     told = {"coco": lambda: [path], "voc": lambda: annotation_files(path), "yolo": lambda: yolo_files(path)}
     return Listing(path, options, found, folder, told[form]() if form in told else ())
 
 
 def form_of(path: Path) -> str:
-    """Return how a set of images is laid out, by the names of its files: table, coco, voc, yolo or classes."""
+    """Return how a set of images is laid out, by names of files: table, coco, voc, yolo, pairs or classes."""
     if path.is_file():
         return "coco" if path.suffix.lower() == ".json" else "table"
     if next(iter(annotation_files(path)), None) is not None:
         return "voc"
     if (path / "labels").is_dir() and (path / "images").is_dir() and any((path / "labels").rglob("*.txt")):
         return "yolo"
-    return "classes"
+    return "pairs" if is_pairs(path) else "classes"
 
 
 def annotation_files(folder: Path) -> list[Path]:
     """Return the XML files of a folder in Pascal VOC's layout."""
     place = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
     return sorted(place.glob("*.xml"))
-
-
-def below(folder: Path) -> list[Path]:
-    """Return the image files in a folder and below it in order, without those behind linked folders."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        found += [Path(root, name) for name in sorted(names) if Path(name).suffix.lower() in ENDINGS and name[0] != "."]
-    return found
 
 
 def class_rows(folder: Path) -> Rows:

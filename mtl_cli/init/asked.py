@@ -16,7 +16,9 @@ READING = tuple(each.name for each in fields(ReadOptions))
 OPTIONS = (
     "target", "name", "ignore_case", "text", "drop", "split", "group", "columns", "word", *READING, "overwrite",
 )  # fmt: skip
-FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "feather", "conll", "conllu", "coco")
+TABLES = ("csv", "tsv", "jsonl", "parquet", "feather")
+IMAGES = ("coco", "voc", "yolo", "pairs", "classes")
+FORMATS = ("auto", *TABLES, "conll", "conllu", *IMAGES)
 ONLY_WORDS = ("columns", "word")
 ONLY_ROWS = ("text", "drop", "split", "ignore_case", *(key for key in READING if key not in ("format", "encoding")))
 """Options that only files of one word a line have, and that only files of rows have."""

@@ -8,6 +8,7 @@ from typing import Any
 from mtl_cli.config.shipped import conf_dir, group_options
 from mtl_cli.errors import UserError
 from mtl_cli.files import write_text
+from mtl_cli.images.listings import FORMS
 from mtl_cli.init.asked import (
     MAX_NAME,
     ONLY_ROWS,
@@ -22,6 +23,7 @@ from mtl_cli.init.asked import (
     target_columns,
 )
 from mtl_cli.init.conll_looking import holds_words
+from mtl_cli.init.image_folder import choose
 from mtl_cli.init.image_looking import holds_images, image_columns
 from mtl_cli.init.image_survey import survey_images
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
@@ -40,7 +42,11 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
         UserError: the file cannot be used, an option is wrong, or a file would be overwritten.
     """
     check_options(options)
-    path = Path(source).expanduser()
+    path, seen = Path(source).expanduser(), tuple[str, ...]()
+    if path.is_dir():
+        chosen = choose(path, options.get("format", "auto"))
+        source, seen = str(Path(source, chosen.path.relative_to(path))), chosen.others
+        path = chosen.path
     found = survey(path, options)
     shipped = group_options([conf_dir()])["dataset"]
     dataset = free_name(slug(path.name.split(".")[0], "data")[:MAX_NAME], shipped, "_data")
@@ -48,7 +54,9 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     tasks = task_files(found.tasks, dataset)
     files |= {output / "task" / f"{name}.yaml": text for name, text in tasks.items()}
     write_files(files, bool(options.get("overwrite", False)))
-    print("\n".join(report(found, path, files, train_command(found, tasks, output))))
+    lines = report(found, path, files, train_command(found, tasks, output))
+    lines[1:1] = [f"  not read: {one_line(each)}" for each in seen]
+    print("\n".join(lines))
 
 
 def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
@@ -58,7 +66,8 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         UserError: the file cannot be used, or an option does not go with it.
     """
     if holds_images(path, options.get("format", "auto")):
-        return survey_images(path, None, asked_of(options), kinds_of(options))
+        told = options.get("format", "auto")
+        return survey_images(path, None, asked_of(options), kinds_of(options), told if told in FORMS else "auto")
     if not options.get("target"):
         raise UserError("No target is given. Use for example 'target=[income,married]', the columns to predict.")
     words = holds_words(path, options.get("format", "auto"), options.get("encoding"))

@@ -11,9 +11,10 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.checking import check_pictures, read_cells
 from mtl_cli.images.listings import Listing, form_of, list_images
 from mtl_cli.images.picture_targets import parse_picture
-from mtl_cli.init.asked import Asked
+from mtl_cli.init.asked import Asked, slug
 from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
 from mtl_cli.init.guess import Guess
+from mtl_cli.init.image_folder import WORDS
 from mtl_cli.init.image_looking import Looked, image_columns, image_sizes, look_at_labels
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import Written, written
@@ -71,6 +72,7 @@ class ImageSurvey(FileSurvey):
     split: str | None
     notes: Sequence[str]
     bad: Sequence[str]
+    form: str
 
     @property
     def size(self) -> str:
@@ -83,8 +85,8 @@ class ImageSurvey(FileSurvey):
     @property
     def how(self) -> str:
         """How the set is laid out."""
-        form = form_of(self.listing.path)
-        return {"classes": "class folders", "coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO"}.get(form, "a table")
+        form = form_of(self.listing.path) if self.form == "auto" else self.form
+        return WORDS.get(form, "a table")
 
     @property
     def tasks(self) -> list[FoundTask]:
@@ -107,6 +109,8 @@ class ImageSurvey(FileSurvey):
     def option_lines(self) -> list[str]:
         """Return the column of images, their size and how they change in training, and how rows are divided."""
         lines = [] if isinstance(self.listing, Listing) else reading_lines(self.rows.file)
+        if self.form != "auto":
+            lines.append(entry("layout", self.form))
         if self.image != "image":
             lines.append(entry("image", self.image))
         if self.bad:
@@ -195,13 +199,15 @@ def _said(each: Picture) -> str:
     return f"{task.rpartition('.')[2].lower()}: {each.looked.why}. Metric: {primary} (also {others})"
 
 
-def survey_images(path: Path, file: TableFile | None, asked: Asked, kinds: Mapping[str, str]) -> ImageSurvey:
-    """Return a first look at a set of images; `file` is its table where it is one.
+def survey_images(
+    path: Path, file: TableFile | None, asked: Asked, kinds: Mapping[str, str], form: str = "auto"
+) -> ImageSurvey:
+    """Return a first look at a set of images; `file` is its table where it is one, `form` a layout that was told.
 
     Raises:
         UserError: the set cannot be used, or a target is not there.
     """
-    listing = list_images(path, ReadOptions()) if file is None else file
+    listing = list_images(path, ReadOptions(), form) if file is None else file
     folder = listing.folder if isinstance(listing, Listing) else path.parent
     found = image_columns(listing, folder)
     image = next((name for name in found if name not in asked.answers), None)
@@ -227,7 +233,7 @@ def survey_images(path: Path, file: TableFile | None, asked: Asked, kinds: Mappi
     notes = [f"left out: {', '.join(left)} (inputs are images alone)"] if left else []
     return ImageSurvey(
         listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses, asked.group,
-        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, folder),
+        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, folder), form,
     )  # fmt: skip
 
 
@@ -253,6 +259,8 @@ def usual_targets(listing: TableFile) -> dict[str, list[str]]:
     for column in ("boxes", "label"):
         if isinstance(listing, Listing) and column in listing.columns:
             return {column: [column]}
+    if isinstance(listing, Listing):
+        return {slug(name, "mask"): [name] for name in listing.columns if name not in ("image", "split")}
     raise UserError("No target is given. Use for example 'target=[label,mask]', the columns to predict.")
 
 

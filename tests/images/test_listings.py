@@ -129,3 +129,38 @@ def test_a_bad_line_of_yolo_is_named(tmp_path):
     (tmp_path / "classes.txt").write_text("cat\n")
     with pytest.raises(UserError, match=r"a.txt, line 2: '9 0.5 0.5 0.2 0.4' is not a box of a known class"):
         rows_of(tmp_path)
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_label_images_of_the_same_names_are_columns(tmp_path, split):
+    root = tmp_path / split if split else tmp_path
+    for place in ("images/a.jpg", "images/sub/b.jpg", "masks/a.png", "masks/sub/b_mask.png"):
+        draw(root / place)
+    for place in ("depth/a.npy", "depth/sub/b.npy"):
+        touch(root / place)
+    assert form_of(tmp_path) == "pairs"
+    prefix = f"{split}/" if split else ""
+    more = {"split": split} if split else {}
+    assert rows_of(tmp_path) == [
+        {"image": f"{prefix}images/a.jpg", "depth": f"{prefix}depth/a.npy", "masks": f"{prefix}masks/a.png", **more},
+        {"image": f"{prefix}images/sub/b.jpg", "depth": f"{prefix}depth/sub/b.npy",
+         "masks": f"{prefix}masks/sub/b_mask.png", **more},
+    ]  # fmt: skip
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+
+
+def test_label_images_beside_their_images_are_a_column(tmp_path):
+    for name in ("a.png", "a_mask.png", "b_2.png", "b_2_mask.png"):
+        draw(tmp_path / name)
+    assert rows_of(tmp_path) == [{"image": "a.png", "mask": "a_mask.png"}, {"image": "b_2.png", "mask": "b_2_mask.png"}]
+
+
+def test_an_image_without_its_mask_is_named(tmp_path):
+    for name in ("images/a.png", "images/b.png", "masks/a.png"):
+        draw(tmp_path / name)
+    with pytest.raises(UserError, match=r"1 label images are missing: images/b.png \(no masks\)"):
+        rows_of(tmp_path)

@@ -107,9 +107,8 @@ def test_boxes_of_coco_are_trained_predicted_and_read_back(folder, capsys):
     out = init(capsys, "input=set/boxes.json")
     assert "row 4, images/3.png: the box [1, 1, 0, 4] has no area" in out
     assert "skip_bad: true" in yaml_of(folder, "dataset/boxes.yaml")
-    train(out, "backbone.channels=[4,8]")
-    more = ["tasks.boxes.score_threshold=0.001"]
-    assert cli.main_predict(["checkpoint=run", "input=set/images", "output=predicted", "quiet=true", *more]) == 0
+    train(out, "backbone.channels=[4,8]", "+tasks.boxes.score_threshold=0.001")
+    assert cli.main_predict(["checkpoint=run", "input=set/images", "output=predicted", "quiet=true"]) == 0
     found = json.loads((folder / "predicted/boxes/boxes.json").read_text())
     assert [each["name"] for each in found["categories"]] == ["${b}", "a"]
     assert {each["file_name"] for each in found["images"]} == {f"{k}.png" for k in range(12)}
@@ -156,6 +155,30 @@ def test_label_images_are_told_by_their_numbers_and_name(folder, capsys, name, v
     write_csv(folder / "set.csv", ["image", name], rows)
     init(capsys, "input=set.csv", f"target=[{name}]")
     assert kind in yaml_of(folder, f"task/{name}.yaml")
+
+
+def test_a_folder_of_images_and_masks_needs_no_target(folder, capsys):
+    blob_set(folder / "set", count=10, sizes=((32, 32),))
+    (folder / "set/table.csv").unlink()
+    out = init(capsys, "input=set")
+    assert "instances: segmentation" in out
+    train(out, "backbone.channels=[4,8]")
+
+
+def test_a_folder_gives_its_table_then_coco_and_says_what_else_it_holds(folder, capsys):
+    blob_set(folder / "set", count=10, sizes=((32, 32),))
+    content = {
+        "images": [{"id": k, "file_name": f"images/{k:02}.png"} for k in range(10)],
+        "annotations": [{"image_id": k, "category_id": 1, "bbox": [1, 1, 5, 5]} for k in range(10)],
+        "categories": [{"id": 1, "name": "a"}],
+    }
+    (folder / "set/boxes.json").write_text(json.dumps(content))
+    out = init(capsys, "input=set", "target=[kind]")
+    assert "not read: boxes.json (COCO: format=coco)" in out
+    assert "set/table.csv" in yaml_of(folder, "dataset/table.yaml")
+    out = init(capsys, "input=set", "format=coco")
+    assert "not read: table.csv (a table: format=csv)" in out
+    assert "boxes: detection" in out
 
 
 HOSTILE = ["a: b\n_target_: os.system", "${oc.env:HOME}", "no", "x y", "'\"", "{}", "日本"]
