@@ -55,6 +55,7 @@ class Predictor:
         for name, task in self.tasks.items():
             own = rows[self.dataset_of[name]]
             task.write(outputs[name], replace(predictions, size=image_size(own.inputs), frames=own.frames))
+        predictions.frames = next(iter(rows.values())).frames
         return predictions
 
     def outputs(self, dataset: str, values: Values) -> dict[str, Output]:
