@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Augmentation, Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted
-from mtl_cli.datasets.reading_base import NewRows, Reading
+from mtl_cli.datasets.picture_reading_base import PictureReading, new_images
+from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation
 from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured, read_cells
 from mtl_cli.images.listings import FORMS, Listing, form_of, list_images
-from mtl_cli.images.new_images import ENDINGS, image_files
+from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
 from mtl_cli.tables.arrow import pa
@@ -144,7 +145,7 @@ class Images(TableFileSource):
 
     def reading(self, path: Path) -> Reading:
         """Return the images of a folder or table, or one image."""
-        folder, names = new_images(path, self._reading, self._options)
+        folder, names = new_images(path, self._reading, self._options.image)
         return PictureReading(path, folder, names, fitted(self._pixels), self.batch_size)
 
     def example(self) -> Sample:
@@ -276,68 +277,6 @@ def decode_all(source: Source, rows: np.ndarray, checked: Checked) -> dict[int, 
     if problems:
         raise UserError(checked.first_of(problems))
     return found
-
-
-class PictureReading(Reading):
-    """New images, named by their paths without the ending; neighbours of one size go through the model together.
-
-    Args:
-        path: what was asked for, for messages.
-        folder: where the images lie.
-        names: their paths, relative to the folder.
-        pixels: how pixels become inputs.
-        max_rows: images that go through the model at once.
-    """
-
-    unit = "image"
-
-    def __init__(self, path: Path, folder: Path, names: Sequence[str], pixels: Pixels, max_rows: int) -> None:
-        super().__init__(path)
-        self._folder, self._names, self._pixels, self.max_rows = folder, list(names), pixels, max_rows
-
-    @property
-    def num_rows(self) -> int:
-        """Number of images."""
-        return len(self._names)
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The image's name."""
-        return ("image",)
-
-    def batches(self, size: int) -> Iterator[NewRows]:
-        """Yield the images in order, at most `size` at a time and of one size."""
-        waiting: list[tuple[str, Tensor, Any]] = []
-        for name in self._names:
-            image, frame = self._pixels.read(self._folder / name)
-            if waiting and (len(waiting) == size or (self._pixels.size is None and frame != waiting[0][2])):
-                yield self._rows(waiting)
-                waiting = []
-            waiting.append((name, image, frame))
-        if waiting:
-            yield self._rows(waiting)
-
-    def _rows(self, found: Sequence[tuple[str, Tensor, Any]]) -> NewRows:
-        names, images, frames = zip(*found, strict=True)
-        return NewRows(self._pixels.batch(images), list(names), frames=frames)
-
-
-def new_images(path: Path, reading: ReadOptions, options: ImageOptions) -> tuple[Path, list[str]]:
-    """Return the folder of new images and their paths in it: those of a table, of annotations, or all in a folder.
-
-    Raises:
-        UserError: there are none, or a table has no column of images.
-    """
-    if path.is_dir() or path.suffix.lower() in ENDINGS:
-        folder = path if path.is_dir() else path.parent
-        return folder, [file.relative_to(folder).as_posix() for file in image_files(path)]
-    file = list_images(path, reading, "auto")
-    if options.image not in file.columns:
-        raise UserError(f"{path} has no column '{options.image}' of images. Its columns: {', '.join(file.columns)}.")
-    cells = [cell for _, batch in file.batches([options.image]) for cell in batch.column(0).to_pylist()]
-    if empty := [number for number, cell in enumerate(cells, start=1) if not cell]:
-        raise UserError(f"{path}, row {empty[0]}, column '{options.image}': there is no path of an image.")
-    return path.parent, [str(cell) for cell in cells]
 
 
 def _kind_of(node: object) -> object:
