@@ -35,7 +35,7 @@ class RelevanceTotals(Totals):
 
     @staticmethod
     def problem(field: FieldSpec, labels: Tensor) -> str | None:
-        """Return that a relevance is negative, infinite or a grade among shares, or that a labelled row has no group."""
+        """Return that a relevance is negative, infinite or a grade among shares, or that a row has no group."""
         rows = labels[labelled(labels[:, 0])]
         wrong = rows[(rows[:, 0] < 0) | rows[:, 0].isinf() | ((rows[:, 0] > 1) & (field.top <= 1)), 0]
         if len(wrong):
@@ -46,8 +46,8 @@ class RelevanceTotals(Totals):
 class Ranking(Task):
     """How relevant a row is: AUC, log loss and NDCG@k by group; targets float32 [B, 2].
 
-    A target is the relevance, from 0 to 1 or a grade such as 1 to 5, and the number of the group (a user, a query). A
-    grade is divided by the highest of the training labels (`FieldSpec.top`), so that all of them are shares from 0 to 1.
+    A target is the relevance, from 0 to 1 or a grade such as 1 to 5, and the number of the group (a user, a query).
+    Grades are divided by the highest of the training labels (`FieldSpec.top`), so that all are shares from 0 to 1.
     The loss is the pointwise binary cross-entropy of the share, as in McMahan et al., "Ad click prediction: a view from
     the trenches", KDD 2013. NDCG has linear gains, so grades and shares have the same one; AUC takes what is above one
     half for relevant.
