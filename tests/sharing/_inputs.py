@@ -175,7 +175,7 @@ def backbone(name: str) -> Backbone:
     if name == "hf":
         return cls(path=tiny_bert())
     if name == "timm":
-        return cls("test_convnext", None, 8, "default")
+        return cls("test_resnet", None, 8, "default")
     if name == "resnet":
         return TinyResNet(18, None, "group", 8, "default")
     accepted = inspect.signature(cls).parameters

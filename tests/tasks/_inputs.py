@@ -28,6 +28,7 @@ FIELD_OF = {
     "multimask": FieldSpec("multimask", 3, ("a", "b", "c")),
     "depth": FieldSpec("depth", mean=(4.0,), std=(1.5,)),
     "normals": FieldSpec("normals"),
+    "keypoints": FieldSpec("keypoints", shape=(3, 3), columns=("nose", "eye", "ear")),
     "boxes": FieldSpec("boxes", 2, ("a", "b"), (5,), mean=(8.0, 6.0, 2.0), counts=(30, 10), varying=True),
 }
 """A field by what `Task.field_kind` says."""
