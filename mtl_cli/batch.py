@@ -68,6 +68,8 @@ class FieldSpec:
     counts: tuple[int, ...] = ()
     columns: tuple[str, ...] = ()
     varying: bool = False
+    weights: str = ""
+    """The field that holds each row's weight in the loss, float32 [B], 1 on average over the training labels."""
     top: float = 1.0
     """Of "ranking": the highest relevance of the training labels, such as 5 stars; 1 for yes and no, and for shares."""
 
@@ -240,11 +242,13 @@ class Batch:
     """Rows of one dataset with the targets of the tasks that have a label in it.
 
     `targets` and `counts` (labelled samples, tokens or pixels) are keyed by task; a task without any label is left out.
+    `weights` [B] are those of rows in the loss, for tasks that have some.
     """
 
     inputs: Inputs
     targets: Mapping[str, Tensor]
     counts: Mapping[str, int]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:

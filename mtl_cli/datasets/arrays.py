@@ -17,7 +17,15 @@ from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import ArrayTable, read_arrays
 from mtl_cli.tables.array_inputs import ArrayInputs, ArrayRows, check_finite, expected_shape, fit_array, row_shape
-from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_targets, undeclared
+from mtl_cli.tables.labels import (
+    Target,
+    encode_target,
+    fit_target,
+    missing_target,
+    parse_targets,
+    undeclared,
+    weight_fields,
+)
 from mtl_cli.tables.rows import EncodedRows
 from mtl_cli.tables.scaling import SCALE
 from mtl_cli.tables.split_rules import StratifiedRules
@@ -187,6 +195,7 @@ class Arrays(FileSource[ArrayTable]):
         for name, each in self._fitted.items():
             present = all(found.has(column) for column in each.target.columns)
             labels[name] = encode_target(each, found) if present else missing_target(each, len(found))
+            labels |= weight_fields(each, found, found.has)
         width = 4 * int(np.prod(inputs.shape))
 
         def make(rows: np.ndarray) -> Dataset:

@@ -17,7 +17,15 @@ from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
 from mtl_cli.tables.formats import open_file
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
-from mtl_cli.tables.labels import Target, encode_target, fit_target, missing_target, parse_wanted, undeclared
+from mtl_cli.tables.labels import (
+    Target,
+    encode_target,
+    fit_target,
+    missing_target,
+    parse_wanted,
+    undeclared,
+    weight_fields,
+)
 from mtl_cli.tables.opening import Memory, open_profile, open_table
 from mtl_cli.tables.profile import Profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
@@ -137,11 +145,12 @@ class TableFileSource(FileSource[Table]):
         labels = [each for each in self._targets.values() if self._needs(each, file)]
         dividing = self._rules.columns({each.name: each for each in labels}) if divided else []
         times = self._rules.times if divided else ()
-        answers = [column for each in labels for column in each.columns]
+        answers = [column for each in labels for column in (*each.columns, *self._beside(each, file))]
         require_columns([*self._texts, *dividing, *times, *answers], file.columns, file.path)
         dates = tuple(name for name in times if self._time_kind(file, name) == "date")
         times = tuple(name for name in times if name not in dates)
-        numbers = (*self._chosen.numbers, *(column for each in labels for column in each.numbers), *times)
+        numbered = (column for each in labels for column in (*each.numbers, *self._beside(each, file)))
+        numbers = (*self._chosen.numbers, *numbered, *times)
         texts = (*self._chosen.texts, *dividing, *(column for each in labels for column in each.texts))
         missing = {c: words for each in labels for c in each.labels if (words := each.missing_in(c))}
         dates = tuple(dict.fromkeys((*self._chosen.dates, *dates)))
@@ -161,6 +170,10 @@ class TableFileSource(FileSource[Table]):
             )
         return column.kind
 
+    def _beside(self, target: Target, file: TableFile) -> tuple[str, ...]:
+        """Return the columns of a target's weights; with a loaded state the file may lack them."""
+        return tuple(name for name in target.beside if not self._was_loaded or name in file.columns)
+
     def _needs(self, target: Target, file: TableFile) -> bool:
         """Return True for a target that is read from a file; with a loaded state the file may lack it."""
         return not self._was_loaded or set(target.columns) <= set(file.columns)
@@ -168,7 +181,7 @@ class TableFileSource(FileSource[Table]):
     def _layout_of_other(self, file: TableFile) -> Layout:
         """Return how the file of another split is read: like the main one, except for columns that it may lack."""
         layout = self._layout
-        answers = {column for target in self._targets.values() for column in target.columns}
+        answers = {column for target in self._targets.values() for column in (*target.columns, *target.beside)}
         optional = {*self._rules.reserved, self._rules.strata(self._targets)} - answers - set(self._chosen.columns)
         optional |= answers if self._was_loaded else set()
         wanted = {name for name in layout.columns if name in file.columns or name not in optional}
@@ -198,4 +211,5 @@ class TableFileSource(FileSource[Table]):
                 absent = ", ".join(column for column in each.target.columns if not table.has(column))
                 logger.warning("%s has no column %s: every label of '%s' is missing.", table.path, absent, name)
                 fields[name] = missing_target(each, len(table))
+            fields |= weight_fields(each, table, table.has)
         return fields

@@ -1,5 +1,6 @@
 """Backbones of several networks in one: outputs hold a row per member, [B·K, ...], member after member of a sample."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -9,16 +10,22 @@ from mtl_cli.heads.base import Output, change_output
 from mtl_cli.tasks.base import Task
 
 
-def member_loss(task: Task, outputs: Output, target: Tensor, members: int, full: bool = False) -> Tensor:
-    """Return the mean over K members of the loss of their own outputs [B·K, ...]; target [B, ...].
+def member_loss(
+    task: Task, outputs: Output, target: Tensor, members: int, full: bool = False, weights: Tensor | None = None
+) -> Tensor:
+    """Return the mean over K members of the loss of their own outputs [B·K, ...]; target [B, ...], weights [B].
 
     Where losses of parts add up, it is one loss over all rows; else, as where samples are compared with one another,
     one per member. With `full`, no label of the target is missing.
     """
-    loss = task.full_loss if full else task.loss
+    loss: Callable[[Output, Tensor], Tensor] = task.full_loss if full else task.loss
+    if weights is not None:
+        loss = partial(task.weighted_loss, weights=weights)
     if members == 1:
         return loss(outputs, target)
     if task.adds_up:
+        if weights is not None:
+            loss = partial(task.weighted_loss, weights=weights.repeat_interleave(members))
         return loss(outputs, target.repeat_interleave(members, dim=0))
     parts = [change_output(partial(rows_of, member=member, members=members), outputs) for member in range(members)]
     return torch.stack([loss(part, target) for part in parts]).mean()

@@ -155,4 +155,5 @@ def make_stream(
         {name: task.label_marks for name, task in tasks.items()},
         augmentation,
         source.all_fields,
+        {name: task.field.weights for name, task in tasks.items() if task.field.weights},
     )

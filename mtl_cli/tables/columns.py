@@ -74,7 +74,7 @@ class Declared:
         if self.numeric is not None and self.categorical is not None:
             return []
         taken = {*self.listed, *self.drop, *self.reserved}
-        taken |= {column for target in targets.values() for column in target.columns}
+        taken |= {column for target in targets.values() for column in (*target.columns, *target.beside)}
         return [column for column in columns if column not in taken]
 
     def looked_at(self, columns: Sequence[str], targets: Mapping[str, Target]) -> list[str]:

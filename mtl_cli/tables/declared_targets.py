@@ -15,7 +15,7 @@ COLUMNS = {
 """Columns that a kind of target is read from; None stands for one or more."""
 ROLES = {"survival": "[time, event]", "ranking": "[relevance, group]"}
 NAMED = ("class", "binary", "ordinal")
-KEYS = ("kind", "column", "columns", "classes", "missing", "ignore_case")
+KEYS = ("kind", "column", "columns", "classes", "missing", "ignore_case", "weight_column")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,13 @@ class Target(DeclaredField):
     missing: tuple[str, ...] = ()
     ignore_case: bool = False
     """Whether labels that differ in capitals only are one class; it is written in small letters."""
+    weight_column: str = ""
+    """Column of the weights of rows in the loss; empty where all rows have the same."""
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Columns of numbers that are read beside those of the labels."""
+        return (self.weight_column,) if self.weight_column else ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -157,7 +164,10 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
         )
     if kind == "binary" and classes and len(classes) != 2:
         raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
-    return Target(name, kind, columns, classes, missing, ignore_case, task=task)
+    weight = node.get("weight_column") or ""
+    if not isinstance(weight, str) or weight in columns:
+        raise UserError(f"{where}.weight_column is {weight!r}; it names a column of numbers that is not a label.")
+    return Target(name, kind, columns, classes, missing, ignore_case, weight, task=task)
 
 
 def _columns(node: Mapping[str, Any], kind: str, name: str, where: str) -> tuple[str, ...]:

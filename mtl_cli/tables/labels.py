@@ -1,14 +1,15 @@
 """Label fields: targets are fitted on training rows, and then turned into tensors."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, FieldSpec
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.config.annotations import typed
 from mtl_cli.errors import UserError
 from mtl_cli.tables.declared_targets import NAMED as NAMED
@@ -20,6 +21,7 @@ from mtl_cli.tables.declared_targets import undeclared as undeclared
 from mtl_cli.tables.label_faults import absent, absent_truth, as_classes, nothing, outside
 from mtl_cli.tables.place import Place
 
+logger = logging.getLogger("mtl_cli")
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
 """How truth values are written, in capitals or small letters."""
 EXACT = 2**24
@@ -56,6 +58,8 @@ class FittedTarget:
     std: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     top: float = 1.0
+    weight: float = 1.0
+    """Mean weight of the training labels, where rows have weights."""
 
     @property
     def field_spec(self) -> FieldSpec:
@@ -71,6 +75,7 @@ class FittedTarget:
             std=self.std,
             counts=self.counts,
             columns=self.target.columns,
+            weights=f"{self.target.name} weights" if self.target.weight_column else "",
             top=self.top,
         )
 
@@ -79,7 +84,7 @@ class FittedTarget:
         target = {key: value for key, value in vars(self.target).items() if key != "task"}
         target |= {name: list(getattr(self.target, name)) for name in ("columns", "classes", "missing")}
         fitted = {name: list(getattr(self, name)) for name in ("classes", "mean", "std", "counts")}
-        return {"target": target, **fitted, "top": self.top}
+        return {"target": target, **fitted, "top": self.top, "weight": self.weight}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "FittedTarget":
@@ -95,11 +100,52 @@ class FittedTarget:
 
 
 def fit_target(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
-    """Return a target fitted on the training `rows` of a table.
+    """Return a target fitted on the training `rows` of a table, with the mean of their weights where they have some.
 
     Raises:
         UserError: no training row has a label, all have the same one, or a label does not fit the kind.
     """
+    fitted = _fit_labels(target, table, rows)
+    if not target.weight_column:
+        return fitted
+    marks = labelled(encode_target(fitted, table)[torch.from_numpy(rows)]).reshape(len(rows), -1).any(dim=1).numpy()
+    mean = float(raw_weights(target, table)[rows][marks].mean())
+    if mean <= 0:
+        place = table.place(target.weight_column)
+        raise UserError(f"{place.path}, column '{place.column}': every weight of the training labels is 0.")
+    return replace(fitted, weight=mean)
+
+
+def raw_weights(target: Target, table: Columns) -> np.ndarray:
+    """Return the weights of all rows of a table, float64 [N].
+
+    Raises:
+        UserError: a row has none, or a negative one.
+    """
+    values = table.number(target.weight_column)
+    if (bad := np.flatnonzero(~(values >= 0))).size:
+        found = "no weight" if np.isnan(values[bad[0]]) else f"the weight {values[bad[0]]:g}"
+        fix = f"A weight is 0 or more. Or leave weights out: ~{target.where}.weight_column"
+        raise table.place(target.weight_column).error(int(bad[0]), found, f"{fix}.")
+    return values
+
+
+def weight_fields(fitted: FittedTarget, table: Columns, has: Callable[[str], bool]) -> dict[str, Tensor]:
+    """Return the field of the weights of all rows of a table, 1 on average over the training labels; none without.
+
+    A file that lacks the column has the same weight in every row, with a warning.
+    """
+    target, name = fitted.target, fitted.field_spec.weights
+    if not name:
+        return {}
+    if not has(target.weight_column):
+        where = table.place(target.weight_column)
+        logger.warning("%s has no column %s: every row of '%s' has weight 1.", where.path, where.column, target.name)
+        return {name: torch.ones(len(table))}
+    return {name: torch.from_numpy((raw_weights(target, table) / fitted.weight).astype(np.float32))}
+
+
+def _fit_labels(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
     if target.kind in NAMED:
         return _fit_classes(target, table, rows)
     values = raw_values(target, table)[rows]  # [N, columns]

@@ -118,6 +118,11 @@ class Task(ABC):
             )
         if problem := self.field_problem(name, target, field):
             raise ValueError(problem)
+        if field.weights and not self.takes_weights():
+            raise ValueError(
+                f"tasks.{name}.weight_column gives rows weights, which a {type(self).__name__} does not take. Leave it "
+                f"out: ~tasks.{name}.weight_column."
+            )
         self.name, self.target, self.weight, self.field = name, target, weight, field
         self.head = head
 
@@ -143,8 +148,11 @@ class Task(ABC):
         """Return the mean loss over the labelled entries of `target`; outputs float32 [B, num_outputs]."""
 
     def __init_subclass__(cls) -> None:
-        """Take `full_loss` from a class that changes the loss and says no other."""
+        """Take `full_loss`, and losses with weights of rows, from a class that changes the loss and says no others."""
         super().__init_subclass__()
+        if "loss" in vars(cls) and not {"entry_losses", "weighted_loss"} & set(vars(cls)):
+            cls.entry_losses = Task.entry_losses  # type: ignore[method-assign]
+            cls.weighted_loss = Task.weighted_loss  # type: ignore[method-assign]
         if "loss" in vars(cls) and "full_loss" not in vars(cls):
             cls.full_loss = Task.full_loss  # type: ignore[method-assign]
 
@@ -171,6 +179,32 @@ class Task(ABC):
     def matched(self, outputs: Any, target: Tensor) -> Any:  # noqa: ANN401  an Output of the head
         """Return the outputs at the positions of `target`; a kind of task with maps brings them to its size."""
         return outputs
+
+    def loss_of(self, outputs: Any, target: Tensor, weights: Tensor | None) -> Tensor:  # noqa: ANN401  an Output
+        """Return the mean loss over the labelled entries, each multiplied by its row's weight where rows have some.
+
+        It is divided by the number of labels, not by the sum of weights, so that parts of a batch add up to the whole.
+        Weights [B] are 1 on average over the training labels.
+        """
+        return self.loss(outputs, target) if weights is None else self.weighted_loss(outputs, target, weights)
+
+    def weighted_loss(self, outputs: Any, target: Tensor, weights: Tensor) -> Tensor:  # noqa: ANN401  an Output
+        """Return the loss with weights of rows [B]; for kinds that have `entry_losses`."""
+        losses = self.entry_losses(outputs, target)
+        by_row = weights.reshape(-1, *[1] * (losses.ndim - 1))
+        return masked_mean(losses * by_row, self.label_marks(target).reshape(losses.shape))
+
+    def entry_losses(self, outputs: Any, target: Tensor) -> Tensor:  # noqa: ANN401  an Output of the head
+        """Return the loss of each entry that may be labelled, [B] or [B, ...], whose mean is `loss`.
+
+        A kind of task that extends this, or `weighted_loss`, takes weights of rows (`weight_column`).
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def takes_weights(cls) -> bool:
+        """Return whether rows may have weights."""
+        return cls.entry_losses is not Task.entry_losses or cls.weighted_loss is not Task.weighted_loss
 
     def label_marks(self, target: Tensor) -> Tensor:
         """True where a label is present in `target` [B, ...]: one mark per label, [B] or [B, ...]."""

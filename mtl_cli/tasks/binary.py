@@ -1,6 +1,6 @@
 """Yes or no."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import (
+    ClassWeights,
     checked_gamma,
     checked_smoothing,
     class_labels,
@@ -47,7 +48,7 @@ class Binary(Task):
         target: str,
         weight: float,
         label_smoothing: float,
-        class_weights: str | Sequence[float] | None,
+        class_weights: ClassWeights,
         focal_gamma: float,
         head: Head,
         *,
@@ -71,7 +72,7 @@ class Binary(Task):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row; outputs (logits) [B, 1], target [B]."""
-        return masked_mean(self._losses(outputs, target.clamp(min=0)), labelled(target))
+        return masked_mean(self.entry_losses(outputs, target), labelled(target))
 
     def full_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row: 50 µs where `loss` takes 90."""
@@ -80,6 +81,10 @@ class Binary(Task):
     def labels_of(self, rows: int) -> int | None:
         """Return 1 per row."""
         return rows
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row [B]."""
+        return self._losses(outputs, target.clamp(min=0))
 
     def _losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Return the loss of each row [B]; `truth` are classes."""

@@ -1,6 +1,6 @@
 """What helps with imbalanced classes: weights by class, and the focal loss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec
+from mtl_cli.errors import nearest, some
+from mtl_cli.tables.place import canonical
 from mtl_cli.tasks.base import Columns
 
+ClassWeights = str | Sequence[float] | Mapping[str, float] | None
+"""Weights of classes in a loss: "balanced", one per class, or some by the names of their classes."""
 
-def weights_by_class(wanted: str | Sequence[float] | None, field: FieldSpec, where: str) -> Tensor | None:
+
+def weights_by_class(wanted: ClassWeights, field: FieldSpec, where: str) -> Tensor | None:
     """Return the weight of each class [C] in the loss; None where all are 1.
 
     "balanced" is N/(C·n_c) (King & Zeng, "Logistic regression in rare events data", Political Analysis 2001; so in
@@ -26,11 +31,13 @@ def weights_by_class(wanted: str | Sequence[float] | None, field: FieldSpec, whe
         return None
     if isinstance(wanted, str):
         if wanted != "balanced":
-            raise ValueError(f"{where}.class_weights is '{wanted}'; it is null, balanced or a list of numbers.")
+            raise ValueError(f"{where}.class_weights is '{wanted}'; it is null, balanced, a list or {{CLASS: 2}}.")
         if len(counts) != num_classes:
             raise ValueError(f"{where}.class_weights is balanced, but the field has no counts. Give a list of numbers.")
         present = sum(count > 0 for count in counts)
         return torch.tensor([sum(counts) / (present * count) if count else 0.0 for count in counts])
+    if isinstance(wanted, Mapping):
+        wanted = _by_name(wanted, field, where)
     weights = torch.tensor([float(weight) for weight in wanted])
     if len(weights) != num_classes or not bool((weights.isfinite() & (weights >= 0)).all()) or not weights.any():
         raise ValueError(
@@ -38,6 +45,20 @@ def weights_by_class(wanted: str | Sequence[float] | None, field: FieldSpec, whe
             f"one of them above 0, such as {where}.class_weights=[{','.join(['1'] * num_classes)}]."
         )
     return weights
+
+
+def _by_name(wanted: Mapping[str, float], field: FieldSpec, where: str) -> list[float]:
+    """Return the weight of each class, 1 for those that are not named."""
+    names, given = (
+        class_labels(field, field.num_classes),
+        {canonical(str(name)): value for name, value in wanted.items()},
+    )
+    if unknown := [name for name in given if name not in names]:
+        raise ValueError(
+            f"{where}.class_weights names '{unknown[0]}', which is not a class.{nearest(unknown[0], names)} Classes: "
+            f"{some(names)}."
+        )
+    return [given.get(name, 1.0) for name in names]
 
 
 def checked_smoothing(label_smoothing: float, where: str) -> float:

@@ -1,6 +1,6 @@
 """Classification into one of several classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import (
+    ClassWeights,
     checked_gamma,
     checked_smoothing,
     class_labels,
@@ -47,7 +48,7 @@ class Classification(Task):
         weight: float,
         label_smoothing: float,
         head: Head,
-        class_weights: str | Sequence[float] | None = None,
+        class_weights: ClassWeights = None,
         focal_gamma: float = 0.0,
         *,
         name: str,
@@ -67,6 +68,10 @@ class Classification(Task):
         """Return the mean loss of a row; outputs (logits) [B, C], target [B]."""
         if self.class_weights is None and self.focal_gamma == 0:
             return F.cross_entropy(outputs, target, ignore_index=MISSING_CLASS, label_smoothing=self.label_smoothing)
+        return masked_mean(self.entry_losses(outputs, target), labelled(target))
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row [B]."""
         smooth = self.label_smoothing
         losses = F.cross_entropy(
             outputs, target, ignore_index=MISSING_CLASS, label_smoothing=smooth, reduction="none"
@@ -76,7 +81,7 @@ class Classification(Task):
             losses = losses * focal_factor(plain, self.focal_gamma)
         if self.class_weights is not None:
             losses = losses * self.class_weights.to(outputs.device)[target.clamp(min=0)]
-        return masked_mean(losses, labelled(target))
+        return losses
 
     def likelihood(self) -> str | None:
         """Return "categorical", unless the cross-entropy is a changed one."""

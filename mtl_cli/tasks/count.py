@@ -62,10 +62,14 @@ class Count(Task):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row; outputs [B, 1], target [B]."""
+        return masked_mean(self.entry_losses(outputs, target), labelled(target))
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row [B]."""
         log_rate = outputs[:, 0]
         capped = log_rate.clamp(max=LIMIT)
         rate = capped.exp() * (1.0 + (log_rate - capped))
-        return masked_mean(rate - target.nan_to_num().to(rate.dtype) / self.mean * log_rate, labelled(target))
+        return rate - target.nan_to_num().to(rate.dtype) / self.mean * log_rate
 
     def metrics(self) -> "dict[str, Metric]":
         """Return the mean Poisson deviance and the mean absolute error, in counts."""

@@ -59,8 +59,11 @@ class Multilabel(Task):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a known entry; outputs (logits) and target [B, C]."""
-        losses = F.binary_cross_entropy_with_logits(outputs, target.nan_to_num(), reduction="none")
-        return masked_mean(losses, labelled(target))
+        return masked_mean(self.entry_losses(outputs, target), labelled(target))
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each entry [B, C]."""
+        return F.binary_cross_entropy_with_logits(outputs, target.nan_to_num(), reduction="none")
 
     def full_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of an entry, without a look for missing ones."""

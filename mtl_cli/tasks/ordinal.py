@@ -55,11 +55,15 @@ class Ordinal(Task):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row; outputs [B, C − 1], target [B]."""
+        return masked_mean(self.entry_losses(outputs, target), labelled(target))
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row [B]."""
         threshold = torch.arange(self.num_outputs, device=outputs.device)
         truth = target.unsqueeze(1)  # [B, 1]
         passed = (truth > threshold).to(outputs.dtype)
         losses = F.binary_cross_entropy_with_logits(outputs, passed, reduction="none")
-        return masked_mean(torch.where(truth >= threshold, losses, 0.0).sum(dim=1), labelled(target))
+        return torch.where(truth >= threshold, losses, 0.0).sum(dim=1)
 
     def metrics(self) -> "dict[str, Metric]":
         """Return accuracy, mean absolute error in ranks, quadratic weighted kappa and the confusion matrix."""

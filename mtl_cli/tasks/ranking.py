@@ -76,8 +76,11 @@ class Ranking(Task):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a row; outputs (logits) [B, 1], target [B, 2]."""
-        losses = F.binary_cross_entropy_with_logits(outputs[:, 0], self.shares(target).nan_to_num(), reduction="none")
-        return masked_mean(losses, self.label_marks(target))
+        return masked_mean(self.entry_losses(outputs, target), self.label_marks(target))
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row [B]."""
+        return F.binary_cross_entropy_with_logits(outputs[:, 0], self.shares(target).nan_to_num(), reduction="none")
 
     def shares(self, target: Tensor) -> Tensor:
         """Return the relevance of a target [B, 2] as shares of the highest grade [B]; a higher one is the highest."""

@@ -50,7 +50,11 @@ class Regression(Task):
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of a labelled entry; outputs [B, D], target [B] or [B, D]."""
         marks = labelled(target).reshape(outputs.shape)
-        return masked_mean(self.errors(outputs, self.scaled(target.nan_to_num())), marks)
+        return masked_mean(self.entry_losses(outputs, target), marks)
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each entry [B, D]."""
+        return self.errors(outputs, self.scaled(target.nan_to_num()))
 
     def full_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of an entry: 50 µs where `loss` takes 80."""

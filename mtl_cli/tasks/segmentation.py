@@ -11,7 +11,7 @@ from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.report.shown import class_colours
 from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
-from mtl_cli.tasks.class_base import checked_smoothing, class_labels, weights_by_class
+from mtl_cli.tasks.class_base import ClassWeights, checked_smoothing, class_labels, weights_by_class
 from mtl_cli.tasks.dense_base import DenseTask, share_columns
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
@@ -42,7 +42,7 @@ class Segmentation(DenseTask):
         weight: float,
         head: Head,
         label_smoothing: float = 0.0,
-        class_weights: str | Sequence[float] | None = None,
+        class_weights: ClassWeights = None,
         *,
         name: str,
         field: FieldSpec,

@@ -63,17 +63,27 @@ class Survival(Task):
         """One, the log risk."""
         return 1
 
+    def weighted_loss(self, outputs: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        """Return the mean over events of w·(log Σ w·exp(risk) − risk), the likelihood with case weights."""
+        return self._likelihood(outputs, target, weights)
+
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean over events of log Σ exp(risk over those at risk) − risk; outputs [B, 1], target [B, 2]."""
+        return self._likelihood(outputs, target, None)
+
+    def _likelihood(self, outputs: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         marks = self.label_marks(target)
         time = torch.where(marks, target[:, 0], -torch.inf)
         event = (marks & (target[:, 1] > 0.5)).to(outputs.dtype)
         order = torch.argsort(time, descending=True, stable=True)
         lowest = torch.finfo(outputs.dtype).min
         risk = outputs[:, 0]
-        at_risk = torch.where(marks, risk, lowest)[order].logcumsumexp(dim=0)
+        share = risk if weights is None else risk + weights.log().clamp(min=lowest / 2)
+        at_risk = torch.where(marks, share, lowest)[order].logcumsumexp(dim=0)
         latest = torch.searchsorted(-time[order], -time[order], right=True) - 1  # those tied with a row are at risk too
         losses = (at_risk[latest] - torch.where(marks, risk, 0.0)[order]) * event[order]
+        if weights is not None:
+            losses = losses * weights[order]
         return losses.sum() / event.sum().clamp(min=1.0)
 
     def metrics(self) -> "dict[str, Metric]":

@@ -1,6 +1,5 @@
 """A class for every word of a text: tags, entities."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
@@ -10,7 +9,7 @@ from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.config.annotations import one_of
 from mtl_cli.heads.base import Head
 from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
-from mtl_cli.tasks.class_base import checked_smoothing, named_classes, weights_by_class
+from mtl_cli.tasks.class_base import ClassWeights, checked_smoothing, named_classes, weights_by_class
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 from mtl_cli.texts.span_labels import iobes
 
@@ -41,7 +40,7 @@ class TokenClassification(Task):
         target: str,
         weight: float,
         label_smoothing: float,
-        class_weights: str | Sequence[float] | None,
+        class_weights: ClassWeights,
         spans: str,
         head: Head,
         *,

@@ -61,13 +61,21 @@ class Meter:
         self.loss: WeightedMean = WeightedMean().to(device=device, dtype=floats)
         """Mean of the batches' losses, each weighted by its number of labels; the weight is their number."""
 
-    def update(self, outputs: Output, target: Tensor, count: int, predicted: Output | None = None) -> None:
+    def update(
+        self,
+        outputs: Output,
+        target: Tensor,
+        count: int,
+        predicted: Output | None = None,
+        weights: Tensor | None = None,
+    ) -> None:
         """Take in outputs, float32, their target [B, ...] and its number of labels.
 
-        Metrics see the outputs `predicted` where these differ from those that the loss takes.
+        Metrics see the outputs `predicted` where these differ from those that the loss takes. Weights of rows [B] are
+        those of the loss; for metrics every labelled row counts once.
         """
         outputs = self.task.matched(outputs, target)
-        self.loss.update(self.task.loss(outputs, target), count)
+        self.loss.update(self.task.loss_of(outputs, target, weights), count)
         seen = outputs if predicted is None else self.task.matched(predicted, target)
         if count < target.numel():
             keep = self.task.labelled_rows(target)
@@ -127,9 +135,10 @@ def evaluate_model(
                 out = model.predict(batch.inputs, batch.tasks, batch.targets)
             for name, target in batch.targets.items():
                 count = batch.counts[name]
-                meters[name].update(out.outputs[name], target, count, out.generated.get(name))
+                weights = batch.weights.get(name)
+                meters[name].update(out.outputs[name], target, count, out.generated.get(name), weights)
                 if name in constant:
-                    constant[name].update(tasks[name].repeated(same[name], target), target, count)
+                    constant[name].update(tasks[name].repeated(same[name], target), target, count, weights=weights)
     model.train(training)
     return Evaluation(
         {name: meters[name].result() for name in tasks if name in meters},

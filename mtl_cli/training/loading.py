@@ -34,6 +34,7 @@ class Stream:
         marks: where a target has labels, by task; `labelled` says so where a task is not named.
         augmentation: what rows are changed by as they are drawn.
         specs: all label fields, those that the augmentation adds included; needed with one.
+        weights: field of the rows' weights by task, for tasks that have some.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Stream:
         marks: Mapping[str, Marks] | None = None,
         augmentation: Augmentation | None = None,
         specs: Mapping[str, FieldSpec] | None = None,
+        weights: Mapping[str, str] | None = None,
     ) -> None:
+        self.weights = dict(weights or {})
         self.name, self.targets, self.order, self.device, self.workers = name, dict(targets), order, device, workers
         self.rows = as_split(dataset)
         moved = self.rows.to(device) if workers == 0 and augmentation is None else self.rows
@@ -123,7 +126,12 @@ class Stream:
             task: label_on(sample.fields[field], field, self.device) for task, field in targets.items() if counts[task]
         }
         inputs = Inputs(move(sample.inputs, self.device), self.name)
-        return Batch(inputs, present, {task: counts[task] for task in present})
+        weights = {
+            task: sample.fields[field].to(self.device, non_blocking=True)
+            for task, field in self.weights.items()
+            if task in present
+        }
+        return Batch(inputs, present, {task: counts[task] for task in present}, weights)
 
     def _count(self, task: str, sample: Sample, num_rows: int) -> int:
         known = self.reader.known.get(task)

@@ -22,6 +22,11 @@ def last_layer(model: MultiTaskModel, name: str, task: Task) -> LastLayer:
             problem=f"The loss of tasks.{name} ({type(task).__name__}) is neither a squared error nor a cross-entropy "
             "without label_smoothing, class_weights and focal_gamma. Change that, or use weighting=fixed."
         )
+    if task.field.weights:
+        return LastLayer(
+            problem=f"The rows of tasks.{name} have weights, which this likelihood does not have. "
+            f"Use ~tasks.{name}.weight_column or weighting=fixed."
+        )
     layer = head.last_layer() if isinstance(head, LinearHead) else None
     if layer is None or layer.bias is None:
         return LastLayer(

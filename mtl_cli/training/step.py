@@ -127,7 +127,8 @@ class TrainStep:
                 share = batch.counts[task] / self._totals[task]
                 outputs, target = out.outputs[task], batch.targets[task]
                 full = batch.counts[task] == learner.tasks[task].labels_of(batch.rows)
-                loss = member_loss(learner.tasks[task], outputs, target, learner.model.members, full)
+                weights = batch.weights.get(task)
+                loss = member_loss(learner.tasks[task], outputs, target, learner.model.members, full, weights)
                 loss = loss if share == 1.0 else loss * share
                 if noting:
                     value = loss.detach()
