@@ -29,7 +29,7 @@ class LDCMTL(LossWeighting):
     def __init__(self, strength: float, lr: float, *, tasks: Sequence[str]) -> None:
         super().__init__(tasks=tasks)
         require(0 <= strength < 0.5, "strength", strength, "at least 0 and below 0.5", 0.1)
-        require(lr > 0, "lr", lr, "positive", 0.025)
+        require(lr > 0, "lr", lr, "positive", 0.001)
         self.strength, self.lr = strength, lr
         self.logits = nn.Parameter(torch.zeros(len(self.tasks)))
         self.register_buffer("first", torch.full((len(self.tasks),), torch.nan))
