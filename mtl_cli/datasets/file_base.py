@@ -112,7 +112,7 @@ class FileSource(DataSource, Generic[Rows]):
         Raises:
             UserError: a file cannot be used; file, row or line, and column are named.
         """
-        parts = self._divide()
+        parts = self.divide()
         if not self._was_loaded:
             self.fit(*parts["train"])
         makers: dict[int, Maker] = {}
@@ -179,7 +179,7 @@ class FileSource(DataSource, Generic[Rows]):
         """Return the targets that a file has; with a loaded state it may lack some."""
         return {name: each for name, each in self._targets.items() if all(map(found.has, each.columns))}
 
-    def _divide(self) -> dict[str, tuple[Rows, np.ndarray]]:
+    def divide(self) -> dict[str, tuple[Rows, np.ndarray]]:
         """Return the file of each split, and which of its rows are in it."""
         main = self.read_rows("path")
         if len(main) < 2:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl_cli.init.proposals import length
+from mtl_cli.init.proposals import TRAIN_SHARE, Choice, length, overrides, steady, told, train_rows
 from mtl_cli.init.scripts import SPACELESS, spaceless_share
 from mtl_cli.init.yaml_files import comment
 from mtl_cli.texts.encoding import sentence_rows, text_rows
@@ -23,21 +23,12 @@ MAX_EPOCHS, STEPS = 60, 1_200
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A value of an option, and why."""
-
-    value: str
-    why: str
-
-
-@dataclass(frozen=True)
 class Advice:
-    """What is written into the dataset by option, and the backbone and batch size for the command."""
+    """What is written into the dataset by option, and the backbone and how it is trained for the command."""
 
     options: Mapping[str, Choice]
     backbone: Choice
-    batch_size: int
-    epochs: int
+    training: Mapping[str, Choice]
 
     def option_lines(self) -> list[str]:
         """Return the lines of YAML."""
@@ -45,19 +36,18 @@ class Advice:
 
     def told(self) -> list[str]:
         """Return the choices for the printed report."""
-        chosen = {**self.options, "backbone": self.backbone}
-        return [f"{name}={choice.value}: {choice.why}" for name, choice in chosen.items()]
+        return told({**self.options, "backbone": self.backbone, **self.training})
 
     @property
     def overrides(self) -> list[str]:
         """Overrides of the command that trains."""
-        batch = [] if self.batch_size == BATCH else [f"data.batch_size={self.batch_size}"]
-        return [f"backbone={self.backbone.value}", *batch, *length(self.epochs)]
+        return overrides({"backbone": self.backbone, **self.training})
 
 
 def advise_texts(columns: Sequence[Sequence[str]], shares: Mapping[str, float], rows: int) -> Advice:
     """Return what fits whole texts of a file of `rows`, given the texts of its first rows by column."""
-    kind, vocabulary = choose_tokenizer(shares, rows)
+    few = rows < LARGE
+    kind, vocabulary = choose_words(shares, rows) if few else choose_tokenizer(shares, rows)
     tokenizer = trained(kind, vocabulary, True, [text for texts in columns for text in texts])
     lengths = text_rows(tokenizer, columns, 1 << 30)[0].lengths
     middle, covered = (math.ceil(each) for each in np.quantile(lengths, [0.5, COVERED]))
@@ -68,7 +58,11 @@ def advise_texts(columns: Sequence[Sequence[str]], shares: Mapping[str, float], 
     if (cut := (lengths > longest).mean()) >= 0.001:
         why += f"; {cut:.1%} are cut"
     options = {"tokenizer": kind, "vocab_size": vocabulary, "max_length": Choice(str(longest), why)}
-    return Advice(options, choose_backbone(kind.value, rows, middle), *steps_of(rows))
+    if not few:
+        return Advice(options, choose_backbone(rows, middle), slower(rows))
+    runs = {"backbone.longest": Choice("4", "characters that are seen together")} if kind.value == "characters" else {}
+    backbone = Choice("ngrams", f"words and pairs of them: {rows} texts are too few to learn more from")
+    return Advice(options, backbone, {**runs, **steady(train_rows(rows))})
 
 
 def advise_words(sentences: Sequence[Sequence[str]], shares: Mapping[str, float], rows: int) -> Advice:
@@ -85,7 +79,7 @@ def advise_words(sentences: Sequence[Sequence[str]], shares: Mapping[str, float]
         why += "; a longer one is several rows"
     options = {"tokenizer": kind, "vocab_size": vocabulary, "max_length": Choice(str(longest), why)}
     backbone = Choice("gru", "every word is seen with those before and after it; learns from few sentences too")
-    return Advice(options, backbone, *steps_of(rows))
+    return Advice(options, backbone, slower(rows))
 
 
 def choose_tokenizer(shares: Mapping[str, float], rows: int) -> tuple[Choice, Choice]:
@@ -104,20 +98,27 @@ def choose_tokenizer(shares: Mapping[str, float], rows: int) -> tuple[Choice, Ch
     return Choice("bpe", why), Choice(str(size), f"for {rows} texts: each piece should be seen often enough")
 
 
-def choose_backbone(tokenizer: str, rows: int, middle: int) -> Choice:
-    """Return the backbone for whole texts, by their tokenizer, number and middle length."""
+def choose_words(shares: Mapping[str, float], rows: int) -> tuple[Choice, Choice]:
+    """Return the kind of tokenizer and its vocabulary for bags of n-grams: words, where spaces part them."""
+    kind, vocabulary = choose_tokenizer(shares, rows)
+    if spaceless_share(shares) >= SPACELESS_SHARE:
+        return kind, vocabulary
+    return Choice("words", "words parted by spaces, each whole"), Choice("30000", "the most frequent words")
+
+
+def choose_backbone(rows: int, middle: int) -> Choice:
+    """Return the backbone for many whole texts, by their number and middle length."""
     if middle > LONG:
         return Choice("text_cnn", f"long texts, {middle} pieces in the middle: the fastest")
-    if rows >= LARGE:
-        return Choice("transformer", f"{rows} texts are enough to learn attention from")
-    why = "reads letters in their order" if tokenizer == "characters" else "reads short texts in both directions"
-    return Choice("gru", f"{why}, and learns from few")
+    return Choice("transformer", f"{rows} texts are enough to learn attention from")
 
 
-def steps_of(rows: int) -> tuple[int, int]:
-    """Return batch size and epochs: small files get smaller batches and more epochs, so that there are some steps."""
+def slower(rows: int) -> dict[str, Choice]:
+    """Return how networks that read in order are trained: small files get smaller batches and more epochs."""
     batch = SMALL_BATCH if rows < 2 * SMALL else BATCH
-    return batch, max(3, min(MAX_EPOCHS, math.ceil(STEPS / max(1.0, 0.7 * rows / batch))))
+    epochs = max(3, min(MAX_EPOCHS, math.ceil(STEPS / max(1.0, TRAIN_SHARE * rows / batch))))
+    small = {} if batch == BATCH else {"data.batch_size": Choice(str(batch), "few rows need more steps a pass")}
+    return {**small, **length(epochs)}
 
 
 def trained(kind: Choice, vocabulary: Choice, lowercase: bool, texts: Sequence[str]) -> TextTokenizer:

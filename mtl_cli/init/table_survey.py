@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mtl_cli.init.found_targets import association_sections
-from mtl_cli.init.proposals import table_training
+from mtl_cli.init.proposals import table_choices, table_training, told
 from mtl_cli.init.row_survey import RowSurvey, reading_lines
-from mtl_cli.init.yaml_files import Section, Training, comment, flow, some
+from mtl_cli.init.yaml_files import Section, Training, comment, entry, flow, some
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,17 @@ class TableSurvey(RowSurvey):
         targets = list(dict.fromkeys(name for guess in self.found.targets for name in guess.names))
         lines += ["drop:", *(f"  - {flow(name)}  {comment(reason)}" for name, reason in inputs.drop.items())]
         lines += ["  # targets, also those of tasks that are not chosen", *(f"  - {flow(name)}" for name in targets)]
+        lines.append(entry("scale", "quantile", "by rank, so that long tails and outliers do no harm"))
         return [*lines, *self.dividing_lines()]
 
     def report(self) -> list[Section]:
-        """Return what deserves a look, targets, inputs and how the targets hang together."""
+        """Return what deserves a look, targets, inputs, what was chosen and how the targets hang together."""
         inputs = Section("Inputs", self._input_lines())
-        return [*self.first_sections(), inputs, *association_sections(self.found.targets)]
+        chosen = Section("Chosen for them", told(table_choices(self.found.profile.rows)))
+        return [*self.first_sections(), inputs, chosen, *association_sections(self.found.targets)]
 
     def training(self) -> Training:
-        """Return the backbone and the epochs."""
+        """Return the backbone and how it is trained."""
         return table_training(self.found.profile.rows)
 
     def _input_lines(self) -> list[str]:

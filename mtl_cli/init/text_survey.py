@@ -36,6 +36,7 @@ class TextSurvey(RowSurvey):
         lines += [entry("text", names[0] if len(names) == 1 else names), *self.advice.option_lines()]
         kinds = {"numeric": self.numeric, "categorical": self.categorical}
         lines += [entry(kind, list(names), "beside the text") for kind, names in kinds.items() if names]
+        lines += [entry("scale", "quantile", "by rank, so that long tails do no harm")] if self.numeric else []
         lines += [comment(f"left out: {name}: {reason}") for name, reason in self.found.inputs.drop.items()]
         return [*lines, *self.dividing_lines()]
 

@@ -69,6 +69,9 @@ class PiecewiseTable(nn.Module):
         num_numeric = spec.shape[0] - num_categorical
         self.numbers = PiecewiseLinear(pieces) if pieces else nn.Identity()
         self.embed = CategoryEmbedding(spec.categories, embedding) if num_categorical else None
+        if self.embed is not None:
+            with torch.no_grad():  # what a rare category says is then learnt, not there by chance
+                self.embed.table.weight.mul_(0.1)
         self.project = nn.Linear(num_numeric * (pieces + 1) + num_categorical * embedding, out)
 
     def forward(self, values: Mapping[str, Tensor] | Tensor) -> Tensor:

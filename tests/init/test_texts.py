@@ -159,7 +159,7 @@ def test_texts_without_spaces_are_found_and_learnt(folder, capsys):
     assert node["tokenizer"] == "bpe"
     assert [task(name)["column"] for name in ("target", "target_2")] == ["情感", "评分"]
     assert "Han 100%" in capsys.readouterr().out
-    small = ["backbone=gru", "backbone.width=16", "data.batch_size=32", "trainer.max_epochs=20", "optimizer.lr=0.01"]
+    small = ["backbone=ngrams", "backbone.width=16", "data.batch_size=32", "trainer.max_epochs=20", "optimizer.lr=0.01"]
     assert train("target+target_2", *small) == 0
     assert summary()["target/accuracy"] > 0.9
 
@@ -259,7 +259,8 @@ def test_the_length_covers_99_of_100_texts():
     long = advise_texts([["word " * 5000] * 100], {"Latin": 1.0}, 100)
     assert long.options["max_length"].value == "512"
     assert "100.0% are cut" in long.options["max_length"].why
-    assert long.backbone.value == "text_cnn"
+    many = advise_texts([["word " * 5000] * 100], {"Latin": 1.0}, 80_000)
+    assert many.backbone.value == "text_cnn"
 
 
 def test_scripts_and_sizes_choose_tokenizer_and_backbone():
@@ -268,7 +269,13 @@ def test_scripts_and_sizes_choose_tokenizer_and_backbone():
     assert advise_texts([["หนังสือเล่มนี้สนุกมากครับ"] * 50], {"Thai": 1.0}, 80_000).options["tokenizer"].value == "bpe"
     many = advise_texts([["a few words here"] * 50], {"Latin": 1.0}, 80_000)
     assert many.backbone.value == "transformer"
-    assert many.epochs < advise_texts([["a few words here"] * 50], {"Latin": 1.0}, 500).epochs
+    few = advise_texts([["a few words here"] * 50], {"Latin": 1.0}, 500)
+    assert few.options["tokenizer"].value == "words"
+    assert few.overrides[0] == "backbone=ngrams"
+    assert "early_stopping.patience=20" in few.overrides
+    assert int(many.training["trainer.max_epochs"].value if many.training else 3) < 100
+    assert int(few.training["trainer.max_epochs"].value) > 100
+    assert thai.overrides[:2] == ["backbone=ngrams", "backbone.longest=4"]
     assert advise_words([["สนุก", "มาก"]] * 9, {"Thai": 1.0}, 9).options["tokenizer"].value == "bpe"
 
 
