@@ -8,6 +8,7 @@ import csv
 import importlib
 import inspect
 import pkgutil
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,6 +167,7 @@ def documentation() -> SmallSet:
 
 def members_of(library: str) -> list[object]:
     """Return public classes and functions of a library's modules."""
+    warnings.simplefilter("ignore")  # of what is deprecated in the libraries
     root = importlib.import_module(library)
     names = [library, *(f"{library}.{module.name}" for module in pkgutil.iter_modules(root.__path__))]
     found: dict[str, object] = {}

@@ -81,7 +81,8 @@ def test_columns_are_guessed_with_reasons(folder, capsys):
         "drop note: nearly every row has a value of its own",
         "numeric: age",
         "categorical: city, user",
-        "mtl-train --config-dir my_conf task=income+married+stars+visits+price+days_died backbone=tabm backbone.pieces=4 data.batch_size=32",
+        "mtl-train --config-dir my_conf task=income+married+stars+visits+price+days_died backbone=tabm",
+        "backbone.pieces=4: 50 training rows or more in each",
     ):
         assert line in out
     counts = [row[4] for row in rows()]
