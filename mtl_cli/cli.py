@@ -94,8 +94,9 @@ def guarded(program: Program, arguments: Sequence[str]) -> int:
 
 def failed(line: CommandLine, error: BaseException, code: int, problems: Sequence[str]) -> int:
     """Print problems to standard error, with the traceback where debug=true asks for it; return the exit code."""
-    if line.debug or os.environ.get("HYDRA_FULL_ERROR") == "1":
-        print(printable("".join(traceback.format_exception(error))), file=sys.stderr)
-    for problem in [exhausted(error)] if too_many_files(error) else problems:
-        print("error: " + printable(problem.rstrip()).replace("\n", "\n  "), file=sys.stderr)
+    with contextlib.suppress(OSError):  # standard error may be a file on the full disk that is to be told of
+        if line.debug or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            print(printable("".join(traceback.format_exception(error))), file=sys.stderr)
+        for problem in [exhausted(error)] if too_many_files(error) else problems:
+            print("error: " + printable(problem.rstrip()).replace("\n", "\n  "), file=sys.stderr)
     return code

@@ -1,12 +1,13 @@
-"""Kills runs at random points, fills the disk and damages files, and counts what survives.
+"""Kills runs at random points and at every kind of file event, fills the disk and damages files and caches.
+
+It counts what survives.
 
 A trial survives if the resumed run ends with the same bytes in metrics.jsonl and the same weights, optimizer and best
 checkpoint as a run that nobody disturbed.
-Usage: scripts/torture [--kills 100] [--others 5] [--seed 0] [--folder DIR]
+Usage: scripts/torture [--kills 200] [--aimed 60] [--others 5] [--seed 0] [--folder DIR]
 """
 
 import argparse
-import importlib
 import json
 import os
 import random
@@ -18,141 +19,27 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-
-from mtl_cli import cli
-
-for name in (
-    "mtl_cli.runs.run",
-    "mtl_cli.report.plots",
-    "torchmetrics",
-):  # once, here: each process is forked from this one
-    importlib.import_module(name)
-
-COMMON = [
-    "trainer.device=cpu", "trainer.precision=fp32", "trainer.threads=1", "trainer.log_every=3", "data.workers=2",
-    "ema.decay=0.98", "schedule.epoch_length=30", "trainer.max_epochs=3", "verbose=false",
-]  # fmt: skip
-CASES = {
-    "two datasets, uncertainty": [
-        "task=mnist_digits+letters", "backbone=mlp", "backbone.hidden=[16]", "backbone.dropout=0.1",
-        "weighting=uncertainty", "data.batch_size=32", "save.every=4", *COMMON,
-    ],
-    "mixture of experts, dwa, accumulated": [
-        "task=mnist_digits+letters", "backbone=mlp", "backbone.hidden=[16,16]", "sharing=mmoe",
-        "weighting=dwa", "data.batch_size=16", "trainer.accumulate=2", "trainer.clip_norm=1.0",
-        "save.every_minutes=0.002", "save.keep=3", *COMMON,
-    ],
-}  # fmt: skip
-SIGNALS = {signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGINT: 130}
-HANG_SECONDS = 300.0
-
-
-@dataclass
-class Row:
-    """A line of the table."""
-
-    fault: str
-    trials: int = 0
-    survived: int = 0
-    note: str = ""
-
-    def count(self, problem: str) -> None:
-        """Count a trial, which survived if there is no problem."""
-        self.trials += 1
-        self.survived += not problem
-        if problem and not self.note:
-            self.note = problem
-
-
-class Process:
-    """A real process, with a group of its own, that runs one command of mtl-train."""
-
-    def __init__(self, arguments: list[str], log: Path, prepare: Callable[[], None] | None = None) -> None:
-        self.started = time.monotonic()
-        self.id = os.fork()
-        if self.id == 0:
-            code = 99
-            try:
-                os.setsid()
-                file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-                os.dup2(file, 1)
-                os.dup2(file, 2)
-                if prepare is not None:
-                    prepare()
-                code = cli.main(arguments)
-            finally:
-                os._exit(code)
-
-    def code(self) -> int | None:
-        """Return the exit code (negative: the signal that ended it), or None while it runs."""
-        found, status = os.waitpid(self.id, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if found else None
-
-    def wait(self) -> int:
-        """Return the exit code when the process is over; one that hangs is killed."""
-        while (code := self.code()) is None:
-            if time.monotonic() - self.started > HANG_SECONDS:
-                self.send(signal.SIGKILL)
-            time.sleep(0.002)
-        return code
-
-    def send(self, number: signal.Signals, group: bool = True) -> None:
-        """Send a signal to the process, or to it and its workers."""
-        try:
-            os.killpg(self.id, number) if group else os.kill(self.id, number)
-        except ProcessLookupError:  # killed before it has made a group of its own
-            os.kill(self.id, number)
-
-
-def command(case: str, folder: Path) -> list[str]:
-    """Return the arguments of mtl-train that start or continue a case in a folder."""
-    return ["resume=auto", f"hydra.run.dir={folder}", *CASES[case]]
-
-
-def whole(case: str, folder: Path) -> float:
-    """Run a case undisturbed and return its seconds."""
-    start = time.monotonic()
-    if code := Process(command(case, folder), folder.with_suffix(".log")).wait():
-        sys.exit(f"The undisturbed run of '{case}' ended with {code}: {folder.with_suffix('.log').read_text()[-2000:]}")
-    return time.monotonic() - start
-
-
-def difference(one: Path, other: Path) -> str:
-    """Return in what two finished runs differ, or an empty string."""
-    if (one / "metrics.jsonl").read_bytes() != (other / "metrics.jsonl").read_bytes():
-        return "metrics.jsonl differs"
-    for name in ("last", "best"):
-        left, right = (json.loads((path / "checkpoints" / f"{name}.json").read_text()) for path in (one, other))
-        if left != right:
-            return f"{name}.json differs"
-        states = [torch.load(path / "checkpoints" / left["file"], weights_only=True) for path in (one, other)]
-        for key in ("model", "ema", "optimizer", "weighting", "metrics_length"):
-            if not equal(states[0][key], states[1][key]):
-                return f"{key} of the {name} checkpoint differs"
-    left, right = (json.loads((path / "summary.json").read_text()) for path in (one, other))
-    return "" if all(left[key] == right[key] for key in ("test", "best_val", "steps")) else "summary.json differs"
-
-
-def equal(one: Any, other: Any) -> bool:  # noqa: ANN401  any part of a checkpoint
-    """Whether two states are the same, tensors to the last bit."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
-
-
-def finish(case: str, folder: Path, reference: Path) -> str:
-    """Take a disturbed run to its end and return what is wrong with it, or an empty string."""
-    code = Process(command(case, folder), folder.with_suffix(".log")).wait()
-    return f"taken up again it ended with {code}" if code else difference(reference, folder)
+from torture_files import BLOCKS, DAMAGES, Moments, chosen, die, fill_disk, harm, number_of_kinds
+from torture_runs import (
+    AIMED,
+    CACHED,
+    CASES,
+    SIGNALS,
+    Process,
+    Row,
+    command,
+    difference,
+    finish,
+    prepare_data,
+    remove,
+    table,
+    told,
+    whole,
+)
 
 
 def kill(case: str, scratch: Path, reference: Path, seconds: float, kills: int, chance: random.Random) -> Row:
@@ -176,7 +63,7 @@ def kill(case: str, scratch: Path, reference: Path, seconds: float, kills: int, 
         for _ in range(pending):
             row.count(problem)
         pending = 0
-        shutil.rmtree(folder, ignore_errors=bool(problem))
+        remove(folder, bool(problem))
     return row
 
 
@@ -293,7 +180,7 @@ def damage(case: str, scratch: Path, reference: Path, others: int, chance: rando
         "half a status.json": lambda folder: cut(folder / "status.json", chance),
     }
     rows = []
-    for fault, harm in faults.items():
+    for fault, damage_run in faults.items():
         row = Row(fault)
         for _ in range(others):
             folder = scratch / f"damaged_{len(rows)}_{row.trials}"
@@ -301,10 +188,54 @@ def damage(case: str, scratch: Path, reference: Path, others: int, chance: rando
             until(process, folder, chance.randrange(12, 60))
             process.send(signal.SIGKILL)
             process.wait()
-            harm(folder)
+            damage_run(folder)
             row.count(finish(case, folder, reference))
         rows.append(row)
     return rows
+
+
+def aim(case: str, scratch: Path, most: int, chance: random.Random) -> list[Row]:
+    """Kill a run, or fill its disk, at every kind of moment at which it changes files, `most` of them at most."""
+    reference, log = scratch / "whole", scratch / "moments"
+    watched = Process(command(case, reference), reference.with_suffix(".log"), lambda: Moments(-1, die, log))
+    if code := watched.wait():
+        sys.exit(f"The watched run of '{case}' ended with {code}: {reference.with_suffix('.log').read_text()[-2000:]}")
+    kinds = number_of_kinds(log)
+    killed = Row(f"SIGKILL at {min(most, kinds)} of {kinds} kinds of file events: {case}")
+    full = Row(f"full disk from such an event on: {case}")
+    for row, fault, codes in ((killed, die, (-9,)), (full, fill_disk, (0, 1, 2))):
+        for at in chosen(log, most, chance):
+            folder = scratch / f"{'full' if row is full else 'aimed'}_{at}"
+            text = folder.with_suffix(".log")
+            code = Process(command(case, folder), text, lambda at=at, fault=fault: Moments(at, fault)).wait()
+            row.count(("" if code in codes else told(code, text)) or finish(case, folder, reference))
+            remove(folder, bool(row.note))
+    limited = Row(f"limit on file sizes at a block's border, then none: {case}")
+    alone = "data.workers=0"  # the limit would count for the memory that workers share, too
+    for size in chance.sample(BLOCKS, min(most, len(BLOCKS))):
+        folder = scratch / f"limit_{size}"
+        text = folder.with_suffix(".log")
+        code = Process(command(case, folder, alone), text, lambda size=size: limit_files(size)).wait()
+        limited.count(("" if code in (1, 2) else told(code, text)) or finish(case, folder, reference, alone))
+        remove(folder, bool(limited.note))
+    return [killed, full, limited]
+
+
+def damage_cache(case: str, scratch: Path, most: int, chance: random.Random) -> Row:
+    """Damage each file of a cache in each way, `most` times at most: the next run must end as the undisturbed one."""
+    row = Row(f"a damaged cache: {case}")
+    reference = scratch / "whole"
+    cache = reference.with_name("whole.cache")
+    files = sorted(path.relative_to(cache) for path in cache.rglob("*") if path.is_file())
+    trials = [(file, how) for file in files for how in DAMAGES]
+    for number, (file, how) in enumerate(chance.sample(trials, min(most, len(trials)))):
+        folder = scratch / f"cache_{number}"
+        shutil.copytree(cache, folder.with_name(f"{folder.name}.cache"))
+        harm(folder.with_name(f"{folder.name}.cache") / file, how, chance)
+        problem = finish(case, folder, reference)
+        row.count(problem and f"{file} {how}: {problem}")
+        remove(folder, bool(problem))
+    return row
 
 
 def append(path: Path, data: bytes) -> None:
@@ -327,28 +258,30 @@ def second(case: str, scratch: Path, reference: Path, others: int, chance: rando
     return row
 
 
-def table(rows: list[Row]) -> str:
-    """Return the table of faults as text."""
-    width = max(len(row.fault) for row in rows)
-    lines = [f"{'fault':{width}}  trials  survived  lost"]
-    lines += [
-        f"{row.fault:{width}}  {row.trials:6}  {row.survived:8}  {row.trials - row.survived:4}  {row.note}"
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+def torture(scratch: Path, kills: int, aimed: int, others: int, seed: int) -> list[Row]:
+    """Return the table of all faults.
 
-
-def torture(scratch: Path, kills: int, others: int, seed: int) -> list[Row]:
-    """Return the table of all faults; `kills` over the two cases, `others` trials of every other fault."""
+    `kills` are divided among the cases; `aimed` is the most kinds of file events per case, and of damages to a cache;
+    `others` are the trials of every other fault.
+    """
     torch.set_num_threads(1)  # before any thread pool exists that a fork would lose
     chance = random.Random(seed)
     rows = []
-    for index, case in enumerate(CASES):
+    prepare_data(scratch / "data", random.Random(seed))
+    for index, case in enumerate(AIMED if aimed else ()):
+        folder = scratch / f"aimed_{index}"
+        folder.mkdir()
+        found = aim(case, folder, aimed, chance)
+        if case == CACHED:
+            found.append(damage_cache(case, folder, aimed, chance))
+        print(table(found), flush=True)
+        rows += found
+    for index, case in enumerate(CASES if kills or others else ()):
         folder = scratch / str(index)
         folder.mkdir(parents=True)
         reference = folder / "whole"
         seconds = whole(case, reference)
-        number = kills // 2 + (kills % 2 if index == 0 else 0)
+        number = kills // len(CASES) + (kills % len(CASES) if index == 0 else 0)
         rows.append(kill(case, folder, reference, seconds, number, chance))
         print(table(rows[-1:]), flush=True)
         if index == 0 and others:
@@ -362,13 +295,14 @@ def torture(scratch: Path, kills: int, others: int, seed: int) -> list[Row]:
 def main() -> None:
     """Print the table; end with 1 where anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs, over two configs")
+    parser.add_argument("--kills", type=int, default=200, help="SIGKILLs at random points, over all configs")
+    parser.add_argument("--aimed", type=int, default=60, help="most kinds of file events per config")
     parser.add_argument("--others", type=int, default=5, help="trials of every other fault")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the runs go, and stay; a temporary one otherwise")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        rows = torture(options.folder or Path(temporary), options.kills, options.others, options.seed)
+        rows = torture(options.folder or Path(temporary), options.kills, options.aimed, options.others, options.seed)
     print(table(rows))
     sys.exit(any(row.survived < row.trials for row in rows))
 

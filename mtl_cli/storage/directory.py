@@ -172,7 +172,8 @@ def opening(path: Path) -> Iterator[FileLock]:
     except (OSError, RunFailure) as error:
         lock.release()
         raise UserError(
-            f"Cannot make or write the run directory {path}: {error}. Give one that can be written: hydra.run.dir=DIR."
+            f"Cannot make or write the run directory {path}: {str(error).rstrip('.')}. Give one that can be written: "
+            "hydra.run.dir=DIR."
         ) from error
     except BaseException:
         lock.release()
