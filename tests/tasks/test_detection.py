@@ -175,5 +175,5 @@ def test_boxes_and_their_number_are_written_in_pixels_of_the_file():
 
 
 def test_a_threshold_out_of_range_is_refused():
-    with pytest.raises(ValueError, match=r"score_threshold is 1.0.* Use tasks.t.score_threshold=0.3"):
+    with pytest.raises(ValueError, match=r"score_threshold is 1.0.* Use tasks.t.score_threshold=0.35"):
         make("detection", score_threshold=1.0)
