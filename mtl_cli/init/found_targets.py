@@ -77,6 +77,8 @@ def target_section(guesses: Sequence[Guess], rows: int) -> Section:
         lines.append(f"{guess.name}: {guess.kind}, because {guess.why}. Metric: {task.primary}{others}")
         lines += [f"  {column.name}: {label_statistics(guess, column, rows)}" for column in guess.columns]
         lines += [f"  note: {note}" for note in guess.notes]
+        if not "".join(guess.names).isascii():
+            lines.append("  note: on Hydra's command line a task's name has Latin letters only; name=[…] sets it")
     if len(guesses) > MAX_TOLD:
         kinds = Counter(guess.kind for guess in guesses[MAX_TOLD:])
         more = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.items())

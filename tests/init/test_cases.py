@@ -380,3 +380,13 @@ def test_a_run_that_is_proposed_stops_when_it_no_longer_improves(capsys):
     write(["x", "y"], [[x, x + rng.gauss(0, 1)] for rng, x in stream()])
     out = look(capsys, "y")
     assert "trainer.max_epochs=200 early_stopping.patience=20" in out
+
+
+def test_names_that_hydra_cannot_hold_are_said_and_can_be_set(capsys):
+    out = look(capsys, "['标签','价格']", case="chinese.csv")
+    assert "note: on Hydra's command line a task's name has Latin letters only; name=[…] sets it" in out
+    assert [task(name)["column"] for name in ("target", "target_2")] == ["标签", "价格"]
+    assert "categorical: 类别" in out
+    out = look(capsys, "['标签','价格']", "name=[label,price]")
+    assert [task(name)["column"] for name in ("label", "price")] == ["标签", "价格"]
+    assert {"label/auc", "price/rmse"} <= set(train(capsys, out))
