@@ -77,7 +77,7 @@ class Detection(Task):
     Targets float32 [B, N, 5] hold x₁, y₁, x₂, y₂ in pixels of the input and the class (`mtl_cli.batch.pad_sets`).
     Metrics: `map50` and `map` (over overlaps 0.5 … 0.95) as COCO counts them, up to `max_boxes` per image; of the boxes
     with a score of at least `score_threshold`, the mean error of their number, absolute (`count_mae`) and relative to
-    max(1, n) (`count_rel`). These boxes are what mtl-predict writes. On 175 images of blood cells, after 500 steps of 8,
+    max(1, n) (`count_rel`). These boxes are what mtl-predict writes. On 175 images of blood cells, after 500 steps,
     0.35 finds 3 % more boxes than there are in images that were not trained on, 0.3 finds 26 % more.
     """
 
