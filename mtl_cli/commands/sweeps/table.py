@@ -44,7 +44,7 @@ def row(directory: Path, swept: Mapping[str, str], failure: str = "") -> SweepRo
     state = read_json(directory / "status.json")
     status = str(state.get("status") or "pending")
     if failure == ELSEWHERE:
-        return SweepRow(swept, directory, ELSEWHERE)
+        return SweepRow(swept, directory, ELSEWHERE, f"Another process works in {directory}.")
     if failure or status != "completed":
         status = "failed" if failure else status
         return SweepRow(swept, directory, status, failure or str(state.get("reason") or ""))
