@@ -13,6 +13,7 @@ SMALL = {
     "lstm": {"embedding": 16, "width": 32, "num_layers": 1, "dropout": 0.0},
     "transformer": {"width": 32, "num_heads": 2, "hidden_factor": 2, "num_layers": 2, "dropout": 0.0},
     "text_cnn": {"embedding": 16, "num_filters": 32, "widths": [2, 3], "dropout": 0.0},
+    "ngrams": {"width": 32, "buckets": 512, "blocks": 2, "members": 2, "dropout": 0.0},
 }
 TARGETS = {
     "positive": {"kind": "binary", "column": "positive"},

@@ -17,6 +17,10 @@ def reviews(folder):
     return tasks(write_csv(folder / "reviews.csv", _reviews.HEADER, _reviews.table(250, 0)))
 
 
+def reviews_by_rank(folder):
+    return tasks(write_csv(folder / "reviews.csv", _reviews.HEADER, _reviews.table(250, 0)), scale="quantile")
+
+
 def words(folder):
     path = write(folder / "words.conll", _grammars.conll_text(250, 0))
     on = dataset("conll", path, {"tag": {"column": "tag"}}, columns=["word", "tag", "span"])
@@ -24,7 +28,14 @@ def words(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "make"), [("gru", reviews), ("transformer", reviews), ("text_cnn", reviews), ("lstm", words)]
+    ("name", "make"),
+    [
+        ("gru", reviews),
+        ("transformer", reviews),
+        ("text_cnn", reviews),
+        ("ngrams", reviews_by_rank),
+        ("lstm", words),
+    ],
 )
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch, name, make):
     changes = {
