@@ -306,12 +306,16 @@ def sets_of(target: Tensor) -> list[Tensor | None]:
     return [row[mark] if labelled_row else None for row, mark, labelled_row in zip(target, there, known, strict=True)]
 
 
+PLAIN = FieldSpec("real")
+"""Spec of a field that is not a label: one number per row, such as its weight."""
+
+
 def one_row(sample: Sample, place: int, specs: Mapping[str, FieldSpec]) -> Sample:
     """Return one row without a batch dimension; a `varying` field without its padding, left out where not labelled."""
     row = change_values(lambda value: value[place], sample.inputs)
     fields: dict[str, Tensor] = {}
     for name, values in sample.fields.items():
-        (own,) = sets_of(values[place : place + 1]) if specs[name].varying else [values[place]]
+        (own,) = sets_of(values[place : place + 1]) if specs.get(name, PLAIN).varying else [values[place]]
         if own is not None:
             fields[name] = own
     return Sample(row, fields)
@@ -331,7 +335,7 @@ def stacked(rows: Sequence[Sample], specs: Mapping[str, FieldSpec]) -> Sample:
     for name in dict.fromkeys(name for row in rows for name in row.fields):
         own = [row.fields.get(name) for row in rows]
         present = [field for field in own if field is not None]
-        spec = specs[name]
+        spec = specs.get(name, PLAIN)
         missing = torch.nan if present[0].is_floating_point() else MISSING_CLASS
         fields[name] = pad_sets(own, spec.shape, present[0].dtype) if spec.varying else pad_maps(present, missing)
     return Sample(inputs, fields)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mtl_cli import cli
-from mtl_cli.batch import FieldSpec
+from mtl_cli.batch import FieldSpec, Sample, one_row, stacked
 from mtl_cli.errors import UserError
 from mtl_cli.tables.declared_targets import parse_target
 from mtl_cli.tasks.base import Task
@@ -92,6 +92,13 @@ def test_weights_are_1_on_average_over_the_training_labels_and_no_input(tmp_path
         assert train.mean().item() == pytest.approx(1.0, rel=1e-5)
         assert len(torch.unique(train)) == 3
     assert everything(tabular(path, targets=weighted()), "train").inputs["numeric"].shape[1] == 1
+
+
+def test_rows_that_are_augmented_keep_their_weights():
+    sample = Sample(torch.randn(3, 2), {"y": torch.tensor([0, 1, 0]), "y weights": torch.tensor([0.5, 1.0, 1.5])})
+    specs = {"y": FieldSpec("class", 2, weights="y weights")}
+    again = stacked([one_row(sample, place, specs) for place in range(3)], specs)
+    assert torch.equal(again.fields["y weights"], sample.fields["y weights"])
 
 
 def test_weights_survive_a_checkpoint_and_a_file_without_them_is_told(tmp_path, caplog):
