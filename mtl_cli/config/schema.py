@@ -107,7 +107,7 @@ class Selection:
     """Which checkpoint is the best."""
 
     metric: str = "skill"
-    """Validation metric: skill (the tasks' mean gain over a trivial predictor, each at least -1) or <task>/<metric>."""
+    """Validation metric: skill (mean gain over a trivial predictor, at least -1 each) or <task>/<metric>."""
 
 
 @dataclass

@@ -384,8 +384,9 @@ def wait_until_gone(processes, seconds):
 def test_a_worker_ends_with_its_parent():
     script = (
         "import os, time\nfrom mtl_cli.commands.sweeps import launch\nlaunch.POLL_SECONDS = 0.05\n"
-        "parent = os.getpid()\nif not (child := os.fork()):\n    launch.end_with(parent)\n    time.sleep(60)\n"
-        "print(child, flush=True)\nos.kill(parent, 9)"
+        "parent = os.getpid()\nready, told = os.pipe()\n"
+        "if not (child := os.fork()):\n    launch.end_with(parent)\n    os.write(told, b'x')\n    time.sleep(60)\n"
+        "os.read(ready, 1)\nprint(child, flush=True)\nos.kill(parent, 9)"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=30)
