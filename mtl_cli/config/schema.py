@@ -59,7 +59,7 @@ class Trainer:
     threads: int | None = knob(None, low=1, below=4097)
     """CPU threads; null = as torch chooses."""
     accumulate: int = knob(1, low=1, below=65537)
-    """Draws of data.batch_size rows that one optimizer step adds up: k times the rows, in the memory of one draw."""
+    """Draws of data.batch_size rows that a step adds up: k times the rows, in the memory of one draw."""
     clip_norm: float | None = knob(None, above=0.0)
     """Largest norm of the gradient; null = no clipping."""
     log_every: int = knob(50, low=1)
