@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
@@ -123,13 +122,13 @@ class LTB(Sharing):
         logits = choice.logits
         if self.training and self.done < self.search_from:
             return 0 * logits + 1 / logits.shape[1]  # the gradient of α is 0
-        scores = (
-            logits + gumbel(logits.shape, self.seed, "branches", self.index, name).to(logits)
-            if self.training
-            else logits
-        )
+        scores = logits
+        if self.training:
+            noise = gumbel(logits.shape, self.seed, "branches", self.index, name)
+            scores = logits + noise.to(logits.device, non_blocking=True)  # a step does not wait for the device
         soft = torch.softmax(scores * math.sqrt(max(self.done, FIRST)) / self.temperature, dim=1)
-        hard = F.one_hot(scores.argmax(dim=1), logits.shape[1]).to(soft)
+        places = torch.arange(logits.shape[1], device=logits.device)
+        hard = (scores.argmax(dim=1, keepdim=True) == places).to(soft)
         return hard + (soft - soft.detach())
 
 
