@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
+from mtl_cli.images.checking import inside
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
 from mtl_cli.images.picture_rows import Pixels
@@ -44,8 +45,9 @@ class PictureReading(Reading):
     def batches(self, size: int) -> Iterator[NewRows]:
         """Yield the images in order, at most `size` at a time and of one size."""
         waiting: list[tuple[str, Tensor, Any]] = []
+        limit = self._folder.resolve()
         for name in self._names:
-            image, frame = self._pixels.read(self._folder / name)
+            image, frame = self._pixels.read(inside(self._folder / name, limit))
             if waiting and (len(waiting) == size or (self._pixels.size is None and frame != waiting[0][2])):
                 yield self._rows(waiting)
                 waiting = []

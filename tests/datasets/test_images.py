@@ -222,6 +222,16 @@ def test_images_may_not_lie_outside(table, tmp_path):
     outside.unlink()
 
 
+def test_new_images_may_not_lie_outside(table, tmp_path):
+    source = images(table, crop=16)
+    secret = tmp_path.parent / f"{tmp_path.name}_other.png"
+    shutil.copy(table.parent / "images/00.png", secret)
+    new = write_csv(table.parent / "images/new.csv", ["image"], [[f"../../{secret.name}"]])
+    with pytest.raises(UserError, match=r"_other.png leaves "):
+        list(source.reading(new).batches(4))
+    secret.unlink()
+
+
 def test_pipes_are_not_read(table):
     (table.parent / "images/00.png").unlink()
     os.mkfifo(table.parent / "images/00.png")
