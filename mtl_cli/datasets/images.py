@@ -232,7 +232,8 @@ class Images(TableFileSource):
             for row in cells[name]
             for label in picture_files(target, row)
         ]
-        return [*told, *(folder / name for name in dict.fromkeys([*images, *labels]) if name)]
+        named = [folder / name for name in dict.fromkeys([*images, *labels]) if name]
+        return [*told, *(each for each in named if not self._options.skip_bad or each.is_file())]
 
     def _check(self, found: Table) -> Checked:
         if found.path not in self._checked:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.pairs import SPLIT_NAMES, Rows, below, is_pairs, pair_rows
@@ -234,8 +235,8 @@ def yolo_names(folder: Path) -> list[str]:
         return [line.strip() for line in plain.read_text(encoding="utf-8").splitlines() if line.strip()]
     for file in sorted(folder.glob("*.yaml")):
         try:
-            named = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
+            named = read_run_yaml(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, ValueError, RecursionError):  # another file than that of the set
             continue
         found = named.get("names") if isinstance(named, Mapping) else None
         if found:

@@ -203,6 +203,7 @@ def test_bad_rows_are_left_out_if_asked_and_counted(table, caplog):
     source = images(table, crop=16, skip_bad=True)
     assert len(rows_of(source)) == 11
     assert "1 of 12 rows are left out, such as row 2" in caplog.text
+    assert table.parent / "images/01.png" not in source.files()["path"]
 
 
 def test_a_file_that_is_damaged_behind_its_header_is_named(table):
