@@ -122,7 +122,7 @@ class LTB(Sharing):
         logits = choice.logits
         if self.training and self.done < self.search_from:
             return 0 * logits + 1 / logits.shape[1]  # the gradient of α is 0
-        scores = logits
+        scores: Tensor = logits
         if self.training:
             noise = gumbel(logits.shape, self.seed, "branches", self.index, name)
             scores = logits + noise.to(logits.device, non_blocking=True)  # a step does not wait for the device

@@ -379,7 +379,7 @@ def test_pairs_of_many_targets_are_cut_and_what_was_cut_is_said(capsys):
 def test_a_run_that_is_proposed_stops_when_it_no_longer_improves(capsys):
     write(["x", "y"], [[x, x + rng.gauss(0, 1)] for rng, x in stream()])
     out = look(capsys, "y")
-    assert "trainer.max_epochs=200 early_stopping.patience=20" in out
+    assert "trainer.max_epochs=714 trainer.eval_every=3 early_stopping.patience=20" in out
 
 
 def test_names_that_hydra_cannot_hold_are_said_and_can_be_set(capsys):

@@ -14,7 +14,7 @@ COSTS = {
     "hard": (TRUNK, TRUNK),
     "independent": (TRUNK, 2 * TRUNK),
     "soft": (TRUNK, 2 * TRUNK),
-    "hierarchical": (TRUNK, TRUNK),
+    "hierarchical": (STAGES[0], TRUNK),  # the left task is attached after the first stage
     "mmoe": (sum(STAGES[:2]) + 4 * STAGES[2] + 2 * GATES["experts"], TRUNK + 3 * STAGES[2] + 4 * GATES["experts"]),
     "cgc": (
         sum(STAGES[:2]) + 2 * STAGES[2] + 2 * GATES["level"],
