@@ -1,87 +1,55 @@
 """Statistics of the angle between predicted and true directions, in degrees."""
 
-from abc import ABC, abstractmethod
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from mtl_cli.metrics.base import EntryMean
 
 STEPS = 18000
 """Steps of the histogram of angles, 0.01 degrees each."""
 
 
-class Angles(Metric, ABC):
-    """Adds up angles of pixels; unit vectors [B, 3, H, W], NaN in the target where one is not known."""
-
-    full_state_update = False
+class AngleMean(EntryMean):
+    """Mean angle between unit vectors [B, 3, H, W]; a pixel whose target is NaN does not count."""
 
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Take in predicted vectors and their target."""
-        marks = ~torch.isnan(target).any(dim=1)
-        self.take(degrees_between(predictions, target), marks)
+        self.add(self.entry(degrees_between(predictions, target)), known_directions(target))
 
-    @abstractmethod
-    def take(self, degrees: Tensor, marks: Tensor) -> None:
-        """Take in angles [B, H, W], where `marks` are True."""
-
-
-class AngleMean(Angles):
-    """Mean angle."""
-
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    def take(self, degrees: Tensor, marks: Tensor) -> None:
-        """Add up the angles."""
-        self.total += torch.where(marks, degrees, 0.0).sum(dtype=self.total.dtype)
-        self.count += marks.sum()
-
-    def compute(self) -> Tensor:
-        """Return the mean."""
-        return self.total / self.count
+    def entry(self, degrees: Tensor) -> Tensor:
+        """Return what a pixel adds, from its angle [B, H, W]."""
+        return degrees
 
 
-class AngleWithin(Angles):
+class AngleWithin(AngleMean):
     """Share of the angles that are less than a number of degrees."""
-
-    within: Tensor
-    count: Tensor
 
     def __init__(self, degrees: float) -> None:
         super().__init__()
         self.degrees = degrees
-        self.add_state("within", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def take(self, degrees: Tensor, marks: Tensor) -> None:
-        """Count the angles."""
-        self.within += (marks & (degrees < self.degrees)).sum()
-        self.count += marks.sum()
-
-    def compute(self) -> Tensor:
-        """Return the share."""
-        return self.within.double() / self.count
+    def entry(self, degrees: Tensor) -> Tensor:
+        """Return whether a pixel is near enough."""
+        return degrees < self.degrees
 
 
-class AngleMedian(Angles):
+class AngleMedian(Metric):
     """The median angle, from a histogram of `STEPS` steps: the middle of the step that it falls in, 0.005 off at most.
 
     Of an even number of angles it is the lower one of the two in the middle.
     """
 
+    full_state_update = False
     counts: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.add_state("counts", torch.zeros(STEPS, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def take(self, degrees: Tensor, marks: Tensor) -> None:
+    def update(self, predictions: Tensor, target: Tensor) -> None:
         """Count the angles by step."""
+        degrees, marks = degrees_between(predictions, target), known_directions(target)
         place = (degrees * (STEPS / 180)).nan_to_num(nan=STEPS).long().clamp(0, STEPS - 1)
         self.counts.scatter_add_(0, place.flatten(), marks.flatten().long())
 
@@ -90,6 +58,11 @@ class AngleMedian(Angles):
         total = self.counts.sum()
         place = torch.searchsorted(self.counts.cumsum(0), ((total + 1) // 2).reshape(1))[0]
         return torch.where(total > 0, (place.double() + 0.5) * (180 / STEPS), torch.nan)
+
+
+def known_directions(target: Tensor) -> Tensor:
+    """True for the pixels [B, H, W] of a target [B, 3, H, W] that have a direction."""
+    return ~torch.isnan(target).any(dim=1)
 
 
 def degrees_between(first: Tensor, second: Tensor) -> Tensor:

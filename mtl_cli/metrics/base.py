@@ -14,6 +14,7 @@ turns nothing into a Python number. Metrics that gather rows on the host, or loo
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
@@ -46,3 +47,25 @@ class Collected(Metric, ABC):
     @abstractmethod
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the metric of a whole split; both float64 [N, ...]."""
+
+
+class EntryMean(Metric):
+    """The mean of entries that count, as two sums: in float64, without a wait for the device."""
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def add(self, entries: Tensor, marks: Tensor) -> None:
+        """Take in entries [B, ...], numbers or truths, where `marks` of the same shape are True."""
+        self.total += torch.where(marks, entries, 0).sum(dtype=self.total.dtype)
+        self.count += marks.sum()
+
+    def compute(self) -> Tensor:
+        """Return the mean; NaN where no entry counts."""
+        return self.total / self.count

@@ -2,27 +2,17 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+
+from mtl_cli.metrics.base import EntryMean
 
 
-class PixelError(Metric):
+class PixelError(EntryMean):
     """Mean absolute error of predictions [B, H, W] over the known pixels of a split, in float64."""
-
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Take in predictions and their target, NaN where it is not known."""
         marks = self.marks(target)
-        errors = (predictions - target).abs() / self.unit(target)
-        self.total += torch.where(marks, errors, 0.0).sum(dtype=self.total.dtype)
-        self.count += marks.sum()
+        self.add((predictions - target).abs() / self.unit(target), marks)
 
     def marks(self, target: Tensor) -> Tensor:
         """True for the pixels that count."""
@@ -31,10 +21,6 @@ class PixelError(Metric):
     def unit(self, target: Tensor) -> Tensor:
         """Return what the error of each pixel is measured in."""
         return torch.ones_like(target)
-
-    def compute(self) -> Tensor:
-        """Return the mean; NaN where no pixel counts."""
-        return self.total / self.count
 
 
 class RelativePixelError(PixelError):
