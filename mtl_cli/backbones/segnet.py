@@ -12,6 +12,7 @@ from mtl_cli.batch import InputSpec
 from mtl_cli.features import Stage
 from mtl_cli.layers.convolution import conv_stack
 from mtl_cli.layers.named import check_names
+from mtl_cli.layers.strides import HalvingStage
 
 
 class SegNet(ImageBackbone):
@@ -55,25 +56,10 @@ class SegNet(ImageBackbone):
         return conv_stack(fan_in, widths, 3, self.norm, self.activation)
 
     def _encoder(self, level: int) -> Callable[[], nn.Module]:
-        return lambda: PoolingEncoder(self._convs(self.channels[level - 2], self.channels[level - 1]))
+        return lambda: HalvingStage(self._convs(self.channels[level - 2], self.channels[level - 1]))
 
     def _decoder(self, fan_in: int, out: int) -> Callable[[], nn.Module]:
         return lambda: UnpoolingDecoder(self._convs(fan_in, out))
-
-
-class PoolingEncoder(Stage):
-    """Keeps its input as a skip, then halves it and convolves."""
-
-    keeps_input = True
-
-    def __init__(self, layers: nn.Module) -> None:
-        super().__init__()
-        self.pool = nn.MaxPool2d(2, ceil_mode=True)
-        self.layers = layers
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return maps [B, C, ⌈H/2⌉, ⌈W/2⌉]."""
-        return self.layers(self.pool(values))
 
 
 class UnpoolingDecoder(Stage):

@@ -11,7 +11,7 @@ from mtl_cli.batch import InputSpec
 from mtl_cli.features import Stage
 from mtl_cli.layers.convolution import conv_stack, resized
 from mtl_cli.layers.named import check_names, checked_dropout
-from mtl_cli.layers.strides import Patches
+from mtl_cli.layers.strides import HalvingStage, Patches
 
 
 class UNet(ImageBackbone):
@@ -68,25 +68,10 @@ class UNet(ImageBackbone):
 
     def _encoder(self, level: int) -> Callable[[], nn.Module]:
         dropout = self.dropout if level == len(self.channels) else 0.0
-        return lambda: Encoder(self._convs(self.channels[level - 2], self.channels[level - 1], dropout))
+        return lambda: HalvingStage(self._convs(self.channels[level - 2], self.channels[level - 1], dropout))
 
     def _decoder(self, level: int) -> Callable[[], nn.Module]:
         return lambda: Decoder(self._convs(self.channels[level] + self.channels[level - 1], self.channels[level - 1]))
-
-
-class Encoder(Stage):
-    """Keeps its input as a skip, then halves it and convolves."""
-
-    keeps_input = True
-
-    def __init__(self, layers: nn.Module) -> None:
-        super().__init__()
-        self.pool = nn.MaxPool2d(2, ceil_mode=True)
-        self.layers = layers
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return maps [B, C, ⌈H/2⌉, ⌈W/2⌉]."""
-        return self.layers(self.pool(values))
 
 
 class Decoder(Stage):

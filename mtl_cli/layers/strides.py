@@ -5,7 +5,7 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtl_cli.features import FeatureSpec
+from mtl_cli.features import FeatureSpec, Stage
 
 
 def stride_of(spec: FeatureSpec) -> int:
@@ -43,3 +43,18 @@ class Patches(nn.Module):
         """Return maps [B, width, ⌈H/factor⌉, ⌈W/factor⌉]."""
         height, width = (-side % self.factor for side in values.shape[2:])
         return self.conv(F.pad(values, (0, width, 0, height)) if height or width else values)
+
+
+class HalvingStage(Stage):
+    """A level of an encoder: keeps its input as a skip, then halves it by max pooling and runs `layers`."""
+
+    keeps_input = True
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.layers = layers
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return maps [B, C, ⌈H/2⌉, ⌈W/2⌉]."""
+        return self.layers(self.pool(values))
