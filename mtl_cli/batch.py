@@ -346,7 +346,13 @@ def pad_maps(maps: Sequence[Tensor], fill: float) -> Tensor:
     if all(each.shape == maps[0].shape for each in maps):
         return torch.stack(list(maps))
     height, width = (max(each.shape[axis] for each in maps) for axis in (-2, -1))
-    target = maps[0].new_full((len(maps), *maps[0].shape[:-2], height, width), fill)
-    for place, each in zip(target, maps, strict=True):
-        place[..., : each.shape[-2], : each.shape[-1]] = each
+    return torch.stack([filled_up(each, (height, width), fill) for each in maps])
+
+
+def filled_up(values: Tensor, size: tuple[int, int], fill: float) -> Tensor:
+    """Return values [..., h, w] filled up at the bottom and right to `size` (H, W)."""
+    if values.shape[-2:] == size:
+        return values
+    target = values.new_full((*values.shape[:-2], *size), fill)
+    target[..., : values.shape[-2], : values.shape[-1]] = values
     return target

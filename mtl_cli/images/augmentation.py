@@ -9,7 +9,7 @@ border. Pixels from outside are the mean colour in images and missing in labels.
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +19,7 @@ from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
 from mtl_cli.images.picture_rows import Pixels
+from mtl_cli.images.picture_targets import MAPS
 
 if TYPE_CHECKING:
     from torchvision.tv_tensors import Image
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 TURN = "turn"
 """The field that `rotation` adds."""
 TURNS = ("0", "90", "180", "270")
-MAPS = ("mask", "multimask", "depth", "normals")
 GEOMETRIC = (*MAPS, "boxes", "keypoints")
 ERASED = ((0.02, 0.33), (0.3, 3.3))
 """Share of the image and ratio of the sides of what `erase` covers, as in torchvision's RandomErasing."""
@@ -133,8 +133,7 @@ class ImageAugmentation:
         from torchvision import tv_tensors
 
         assert isinstance(row.inputs, Tensor)
-        plain = replace(self.pixels, mean=(0.0,) * self.pixels.channels, std=(1.0,) * self.pixels.channels)
-        parts: dict[str, Any] = {"": tv_tensors.Image(plain.scaled(row.inputs))}
+        parts: dict[str, Any] = {"": tv_tensors.Image(self.pixels.bright(row.inputs))}
         size = (row.inputs.shape[1], row.inputs.shape[2])
         parts |= {
             name: wrapped(row.fields[name], kind, size) for name, kind in self.kinds.items() if name in row.fields
@@ -145,8 +144,7 @@ class ImageAugmentation:
         image = self._coloured(parts.pop(""))
         found = {name: self._unwrapped(name, part, row.fields[name], image.shape[1:]) for name, part in parts.items()}
         added = {TURN: torch.tensor(turn)} if self.options.rotation else {}
-        mean, std = (torch.tensor(each).reshape(-1, 1, 1) for each in (self.pixels.mean, self.pixels.std))
-        return Sample((image.as_subclass(Tensor) - mean) / std, {**row.fields, **found, **added})
+        return Sample(self.pixels.standard(image.as_subclass(Tensor)), {**row.fields, **found, **added})
 
     def _flipped(self, parts: dict[str, Any]) -> dict[str, Any]:
         from torchvision.transforms.v2 import functional as V

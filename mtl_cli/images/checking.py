@@ -165,7 +165,7 @@ def measured(paths: Sequence[Path], channels: int) -> tuple[list[float], list[fl
     count, total, squares = 0, np.zeros(channels), np.zeros(channels)
     for path in paths:
         image = decode_image(path, channels)
-        pixels = image.reshape(channels, -1).astype(np.float64) / WHITE.get(image.dtype, 1.0)
+        pixels = image.reshape(channels, -1).astype(np.float64) / WHITE.get(image.dtype.name, 1.0)
         count += pixels.shape[1]
         total += pixels.sum(axis=1)
         squares += np.square(pixels).sum(axis=1)

@@ -1,7 +1,7 @@
 """One split of a set of image files: rows that are decoded when they are fetched, or once into memory."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample, Split, pad_maps, stacked
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample, Split, Values, filled_up, pad_maps, stacked
 from mtl_cli.images.decoding import Array, decode_image
-from mtl_cli.images.picture_targets import PictureTarget, read_picture
+from mtl_cli.images.picture_targets import MAPS, PictureTarget, read_picture
 from mtl_cli.images.resizing import Frame, framed, resized
 
-WHITE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+WHITE = {"uint8": 255.0, "uint16": 65535.0}
 """The number of white, by type; floats are as they are."""
 
 
@@ -34,20 +34,37 @@ class Pixels:
         """Return an image [C, h, w] as it is decoded, in its size as an input, and how it got there."""
         decoded = decode_image(path, self.channels)
         frame = framed((decoded.shape[1], decoded.shape[2]), self.size)
-        return torch.from_numpy(np.ascontiguousarray(resized(decoded, frame, smooth=True))), frame
+        return torch.from_numpy(np.ascontiguousarray(resized(decoded, frame))), frame
 
-    def scaled(self, image: Tensor) -> Tensor:
-        """Return an image [C, h, w] as float32 (pixel / white − mean) / std."""
-        white = WHITE.get(np.dtype(str(image.dtype).removeprefix("torch.")), 1.0)
+    def bright(self, image: Values) -> Tensor:
+        """Return an image [C, h, w] as float32 on a scale where white is 1; floats are as they are."""
+        assert isinstance(image, Tensor)
+        return image.float() / WHITE.get(str(image.dtype).removeprefix("torch."), 1.0)
+
+    def standard(self, image: Tensor) -> Tensor:
+        """Return an image of that scale as (image − mean) / std."""
         mean, std = (torch.tensor(each).reshape(-1, 1, 1) for each in (self.mean, self.std))
-        return (image.float() / white - mean) / std
+        return (image - mean) / std
+
+    def scaled(self, image: Values) -> Tensor:
+        """Return an image [C, h, w] as it is decoded as an input."""
+        return self.standard(self.bright(image))
+
+    def filled(self, row: Sample, maps: Collection[str] = ()) -> Sample:
+        """Return a row whose image and `maps`, fields [..., h, w], fill `size`: with the mean, 0, and no label."""
+        if self.size is None:
+            return row
+        assert isinstance(row.inputs, Tensor)
+        fields = dict(row.fields)
+        for name in maps:
+            missing = torch.nan if fields[name].is_floating_point() else MISSING_CLASS
+            fields[name] = filled_up(fields[name], self.size, missing)
+        return replace(row, inputs=filled_up(row.inputs, self.size, 0.0), fields=fields)
 
     def batch(self, images: Sequence[Tensor]) -> Tensor:
-        """Return scaled images as one batch [B, C, H, W]; what is beyond an image holds the mean, 0."""
+        """Return images as one batch of inputs [B, C, H, W]."""
         rows = [self.scaled(image) for image in images]
-        if self.size is not None:
-            rows = [filled_up(row, self.size) for row in rows]
-        return pad_maps(rows, 0.0)
+        return pad_maps(rows if self.size is None else [filled_up(row, self.size, 0.0) for row in rows], 0.0)
 
 
 @dataclass(frozen=True)
@@ -91,12 +108,9 @@ class PictureRows(Split):
 
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], scaled, the smaller ones filled up at the bottom and right."""
-        rows = self.apart(indices, self.specs)
-        pixels = self.source.pixels
-        images = pixels.batch([row.inputs for row in rows if isinstance(row.inputs, Tensor)])
-        size = (images.shape[2], images.shape[3])
-        fields = stacked([Sample(torch.empty(0), row.fields) for row in rows], self.specs).fields
-        return Sample(images, {name: self._filled(name, field, size) for name, field in fields.items()})
+        pixels, maps = self.source.pixels, [k for k, target in self.source.targets.items() if target.kind in MAPS]
+        rows = [replace(row, inputs=pixels.scaled(row.inputs)) for row in self.apart(indices, self.specs)]
+        return stacked([pixels.filled(row, maps) for row in rows], self.specs)
 
     def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
         """Return the rows at `indices` [B] one by one: images [C, h, w] as they are decoded."""
@@ -117,12 +131,6 @@ class PictureRows(Split):
             return decoded_row(self.source, number)
         return self.kept[number]
 
-    def _filled(self, name: str, field: Tensor, size: tuple[int, int]) -> Tensor:
-        if name not in self.source.targets or self.specs[name].varying or field.shape[-2:] == size:
-            return field
-        missing = torch.nan if field.is_floating_point() else MISSING_CLASS
-        return filled_up(field, size, missing)
-
 
 def decoded_row(source: Source, number: int) -> Sample:
     """Return a row of a source: the image as it is decoded and the fields that are pictures, in the size of inputs."""
@@ -134,13 +142,3 @@ def decoded_row(source: Source, number: int) -> Sample:
         if found is not None:
             fields[name] = frame.of_field(found, target.kind)
     return Sample(image, fields)
-
-
-def filled_up(values: Tensor, size: tuple[int, int], fill: float = 0.0) -> Tensor:
-    """Return values [..., h, w] filled up at the bottom and right to `size`."""
-    height, width = size
-    if values.shape[-2:] == size:
-        return values
-    target = values.new_full((*values.shape[:-2], height, width), fill)
-    target[..., : values.shape[-2], : values.shape[-1]] = values
-    return target

@@ -27,7 +27,8 @@ from mtl_cli.errors import UserError, nearest
 from mtl_cli.images.decoding import Array, decode_labels, decode_numbers
 from mtl_cli.images.new_images import ENDINGS
 
-KINDS = ("mask", "multimask", "depth", "normals", "boxes")
+MAPS = ("mask", "multimask", "depth", "normals")
+KINDS = (*MAPS, "boxes")
 FOREGROUND = "foreground"
 """As `values`: 0 is background and all else one class, as in images that number instances."""
 MAX_CLASSES = 256

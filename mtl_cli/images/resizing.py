@@ -69,13 +69,10 @@ def nearest_places(old: int, new: int) -> Tensor:
     return ((torch.arange(new, dtype=torch.float64) + 0.5) * old / new).floor().long().clamp(max=old - 1)
 
 
-def resized(image: Array, frame: Frame, smooth: bool) -> Array:
-    """Return an image [C, H, W] in the size of the frame's content: antialiased, or each pixel the nearest."""
+def resized(image: Array, frame: Frame) -> Array:
+    """Return an image [C, H, W] in the size of the frame's content, antialiased."""
     if frame.same:
         return image
-    if not smooth:
-        rows, columns = (nearest_places(o, n).numpy() for o, n in zip(frame.file, frame.content, strict=True))
-        return image[:, rows[:, None], columns]
     from PIL import Image
 
     height, width = frame.content
