@@ -174,7 +174,7 @@ class Images(TableFileSource):
         varies = self._size is None and self._augment.window is not None
         self.input_spec = InputSpec("image", (self._pixels.channels, *self._shape), any_size=varies)
         if self._augment.any:
-            self.augmentation = Augmented(self._augment, self._pixels, self.field_specs)
+            self.augmentation = Augmented(self._augment, self._pixels, self.field_specs, self._shape)
 
     def fit(self, found: Table, rows: np.ndarray) -> None:
         """Fit the targets, the classes of pictures, and the mean and deviation of pixels."""

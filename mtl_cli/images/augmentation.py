@@ -111,13 +111,21 @@ class ImageAugmentation:
         options: what changes.
         pixels: how pixels become inputs.
         specs: the label fields.
+        shape: height and width of training images.
 
     Raises:
         UserError: an option does not fit the fields or the number of channels.
     """
 
-    def __init__(self, options: AugmentOptions, pixels: Pixels, specs: Mapping[str, FieldSpec]) -> None:
+    def __init__(
+        self, options: AugmentOptions, pixels: Pixels, specs: Mapping[str, FieldSpec], shape: tuple[int, int]
+    ) -> None:
         self.options, self.pixels = options, pixels
+        if (options.rotation or options.quarter_turns) and shape[0] != shape[1]:
+            raise UserError(
+                f"Training images are {shape[1]}×{shape[0]}; quarter turns need square ones. Set a window: "
+                f"tasks.NAME.dataset.crop={min(shape)}."
+            )
         self.kinds = {name: spec.kind for name, spec in specs.items() if spec.kind in GEOMETRIC}
         self.adds: Mapping[str, FieldSpec] = {TURN: FieldSpec("class", 4, TURNS, counts=())} if options.rotation else {}
         self.keeps_labels = not any(kind in MAPS for kind in self.kinds.values())
@@ -144,7 +152,10 @@ class ImageAugmentation:
         image = self._coloured(parts.pop(""))
         found = {name: self._unwrapped(name, part, row.fields[name], image.shape[1:]) for name, part in parts.items()}
         added = {TURN: torch.tensor(turn)} if self.options.rotation else {}
-        return Sample(self.pixels.standard(image.as_subclass(Tensor)), {**row.fields, **found, **added})
+        changed = Sample(self.pixels.standard(image.as_subclass(Tensor)), {**row.fields, **found, **added})
+        if self.options.window is not None:
+            return changed
+        return self.pixels.filled(changed, [name for name in found if self.kinds[name] in MAPS])
 
     def _flipped(self, parts: dict[str, Any]) -> dict[str, Any]:
         from torchvision.transforms.v2 import functional as V

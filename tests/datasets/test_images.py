@@ -109,6 +109,20 @@ def test_one_size_keeps_proportions_and_moves_labels_along(table):
     torch.testing.assert_close(row.fields["boxes"][:, :4] * 2, rows_of(box)["images/00.png"].fields["boxes"][:, :4])
 
 
+def test_images_that_are_changed_fill_their_size_too(table):
+    source = images(table, size=[24, 24], flip=1.0, targets={**CELL, **BOXES})
+    rows = source.split("train")
+    for row in rows.apart(torch.arange(len(rows)), source.field_specs):
+        changed = source.augmentation(row)
+        height, width = row.inputs.shape[1:]
+        assert changed.inputs.shape == (3, 24, 24)
+        assert changed.fields["cell"].shape == (24, 24)
+        torch.testing.assert_close(changed.fields["cell"][:height, :width], row.fields["cell"].flip(-1))
+        assert (changed.fields["cell"][height:] == MISSING_CLASS).all()
+        assert (changed.inputs[:, height:] == 0).all()
+        assert (changed.inputs[:, :, width:] == 0).all()
+
+
 def test_sizes_that_differ_ask_for_a_window_or_one_size(table):
     with pytest.raises(UserError, match=r"images of 2 sizes, such as 40×32 and 28×36.*crop=128.*size=\[96,96\]"):
         images(table)

@@ -53,7 +53,7 @@ def disc(centre, size=(48, 56), radius=7.0):
 
 def changed(options, row, seed):
     torch.manual_seed(seed)
-    return ImageAugmentation(AugmentOptions(**options), PIXELS, SPECS)(row)
+    return ImageAugmentation(AugmentOptions(**options), PIXELS, SPECS, (48, 48))(row)
 
 
 def centre_of(weights):
@@ -157,7 +157,7 @@ def test_colours_change_and_labels_stay(options):
 
 
 def test_pixels_are_scaled_after_the_change():
-    augmentation = ImageAugmentation(AugmentOptions(flip=0.5), Pixels(1, (0.25,), (0.5,)), {})
+    augmentation = ImageAugmentation(AugmentOptions(flip=0.5), Pixels(1, (0.25,), (0.5,)), {}, (4, 4))
     found = augmentation(Sample(torch.full((1, 4, 4), 255, dtype=torch.uint8), {}))
     torch.testing.assert_close(found.inputs, torch.full((1, 4, 4), 1.5))
 
@@ -179,4 +179,10 @@ def test_options_that_do_not_fit_are_refused(options, said):
 
 def test_normals_cannot_be_sheared():
     with pytest.raises(UserError, match="normals cannot be sheared"):
-        ImageAugmentation(AugmentOptions(shear=5.0), PIXELS, SPECS)
+        ImageAugmentation(AugmentOptions(shear=5.0), PIXELS, SPECS, (48, 48))
+
+
+@pytest.mark.parametrize("options", [{"rotation": True}, {"quarter_turns": True}])
+def test_images_that_are_not_square_cannot_be_turned(options):
+    with pytest.raises(UserError, match=r"Training images are 56×48; quarter turns need square ones.*crop=48"):
+        ImageAugmentation(AugmentOptions(**options), PIXELS, SPECS, (48, 56))
