@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.decoding import decode_image, read_header
+from mtl_cli.images.decoding import decode_image, decode_labels, decode_numbers, read_header
 from mtl_cli.images.picture_rows import WHITE, Source
 from mtl_cli.images.picture_targets import PictureTarget, box_problem, boxes_in, is_path, picture_files
 from mtl_cli.images.resizing import framed
@@ -27,7 +27,8 @@ BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0}
 class Checked:
     """The images of one file of a set: paths [N], cells of picture targets [N] by field, sizes [N] as (H, W).
 
-    `bad` are rows that cannot be used; `channels` are 1 where all images are grey, else 3, or those of arrays.
+    `channels` are 1 where all images are grey, else 3, or those of arrays. `bad` are rows that cannot be used, which are
+    left out if `skip`.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Checked:
     cells: dict[str, list[tuple[Any, ...]]]
     sizes: list[tuple[int, int]]
     channels: int
+    skip: bool
     bad: set[int] = field(default_factory=set)
 
     def usable(self, rows: np.ndarray) -> np.ndarray:
@@ -54,8 +56,8 @@ class Checked:
     def first_of(self, problems: Sequence[str]) -> list[str]:
         """Return the first problems, and how many there are in all."""
         more = [f"{self.path}: {len(problems)} files cannot be used in all."] if len(problems) > SHOWN else []
-        skip = ["tasks.NAME.dataset.skip_bad=true leaves out such rows, and such boxes of a row, and says how many."]
-        return [*problems[:SHOWN], *more, *skip]
+        way = "tasks.NAME.dataset.skip_bad=true leaves out such rows, and such boxes of a row, and says how many."
+        return [*problems[:SHOWN], *more, *([] if self.skip else [way])]
 
 
 def check_pictures(
@@ -70,7 +72,7 @@ def check_pictures(
         if absent := [each for each in target.columns if each not in file.columns]:
             logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, ", ".join(absent), name)
     images, cells = read_cells(file, column, targets)
-    checked = Checked(file.path, folder, images, cells, [], 1)
+    checked = Checked(file.path, folder, images, cells, [], 1, skip)
     problems, boxes = list[str](), list[str]()
     for row in range(len(images)):
         try:
@@ -114,6 +116,8 @@ def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget],
     if not name:
         raise UserError(f"{checked.path} names no image.")
     header = read_header(inside(checked.folder / name, limit))
+    if checked.skip:  # what is behind the headers decides too
+        decode_image(checked.folder / name, header.channels)
     checked.sizes.append((header.height, header.width))
     checked.channels = max(checked.channels, header.channels)
     for field_name, target in targets.items():
@@ -124,6 +128,9 @@ def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget],
                     f"{checked.folder / label} is {own.width}×{own.height} pixels, its image {name} "
                     f"{header.width}×{header.height}; they must be alike."
                 )
+            if checked.skip:
+                decode = decode_numbers if target.kind in ("depth", "normals") else decode_labels
+                decode(checked.folder / label)
 
 
 def _check_boxes(checked: Checked, row: int, targets: Mapping[str, PictureTarget]) -> list[str]:

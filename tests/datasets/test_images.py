@@ -225,6 +225,9 @@ def test_a_file_that_is_damaged_behind_its_header_is_named(table):
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(UserError, match=r"06.png cannot be read as an image"):
         images(table, crop=16)
+    label = table.parent / "instances/07.png"
+    label.write_bytes(label.read_bytes()[:-40])
+    assert len(rows_of(images(table, crop=16, skip_bad=True))) == 10
 
 
 def test_images_may_not_lie_outside(table, tmp_path):
