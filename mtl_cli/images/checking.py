@@ -27,8 +27,8 @@ BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0}
 class Checked:
     """The images of one file of a set: paths [N], cells of picture targets [N] by field, sizes [N] as (H, W).
 
-    `channels` are 1 where all images are grey, else 3, or those of arrays. `bad` are rows that cannot be used, which are
-    left out if `skip`.
+    `channels` are 1 where all images are grey, else 3, or those of arrays. `bad` are rows that cannot be used; they
+    are left out if `skip`.
     """
 
     path: Path
