@@ -27,7 +27,7 @@ from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.inputs import ColumnOptions
-from mtl_cli.tables.labels import parse_targets
+from mtl_cli.tables.labels import parse_targets, undeclared
 from mtl_cli.tables.opening import MEGABYTE, Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.split_rules import StratifiedRules
@@ -117,13 +117,11 @@ class Images(TableFileSource):
 
     def want(self, fields: Sequence[WantedField]) -> None:
         """Read pictures as the tasks say, and the other fields as every table's."""
-        own = [each for each in fields if each.kind in KINDS]
-        for each in own:
-            if each.name not in self._pictures:
-                self._pictures[each.name] = parse_picture(each)
         added = {"turn"} if self._augment.rotation else set()
-        others = [each for each in fields if each.name not in (*self._pictures, *added)]
-        super().want(others)
+        own = [each for each in fields if each.name not in added]
+        wanted = undeclared(own, {**self._targets, **self._pictures})
+        self._pictures |= {name: parse_picture(each) for name, each in wanted.items() if each.kind in KINDS}
+        super().want([each for each in own if each.name not in self._pictures])
         columns = [column for each in self._pictures.values() for column in each.columns]
         self._texts = tuple(dict.fromkeys((self._options.image, *([] if self._was_loaded else columns))))
 

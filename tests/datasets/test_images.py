@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mtl_cli.batch import MISSING_CLASS
+from mtl_cli.batch import MISSING_CLASS, WantedField
 from mtl_cli.datasets.base import SPLITS
 from mtl_cli.errors import UserError
 from mtl_cli.images.resizing import Frame, framed
@@ -187,6 +187,23 @@ def test_a_row_without_a_label_image_is_not_labelled(table):
     row = rows_of(images(table, crop=16, targets={**CELL, **BOXES}))["images/00.png"]
     assert (row.fields["cell"] == MISSING_CLASS).all()
     assert "boxes" not in row.fields
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (WantedField("cell", "b", "mask", {"column": "instances"}), "tasks.a and tasks.b read 'cell' in two ways"),
+        (
+            WantedField("seen", "b", "mask", {"values": "foreground"}),
+            "tasks.b.values says how 'seen' is read, and so do",
+        ),
+    ],
+)
+def test_two_ways_to_read_a_picture_are_refused(table, other, said):
+    source = images(table, opened=False, targets={"seen": {"kind": "mask", "column": "instances"}})
+    one = WantedField("cell", "a", "mask", {"column": "instances", "values": "foreground"})
+    with pytest.raises(UserError, match=said):
+        source.want([one, other])
 
 
 # bad files, all of them at one look
