@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mtl_cli.batch import InputSpec, Sample, WantedField
 from mtl_cli.config.annotations import typed
@@ -17,15 +16,13 @@ from mtl_cli.datasets.base import Augmentation, Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted
 from mtl_cli.datasets.picture_reading_base import PictureReading, new_images
 from mtl_cli.datasets.reading_base import Reading
-from mtl_cli.datasets.table_base import TableFileSource
+from mtl_cli.datasets.table_base import ColumnSource
 from mtl_cli.errors import UserError
 from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation
 from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured, read_cells
-from mtl_cli.images.listings import FORMS, Listing, form_of, list_images
-from mtl_cli.images.new_images import ENDINGS
+from mtl_cli.images.listings import FORMS, Listing, list_images
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
-from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.inputs import ColumnOptions
 from mtl_cli.tables.labels import parse_targets, undeclared
 from mtl_cli.tables.opening import MEGABYTE, Memory
@@ -72,7 +69,7 @@ class Augmented(ImageAugmentation, Augmentation):
     """The augmentation of image files."""
 
 
-class Images(TableFileSource):
+class Images(ColumnSource):
     """Inputs: images float32 [B, C, H, W], scaled by the training images' mean and deviation.
 
     Labels are columns of the table, as in `Tabular`, or pictures and boxes (`mtl_cli.images.picture_targets`). Sets
@@ -133,13 +130,9 @@ class Images(TableFileSource):
         """
         return list_images(path, self._reading, self._options.layout)
 
-    def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
-        """Images are read by `reading`."""
-        raise NotImplementedError
-
     def reads(self, path: Path) -> bool:
         """Return True for folders, tables, annotations and image files."""
-        return path.is_dir() or path.suffix.lower() in ENDINGS or form_of(path) == "coco" or super().reads(path)
+        return path.is_dir() or super().reads(path)
 
     def reading(self, path: Path) -> Reading:
         """Return the images of a folder or table, or one image."""

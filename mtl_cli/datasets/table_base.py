@@ -38,8 +38,10 @@ SENTENCES, ARRAYS = (".conll", ".conllu", ".conllup"), (".npz", ".npy")
 """Endings of files that do not hold a table."""
 
 
-class TableFileSource(FileSource[Table]):
-    """A dataset whose files are tables: some columns are inputs, others labels, others say how rows are divided.
+class ColumnSource(FileSource[Table]):
+    """A dataset whose rows are those of tables: some columns are labels, others say how rows are divided.
+
+    What its inputs are, columns or something that columns name, a subclass knows.
 
     Args:
         files, splits, targets: see `FileSource`.
@@ -94,21 +96,9 @@ class TableFileSource(FileSource[Table]):
         """
         return open_file(path, self._reading)
 
-    @abstractmethod
-    def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
-        """Return the model's inputs of rows as `reader(path).batches()` yields them; the rest is needed for messages.
-
-        Raises:
-            UserError: an input column is missing, or a cell cannot be used.
-        """
-
     def reads(self, path: Path) -> bool:
         """Return True unless the name is that of labelled words or arrays."""
         return path.suffix.lower() not in (*SENTENCES, *ARRAYS)
-
-    def reading(self, path: Path) -> Reading:
-        """Return the rows of a table."""
-        return TableReading(self.reader(path), self.encode_rows)
 
     def fit_targets(self, table: Table, rows: np.ndarray) -> None:
         """Fit the targets on the training `rows` [N] of a table, and keep them."""
@@ -213,3 +203,19 @@ class TableFileSource(FileSource[Table]):
                 fields[name] = missing_target(each, len(table))
             fields |= weight_fields(each, table, table.has)
         return fields
+
+
+class TableFileSource(ColumnSource):
+    """A dataset whose files are tables, with columns that are inputs; it reads new tables row by row."""
+
+    @abstractmethod
+    def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
+        """Return the model's inputs of rows as `reader(path).batches()` yields them; the rest is needed for messages.
+
+        Raises:
+            UserError: an input column is missing, or a cell cannot be used.
+        """
+
+    def reading(self, path: Path) -> Reading:
+        """Return the rows of a table."""
+        return TableReading(self.reader(path), self.encode_rows)

@@ -195,7 +195,7 @@ def test_a_row_without_a_label_image_is_not_labelled(table):
         (WantedField("cell", "b", "mask", {"column": "instances"}), "tasks.a and tasks.b read 'cell' in two ways"),
         (
             WantedField("seen", "b", "mask", {"values": "foreground"}),
-            "tasks.b.values says how 'seen' is read, and so do",
+            "tasks.b.values says how 'seen' is read",
         ),
     ],
 )
