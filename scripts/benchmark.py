@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bare_network import Bare
 from benchmark_data import data
 from benchmark_gpu import gpu
 from benchmark_start import growth, start, sweep
@@ -33,7 +34,6 @@ from measuring import (
     row,
     summary,
 )
-from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtl_cli.storage.directory import RunDirectory
@@ -48,26 +48,6 @@ CASES: dict[str, list[str]] = {
     "mlp of 100k, two datasets": ["task=mnist_digits+letters", *SMALL_MLP],
     "mlp of 100k, one dataset": ["task=mnist_digits", *SMALL_MLP],
 }
-
-
-class Bare(nn.Module):
-    """The job's layers as a person would write them down: one trunk, one linear head per task.
-
-    With `own_layout` images enter it as the job's stem has them, channels last; else as they are.
-    """
-
-    def __init__(self, job: Job, own_layout: bool) -> None:
-        super().__init__()
-        model = job.learner.model
-        stem, *stages = model.sharing.trunk.children()  # type: ignore[union-attr]  # of hard sharing
-        self.stems = stem.stems if own_layout else None
-        self.trunk = nn.Sequential(*stages)
-        self.heads = nn.ModuleDict({name: head.layers for name, head in model.heads.items()})
-
-    def forward(self, dataset: str, images: Tensor, tasks: list[str]) -> list[Tensor]:
-        """Return the logits of tasks."""
-        hidden = self.trunk(images if self.stems is None else self.stems[dataset](images))
-        return [self.heads[task](hidden) for task in tasks]
 
 
 def bare_steps(job: Job, own_layout: bool = True) -> Steps:

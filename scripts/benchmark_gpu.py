@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bare_network import Bare
 from measuring import ENDLESS, Row, Steps, make_job, plain_steps, row, timed
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.training.job import Job
@@ -20,33 +21,16 @@ JOBS = {
 _RUNS = ["data.batch_size={size}", "trainer.precision={precision}", "trainer.max_epochs=null", ENDLESS]
 
 
-class Bare(nn.Module):
-    """The layers of a job of hard sharing on one dataset as a person would write them down."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        model: Any = job.learner.model
-        stem, *stages = model.sharing.trunk.children()
-        (self.stem,) = stem.stems.values()
-        self.trunk = nn.Sequential(*stages)
-        self.heads = nn.ModuleDict({name: head.layers for name, head in model.heads.items()})
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the logits [B, C] of every task."""
-        hidden = self.trunk(self.stem(images))
-        return [head(hidden) for head in self.heads.values()]
-
-
 class BareLoop:
     """A hand-written loop: rows by a permutation on the device, cross-entropy, fused AdamW."""
 
     def __init__(self, job: Job, size: int, capturable: bool) -> None:
-        (stream,) = job.train.values()
+        ((self.dataset, stream),) = job.train.items()
         rows: Any = stream.rows
-        self.model, self.size, self.bf16 = Bare(job), size, job.learner.arithmetic.bf16
+        self.model, self.size, self.bf16 = Bare(job, own_layout=True), size, job.learner.arithmetic.bf16
         self.device = job.learner.arithmetic.device
         self.images = rows.images.to(self.device)
-        self.labels = [rows.fields[field].to(self.device) for field in stream.targets.values()]
+        self.labels = {task: rows.fields[field].to(self.device) for task, field in stream.targets.items()}
         mean, std = (torch.tensor(each, device=self.device).reshape(-1, 1, 1) for each in (rows.mean, rows.std))
         self.scale, self.shift = 1 / (255 * std), -mean / std
         lr = job.optimizer.param_groups[0]["lr"]
@@ -67,8 +51,9 @@ class BareLoop:
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             batch = torch.addcmul(self.shift, self.images[rows].float(), self.scale)
-            outputs = self.model(batch)
-            losses = [F.cross_entropy(out.float(), of[rows]) for out, of in zip(outputs, self.labels, strict=True)]
+            outputs = self.model(self.dataset, batch, list(self.labels))
+            pairs = zip(outputs, self.labels.values(), strict=True)
+            losses = [F.cross_entropy(out.float(), labels[rows]) for out, labels in pairs]
         torch.stack(losses).sum().backward()
         self.optimizer.step()
 

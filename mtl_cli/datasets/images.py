@@ -213,7 +213,7 @@ class Images(ColumnSource):
 
     def files_at(self, path: Path) -> list[Path]:
         """Return the table or the annotations, and the files of all images and labels that they name."""
-        file = self.reader(path)
+        file = self._files[path] if path in self._files else self.reader(path)  # annotations are read once
         folder = file.folder if isinstance(file, Listing) else path.parent
         told = file.annotations if isinstance(file, Listing) else [path]
         images, cells = read_cells(file, self._options.image, self._pictures)
