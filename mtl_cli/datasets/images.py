@@ -110,6 +110,7 @@ class Images(ColumnSource):
         self._pictures = {name: _declared(name, node) for name, node in pictures.items()}
         self._pixels: Pixels | None = None
         self._shape = (0, 0)
+        self._sets: dict[Path, TableFile] = {}
         self._checked: dict[Path, Checked] = {}
 
     def want(self, fields: Sequence[WantedField]) -> None:
@@ -128,7 +129,9 @@ class Images(ColumnSource):
         Raises:
             UserError: there are no images, or they cannot be listed.
         """
-        return list_images(path, self._reading, self._options.layout)
+        if path not in self._sets:  # folders are walked, and annotations read, once
+            self._sets[path] = list_images(path, self._reading, self._options.layout)
+        return self._sets[path]
 
     def reads(self, path: Path) -> bool:
         """Return True for folders, tables, annotations and image files."""
@@ -213,7 +216,7 @@ class Images(ColumnSource):
 
     def files_at(self, path: Path) -> list[Path]:
         """Return the table or the annotations, and the files of all images and labels that they name."""
-        file = self._files[path] if path in self._files else self.reader(path)  # annotations are read once
+        file = self.reader(path)
         folder = file.folder if isinstance(file, Listing) else path.parent
         told = file.annotations if isinstance(file, Listing) else [path]
         images, cells = read_cells(file, self._options.image, self._pictures)

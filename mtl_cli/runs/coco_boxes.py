@@ -1,5 +1,6 @@
 """Predicted boxes of a folder of images as one COCO file per task, written image by image."""
 
+import contextlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -50,7 +51,7 @@ class CocoFile:
             found |= {"score": round(score, 5), "area": round(box[2] * box[3], DIGITS), "iscrowd": 0}
             self._boxes.write(_line(found, own == 1))
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Put the parts together."""
         self._images.write('\n],\n"annotations": [')
         self._boxes.seek(0)
@@ -58,8 +59,13 @@ class CocoFile:
             self._images.write(line)
         self._images.write("\n]}\n")
         self._images.close()
-        self._boxes.close()
         Path(self._boxes.name).unlink()
+
+    def close(self) -> None:
+        """Close what is open, also of a file that is not finished."""
+        with contextlib.suppress(OSError):  # a full disk was told before
+            self._images.close()
+            self._boxes.close()
 
 
 class CocoFolder:
@@ -77,8 +83,13 @@ class CocoFolder:
             for row, own in enumerate(found.rows):
                 self._files[task].add(names[row], frames[row] if frames else None, own)
 
+    def finish(self) -> None:
+        """Put the files together."""
+        for file in self._files.values():
+            file.finish()
+
     def close(self) -> None:
-        """Finish the files."""
+        """Close the files."""
         for file in self._files.values():
             file.close()
 

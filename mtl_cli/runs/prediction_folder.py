@@ -89,7 +89,7 @@ class PredictionFolder:
     ) -> None:
         try:
             if kind is None:
-                self._boxes.close()
+                self._boxes.finish()
                 if self.path.exists():
                     self.path.rmdir()
                 self.temporary.rename(self.path)
@@ -97,6 +97,7 @@ class PredictionFolder:
         except OSError as failure:
             raise RunFailure(f"Cannot write {self.path}: {failure.strerror}.") from failure
         finally:
+            self._boxes.close()
             self._held.close()
 
 
