@@ -110,7 +110,6 @@ class Images(ColumnSource):
         self._pictures = {name: _declared(name, node) for name, node in pictures.items()}
         self._pixels: Pixels | None = None
         self._shape = (0, 0)
-        self._sets: dict[Path, TableFile] = {}
         self._checked: dict[Path, Checked] = {}
 
     def want(self, fields: Sequence[WantedField]) -> None:
@@ -129,9 +128,7 @@ class Images(ColumnSource):
         Raises:
             UserError: there are no images, or they cannot be listed.
         """
-        if path not in self._sets:  # folders are walked, and annotations read, once
-            self._sets[path] = list_images(path, self._reading, self._options.layout)
-        return self._sets[path]
+        return list_images(path, self._reading, self._options.layout)
 
     def reads(self, path: Path) -> bool:
         """Return True for folders, tables, annotations and image files."""

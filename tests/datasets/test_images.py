@@ -301,6 +301,17 @@ def test_the_files_of_a_set_are_the_table_and_all_that_it_names(table):
     assert len(found) == len(expected)
 
 
+def test_an_image_that_is_added_is_one_of_the_files(table):
+    folder = table.parent / "classes"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for k in range(3):
+            shutil.copy(table.parent / "images/00.png", folder / name / f"{k}.png")
+    source = images(folder, targets={"label": {"kind": "class", "column": "label"}})
+    shutil.copy(table.parent / "images/00.png", folder / "a/new.png")
+    assert folder / "a/new.png" in source.files()["path"]
+
+
 def test_class_folders_and_coco_are_read_as_they_are(tmp_path):
     table = blob_set(tmp_path / "set", count=6, sizes=((16, 16),))
     for k in range(6):
