@@ -23,7 +23,7 @@ VOC or YOLO; the last three need no target.
   output=DIR          the conf folder; files that are there already are not overwritten
   name=[A,B]          names of the tasks, one per target; by default those of their columns
   text=COLUMN         the column of text, or text=[title,body]; text=null makes a table in any case
-  drop=[A,B]          columns that are no inputs
+  drop=[A,B]          columns that are not inputs
   split=COLUMN        column that says train, val or test; by default it is found by looking
   group=COLUMN        column whose groups stay in one split, such as patients; in CoNLL a key of comments
   columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold

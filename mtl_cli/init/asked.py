@@ -30,7 +30,7 @@ MAX_NAME = 60
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of a file of rows: the columns of each target by its name, and columns that are no inputs.
+    """What is asked of a file of rows: the columns of each target by its name, and columns that are not inputs.
 
     `told` are the options of reading that were given, which nothing is looked for.
     """

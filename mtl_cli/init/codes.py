@@ -1,4 +1,4 @@
-"""Whole numbers that are no quantities: numbers of rows, and codes that help as categories."""
+"""Whole numbers that are not quantities: numbers of rows, and codes that help as categories."""
 
 import itertools
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ NEARLY_ALL, GAPS = 0.95, 1.1
 REPEATED, OFTEN = 2, 3
 """Rows per value from which on a column is tried as a category, and from which on in a pair with another one."""
 SAYS = 0.1
-"""Share of what varies in a target from which on numbers without a gap are no mere numbers of rows."""
+"""Share of what varies in a target from which on numbers without a gap are not mere numbers of rows."""
 MAX_TRIED, MAX_PAIRS = 200, 6
 """Columns times targets, and pairs of columns times targets, that are tried at most."""
 

@@ -200,7 +200,7 @@ def guess_drop(profile: ColumnProfile, sample: Cells, whole: bool) -> str:
     if profile.kind == "empty":
         return "no cell has a value"
     if profile.kind not in ("number", "date", "text", "mixed"):
-        return f"cells of type {profile.kind} are no inputs"
+        return f"cells of type {profile.kind} are not inputs"
     if whole and distinct <= 1 and count == len(sample.codes):
         return "the same value in every row"
     if count < MIN_ROWS or distinct < NEARLY_ALL * count:

@@ -32,7 +32,7 @@ class FoundInputs:
 def find_inputs(
     file: TableFile, found: Profile, names: Sequence[str], guesses: Sequence[Guess], left_out: Mapping[str, str]
 ) -> FoundInputs:
-    """Return what becomes of input columns; `left_out` are further ones that are no inputs, with the reason."""
+    """Return what becomes of input columns; `left_out` are further ones that are not inputs, with the reason."""
     samples = sample_inputs(file, found.columns, names)
     whole = found.rows <= SAMPLE_ROWS
     drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in names}

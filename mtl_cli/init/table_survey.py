@@ -39,7 +39,7 @@ class TableSurvey(RowSurvey):
         return table_training(self.found.profile.rows)
 
     def _input_lines(self) -> list[str]:
-        """Return what becomes of the columns that are no targets, by kind."""
+        """Return what becomes of the columns that are not targets, by kind."""
         inputs, found = self.found.inputs, self.found
         others = {name for guess in found.targets for name in guess.names} | {*found.dividing, *inputs.drop}
         kinds: dict[str, list[str]] = {}

@@ -14,7 +14,7 @@ from mtl_cli.config.interpolation import escaped
 from mtl_cli.errors import printable
 
 WORDS = re.compile(r"(?i)null|true|false|yes|no|on|off|nan|inf")
-"""Words that are no names in YAML or on Hydra's command line."""
+"""Words that are not names in YAML or on Hydra's command line."""
 _PLAIN = re.compile(rf"(?!(?:{WORDS.pattern[4:]}|y|n)\Z)[A-Za-z_][\w./-]*( [\w./-]+)*", re.ASCII | re.IGNORECASE)
 """Texts that stand without quotes."""
 GROUPED = 8

@@ -11,7 +11,7 @@ from mtl_cli.features import FeatureSpec, Stage
 def stride_of(spec: FeatureSpec) -> int:
     """Return the pixels per position of maps of that spec: the power of two that is nearest to image by map.
 
-    Sizes that are no multiple of it are rounded up, so the quotient itself is a little less.
+    Sizes that are not multiples of it are rounded up, so the quotient itself is a little less.
 
     Raises:
         ValueError: the images were resized on their way, or are too small to tell.

@@ -22,7 +22,7 @@ EXACT = 2**53 - 1
 class ColumnProfile:
     """Counts of one column's cells; `stray` and `stray_row` are its first text that is not a number.
 
-    `codes` are whole numbers that are no quantities: they begin with a zero (02134), or are too large for float64 to
+    `codes` are whole numbers that are not quantities: they begin with a zero (02134), or are too large for float64 to
     tell them apart. `fractions` are all numbers but whole ones.
     """
 

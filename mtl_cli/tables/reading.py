@@ -58,7 +58,7 @@ class ReadOptions(Options):
     number_signs: Sequence[str] = ()
     """Signs of units before or after numbers, such as % and $, which are left out."""
     date_order: str | None = option(None, choices=ORDERS)
-    """Order of day and month where numbers of both come before the year: dmy or mdy; with None these are no dates."""
+    """Order of day and month where numbers of both come before the year: dmy or mdy; with None these are not dates."""
 
     @property
     def missing(self) -> list[str]:
