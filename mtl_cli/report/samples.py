@@ -53,6 +53,7 @@ def _draw(axis: Any, shown: Shown | None, image: Array) -> None:  # noqa: ANN401
         return
     axis.imshow(image if shown.pixels is None else shown.pixels, interpolation="nearest")
     axis.set_xlabel(escaped(shortened(shown.text)), fontsize=7, color=MUTED)
+    axis.autoscale(False)  # boxes that leave the image do not move it
     for left, top, right, bottom, kind in [] if shown.boxes is None else shown.boxes.tolist():
         colour = COLOURS[int(kind) % len(COLOURS)]
         x, y = [left, right, right, left, left], [top, top, bottom, bottom, top]
