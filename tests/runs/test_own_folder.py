@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from mtl_cli import cli
+from tests._thinned import thinned
 
 FOLDER = Path(__file__).parents[1] / "own_folder"
 MODES = {
@@ -49,7 +50,7 @@ def learnt(first, test):
     return fell and test["shape/miou"] > 0.8
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", thinned(MODES, ["hard", "mtan"]))
 def test_dense_tasks_learn_under_every_kind_of_sharing(folder, mode):
     first, test = trained(mode)
     assert learnt(first, test), (first, test)

@@ -14,6 +14,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.runs.build import build
 from mtl_cli.training.trainer import next_step, train_step
 from tests import _toy
+from tests._thinned import thinned
 from tests.runs.test_run import assert_same
 
 TRUST = Trust(("tests",))
@@ -85,12 +86,12 @@ def test_every_sharing_mode_resumes_bit_for_bit(sharing):
     check(sharing, "uncertainty")
 
 
-@pytest.mark.parametrize("sharing", options("sharing"))
+@pytest.mark.parametrize("sharing", thinned(options("sharing"), 5))
 def test_every_sharing_mode_resumes_bit_for_bit_on_a_u_net(sharing):
     check(sharing, "uncertainty", changes=_toy.dense())
 
 
-@pytest.mark.parametrize("weighting", options("weighting"))
+@pytest.mark.parametrize("weighting", thinned(options("weighting"), 12))
 def test_every_weighting_resumes_bit_for_bit(weighting):
     check("hard", weighting)
 

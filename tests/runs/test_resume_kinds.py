@@ -5,6 +5,7 @@ import torch
 
 from mtl_cli.runs import run
 from tests import _kinds
+from tests._thinned import thinned
 from tests.runs.test_run import assert_same_run, die_at
 
 
@@ -29,7 +30,7 @@ def whole(files):
     return of
 
 
-@pytest.mark.parametrize("kind", _kinds.KINDS)
+@pytest.mark.parametrize("kind", thinned(_kinds.KINDS, ["table", "text"]))
 def test_a_killed_run_resumes_to_the_same_bytes(kind, files, whole, tmp_path, monkeypatch):
     die_at(monkeypatch, 4, lambda: run.train(_kinds.config(kind, files), tmp_path / "parts", []))  # saved after step 3
     die_at(monkeypatch, 8, lambda: run.resume(tmp_path / "parts", {}, []))
@@ -37,8 +38,8 @@ def test_a_killed_run_resumes_to_the_same_bytes(kind, files, whole, tmp_path, mo
     assert_same_run(whole(kind), tmp_path / "parts")
 
 
-@pytest.mark.parametrize("kind", _kinds.KINDS)
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("kind", thinned(_kinds.KINDS, ["mapped table", "text"]))
+@pytest.mark.parametrize("workers", thinned([1, 2, 3], [3]))
 def test_the_number_of_workers_changes_no_bit(kind, workers, files, whole, tmp_path):
     config = _kinds.config(kind, files, data__workers=workers, deterministic=True)
     run.train(config, tmp_path / "run", [])

@@ -11,6 +11,7 @@ from mtl_cli.runs import evaluation, run
 from mtl_cli.runs.build import build
 from mtl_cli.training import trainer
 from tests import _toy
+from tests._thinned import thinned
 
 
 class Killed(BaseException):
@@ -88,7 +89,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", thinned(CASES, ["accumulation, missing labels", "workers"]), ids=str)
 def test_a_killed_run_resumes_to_the_same_bytes(case, tmp_path, monkeypatch):
     changes = {"save__every": 2, "trainer__log_every": 3, "trainer__max_epochs": 3, **CASES[case]}
     run.train(_toy.config(**changes), tmp_path / "whole", [])

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs, InputSpec
+from tests._thinned import thinned
 from tests.sharing import _inputs
 from tests.sharing._inputs import CASES, TWO, Model, sharing, tables, texts
 
@@ -19,7 +20,7 @@ def values(dataset, size):
     return Inputs(texts(size) | (tables(size) if dataset == "one" else {}), dataset)
 
 
-@pytest.mark.parametrize(("mode", "variant"), CASES)
+@pytest.mark.parametrize(("mode", "variant"), thinned(CASES, 7))
 def test_a_mode_learns_from_columns_beside_texts_and_from_texts_alone(mode, variant):
     examples = {name: values(name, 2) for name in SPECS}
     factory = BackboneFactory(_inputs.backbone("gru"), examples, SPECS, TWO, 0)

@@ -4,6 +4,7 @@ import pytest
 
 from mtl_cli.runs import run
 from tests import _toy
+from tests._thinned import thinned
 from tests.runs.test_run import assert_same, assert_same_run, final, train_until
 from tests.tables._files import write_csv
 from tests.texts import _grammars, _reviews
@@ -29,13 +30,16 @@ def words(folder):
 
 @pytest.mark.parametrize(
     ("name", "make"),
-    [
-        ("gru", reviews),
-        ("transformer", reviews),
-        ("text_cnn", reviews),
-        ("ngrams", reviews_by_rank),
-        ("lstm", words),
-    ],
+    thinned(
+        [
+            ("gru", reviews),
+            ("transformer", reviews),
+            ("text_cnn", reviews),
+            ("ngrams", reviews_by_rank),
+            ("lstm", words),
+        ],
+        [("gru", reviews), ("lstm", words)],
+    ),
 )
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch, name, make):
     changes = {
