@@ -17,6 +17,7 @@ from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import ArrayTable, read_arrays
 from mtl_cli.tables.array_inputs import ArrayInputs, ArrayRows, check_finite, expected_shape, fit_array, row_shape
+from mtl_cli.tables.given import GIVEN, Given, stacked_arrays
 from mtl_cli.tables.labels import (
     Target,
     encode_target,
@@ -26,6 +27,7 @@ from mtl_cli.tables.labels import (
     undeclared,
     weight_fields,
 )
+from mtl_cli.tables.place import Place
 from mtl_cli.tables.rows import EncodedRows
 from mtl_cli.tables.scaling import SCALE
 from mtl_cli.tables.split_rules import StratifiedRules
@@ -119,6 +121,14 @@ class Arrays(FileSource[ArrayTable]):
         array, batch_size = table.array(self._input), self.batch_size
         check_finite(array, table.place(self._input))
         return ArrayReading(array, path, self.encode_rows, batch_size if array.ndim > 2 else None)
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return the rows of an array."""
+        if inputs.arrays is None:
+            return None
+        array = stacked_arrays(inputs.arrays)
+        check_finite(array, Place(GIVEN, self._input))
+        return ArrayReading(array, GIVEN, self.encode_rows, self.batch_size if array.ndim > 2 else None)
 
     def encode_rows(self, rows: np.ndarray, path: Path) -> Tensor:
         """Return the model's inputs of rows [B, ...] of the input array of any file, by what was fitted or loaded.

@@ -11,6 +11,7 @@ from torch import Tensor
 from mtl_cli.batch import FieldSpec, InputSpec, LabelledSplit, Sample, Split, WantedField
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
+from mtl_cli.tables.given import Given
 
 SPLITS = ("train", "val", "test")
 
@@ -175,6 +176,16 @@ class DataSource(ABC):
             UserError: they cannot be read.
         """
         raise UserError(f"{type(self).__name__} cannot read new inputs, such as {path}.")
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return new inputs that are in memory, by what was fitted or loaded; None where it reads none of that form.
+
+        Rows are named by their numbers, from 0.
+
+        Raises:
+            UserError: they are of a form that it reads, but cannot be used.
+        """
+        return None
 
     def labelled_rows(self, path: Path) -> Dataset:
         """Return all rows of a file with their labels, by what was loaded; `open` is not needed for it.

@@ -12,7 +12,9 @@ from mtl_cli.batch import InputSpec, Sample, WantedField
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import FileOptions, FileSource, Maker, fitted
 from mtl_cli.datasets.reading_base import Beside, NewRows, Reading, Writer
+from mtl_cli.errors import UserError
 from mtl_cli.tables.declared_targets import undeclared
+from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.split_rules import SplitRules
 from mtl_cli.texts.conll import ConllFile, ConllOptions, Sentences
 from mtl_cli.texts.conll_writing import ConllWriter
@@ -55,6 +57,27 @@ class SentenceReading(Reading):
     def writer(self, target: Path, columns: Sequence[str]) -> Writer:
         """Return what writes the lines again, words with further columns."""
         return Beside(ConllWriter(target, self.file, columns))
+
+
+class GivenSentences(Reading):
+    """Sentences in memory, each a list of words; predictions are made at the first piece of each word."""
+
+    unit = "word"
+
+    def __init__(
+        self,
+        sentences: Sequence[Sequence[str]],
+        encode: Callable[[Sequence[Sequence[str]]], dict[str, torch.Tensor]],
+    ) -> None:
+        super().__init__(GIVEN)
+        self._sentences, self._encode = sentences, encode
+
+    def batches(self, size: int) -> Iterator[NewRows]:
+        """Yield the sentences, at most `size` at a time; rows are words."""
+        for start in range(0, len(self._sentences), size):
+            inputs = self._encode(self._sentences[start : start + size])
+            names = [str(number) for number in range(int(inputs["words"].sum()))]
+            yield NewRows(inputs, names, None, inputs["words"])
 
 
 class Conll(FileSource[Sentences]):
@@ -118,6 +141,14 @@ class Conll(FileSource[Sentences]):
     def reading(self, path: Path) -> Reading:
         """Return the sentences of a file."""
         return SentenceReading(self.sentence_reader(path), self.encode_sentences)
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return sentences of words."""
+        if inputs.sentences is None:
+            return None
+        if empty := next((at for at, words in enumerate(inputs.sentences, start=1) if not words), None):
+            raise UserError(f"{GIVEN}, row {empty}: a sentence without words. Leave it out.")
+        return GivenSentences(inputs.sentences, self.encode_sentences)
 
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
         """Return the model's inputs of sentences of words; `words` marks the first piece of each, in order."""

@@ -1,44 +1,60 @@
 """What datasets of labelled images have in common: packaged or official files, read when the source is built."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, InputSpec
 from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
 from mtl_cli.datasets.reading_base import NewRows, Reading
-from mtl_cli.images.new_images import ENDINGS, image_files, name_of, read_image, read_pixels
+from mtl_cli.images.new_images import ENDINGS, checked_pixels, image_files, name_of, read_image, read_pixels
 from mtl_cli.images.official_files import SOURCES, official_files, official_root
 from mtl_cli.images.packaged import FOLDER
 from mtl_cli.images.rows import MemoryDataset
 from mtl_cli.images.splits import Rows
+from mtl_cli.tables.given import GIVEN, Given
 
 
 class ImageReading(Reading):
     """New images, named by their files' paths without the ending, or by their numbers in an array.
 
     Args:
-        path: a folder of image files, one of them, or a .npy file uint8 [N, H, W] or [N, C, H, W].
+        path: a folder of image files, one of them, or a .npy file uint8 [N, H, W] or [N, C, H, W]; or `GIVEN`.
         shape: what an image must be, [C, H, W].
         mean: mean of each channel, on a scale where white is 1.
         std: standard deviation of each channel, on that scale.
         max_rows: images that go through the model at once.
+        inputs: images in memory, or paths of them, in place of the path.
 
     Raises:
         UserError: there is no image, or the array is of another shape or type.
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], max_rows: int
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        max_rows: int,
+        inputs: Given | None = None,
     ) -> None:
         super().__init__(path)
         self.shape, self._mean, self._std, self.max_rows = shape, mean, std, max_rows
-        self.array = read_pixels(path, shape) if path.suffix.lower() == ".npy" else None
-        self.files = [] if self.array is not None else image_files(path)
+        self.array: np.ndarray[Any, Any] | None = None
+        self.files: list[Path] = []
+        if inputs is not None:
+            self.array = None if inputs.arrays is None else checked_pixels(inputs.arrays, shape)
+            self.files = [Path(name) for name in inputs.strings or ()]
+        elif path.suffix.lower() == ".npy":
+            self.array = read_pixels(path, shape)
+        else:
+            self.files = image_files(path)
 
     @property
     def num_rows(self) -> int:
@@ -56,12 +72,17 @@ class ImageReading(Reading):
             if self.array is None:
                 files = self.files[start : start + size]
                 pixels = torch.stack([read_image(file, self.shape) for file in files])
-                names = [name_of(file, self.path) for file in files]
+                names = [name_of(file, self.path) for file in files] if self.path != GIVEN else numbers(start, files)
             else:
                 pixels = torch.from_numpy(self.array[start : start + size])
-                names = [str(start + k) for k in range(len(pixels))]
+                names = numbers(start, pixels)
             rows = MemoryDataset(pixels, {}, self._mean, self._std)
             yield NewRows(rows.__getitems__(torch.arange(len(pixels))).inputs, names)
+
+
+def numbers(start: int, rows: Sized) -> list[str]:
+    """Return the numbers of rows from `start` as names."""
+    return [str(start + k) for k in range(len(rows))]
 
 
 class ImageSource(DataSource):
@@ -127,6 +148,12 @@ class ImageSource(DataSource):
     def reading(self, path: Path) -> Reading:
         """Return new images, which must have the size and channels of this source."""
         return ImageReading(path, self.shape, self.mean, self.std, self.batch_size)
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return images in memory, or those that paths name."""
+        if inputs.arrays is None and inputs.strings is None:
+            return None
+        return ImageReading(GIVEN, self.shape, self.mean, self.std, self.batch_size, inputs)
 
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""

@@ -14,7 +14,7 @@ from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Augmentation, Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted
-from mtl_cli.datasets.picture_reading_base import PictureReading, new_images
+from mtl_cli.datasets.picture_reading_base import PictureReading, files_read, given_images, new_images
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_base import ColumnSource
 from mtl_cli.errors import UserError
@@ -23,6 +23,7 @@ from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, meas
 from mtl_cli.images.listings import FORMS, Listing, list_images
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
+from mtl_cli.tables.given import Given
 from mtl_cli.tables.inputs import ColumnOptions
 from mtl_cli.tables.labels import parse_targets, undeclared
 from mtl_cli.tables.opening import MEGABYTE, Memory
@@ -137,7 +138,12 @@ class Images(ColumnSource):
     def reading(self, path: Path) -> Reading:
         """Return the images of a folder or table, or one image."""
         folder, names = new_images(path, self._reading, self._options.image)
-        return PictureReading(path, folder, names, fitted(self._pixels), self.batch_size)
+        pixels = fitted(self._pixels)
+        return PictureReading(path, names, files_read(folder, names, pixels), pixels, self.batch_size)
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return images in memory, or those that paths name: given alone, or in the column of images."""
+        return given_images(inputs, self._options.image, fitted(self._pixels), self.batch_size)
 
     def example(self) -> Sample:
         """Return two images of the size of training, with the mean colour."""

@@ -1,6 +1,6 @@
 """New image files of a data source: a folder, a table or one image, read without labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +9,33 @@ from torch import Tensor
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
 from mtl_cli.images.checking import inside
+from mtl_cli.images.decoding import given_image
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
 from mtl_cli.images.picture_rows import Pixels
-from mtl_cli.tables.reading import ReadOptions
+from mtl_cli.images.resizing import Frame
+from mtl_cli.tables.given import GIVEN, Given
+from mtl_cli.tables.reading import ReadOptions, require_columns
+
+Read = Callable[[int], tuple[Tensor, Frame]]
 
 
 class PictureReading(Reading):
-    """New images, named by their paths without the ending; neighbours of one size go through the model together.
+    """New images by their names; neighbours of one size go through the model together.
 
     Args:
         path: what was asked for, for messages.
-        folder: where the images lie.
-        names: their paths, relative to the folder.
+        names: their paths relative to a folder, or their numbers.
+        read: returns an image, by its place among the names, as it is decoded and how it lies in the input.
         pixels: how pixels become inputs.
         max_rows: images that go through the model at once.
     """
 
     unit = "image"
 
-    def __init__(self, path: Path, folder: Path, names: Sequence[str], pixels: Pixels, max_rows: int) -> None:
+    def __init__(self, path: Path, names: Sequence[str], read: Read, pixels: Pixels, max_rows: int) -> None:
         super().__init__(path)
-        self._folder, self._names, self._pixels, self.max_rows = folder, list(names), pixels, max_rows
+        self._names, self._read, self._pixels, self.max_rows = list(names), read, pixels, max_rows
 
     @property
     def num_rows(self) -> int:
@@ -45,9 +50,8 @@ class PictureReading(Reading):
     def batches(self, size: int) -> Iterator[NewRows]:
         """Yield the images in order, at most `size` at a time and of one size."""
         waiting: list[tuple[str, Tensor, Any]] = []
-        limit = self._folder.resolve()
-        for name in self._names:
-            image, frame = self._pixels.read(inside(self._folder / name, limit))
+        for place, name in enumerate(self._names):
+            image, frame = self._read(place)
             if waiting and (len(waiting) == size or (self._pixels.size is None and frame != waiting[0][2])):
                 yield self._rows(waiting)
                 waiting = []
@@ -58,6 +62,46 @@ class PictureReading(Reading):
     def _rows(self, found: Sequence[tuple[str, Tensor, Any]]) -> NewRows:
         names, images, frames = zip(*found, strict=True)
         return NewRows(self._pixels.batch(images), list(names), frames=frames)
+
+
+def files_read(folder: Path, names: Sequence[str], pixels: Pixels) -> Read:
+    """Return what reads images by their paths in a folder, which they may not leave."""
+    limit = folder.resolve()
+    return lambda place: pixels.read(inside(folder / names[place], limit))
+
+
+def given_images(inputs: Given, column: str, pixels: Pixels, max_rows: int) -> PictureReading | None:
+    """Return images in memory, or those that paths name: given alone, or in a `column` of rows.
+
+    Raises:
+        UserError: rows have no such column, or lack a path.
+    """
+    read: Read
+    if inputs.arrays is not None:
+        images = inputs.arrays
+        read = lambda place: pixels.fitted(  # noqa: E731
+            given_image(images[place], pixels.channels, f"{GIVEN}, row {place + 1},")
+        )
+    elif inputs.strings is not None or inputs.table is not None:
+        paths = inputs.strings if inputs.strings is not None else path_cells(inputs, column)
+        read = lambda place: pixels.read(Path(paths[place]))  # noqa: E731
+    else:
+        return None
+    return PictureReading(GIVEN, [str(number) for number in range(inputs.num_rows)], read, pixels, max_rows)
+
+
+def path_cells(inputs: Given, column: str) -> list[str]:
+    """Return the paths in a column of rows.
+
+    Raises:
+        UserError: there is no such column, or a cell is empty.
+    """
+    assert inputs.table is not None
+    require_columns([column], inputs.table.column_names, GIVEN)
+    cells = inputs.table.column(column).to_pylist()
+    if empty := [number for number, cell in enumerate(cells, start=1) if not cell]:
+        raise UserError(f"{GIVEN}, row {empty[0]}, column '{column}': there is no path of an image.")
+    return [str(cell) for cell in cells]
 
 
 def new_images(path: Path, reading: ReadOptions, column: str) -> tuple[Path, list[str]]:

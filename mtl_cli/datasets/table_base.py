@@ -16,6 +16,8 @@ from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
 from mtl_cli.tables.formats import open_file
+from mtl_cli.tables.given import Given
+from mtl_cli.tables.given_table import GivenTable
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import (
     Target,
@@ -219,3 +221,15 @@ class TableFileSource(ColumnSource):
     def reading(self, path: Path) -> Reading:
         """Return the rows of a table."""
         return TableReading(self.reader(path), self.encode_rows)
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return rows of columns; or texts, where one column of text is all that is read."""
+        table = inputs.table
+        if table is None and inputs.strings is not None and self.text_alone is not None:
+            table = pa.table({self.text_alone: pa.array(inputs.strings, pa.string())})
+        return None if table is None else TableReading(GivenTable(table, self._reading), self.encode_rows)
+
+    @property
+    def text_alone(self) -> str | None:
+        """The column of text, where it is the only input; None otherwise."""
+        return None

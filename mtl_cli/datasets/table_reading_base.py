@@ -1,7 +1,6 @@
 """New rows of tables and texts: read as the dataset's own, and written again with further columns."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -26,7 +25,7 @@ class TableReading(Reading):
 
     def __init__(self, file: TableFile, encode: Encode) -> None:
         super().__init__(file.path)
-        self.file = type(file)(file.path, replace(file.options, missing_values=()))
+        self.file = file.verbatim()
         self.file.check_quotes()
         self._encode = encode
 

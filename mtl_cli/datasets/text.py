@@ -119,6 +119,11 @@ class Text(TableFileSource):
         """
         return open_file(path, self._reading)
 
+    @property
+    def text_alone(self) -> str | None:
+        """The column of text, where there is one and no table column."""
+        return self._texts[0] if len(self._texts) == 1 and self._inputs is None else None
+
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs, `ids`, `mask` and table columns, of rows as `reader(path).batches()` yields them.
 

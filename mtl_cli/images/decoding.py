@@ -75,6 +75,37 @@ def decode_image(path: Path, channels: int) -> Array:
     return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")  # Pillow owns the other
 
 
+def given_image(image: Any, channels: int, name: str) -> Array:  # noqa: ANN401  an array or an image of Pillow
+    """Return an image in memory [C, H, W] as `decode_image` does that of a file.
+
+    It is one of Pillow's, or an array [H, W], [C, H, W] or [H, W, C]. `name` is what messages call it.
+
+    Raises:
+        UserError: it is none of these, or has another number of channels.
+    """
+    if hasattr(image, "getexif"):
+        from PIL import ImageOps
+
+        pixels = _pixels(ImageOps.exif_transpose(image), channels)
+        return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
+    found = np.asarray(image)
+    if found.ndim not in (2, 3) or not found.size or found.dtype.kind not in "iufb":
+        raise UserError(
+            f"{name} is {found.dtype} {list(found.shape)}; an image is numbers [H, W], [C, H, W] or [H, W, C]."
+        )
+    found = found[None] if found.ndim == 2 else found
+    if len(found) != channels and found.shape[2] == channels:
+        found = found.transpose(2, 0, 1)
+    if len(found) != channels and 1 in (channels, len(found), found.shape[2]) and found.dtype == np.uint8:
+        from PIL import Image
+
+        grey = len(found) == 1
+        return given_image(Image.fromarray(found[0] if grey else np.ascontiguousarray(found)), channels, name)
+    if len(found) != channels:
+        raise UserError(f"{name} is {list(np.shape(image))}, which has not the {channels} channels of training.")
+    return np.array(found if found.dtype in (np.uint8, np.uint16) else found.astype(np.float32), order="C")
+
+
 def decode_labels(path: Path) -> Array:
     """Return a label image as numbers, int32 [H, W]; colours as red·65536 + green·256 + blue.
 

@@ -1,6 +1,7 @@
 """New images for a model that was trained on images of one size."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +9,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from mtl_cli.errors import UserError
+from mtl_cli.images.decoding import given_image
+from mtl_cli.tables.given import GIVEN
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff")
 MODES = {1: "L", 3: "RGB"}
@@ -67,3 +70,20 @@ def read_pixels(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
             f"{path} holds {found.dtype} {list(found.shape)}; the model takes uint8 [N, {', '.join(map(str, shape))}]."
         )
     return pixels
+
+
+def checked_pixels(images: Any, shape: tuple[int, int, int]) -> np.ndarray:  # noqa: ANN401  an array, or images
+    """Return images in memory, arrays or Pillow's, as uint8 [N, C, H, W].
+
+    Raises:
+        UserError: one is of another size or type.
+    """
+    channels, height, width = shape
+    found = [given_image(image, channels, f"{GIVEN}, row {row}") for row, image in enumerate(images, start=1)]
+    for row, image in enumerate(found, start=1):
+        if image.dtype != np.uint8 or image.shape != shape:
+            raise UserError(
+                f"{GIVEN}, row {row}: an image {image.dtype} {list(image.shape)}; the model takes uint8, "
+                f"{width}×{height} pixels of {channels} channels."
+            )
+    return np.stack(found)

@@ -32,7 +32,10 @@ class Pixels:
 
     def read(self, path: Path) -> tuple[Tensor, Frame]:
         """Return an image [C, h, w] as it is decoded, in its size as an input, and how it got there."""
-        decoded = decode_image(path, self.channels)
+        return self.fitted(decode_image(path, self.channels))
+
+    def fitted(self, decoded: Array) -> tuple[Tensor, Frame]:
+        """Return a decoded image [C, h, w] in its size as an input, and how it got there."""
         frame = framed((decoded.shape[1], decoded.shape[2]), self.size)
         return torch.from_numpy(np.ascontiguousarray(resized(decoded, frame))), frame
 

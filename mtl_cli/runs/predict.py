@@ -62,7 +62,6 @@ def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, s
     main = next(iter(readings.values()))
     columns = list(predictor.no_columns())
     check_names(columns, main)
-    size = min([size, *(each.max_rows for each in readings.values() if each.max_rows is not None)])
     count = 0
     with ExitStack() as stack:
         folder = None
@@ -71,11 +70,9 @@ def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, s
             target = folder.table(main.suffix)
         writer = stack.enter_context(main.writer(target, columns)) if columns or folder is None else None
         bar = stack.enter_context(progress(main, quiet))
-        for batches in zip(*(each.batches(size) for each in readings.values()), strict=True):
-            rows = dict(zip(readings, batches, strict=True))
-            predictions = predictor.predict(rows)
+        for rows, predictions in predictor.run(readings, size):
             if writer is not None:
-                writer.write(batches[0], predictions.columns)
+                writer.write(rows, predictions.columns)
             if folder is not None:
                 folder.write({**predictions.files, **predictions.notes})
                 folder.write_boxes(predictions.names, predictions.frames, predictions.boxes)

@@ -1,7 +1,7 @@
 """A trained model that predicts new inputs; all that it needs is in the checkpoint."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mtl_cli.batch import ROW_INPUTS, Inputs, Values
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.base import DataSource
-from mtl_cli.datasets.reading_base import NewRows
+from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.heads.base import Output, change_output, join_outputs
 from mtl_cli.model.multi_task_model import MultiTaskModel
@@ -41,10 +41,27 @@ class Predictor:
     dataset_of: dict[str, str]
     arithmetic: Arithmetic
 
+    def only(self, tasks: Collection[str]) -> "Predictor":
+        """Return the same model for some of the tasks."""
+        kept = {name: task for name, task in self.tasks.items() if name in tasks}
+        used = {self.dataset_of[name] for name in kept}
+        return replace(self, tasks=kept, sources={name: each for name, each in self.sources.items() if name in used})
+
+    def run(
+        self, readings: Mapping[str, Reading], size: int, in_memory: bool = False
+    ) -> Iterator[tuple[NewRows, Predictions]]:
+        """Yield all rows, at most `size` at a time, with what every task says of them; see `predict`."""
+        size = min([size, *(each.max_rows for each in readings.values() if each.max_rows is not None)])
+        for batches in zip(*(each.batches(size) for each in readings.values()), strict=True):
+            yield batches[0], self.predict(dict(zip(readings, batches, strict=True)), in_memory)
+
     @torch.inference_mode()
-    def predict(self, rows: Mapping[str, NewRows]) -> Predictions:
-        """Return what every task says of the same rows, as each dataset reads them."""
-        predictions = Predictions(next(iter(rows.values())).names)
+    def predict(self, rows: Mapping[str, NewRows], in_memory: bool = False) -> Predictions:
+        """Return what every task says of the same rows, as each dataset reads them.
+
+        Where predictions stay `in_memory`, maps are arrays rather than files.
+        """
+        predictions = Predictions(next(iter(rows.values())).names, in_memory=in_memory)
         if not predictions.names:
             predictions.columns |= self.no_columns()
             return predictions
@@ -110,9 +127,11 @@ def build_predictor(
     trust: Trust,
     state: Mapping[str, Any],
     names: str | Sequence[str] | None,
-    path: Path,
+    path: Path | None = None,
 ) -> Predictor:
     """Return the model of a checkpoint for the tasks `names`, all that can read `path` where None; no data is read.
+
+    Without a `path` the names are not compared with what their datasets read.
 
     Raises:
         UserError: every problem found.
@@ -126,7 +145,7 @@ def build_predictor(
         for dataset, fitted in told.items()
     }
     tasks = make_tasks(components.tasks, fields_told(components.tasks, sources, dataset_of, told))
-    reading = {name for name, source in sources.items() if source.reads(path)}
+    reading = {name for name, source in sources.items() if path is None or source.reads(path)}
     wanted_tasks = choose(names, tasks, [task for task in tasks if dataset_of[task] in reading], path)
     model, _ = make_model(components, tasks, Data(sources, dataset_of), config["seed"])
     try:
@@ -141,7 +160,7 @@ def build_predictor(
 
 
 def choose(
-    names: str | Sequence[str] | None, tasks: Mapping[str, Task], possible: Sequence[str], path: Path
+    names: str | Sequence[str] | None, tasks: Mapping[str, Task], possible: Sequence[str], path: object
 ) -> list[str]:
     """Return the tasks to predict: `names`, or all `possible` ones, whose datasets read inputs such as `path`.
 

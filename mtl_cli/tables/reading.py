@@ -4,7 +4,7 @@ import csv
 import functools
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mtl_cli.config.annotations import one_of
@@ -215,6 +215,10 @@ class TableFile:
                 quotes += block.count(b'"')
         if quotes % 2 and (fault := open_quote(self.path, self.options.encoding, self.delimiter)):
             raise fault
+
+    def verbatim(self) -> "TableFile":
+        """Return the same file, read so that no cell counts as missing because of its text."""
+        return type(self)(self.path, replace(self.options, missing_values=()))
 
     def check_columns(self) -> None:
         """Refuse columns of one name, and a file that looks as if another sign parted its cells."""

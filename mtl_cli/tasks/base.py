@@ -47,6 +47,8 @@ class Predictions:
     .txt, one for all rows. `boxes` are those of each row, by task.
 
     Of images, `size` is the height and width of the batch, and `frames` say where in it each row's image lies.
+
+    Where predictions stay `in_memory`, tasks on maps give `arrays`, one per row, by task, in place of files.
     """
 
     names: Sequence[str]
@@ -56,6 +58,8 @@ class Predictions:
     boxes: dict[str, Boxes] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     frames: Sequence[Frame] = ()
+    in_memory: bool = False
+    arrays: "dict[str, list[np.ndarray[Any, Any]]]" = field(default_factory=dict)
 
     def path_of(self, task: str, row: int, suffix: str) -> str:
         """Return the path of a task's file of a row: "<task>/<name of the row, no ending of an image><suffix>"."""

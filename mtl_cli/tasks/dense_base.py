@@ -36,6 +36,9 @@ class DenseTask(Task, ABC):
         columns: list[Columns] = []
         for row, maps in enumerate(predictions.maps(outputs)):
             columns.append(self.decode(maps.unsqueeze(0)))
+            if predictions.in_memory:
+                predictions.arrays.setdefault(self.name, []).append(self.array(maps))
+                continue
             for suffix, values in self.files(maps).items():
                 predictions.files[predictions.path_of(self.name, row, suffix)] = values
         for name in columns[0] if columns else ():
@@ -44,6 +47,11 @@ class DenseTask(Task, ABC):
     @abstractmethod
     def files(self, maps: Tensor) -> "Mapping[str, np.ndarray[Any, Any]]":
         """Return the files of one row, from its outputs [num_outputs, H, W], by what follows the row's name."""
+
+    def array(self, maps: Tensor) -> "np.ndarray[Any, Any]":
+        """Return what is predicted of one row as an array [H, W] or [C, H, W], from its outputs [num_outputs, H, W]."""
+        found = list(self.files(maps).values())
+        return found[0] if len(found) == 1 else np.stack(found)
 
     def shown(self, target: Tensor | None, outputs: Tensor) -> tuple[Shown | None, Shown | None]:
         """Return truth and prediction as pictures of the same colours."""

@@ -118,6 +118,10 @@ class Depth(DenseTask):
             return {".npy": found}
         return {".png": np.rint(found / self.step).clip(0, LARGEST).astype(np.uint16)}
 
+    def array(self, maps: Tensor) -> "np.ndarray[Any, Any]":
+        """Return the distances float32 [H, W]."""
+        return self.predictions(maps.unsqueeze(0))[0].cpu().numpy()
+
     def write(self, outputs: Tensor, predictions: Predictions) -> None:
         """Add the files, and the scale of images."""
         super().write(outputs, predictions)

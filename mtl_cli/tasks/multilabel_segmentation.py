@@ -96,6 +96,10 @@ class MultilabelSegmentation(DenseTask):
         there = self.predictions(maps).cpu().numpy().astype(np.uint8) * np.uint8(255)
         return {f"/{number}.png": mask for number, mask in enumerate(there)}
 
+    def array(self, maps: Tensor) -> "np.ndarray[Any, Any]":
+        """Return where each class is, 1 or 0, uint8 [C, H, W]."""
+        return self.predictions(maps).cpu().numpy().astype(np.uint8)
+
     def coloured(self, maps: "Sequence[np.ndarray[Any, Any]]") -> "list[np.ndarray[Any, Any]]":
         """Return where classes are [C, H, W] in their colours, later ones on top of earlier ones."""
         found = []

@@ -1,7 +1,6 @@
 """Columns of text in files of rows, as they stand."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mtl_cli.tables.arrow import pa
@@ -30,6 +29,5 @@ def row_texts(rows: "pa.RecordBatch | pa.Table", columns: Sequence[str], path: P
 
 def text_batches(file: TableFile, columns: Sequence[str]) -> Iterator[list[list[str]]]:
     """Yield the texts of each column, in batches; a text such as "null" is not a missing value."""
-    whole = type(file)(file.path, replace(file.options, missing_values=()))
-    for first, batch in whole.batches(columns):
+    for first, batch in file.verbatim().batches(columns):
         yield row_texts(batch, columns, file.path, first)

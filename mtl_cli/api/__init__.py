@@ -1,0 +1,1 @@
+"""The public face for Python, which `import mtl_cli` offers: load, train, evaluate, Run, Predictor."""
