@@ -28,6 +28,19 @@ Columns = dict[str, "np.ndarray[Any, Any]"]
 
 
 @dataclass(frozen=True)
+class Coded:
+    """A column of numbers [B], and the names that they stand for, such as those of classes; none: themselves."""
+
+    numbers: Tensor
+    names: tuple[str, ...] = ()
+
+    def decoded(self) -> "np.ndarray[Any, Any]":
+        """Return the column: names as objects, or numbers."""
+        values: np.ndarray[Any, Any] = self.numbers.cpu().numpy()
+        return np.asarray(self.names, dtype=object)[values] if self.names else values
+
+
+@dataclass(frozen=True)
 class Boxes:
     """Boxes of a task: the names of its classes, and for each row its boxes float32 [N, 6].
 
@@ -244,12 +257,17 @@ class Task(ABC):
         """Return the target of labelled rows as the metrics take it."""
         return target
 
-    @abstractmethod
-    def decode(self, outputs: Any) -> Columns:  # noqa: ANN401  an Output of the head
-        """Return predictions and probabilities in the target's own terms, for mtl-predict; outputs [B, num_outputs].
+    def coded(self, outputs: Any) -> dict[str, Coded]:  # noqa: ANN401  an Output of the head
+        """Return predictions and probabilities in the target's own terms as tensors, by the name of their column.
 
-        The names of the columns begin with the task's.
+        The names begin with the task's; outputs are [B, num_outputs]. What happens here is part of the graph that
+        mtl-export writes. A kind of task without columns of numbers extends `decode` or `write` instead.
         """
+        raise NotImplementedError(f"{type(self).__name__} has no columns of numbers")
+
+    def decode(self, outputs: Any) -> Columns:  # noqa: ANN401  an Output of the head
+        """Return the columns of `coded`, with names in the place of numbers of classes, for mtl-predict."""
+        return {name: column.decoded() for name, column in self.coded(outputs).items()}
 
     writes_files: ClassVar[bool] = False
     """Whether `write` makes files, such as images, so that mtl-predict writes into a folder."""

@@ -9,14 +9,13 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import (
     ClassWeights,
     checked_gamma,
     checked_smoothing,
     class_labels,
     focal_factor,
-    named_classes,
     weights_by_class,
 )
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
@@ -128,13 +127,13 @@ class Binary(Task):
         """Return the probability of class 1 [B]."""
         return outputs[:, 0].sigmoid()
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the more likely class and the probability of class 1."""
         probability = self.predictions(outputs)
         positive = class_labels(self.field, 2)[1]
         return {
-            f"{self.name}_prediction": named_classes(self.field, (probability > 0.5).long()),
-            f"{self.name}_probability_{positive}": probability.cpu().numpy(),
+            f"{self.name}_prediction": Coded((probability > 0.5).long(), self.field.class_names),
+            f"{self.name}_probability_{positive}": Coded(probability),
         }
 
     def trivial_outputs(self, summary: ClassCounts) -> Tensor:

@@ -1,16 +1,14 @@
 """What helps with imbalanced classes: weights by class, and the focal loss."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec
 from mtl_cli.errors import nearest, some
 from mtl_cli.tables.place import canonical
-from mtl_cli.tasks.base import Columns
+from mtl_cli.tasks.base import Coded
 
 ClassWeights = str | Sequence[float] | Mapping[str, float] | None
 """Weights of classes in a loss: "balanced", one per class, or some by the names of their classes."""
@@ -96,13 +94,6 @@ def class_labels(field: FieldSpec, num_classes: int) -> list[str]:
     return list(field.class_names) or [str(number) for number in range(num_classes)]
 
 
-def named_classes(field: FieldSpec, numbers: Tensor) -> "np.ndarray[Any, Any]":
-    """Return the names of classes [B], the numbers themselves where they have no names."""
-    values = numbers.cpu().numpy()
-    return np.asarray(field.class_names, dtype=object)[values] if field.class_names else values
-
-
-def probability_columns(name: str, labels: Sequence[str], probabilities: Tensor) -> Columns:
+def probability_columns(name: str, labels: Sequence[str], probabilities: Tensor) -> dict[str, Coded]:
     """Return probabilities [B, C] as columns "<name>_probability_<label>"."""
-    values = probabilities.cpu().numpy()
-    return {f"{name}_probability_{label}": values[:, index] for index, label in enumerate(labels)}
+    return {f"{name}_probability_{label}": Coded(probabilities[:, index]) for index, label in enumerate(labels)}

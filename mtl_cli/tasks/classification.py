@@ -8,14 +8,13 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import (
     ClassWeights,
     checked_gamma,
     checked_smoothing,
     class_labels,
     focal_factor,
-    named_classes,
     probability_columns,
     weights_by_class,
 )
@@ -108,9 +107,9 @@ class Classification(Task):
         """Return the most likely class [B]."""
         return outputs.argmax(dim=-1)
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the most likely class and the probability of each."""
-        columns: Columns = {f"{self.name}_prediction": named_classes(self.field, self.predictions(outputs))}
+        columns = {f"{self.name}_prediction": Coded(self.predictions(outputs), self.field.class_names)}
         labels = class_labels(self.field, self.num_outputs)
         return {**columns, **probability_columns(self.name, labels, outputs.softmax(dim=-1))}
 

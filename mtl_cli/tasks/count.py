@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class Count(Task):
         """Return the rates [B]."""
         return outputs[:, 0].clamp(-LIMIT, LIMIT).exp() * self.mean
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the expected count."""
-        return {f"{self.name}_prediction": self.predictions(outputs).cpu().numpy()}
+        return {f"{self.name}_prediction": Coded(self.predictions(outputs))}
 
     def trivial_outputs(self, summary: Totals) -> Tensor:
         """Return the logarithm of the mean of the training labels over `mean` [1]."""

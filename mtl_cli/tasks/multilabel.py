@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import class_labels, probability_columns
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
@@ -102,12 +102,12 @@ class Multilabel(Task):
         """Return the labels as int64 [B, C], −1 (`IGNORED`) where one is missing."""
         return target.nan_to_num(nan=-1.0).long()
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return for each label 1 or 0, and its probability."""
         probabilities = self.predictions(outputs)
         labels = class_labels(self.field, self.num_outputs)
-        values = (probabilities > 0.5).long().cpu().numpy()
-        columns: Columns = {f"{self.name}_prediction_{label}": values[:, i] for i, label in enumerate(labels)}
+        values = (probabilities > 0.5).long()
+        columns = {f"{self.name}_prediction_{label}": Coded(values[:, i]) for i, label in enumerate(labels)}
         return {**columns, **probability_columns(self.name, labels, probabilities)}
 
     def trivial_outputs(self, summary: Totals) -> Tensor:

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
-from mtl_cli.tasks.class_base import class_labels, named_classes, probability_columns
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.class_base import class_labels, probability_columns
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ class Ordinal(Task):
         """Return log P(y > k) for each threshold [B, C − 1]; a product, for sums along a row are random on a GPU."""
         return F.logsigmoid(outputs) @ outputs.new_ones(outputs.shape[1], outputs.shape[1]).triu()
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the median class and the probability of each."""
-        columns: Columns = {f"{self.name}_prediction": named_classes(self.field, self.predictions(outputs))}
+        columns = {f"{self.name}_prediction": Coded(self.predictions(outputs), self.field.class_names)}
         labels = class_labels(self.field, self.field.num_classes)
         return {**columns, **probability_columns(self.name, labels, self.probabilities(outputs))}
 

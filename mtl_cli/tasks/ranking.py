@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ class Ranking(Task):
         """Return the probability of relevance, of grades the expected share of the highest [B]."""
         return outputs[:, 0].sigmoid()
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the probability of relevance, or the expected grade, by which a group's rows are ranked."""
-        predictions = self.predictions(outputs).cpu().numpy()
+        predictions = self.predictions(outputs)
         if self.field.top == 1:
-            return {f"{self.name}_probability": predictions}
-        return {f"{self.name}_relevance": predictions * self.field.top}
+            return {f"{self.name}_probability": Coded(predictions)}
+        return {f"{self.name}_relevance": Coded(predictions * self.field.top)}
 
     def trivial_outputs(self, summary: Totals) -> Tensor:
         """Return the log odds of the mean relevance of the training labels [1]."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.summary_base import LabelSummary, Medians, Totals
 
 if TYPE_CHECKING:
@@ -97,13 +97,13 @@ class Regression(Task):
         """Return the target [B, D]."""
         return target.reshape(len(target), self.num_outputs)
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the predictions in the target's own unit, a column each."""
-        values = self.predictions(outputs).cpu().numpy()
+        values = self.predictions(outputs)
         if not self.field.shape:
-            return {f"{self.name}_prediction": values[:, 0]}
+            return {f"{self.name}_prediction": Coded(values[:, 0])}
         names = self.field.columns if len(self.field.columns) == self.num_outputs else range(self.num_outputs)
-        return {f"{self.name}_prediction_{column}": values[:, i] for i, column in enumerate(names)}
+        return {f"{self.name}_prediction_{column}": Coded(values[:, i]) for i, column in enumerate(names)}
 
     def trivial_outputs(self, summary: Any) -> Tensor:  # noqa: ANN401  an instance of `summary_class`
         """Return the mean of each column of the training labels [D], scaled."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task
+from mtl_cli.tasks.base import Coded, MetricInfo, Task
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ class Survival(Task):
         """Return the log risk [B]."""
         return outputs[:, 0]
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the log risk: a difference of 1 between two rows is a hazard e times as high."""
-        return {f"{self.name}_risk": self.predictions(outputs).cpu().numpy()}
+        return {f"{self.name}_risk": Coded(self.predictions(outputs))}
 
     def trivial_outputs(self, summary: LabelSummary) -> Tensor:
         """Return the same risk for all [1]."""

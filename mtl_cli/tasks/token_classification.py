@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.config.annotations import one_of
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
-from mtl_cli.tasks.class_base import ClassWeights, checked_smoothing, named_classes, weights_by_class
+from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.class_base import ClassWeights, checked_smoothing, weights_by_class
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 from mtl_cli.texts.span_labels import iobes
 
@@ -106,12 +106,12 @@ class TokenClassification(Task):
         """Return the target as int64."""
         return target.long()
 
-    def decode(self, outputs: Tensor) -> Columns:
+    def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the most likely class of words and its probability; outputs [words, C]."""
         best = outputs.softmax(dim=-1).max(dim=-1)
         return {
-            f"{self.name}_prediction": named_classes(self.field, best.indices),
-            f"{self.name}_probability": best.values.cpu().numpy(),
+            f"{self.name}_prediction": Coded(best.indices, self.field.class_names),
+            f"{self.name}_probability": Coded(best.values),
         }
 
     def trivial_outputs(self, summary: ClassCounts) -> Tensor:
