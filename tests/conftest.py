@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from mtl_cli.runs.statistics import asked
+
 collect_ignore = ["extending"]
 """Files that `test_extending.py` lays into a copy."""
 
@@ -14,3 +16,11 @@ def _one_seed():
 
 def pytest_configure(config):
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_resamples():
+    """Evaluations draw their rows a tenth as often as usual."""
+    asked.RESAMPLES, usual = 100, asked.RESAMPLES
+    yield
+    asked.RESAMPLES = usual

@@ -8,17 +8,22 @@ from mtl_cli.commands.console import console
 from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError, nearest
+from mtl_cli.runs.statistics.asked import Asked
 
 SPLITS = ("train", "val", "test")
+OWN = ("split", "by", "bootstrap")
 HELP = """\
-Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test|input=FILE] [key=value ...]
+Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test|input=FILE] [by=[COLUMN]] [key=value ...]
 
-Rebuilds the model from the config of the run, prints the metrics of a split or file for each task, and writes them with
-confusion matrices, files and numbers of rows into the run directory.
+Rebuilds the model from the config of the run, prints the metrics of a split or file for each task, with intervals of
+95 % over its rows, and writes them with confusion matrices, files and numbers of rows into the run directory.
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
   split=NAME          train, val or test; the default is test
   input=FILE          all rows of a file with labels, in place of a split; the files of the run are not needed
+  by=[A,B]            columns of the data, inputs or not: every metric by group of rows, gaps, and the worst group; a
+                      column of many numbers is divided into four bands
+  bootstrap=1000      resamples of the rows for the intervals; 0 leaves the intervals out
   key=value           any key of the config of the run, such as another source of the same data
 
   --config-dir DIR    folder of your own modules that the config of the run names and that you trust
@@ -28,6 +33,7 @@ Examples:
   mtl-eval checkpoint=runs/2026-01-31/12-00-00-000000_mnist_digits+letters
   mtl-eval checkpoint=RUN_DIR split=val trainer.device=cpu
   mtl-eval checkpoint=RUN_DIR input=new.csv
+  mtl-eval checkpoint=RUN_DIR 'by=[sex,age_band]'
   mtl-eval checkpoint=RUN_DIR data.source=torchvision data.root=DIR
 """
 
@@ -42,6 +48,10 @@ def command(line: CommandLine) -> int:
 
     overrides, source = parse_values(line.others("checkpoint", "input"), "mtl-eval"), line.word("input")
     problems = eval_problems(overrides)
+    try:
+        Asked.of(overrides)
+    except UserError as error:
+        problems += error.problems
     if source is not None and not Path(source).expanduser().exists():
         problems.append(f"No input at {source}. Give an existing file: input=FILE.")
     if source is not None and "split" in overrides:
@@ -68,8 +78,8 @@ def eval_problems(overrides: dict[str, Any]) -> list[str]:
     if split not in SPLITS:
         hint = nearest(str(split), SPLITS)
         problems.append(f"split is '{split}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test.")
-    rest = {key: value for key, value in overrides.items() if key != "split"}
-    return problems + key_problems(rest, ("split", "input", "checkpoint"), "mtl-eval")
+    rest = {key: value for key, value in overrides.items() if key not in OWN}
+    return problems + key_problems(rest, (*OWN, "input", "checkpoint"), "mtl-eval")
 
 
 PROGRAM = Program(

@@ -12,6 +12,7 @@ from mtl_cli.batch import FieldSpec, InputSpec, LabelledSplit, Sample, Split, Wa
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 from mtl_cli.tables.given import Given
+from mtl_cli.tables.whole_column import WholeColumn
 
 SPLITS = ("train", "val", "test")
 
@@ -196,6 +197,22 @@ class DataSource(ABC):
             UserError: they cannot be read.
         """
         raise UserError(f"{type(self).__name__} cannot read rows with labels from a file, such as {path}.")
+
+    @property
+    def group_column(self) -> str | None:
+        """The column whose groups of rows stay in one split, such as patients, where there is one."""
+        return None
+
+    def column(self, name: str, split: str) -> WholeColumn:
+        """Return any column of the data for the rows of "train", "val" or "test", or "input" after `labelled_rows`.
+
+        Raises:
+            UserError: there is no such column.
+        """
+        raise UserError(
+            f"{type(self).__name__} has no columns, so its rows cannot be compared by '{name}'. Datasets of files "
+            "have: tabular, text, images, arrays and conll."
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted on the training split and must travel with a checkpoint: tensors and plain data."""

@@ -16,6 +16,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.tables.labels import Columns, FittedTarget, Target
 from mtl_cli.tables.paths import data_path
 from mtl_cli.tables.split_rules import SPLITS, SplitRules, check_groups_apart
+from mtl_cli.tables.whole_column import WholeColumn, column_of_values
 
 
 class FileRows(Columns, Protocol):
@@ -80,6 +81,7 @@ class FileSource(DataSource, Generic[Rows]):
         self._targets = dict(targets)
         self._fitted: dict[str, Any] = {}
         self._splits: dict[str, Dataset] = {}
+        self._places: dict[str, tuple[Rows, np.ndarray]] = {}
         self._was_loaded = False
         self._new_file = Path()
 
@@ -120,6 +122,38 @@ class FileSource(DataSource, Generic[Rows]):
             if id(found) not in makers:
                 makers[id(found)] = self.encode(found)
             self._splits[name] = makers[id(found)](rows)
+            self._places[name] = found, self.kept(found, rows)
+
+    def kept(self, found: Rows, rows: np.ndarray) -> np.ndarray:
+        """Return those of some rows [N] of a file that its dataset holds; all of them by default."""
+        return rows
+
+    @property
+    def group_column(self) -> str | None:
+        """The column whose groups of rows stay in one split."""
+        return self._rules.group_column
+
+    def column(self, name: str, split: str) -> WholeColumn:
+        """Return any column of the file for the rows of a split.
+
+        Raises:
+            UserError: the file has no such column.
+        """
+        found, rows = self._places[split]
+        column = self.whole_column(found, name).at(rows)
+        if not (column.codes >= 0).any():
+            raise UserError(f"{found.path} has no value of '{name}' in the rows of {split}, to compare them by.")
+        return column
+
+    def whole_column(self, found: Rows, name: str) -> WholeColumn:
+        """Return a column for all rows of a file.
+
+        Raises:
+            UserError: the file has no such column.
+        """
+        if not found.has(name):
+            raise UserError(f"{found.path} has no column '{name}', so its rows cannot be compared by it.")
+        return column_of_values(*found.text(name))
 
     def labelled_rows(self, path: Path) -> Dataset:
         """Return all rows of a file with their labels, by what was loaded."""
@@ -128,6 +162,7 @@ class FileSource(DataSource, Generic[Rows]):
         found = self.read_rows("input")
         if not len(found):
             raise UserError(f"{path} has no {self.unit}s, so there is nothing to evaluate. Give another input=FILE.")
+        self._places["input"] = found, self.kept(found, np.arange(len(found)))
         return self.encode(found)(np.arange(len(found)))
 
     def split(self, name: str) -> Dataset:

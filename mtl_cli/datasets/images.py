@@ -217,6 +217,10 @@ class Images(ColumnSource):
             )
         return sizes.pop()
 
+    def kept(self, found: Table, rows: np.ndarray) -> np.ndarray:
+        """Return the rows whose image can be used."""
+        return self._check(found).usable(rows)
+
     def files_at(self, path: Path) -> list[Path]:
         """Return the table or the annotations, and the files of all images and labels that they name."""
         file = self.reader(path)

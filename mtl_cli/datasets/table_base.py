@@ -12,7 +12,7 @@ from mtl_cli.batch import WantedField
 from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_reading_base import TableReading
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
 from mtl_cli.tables.formats import open_file
@@ -34,6 +34,7 @@ from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Layout, Table
+from mtl_cli.tables.whole_column import WholeColumn, read_column
 
 logger = logging.getLogger("mtl_cli")
 SENTENCES, ARRAYS = (".conll", ".conllu", ".conllup"), (".npz", ".npy")
@@ -116,6 +117,16 @@ class ColumnSource(FileSource[Table]):
         else:
             layout = self._layout_of_other(file)
         return open_table(file, layout, self._profile(file).rows, self._memory)
+
+    def whole_column(self, found: Table, name: str) -> WholeColumn:
+        """Return a column for all rows of a file, which is read once more for it."""
+        file = self._files[found.path]
+        if name not in file.columns:
+            raise UserError(
+                f"{found.path} has no column '{name}', so its rows cannot be compared by it."
+                f"{nearest(name, file.columns)} Its columns: {some(file.columns)}."
+            )
+        return read_column(file, name)
 
     def _profile(self, file: TableFile) -> Profile:
         """Return what the columns hold whose kind must be found out."""

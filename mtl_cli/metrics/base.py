@@ -44,6 +44,13 @@ class Collected(Metric, ABC):
         """Return the metric, NaN where it is not defined."""
         return self.value(dim_zero_cat(self.predictions).double(), dim_zero_cat(self.targets).double())
 
+    def told_apart(self, state: str, rows: Tensor, copy: int) -> Tensor:
+        """Return rows of a state as those of copy number `copy` of them, where rows are drawn again.
+
+        A metric that compares rows of one group overrides it: copies of a group are groups of their own.
+        """
+        return rows
+
     @abstractmethod
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the metric of a whole split; both float64 [N, ...]."""

@@ -19,6 +19,10 @@ class GroupNDCG(Collected):
         super().__init__()
         self.k = k
 
+    def told_apart(self, state: str, rows: Tensor, copy: int) -> Tensor:
+        """Return targets of a copy with other numbers of their groups, which are whole and 0 or more."""
+        return rows if state != "targets" else rows.double() + rows.new_tensor([0.0, copy / 1024.0]).double()
+
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the mean; NaN where no group has a relevant row."""
         relevance, group = target[:, 0], torch.unique(target[:, 1], return_inverse=True)[1]

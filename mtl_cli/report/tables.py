@@ -29,13 +29,32 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def range_text(low: float | None, high: float | None) -> str:
+    """Return an interval in four decimals, as "0.6623–0.8444", and nothing where there is none."""
+    if low is None or high is None:
+        return ""
+    return f"{low:.4f}{' to ' if low < 0 else '–'}{high:.4f}"
+
+
 def evaluation_table(
-    title: str, results: Mapping[str, HasValues], score: float | None = None, best: bool = False
+    title: str,
+    results: Mapping[str, HasValues],
+    score: float | None = None,
+    best: bool = False,
+    intervals: Mapping[str, Mapping[str, tuple[float, float] | None]] | None = None,
 ) -> str:
-    """Return one table with a row per task and a column per metric; the selection score, where given, stands below."""
+    """Return one table with a row per task and a column per metric; the selection score, where given, stands below.
+
+    A task with `intervals` has a second row, which holds them.
+    """
     names = list(dict.fromkeys(name for result in results.values() for name in result.values))
     rows = [[title, *names]]
-    rows += [[task, *[number(result.values.get(name)) for name in names]] for task, result in results.items()]
+    for task, result in results.items():
+        rows.append([task, *[number(result.values.get(name)) for name in names]])
+        own = (intervals or {}).get(task, {})
+        shown = [range_text(*(own.get(name) or (None, None))) for name in names]
+        if any(shown):
+            rows.append(["  95 % interval", *shown])
     text = table(rows)
     if score is not None:
         text += f"\nselection score {number(score)}" + (", the best so far" if best else "")

@@ -21,6 +21,10 @@ from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_ro
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.runs.predictor import build_predictor
 from mtl_cli.runs.samples import draw_image_samples
+from mtl_cli.runs.statistics.asked import Asked
+from mtl_cli.runs.statistics.fairness import group_table, write_groups
+from mtl_cli.runs.statistics.resampling import flat_intervals
+from mtl_cli.runs.statistics.row_statistics import RowStatistics, Statistics
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tasks.base import Task
@@ -46,6 +50,7 @@ class Found:
     data: Mapping[str, Mapping[str, Any]]
     tasks: Mapping[str, Task]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=Statistics)
     draw: Callable[[Path], object] = lambda folder: None
     """Draws samples of images into a folder."""
 
@@ -59,14 +64,16 @@ def evaluate_checkpoint(
 ) -> dict[str, Any]:
     """Evaluate a checkpoint on a split, "test" by default, or on all rows of `source`; write and return the metrics.
 
-    `overrides` are dotted keys of the run's config, such as data.root, and `split`. Nothing is compiled unless they say
-    so: that takes longer than an evaluation, and a compiler.
+    `overrides` are dotted keys of the run's config, such as data.root, and `split`, `bootstrap` (the number of
+    resamples) and `by` (columns whose groups are compared). Nothing is compiled unless they say so: that takes longer
+    than an evaluation, and a compiler.
 
     Raises:
         UserError: the checkpoint or the data does not fit.
     """
     overrides = dict(overrides)
     split = overrides.pop("split", "test")
+    asked = Asked.of({word: overrides.pop(word) for word in ("bootstrap", "by") if word in overrides})
     if split not in SPLITS:
         raise UserError(f"split is {split!r}; it is train, val or test. Use split=test.")
     file = checkpoint.find(path, "best")
@@ -76,18 +83,33 @@ def evaluate_checkpoint(
     trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
     with torch_settings(config):
         if source is None:
-            found = on_split(config, checked(override(own, {})), trust, state, split)
+            found = on_split(config, checked(override(own, {})), trust, state, split, asked)
         else:
-            found = on_file(config, trust, state, source)
+            found = on_file(config, trust, state, source, asked)
     for dataset, told in found.data.items():
         where, tasks = described(told), some(told["tasks"])
         logger.info("dataset %s: %d rows of %s; tasks %s", dataset, told["rows"], where, tasks)
     step = state["progress"]["step"]
-    logger.warning("%s", evaluation_table(f"{found.title}, step {step}", to_show(found.results, found.groups)))
+    shown = to_show(found.results, found.groups)
+    intervals = found.statistics.intervals
+    logger.warning("%s", evaluation_table(f"{found.title}, step {step}", shown, intervals=intervals))
+    show_groups(found.statistics, {name: task for name, task in found.tasks.items() if name in shown})
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     if (folder / "evaluations").is_symlink():
         raise UserError(f"{folder / 'evaluations'} is a symbolic link. Put a real folder in its place.")
     return write_evaluation(folder, file, split if source is None else "input", found)
+
+
+def show_groups(statistics: Statistics, tasks: Mapping[str, Task]) -> None:
+    """Print a table of each task by each column."""
+    if statistics.compared is None:
+        return
+    for by in dict.fromkeys(each.by for each in statistics.compared.groups):
+        for task in tasks.values():
+            if any((each.by, each.task) == (by, task.name) for each in statistics.compared.groups):
+                logger.warning("\n%s", group_table(task, by, statistics.compared))
+    for caution in statistics.cautions:
+        logger.warning("%s", caution)
 
 
 def described(told: Mapping[str, Any]) -> str:
@@ -98,7 +120,12 @@ def described(told: Mapping[str, Any]) -> str:
 
 
 def on_split(
-    config: Mapping[str, Any], own: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], split: str
+    config: Mapping[str, Any],
+    own: Mapping[str, Any],
+    trust: Trust,
+    state: Mapping[str, Any],
+    split: str,
+    asked: Asked,
 ) -> Found:
     """Evaluate on a split of the data that a config names; `own` is the config of the run itself.
 
@@ -114,7 +141,8 @@ def on_split(
     restore(built.job, state)
     job, data = built.job, built.data
     streams = make_streams(data, job.tasks, split, config["seed"], job.learner.arithmetic.device)
-    results = evaluate_split(job, streams)
+    rows = RowStatistics(asked, data.sources, streams, split, job.tasks, job.learner.arithmetic.device)
+    results = evaluate_split(job, streams, watcher=rows.meters)
     told = {
         name: {
             "split": split,
@@ -131,10 +159,10 @@ def on_split(
         draw_image_samples, title=split, model=learner.model, tasks=job.tasks, streams=streams,
         arithmetic=learner.arithmetic.evaluation,
     )  # fmt: skip
-    return Found(split, results, told, job.tasks, job.groups, draw)
+    return Found(split, results, told, job.tasks, job.groups, rows.found(job.groups), draw)
 
 
-def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], path: Path) -> Found:
+def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], path: Path, asked: Asked) -> Found:
     """Evaluate on all rows of a file or folder, by what was fitted in training; the files of the run are not needed.
 
     Raises:
@@ -148,7 +176,8 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
         own = {task: each for task, each in model.tasks.items() if model.dataset_of[task] == name}
         streams[name] = make_stream(source, rows, name, own, config["seed"], model.arithmetic.device)
         told[name] = told_of(path, rows, own)
-    results = evaluate_model(model.model, model.tasks, streams, model.arithmetic).results
+    watched = RowStatistics(asked, model.sources, streams, "input", model.tasks, model.arithmetic.device)
+    results = evaluate_model(model.model, model.tasks, streams, model.arithmetic, watcher=watched.meters).results
     if not any(result.count for result in results.values()):
         raise UserError(
             f"{path} has no label of {', '.join(model.tasks)}, so there is nothing to evaluate. mtl-predict writes "
@@ -160,7 +189,8 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
         draw_image_samples, title=path.name, model=model.model, tasks=model.tasks, streams=streams,
         arithmetic=model.arithmetic,
     )  # fmt: skip
-    return Found(path.name, with_group_means(results, groups), told, model.tasks, groups, draw)
+    everything = with_group_means(results, groups)
+    return Found(path.name, everything, told, model.tasks, groups, watched.found(groups), draw)
 
 
 def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -176,9 +206,14 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
         sweep(out)
         number += 1
     record = {"checkpoint": file.name, "split": what, "data": found.data, "metrics": flat(found.results)}
+    statistics = found.statistics
+    if statistics.method is not None:
+        record |= {"intervals": flat_intervals(statistics.intervals), "bootstrap": statistics.method}
     try:
         out.mkdir(parents=True)
         write_json(out / "metrics.json", record)
+        if statistics.compared is not None and statistics.method is not None:
+            write_groups(out, statistics.compared, statistics.method)
         draw_confusions(out, found.title, found.tasks, found.groups, found.results)
         found.draw(out)
     except (OSError, RunFailure) as error:

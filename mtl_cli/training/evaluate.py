@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from mtl_cli.batch import Batch
 from mtl_cli.errors import UserError
 from mtl_cli.heads.base import Output, change_output
-from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.loading import Stream
@@ -100,6 +100,14 @@ def shortest(value: Tensor) -> float:
     return float(f"{float(value):.7g}")
 
 
+class Watcher(Protocol):
+    """Takes in what the model says of the rows of a split, beside the evaluation."""
+
+    def update(self, dataset: str, rows: Tensor, batch: Batch, out: Outputs) -> None:
+        """Take in the outputs of rows, by their numbers [B] in the split of a dataset."""
+        ...
+
+
 @torch.no_grad()
 def evaluate_model(
     model: MultiTaskModel,
@@ -107,10 +115,12 @@ def evaluate_model(
     streams: Mapping[str, Stream],
     arithmetic: Arithmetic,
     constants: Mapping[str, Output] | None = None,
+    watcher: Watcher | None = None,
 ) -> Evaluation:
     """Return each task's result on the split that `streams` (by dataset) read, in the order of `tasks`.
 
-    With `constants`, also what predictors reach that always give these outputs, from the same sweep.
+    With `constants`, also what predictors reach that always give these outputs, from the same sweep. The `watcher` sees
+    all outputs.
 
     Raises:
         UserError: a label that was not looked at before is not one of the task's kind.
@@ -126,13 +136,15 @@ def evaluate_model(
             meters[name] = Meter(tasks[name], arithmetic.device)
             if name in same:
                 constant[name] = Meter(tasks[name], arithmetic.device)
-        for batch in stream.sweep():
+        for rows, batch in stream.numbered_sweep():
             if not batch.targets:
                 continue
             if not stream.rows.labels_at_hand:
                 check_batch(tasks, stream, batch)
             with arithmetic.autocast():
                 out = model.predict(batch.inputs, batch.tasks, batch.targets)
+            if watcher is not None:
+                watcher.update(stream.name, rows, batch, out)
             for name, target in batch.targets.items():
                 count = batch.counts[name]
                 weights = batch.weights.get(name)

@@ -77,7 +77,11 @@ class Stream:
         ]
 
     def sweep(self) -> Iterator[Batch]:
-        """Yield every row once, `sweep_size` at a time, in order, the shortest first where rows have lengths.
+        """Yield every row once, as `numbered_sweep` does."""
+        return (batch for _, batch in self.numbered_sweep())
+
+    def numbered_sweep(self) -> Iterator[tuple[Tensor, Batch]]:
+        """Yield all rows once with their numbers, `sweep_size` at a time, in order, of texts the shortest first.
 
         Rows are not augmented. Where tasks have fields that the augmentation adds, the rows come once more for these
         tasks alone, with the same augmentation in every sweep.
@@ -92,12 +96,12 @@ class Stream:
         """Stop the workers."""
         self._ahead = None
 
-    def _sweep(self, read: Callable[[Tensor], Sample], targets: Mapping[str, str]) -> Iterator[Batch]:
+    def _sweep(self, read: Callable[[Tensor], Sample], targets: Mapping[str, str]) -> Iterator[tuple[Tensor, Batch]]:
         lengths = self.order.lengths
         everything = torch.arange(len(self.rows)) if lengths is None else torch.argsort(lengths, stable=True)
         for group in groups(everything, self.rows.alike):
             for indices in group.split(sweep_size(self.order.batch_size, self.device)):
-                yield self._batch(read(indices), len(indices), targets)
+                yield indices, self._batch(read(indices), len(indices), targets)
 
     def _read(self, draw: int, indices: Tensor) -> Sample:
         if self.workers == 0:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mtl_cli.errors import some
-from mtl_cli.training.evaluate import Result, comparable, evaluate_model, flat, skill
+from mtl_cli.training.evaluate import Result, Watcher, comparable, evaluate_model, flat, skill
 from mtl_cli.training.group_means import mean, with_group_means
 from mtl_cli.training.job import Job
 from mtl_cli.training.loading import Stream
@@ -17,17 +17,20 @@ MEAN_LOSS = "loss"
 """What decides in the place of a skill that is not defined: the mean of the trained tasks' validation losses."""
 
 
-def evaluate_split(job: Job, streams: Mapping[str, Stream], baseline: bool = False) -> dict[str, Result]:
+def evaluate_split(
+    job: Job, streams: Mapping[str, Stream], baseline: bool = False, watcher: Watcher | None = None
+) -> dict[str, Result]:
     """Evaluate on a split, with the averaged weights where there are any; the means of groups of tasks come last.
 
-    With `baseline` also the constant predictors that the skill is measured against, which the job then keeps.
+    With `baseline` also the constant predictors that the skill is measured against, which the job then keeps. The
+    `watcher` sees all outputs.
     """
     learner = job.learner
     constants = None
     if baseline:
         constants = {name: task.trivial_outputs(job.summaries[name]) for name, task in learner.tasks.items()}
     with contextlib.nullcontext() if job.ema is None else job.ema.applied():
-        found = evaluate_model(learner.model, job.tasks, streams, learner.arithmetic.evaluation, constants)
+        found = evaluate_model(learner.model, job.tasks, streams, learner.arithmetic.evaluation, constants, watcher)
     if baseline:
         job.baseline = found.constant
         tell_left_out(job, found.constant)
