@@ -159,6 +159,10 @@ def some(names: Iterable[str], most: int = 24) -> str:
     return ", ".join(listed[:most]) + (f", … ({len(listed)})" if len(listed) > most else "")
 
 
+class Pruned(Exception):
+    """Raised where a run is stopped because others promise more; its status says so, with the reason."""
+
+
 class Interrupted(Exception):
     """Raised where a run has stopped on a signal, after it saved."""
 

@@ -6,7 +6,7 @@ import types
 
 import mtl_cli.runs
 from mtl_cli.config.run_config import config_hash
-from mtl_cli.errors import UserError
+from mtl_cli.errors import Pruned, UserError
 
 
 class StubRun(types.ModuleType):
@@ -17,6 +17,8 @@ class StubRun(types.ModuleType):
         self.trained, self.resumed, self.evaluated, self.checked = [], [], [], []
         self.commands, self.folders = [], []
         self.score = lambda config: 0.5
+        self.scores = lambda config: [self.score(config)]
+        self.told = []
         self.on_train = lambda config, directory: None
         self.on_check = lambda config: None
 
@@ -24,20 +26,26 @@ class StubRun(types.ModuleType):
         self.checked.append(config)
         self.on_check(config)
 
-    def train(self, config, directory, command, folders=()):
+    def check_with_data(self, config, folders=()):
+        self.on_check(config)
+
+    def train(self, config, directory, command, folders=(), judge=None):
         self.trained.append((config, directory))
         self.commands.append(command)
         self.folders.append(folders)
         if (directory / "status.json").exists():
             raise UserError(f"{directory} holds a run already.")
         self.on_train(config, directory)
+        self.tell(config, directory, judge)
         return self.finish(config, directory)
 
-    def resume(self, directory, overrides, command, folders=()):
+    def resume(self, directory, overrides, command, folders=(), judge=None):
         self.resumed.append((directory, overrides))
         self.folders.append(folders)
         if (directory / "config.json").exists():
-            return self.finish(json.loads((directory / "config.json").read_text()), directory)
+            config = json.loads((directory / "config.json").read_text())
+            self.tell(config, directory, judge)
+            return self.finish(config, directory)
         return {}
 
     def evaluate_checkpoint(self, checkpoint, overrides, command, folders=(), source=None):
@@ -45,11 +53,19 @@ class StubRun(types.ModuleType):
         self.folders.append(folders)
         return {}
 
-    def start(self, config, directory, status="running", checkpoint=False):
+    def tell(self, config, directory, judge):
+        """Tell the judge, as training does, the scores of the evaluations before the last one."""
+        for epoch, score in enumerate(self.scores(config)[:-1] if judge else (), start=1):
+            self.told.append(score)
+            if reason := judge(epoch, score):
+                self.start(config, directory, "pruned", checkpoint=True, reason=reason)
+                raise Pruned(reason)
+
+    def start(self, config, directory, status="running", checkpoint=False, reason=None):
         """Leave what a run leaves that has begun."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "config.json").write_text(json.dumps(config))
-        values = {"status": status, "reason": None, "config_hash": config_hash(config), "step": 1, "epoch": 0}
+        values = {"status": status, "reason": reason, "config_hash": config_hash(config), "step": 1, "epoch": 0}
         (directory / "status.json").write_text(json.dumps(values))
         if checkpoint:
             (directory / "checkpoints").mkdir(exist_ok=True)

@@ -15,6 +15,7 @@ Examples:
   mtl-train task=A+B+C '~tasks.B'                        # any tasks joined by +; ~ leaves one out
   mtl-train -m tasks.letters.weight=0.1,0.3,1,3          # a sweep: one job after another, then a table
   mtl-train -m seed=0,1,2                                # with mean and standard deviation over the seeds
+  mtl-train -m search=scalarization search.trials=20     # a search, here for the weights of all tasks
   mtl-train resume=RUN_DIR                               # continue an interrupted run
   mtl-train --config-dir my_conf task=my_task            # your own conf files, and modules in this folder
   mtl-eval checkpoint=RUN_DIR split=test

@@ -30,6 +30,12 @@ def command(line: CommandLine) -> int:
         from mtl_cli.commands.hydra_commands import run_hydra_command
 
         return run_hydra_command(line)
+    if any(text.lstrip("+").startswith(("search=", "search.")) for text in line.overrides):
+        if not line.multirun:
+            raise UserError("search= runs many jobs. Add -m: mtl-train -m search=tpe ...")
+        from mtl_cli.commands.search.search import run_search
+
+        return run_search(line)
     if line.multirun:
         from mtl_cli.commands.sweeps.sweep import run_sweep
 

@@ -186,16 +186,17 @@ class Knob:
 @functools.cache
 def knobs() -> dict[str, Knob]:
     """Return every plain knob by its dotted key."""
-    return _knobs_of(Config, "")
+    return knobs_of(Config)
 
 
-def _knobs_of(schema: type, prefix: str) -> dict[str, Knob]:
+def knobs_of(schema: type, prefix: str = "") -> dict[str, Knob]:
+    """Return every plain knob of a dataclass by its dotted key."""
     found = {}
     hints = typing.get_type_hints(schema)
     for item in dataclasses.fields(schema):
         hint, key = hints[item.name], prefix + item.name
         if dataclasses.is_dataclass(hint):
-            found.update(_knobs_of(typing.cast(type, hint), f"{key}."))
+            found.update(knobs_of(typing.cast(type, hint), f"{key}."))
         elif key not in COMPONENTS:
             default = item.default if item.default is not dataclasses.MISSING else []
             found[key] = Knob(key, hint, default, item.metadata.get("rule", ANY))

@@ -18,10 +18,10 @@ from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.storage.records import read_records
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.evaluate import Result, flat
+from mtl_cli.training.evaluate import LOWEST_SKILL, Result, flat
 from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import Job
-from mtl_cli.training.selection import evaluate_split, lower_is_better
+from mtl_cli.training.selection import evaluate_split, evaluate_validation, lower_is_better
 
 logger = logging.getLogger("mtl_cli")
 
@@ -63,15 +63,17 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
             job.ema.load_state_dict(best["ema"])
     except (UserError, RuntimeError, ValueError, TypeError, KeyError) as error:  # one of another run's may lie there
         raise RunFailure(f"Training is done, but its best checkpoint cannot be tested: {error}") from error
-    results = evaluate_split(job, job.test)
+    results = {} if job.judge else evaluate_split(job, job.test)
     values = flat(results)
-    out.metrics.write({"kind": "eval", "split": "test", "step": progress.best_step, "metrics": values})
+    if results:
+        out.metrics.write({"kind": "eval", "split": "test", "step": progress.best_step, "metrics": values})
     rate = progress.samples / progress.train_seconds if progress.train_seconds else math.nan
     summary = {
         "status": "completed",
         "selection": selection_record(job),
         "best_val": progress.best_val,
         "last_val": progress.last_val,
+        "primary": primary_record(job),
         "test": values,
         **built.costs.record(),
         "steps": progress.step,
@@ -87,7 +89,8 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     }
     draw(out, job, results)
     out.summary(summary)
-    logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", to_show(results, job.groups)))
+    if results:
+        logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", to_show(results, job.groups)))
     logger.info(
         "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
         duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,
@@ -101,6 +104,28 @@ def selection_record(job: Job) -> dict[str, Any]:
     lower, best = lower_is_better(job, name), job.progress.best_score
     value = -best if lower and best is not None else best
     return {"metric": name, "best": value, "lower_is_better": lower, "best_step": job.progress.best_step}
+
+
+def primary_record(job: Job) -> dict[str, dict[str, Any]]:
+    """Return the primary metric of each trained task at the best step on validation data, and its gain.
+
+    The gain is that over the trivial predictor, as in the skill; null where the run did not measure it.
+    """
+    if job.baseline is None and job.plan.selection == "skill":  # the run was continued after its last evaluation
+        evaluate_validation(job)
+    record: dict[str, dict[str, Any]] = {}
+    for name, task in job.learner.tasks.items():
+        info, value = task.metric_info[task.primary], job.progress.best_val.get(f"{name}/{task.primary}", math.nan)
+        trivial = math.nan if job.baseline is None else job.baseline[name].metrics[task.primary]
+        gain = info.skill(value, trivial) if math.isfinite(trivial) else math.nan
+        record[name] = {
+            "metric": task.primary,
+            "value": value,
+            "lower_is_better": info.lower_is_better,
+            "trivial": trivial,
+            "gain": max(gain, LOWEST_SKILL) if math.isfinite(gain) else gain,
+        }
+    return record
 
 
 def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:

@@ -21,7 +21,7 @@ from mtl_cli.config.run_config import (
 )
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import Interrupted as Interrupted
-from mtl_cli.errors import RunFailure, UserError, exhausted, smaller_parts
+from mtl_cli.errors import Pruned, RunFailure, UserError, exhausted, smaller_parts
 from mtl_cli.files import write_json
 from mtl_cli.report.profile import StepProfiler
 from mtl_cli.report.progress import Progressbar
@@ -34,7 +34,7 @@ from mtl_cli.storage import checkpoint
 from mtl_cli.storage.checkpoint import run_directory_of, weights_of
 from mtl_cli.storage.directory import RunDirectory, read_status
 from mtl_cli.training.arithmetic import torch_settings
-from mtl_cli.training.job import restore
+from mtl_cli.training.job import Judge, restore
 from mtl_cli.training.recovery import train_with_rollback
 from mtl_cli.training.selection import why_stopped
 from mtl_cli.training.signals import stop_requests
@@ -51,14 +51,33 @@ def check(config: Config, folders: Sequence[Path] = ()) -> None:
     bind_all(checked(config, folders), Trust(tuple(config["trust"]), tuple(folders)))
 
 
-def train(config: Config, directory: Path, command: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, Any]:
+def check_with_data(config: Config, folders: Sequence[Path] = ()) -> None:
+    """Check a composed config by building all that a run of it needs; data that was read stays open for the run.
+
+    Raises:
+        UserError: every problem found.
+    """
+    resolved = checked(config, folders)
+    with torch_settings(resolved):
+        build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
+
+
+def train(
+    config: Config,
+    directory: Path,
+    command: Sequence[str],
+    folders: Sequence[Path] = (),
+    judge: Judge | None = None,
+) -> dict[str, Any]:
     """Train from the start in a new `directory`, made once everything is known to fit; return the summary.
 
-    `folders` hold the user's own modules, which a config composed on this machine may name.
+    `folders` hold the user's own modules, which a config composed on this machine may name. A run with a `judge` is a
+    candidate among others.
 
     Raises:
         UserError: the config or data is wrong, or `directory` holds a run already; nothing was made.
         RunFailure: training cannot go on.
+        Pruned: the judge stopped the run; everything is saved.
         Interrupted: a signal asked to stop; everything is saved.
     """
     resolved = checked(config, folders)
@@ -68,13 +87,18 @@ def train(config: Config, directory: Path, command: Sequence[str], folders: Sequ
         )
     with torch_settings(resolved):
         built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
+        built.job.judge = judge
         out = RunDirectory.create(directory, config, config_hash(config))
         surroundings = environment(command, resolved, built.job.learner.arithmetic)
         return execute(built, out, resolved, resume_command(directory, resolved, command), surroundings)
 
 
 def resume(
-    directory: Path, overrides: Mapping[str, Any], command: Sequence[str], folders: Sequence[Path] = ()
+    directory: Path,
+    overrides: Mapping[str, Any],
+    command: Sequence[str],
+    folders: Sequence[Path] = (),
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Continue the run in `directory` from its newest good checkpoint, or from that one of its files.
 
@@ -83,13 +107,14 @@ def resume(
     Raises:
         UserError: there is no checkpoint, it is damaged, or it belongs to another config.
         RunFailure: training cannot go on.
+        Pruned: the judge stopped the run; everything is saved.
         Interrupted: a signal asked to stop; everything is saved.
     """
     if directory.is_file():
         newest = checkpoint.Newest(directory, checkpoint.load(directory), [])
-        return continue_from(newest, run_directory_of(directory), overrides, command, folders)
+        return continue_from(newest, run_directory_of(directory), overrides, command, folders, judge)
     newest = checkpoint.newest_good(checkpoint.folder_of(directory))
-    return continue_from(newest, newest.file.parent.parent, overrides, command, folders)
+    return continue_from(newest, newest.file.parent.parent, overrides, command, folders, judge)
 
 
 def continue_from(
@@ -98,6 +123,7 @@ def continue_from(
     overrides: Mapping[str, Any],
     command: Sequence[str],
     folders: Sequence[Path],
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Continue the run in `directory` from one of its checkpoints; see `resume`."""
     for problem in newest.problems:
@@ -111,6 +137,7 @@ def continue_from(
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         built = build(resolved, trust, state["datasets"], compare=refuse_changes)
         restore(built.job, state)
+        built.job.judge = judge
         out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
         progress = built.job.progress
         if not newest.problems:  # no checkpoint was passed over: later ones are there only where the user chose a file
@@ -170,6 +197,10 @@ def execute(
         return summary
     except Interrupted as interrupted:
         logger.warning("%s Continue with:\n  %s", interrupted, again)
+        raise
+    except Pruned as pruned:
+        out.status("pruned", job.progress.step, job.epoch, str(pruned))
+        logger.info("Pruned after step %d of %d: %s", job.progress.step, job.total_steps, pruned)
         raise
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

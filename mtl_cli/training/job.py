@@ -1,6 +1,6 @@
 """What training works on: the plan, how far it is, and all objects of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,11 @@ from mtl_cli.weightings.base import Weighting
 
 ROLLBACK_FACTOR = 0.5
 """What going back to a checkpoint multiplies the learning rate by."""
+Judge = Callable[[int, float], str | None]
+"""Is told the epoch and the selection score (higher is better) of each evaluation; may say why the run should stop.
+
+It may be told the same evaluation again, by a run that was killed and continued.
+"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ class Progress:
     best_step: int = 0
     best_val: dict[str, float] = field(default_factory=dict)
     last_val: dict[str, float] = field(default_factory=dict)
+    last_eval: int = 0
+    """Step of the last evaluation, 0 before the first one."""
+    last_score: float | None = None
     stop_best: float | None = None
     stale: int = 0
     skipped: int = 0
@@ -113,6 +121,8 @@ class Job:
     undefined: set[str] | None = None
     """The metrics that are to decide and have no value on the validation data; known after the first evaluation."""
     profiler: Profiler = field(default_factory=NoProfiler)
+    judge: Judge | None = None
+    """Whoever compares this run with others; the test split of such a candidate is not looked at."""
 
     def gradients(self) -> list[Tensor]:
         """Return the gradients of the trained parameters that have one."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import Batch
-from mtl_cli.errors import Interrupted
+from mtl_cli.errors import Interrupted, Pruned
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.storage.directory import RunDirectory
@@ -40,11 +40,13 @@ def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) 
 
     Raises:
         Interrupted: `stop` was set; everything is saved.
+        Pruned: the judge said so; everything is saved.
         NotFinite: a loss, gradient or weight is not finite.
         RunFailure: a file cannot be written.
     """
     progress, plan, spans, clock = job.progress, job.plan, job.learner.spans, Clock(job)
     job.learner.model.train()
+    judged(job)  # a run that was killed may have saved its last evaluation and not told it
     while progress.step < job.total_steps and not stopped_early(job):
         if stop.code is not None:
             clock.count()  # before the checkpoint, which holds it
@@ -257,7 +259,23 @@ def assess(job: Job, out: RunDirectory) -> None:
     record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
     out.metrics.write({**record, "metrics": values})
     logger.info("%s", evaluation_table(f"val, step {progress.step}", to_show(results, job.groups), shown, better))
+    progress.last_eval, progress.last_score = progress.step, score
     save(job, out, best=better)
+    judged(job)
+
+
+def judged(job: Job) -> None:
+    """Tell the judge, where there is one, the last evaluation.
+
+    Raises:
+        Pruned: it says that the run should stop, and there is something left to do.
+    """
+    progress = job.progress
+    if job.judge is None or progress.last_score is None:
+        return
+    reason = job.judge(progress.last_eval // job.schedule.steps_per_epoch, progress.last_score)
+    if reason is not None and progress.step < job.total_steps:
+        raise Pruned(reason)
 
 
 def save(job: Job, out: RunDirectory, best: bool) -> None:

@@ -5,14 +5,17 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from mtl_cli.commands.sweeps.table import ELSEWHERE, SweepRow, row
 from mtl_cli.config.run_config import caches
-from mtl_cli.errors import Busy, Interrupted, RunFailure, UserError
+from mtl_cli.errors import Busy, Interrupted, Pruned, RunFailure, UserError
 from mtl_cli.files import read_json
+
+if TYPE_CHECKING:
+    from mtl_cli.training.job import Judge
 
 logger = logging.getLogger("mtl_cli")
 
@@ -43,10 +46,15 @@ class SweepJob:
         return row(self.directory, self.swept, failure)
 
 
-def attempt(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> str:
-    """Run or continue one job; return why it failed, that it runs elsewhere, or an empty string."""
+def attempt(job: SweepJob, command: Sequence[str], folders: Sequence[Path], judge: "Judge | None" = None) -> str:
+    """Run or continue one job; return why it failed, that it runs elsewhere, or an empty string.
+
+    A job that its judge stops has not failed; its status says what became of it.
+    """
     try:
-        run_job(job, command, folders)
+        run_job(job, command, folders, judge)
+    except Pruned:
+        return ""
     except Busy:
         return ELSEWHERE
     except (UserError, RunFailure) as error:
@@ -59,18 +67,18 @@ def attempt(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> s
     return ""
 
 
-def run_job(job: SweepJob, command: Sequence[str], folders: Sequence[Path]) -> None:
+def run_job(job: SweepJob, command: Sequence[str], folders: Sequence[Path], judge: "Judge | None" = None) -> None:
     """Continue a job from its newest good checkpoint, or start it afresh where it has none."""
     from mtl_cli.runs import run
 
     checkpoints = job.directory / "checkpoints"
     if (checkpoints / "last.json").is_file() or any(checkpoints.glob("step_*.pt")):
         same = {key: job.config[key] for key in ("trust", "debug", "verbose", "quiet")}
-        run.resume(job.directory, {**same, **caches(job.config)}, command, folders)
+        run.resume(job.directory, {**same, **caches(job.config)}, command, folders, judge)
         return
     if job.directory.exists():
         remove(job.directory)
-    run.train(job.config, job.directory, command, folders)
+    run.train(job.config, job.directory, command, folders, judge)
 
 
 def remove(directory: Path) -> None:

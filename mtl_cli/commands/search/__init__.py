@@ -1,0 +1,1 @@
+"""Searches: a sweep whose jobs follow from the results of those before."""
