@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from mtl_cli.commands import evaluate as evaluate_command
 from mtl_cli.commands import init as init_command
 from mtl_cli.commands import predict as predict_command
+from mtl_cli.commands import report as report_command
 from mtl_cli.commands import train as train_command
 from mtl_cli.commands.command_line import CommandLine, parse_arguments
 from mtl_cli.commands.import_path import own_path
@@ -49,6 +50,11 @@ def init() -> int:
     return main_init(sys.argv[1:])
 
 
+def report() -> int:
+    """Run mtl-report with the arguments of this process; return its exit code."""
+    return main_report(sys.argv[1:])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run mtl-train in this process; return its exit code."""
     return guarded(train_command.PROGRAM, arguments)
@@ -67,6 +73,11 @@ def main_predict(arguments: Sequence[str]) -> int:
 def main_init(arguments: Sequence[str]) -> int:
     """Run mtl-init in this process; return its exit code."""
     return guarded(init_command.PROGRAM, arguments)
+
+
+def main_report(arguments: Sequence[str]) -> int:
+    """Run mtl-report in this process; return its exit code."""
+    return guarded(report_command.PROGRAM, arguments)
 
 
 def guarded(program: Program, arguments: Sequence[str]) -> int:

@@ -4,6 +4,8 @@ import json
 import sys
 import types
 
+import yaml
+
 import mtl_cli.runs
 from mtl_cli.config.run_config import config_hash
 from mtl_cli.errors import Pruned, UserError
@@ -65,6 +67,7 @@ class StubRun(types.ModuleType):
         """Leave what a run leaves that has begun."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "config.json").write_text(json.dumps(config))
+        (directory / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         values = {"status": status, "reason": reason, "config_hash": config_hash(config), "step": 1, "epoch": 0}
         (directory / "status.json").write_text(json.dumps(values))
         if checkpoint:

@@ -17,7 +17,7 @@ LAYERS = (
     "cli api",
     "commands",
     "inference",
-    "runs init",
+    "runs init answers",
     "training",
     "model",
     "sharing tasks weightings schedules datasets",

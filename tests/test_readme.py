@@ -20,7 +20,8 @@ assert len(PAGES) > 10
 BLOCK = re.compile(r"^```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?P<path>[^)#\s]*)#?(?P<heading>[^)\s]*)\)")
 PROGRAMS = {
-    "mtl-train": cli.main, "mtl-eval": cli.main_eval, "mtl-predict": cli.main_predict, "mtl-init": cli.main_init
+    "mtl-train": cli.main, "mtl-eval": cli.main_eval, "mtl-predict": cli.main_predict, "mtl-init": cli.main_init,
+    "mtl-report": cli.main_report,
 }  # fmt: skip
 
 

@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+NARROWEST = 12
+"""Characters that are left of a column before columns are left out."""
+
 
 class HasValues(Protocol):
     """A task's result: its loss and metrics by name."""
@@ -34,6 +37,41 @@ def range_text(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return ""
     return f"{low:.4f}{' to ' if low < 0 else '–'}{high:.4f}"
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int, left: Sequence[int] = (0,), note: str = "") -> str:
+    """Return rows of cells, the head first, in aligned columns that are at most `width` characters wide together.
+
+    Columns in `left` are aligned to the left. Where the table is too wide, cells lose their middles, those of the
+    widest columns first. Where that would leave less than `NARROWEST` characters of each, columns from the middle are
+    left out, and the `note`, in which {} is their number, stands below.
+    """
+    columns = list(range(len(rows[0])))
+    widths = [max(len(row[column]) for row in rows) for column in columns]
+    dropped = 0
+    while len(columns) > 2 and sum(min(widths[c], NARROWEST) + 2 for c in columns) - 2 > width:
+        columns.pop(len(columns) // 2)
+        dropped += 1
+    kept = {column: widths[column] for column in columns}
+    while sum(kept.values()) + 2 * (len(kept) - 1) > width and max(kept.values()) > 3:
+        kept[max(kept, key=lambda column: kept[column])] -= 1
+    lines = []
+    for row in rows:
+        cells = [shortened(row[column], size) for column, size in kept.items()]
+        aligned = [
+            cell.ljust(size) if column in left else cell.rjust(size)
+            for cell, (column, size) in zip(cells, kept.items(), strict=True)
+        ]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join([*lines, *([note.format(dropped)] if dropped and note else [])])
+
+
+def shortened(text: str, size: int) -> str:
+    """Return a text of at most `size` characters; a longer one loses its middle."""
+    if len(text) <= size:
+        return text
+    end = (size - 1) // 2
+    return text[: size - 1 - end] + "…" + (text[-end:] if end else "")
 
 
 def evaluation_table(

@@ -14,6 +14,7 @@ from mtl_cli.files import make_folder
 from mtl_cli.report.spans import outside_arithmetic
 from mtl_cli.report.tables import count, duration, evaluation_table
 from mtl_cli.runs.build import Built
+from mtl_cli.runs.facts import data_record, metrics_record
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.storage.records import read_records
@@ -75,6 +76,8 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         "last_val": progress.last_val,
         "primary": primary_record(job),
         "test": values,
+        **metrics_record(job, list(values)),
+        "data": data_record(built.data),
         **built.costs.record(),
         "steps": progress.step,
         "skipped_steps": progress.skipped,

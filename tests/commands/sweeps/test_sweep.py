@@ -269,6 +269,18 @@ def test_means_over_seeds_are_grouped_by_the_other_values(run, capsys):
     ]
 
 
+def test_a_sweep_over_seeds_ends_with_a_verdict(run, capsys):
+    run.score = lambda config: config["tasks"]["letters"]["weight"] + config["seed"] / 1000
+    command = ["-m", "task=letters", "tasks.letters.weight=1,2", "seed=0,1,2", "quiet=true"]
+    assert cli.main(command) == 0
+    out = capsys.readouterr().out
+    assert "verdict on test data\ntasks.letters.weight=2: better than tasks.letters.weight=1; Δm +99" in out
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out == out
+    assert cli.main(["-m", "task=letters", "tasks.letters.weight=1,2"]) == 0
+    assert "seed=0,1,2 gives a verdict" in capsys.readouterr().out
+
+
 # --- the tables themselves
 
 

@@ -1,0 +1,1 @@
+"""What runs say together: settings compared with a baseline, as a verdict, tables, figures and one page."""

@@ -1,0 +1,75 @@
+"""mtl-report says what runs say together."""
+
+from pathlib import Path
+
+from mtl_cli.commands.command_line import CommandLine
+from mtl_cli.commands.console import console
+from mtl_cli.commands.program import Program
+from mtl_cli.errors import EXIT_DONE, UserError, nearest
+
+WORDS = ("baseline", "output", "margin", "verbose", "quiet", "debug")
+HELP = """\
+Usage: mtl-report RUN_OR_SWEEP ... [baseline=SETTING|DIR] [output=DIR] [margin=PERCENT]
+
+Compares the settings of any runs with a baseline, seed by seed or fold by fold, prints the verdict, and writes
+report.html, tables (CSV, Markdown, LaTeX) and figures (SVG, PDF). The rule of the verdict is written in the report.
+
+  RUN_OR_SWEEP        directories of runs and sweeps, also of older versions
+  baseline=NAME       what others are compared with: a value that sets a setting apart, or the directory of a run or
+                      sweep; the default is sharing=independent, else each task alone, else sharing=hard or
+                      weighting=fixed, else the first by name
+  output=DIR          where the report goes; the default is the first directory that is named
+  margin=1            percent of the baseline's value below which a difference does not matter
+
+  --version, --help
+
+Examples:
+  mtl-report runs/sweeps/0123456789abcdef
+  mtl-report RUN_DIR OTHER_RUN_DIR baseline=RUN_DIR output=my_report
+"""
+
+
+def command(line: CommandLine) -> int:
+    """Judge the runs that the command line names.
+
+    Raises:
+        UserError: a word is wrong, or there is nothing to compare.
+    """
+    paths, problems = [], []
+    for text in line.overrides:
+        key, equals, value = text.partition("=")
+        if not equals or Path(text).exists():
+            paths.append(Path(text).expanduser())
+        elif key not in WORDS:
+            problems.append(
+                f"mtl-report has no '{key}'.{nearest(key, WORDS)} It takes directories, baseline=, output= and margin=."
+            )
+        elif key in ("verbose", "quiet", "debug") and value not in ("true", "false"):
+            problems.append(f"{key} is '{value}'; it is true or false. Use {key}=true.")
+    if not paths:
+        problems.append("mtl-report needs the directory of a run or sweep. Use mtl-report RUN_OR_SWEEP.")
+    margin = _margin(line.word("margin"), problems)
+    if problems:
+        raise UserError(problems)
+    with console(line.word("verbose") == "true", line.word("quiet") == "true"):
+        from mtl_cli.answers import report
+
+        report.write(paths, line.word("baseline"), Path(line.word("output") or paths[0]).expanduser(), margin)
+    return EXIT_DONE
+
+
+def _margin(text: str | None, problems: list[str]) -> float:
+    from mtl_cli.answers.verdict import MARGIN
+
+    if text is None:
+        return MARGIN
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1000:
+        problems.append(f"margin is '{text}'; it is a share in percent, 0 to 1000. Use for example margin=1.")
+    return value
+
+
+PROGRAM = Program(name="mtl-report", help=lambda line: HELP, body=command)

@@ -1,0 +1,48 @@
+import pytest
+
+from mtl_cli.answers.settings import natural, settings_of
+from tests.answers._runs import run
+
+
+def names(*runs):
+    return [setting.name for setting in settings_of(runs)[0]]
+
+
+def test_runs_that_differ_in_seed_and_fold_are_one_setting():
+    runs = [run({}, seed=seed, folds=2, fold=fold) for seed in (1, 0) for fold in (0, 1)]
+    (setting,), notes = settings_of(runs)
+    assert setting.name == "all runs"
+    assert [(unit.seed, unit.fold) for unit in setting.runs] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert (setting.folds, notes) == (2, [])
+
+
+def test_settings_are_named_by_what_sets_them_apart():
+    assert names(run({}), run({}, sharing="independent")) == ["sharing=hard", "sharing=independent"]
+    assert names(*(run({}, tasks__a__weight=weight) for weight in (10, 2))) == [
+        "tasks.a.weight=2", "tasks.a.weight=10",
+    ]  # fmt: skip
+    assert names(run({}, tasks=("a",)), run({}, tasks=("a", "b"))) == ["task=a", "task=a+b"]
+
+
+def test_options_of_a_component_are_named_only_where_they_set_its_settings_apart():
+    runs = [run({}), *(run({}, sharing="mmoe", sharing__experts=n) for n in (2, 3))]
+    assert names(*runs) == ["sharing=hard", "sharing=mmoe sharing.experts=2", "sharing=mmoe sharing.experts=3"]
+    runs = [run({}), run({}, sharing="mmoe", sharing__experts=2)]
+    assert names(*runs) == ["sharing=hard", "sharing=mmoe"]
+
+
+def test_what_does_not_change_results_makes_no_setting():
+    assert names(run({}), run({}, seed=1, quiet=True, save__every=3, tasks__a__dataset__cache_dir="x")) == ["all runs"]
+
+
+def test_runs_that_are_not_complete_or_come_twice_are_told():
+    _, notes = settings_of([run({}), run({}, path="again"), run({}, status="failed", path="bad")])
+    assert notes == [
+        "again is left out: run has the same setting, seed and fold.",
+        "bad is left out: it is failed.",
+    ]
+
+
+@pytest.mark.parametrize(("low", "high"), [("x=2", "x=10"), ("a", "b1"), ("lr=1e-3", "lr=0.1"), ("7", "a")])
+def test_numbers_in_names_are_sorted_by_value(low, high):
+    assert natural(low) < natural(high)
