@@ -48,7 +48,8 @@ class FieldSpec:
     "real" float32 [B] or [B, D], scaled by `mean` and `std` (in the target's own unit, one per column) where they are
     given; "count" float32 [B], its rate relative to `mean`; "survival" float32 [B, 2], time and event (1) or censoring
     (0); "ranking" float32 [B, 2], relevance and the number of the group; "tokens" int64 [B, L], a class at the first
-    piece of each word, −100 elsewhere.
+    piece of each word, −100 elsewhere; "pieces" int64 [B, L], the `varying` pieces of a text to be written, of which
+    the last one is its end, and a number from `num_classes` on is a character that no piece holds.
 
     Any other kind is a word that a dataset and a kind of task agree on. `varying` fields hold a set of entries per row,
     such as boxes: [B, N, ...] filled up as `pad_sets` does.
@@ -72,6 +73,8 @@ class FieldSpec:
     """The field that holds each row's weight in the loss, float32 [B], 1 on average over the training labels."""
     top: float = 1.0
     """Of "ranking": the highest relevance of the training labels, such as 5 stars; 1 for yes and no, and for shares."""
+    longest: int = 0
+    """Of "pieces": entries of the longest training label."""
 
     @property
     def far(self) -> bool:
@@ -84,8 +87,8 @@ class WantedField:
     """A label field that a task needs: its kind, and what the task's node says of how it is read.
 
     `kind` is one of a dataset's targets, such as "binary"; None where the class of the task does not say. `reading` may
-    hold `column` or `columns`, `classes`, `missing`, `ignore_case`, `unseen` and `values`, as a dataset's `targets` do;
-    without a column the field is the column of its own name.
+    hold `column` or `columns`, `classes`, `missing`, `ignore_case`, `unseen`, `values` and `pieces`, as a dataset's
+    `targets` do; without a column the field is the column of its own name.
     """
 
     name: str

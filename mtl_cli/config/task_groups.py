@@ -12,7 +12,7 @@ from typing import Any
 from mtl_cli.config.interpolation import has_key, split_key
 
 TASK_NAME = re.compile(r"\w[\w-]*")
-READING = ("column", "columns", "classes", "missing", "ignore_case", "weight_column", "unseen", "values")
+READING = ("column", "columns", "classes", "missing", "ignore_case", "weight_column", "unseen", "values", "pieces")
 """Keys of a task's node that say how its label field is read, unless its class takes an argument of that name."""
 GROUPS = "task_groups"
 """Key of an expanded config that lists the tasks of each group. A config that is written never has it."""

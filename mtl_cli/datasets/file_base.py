@@ -100,6 +100,10 @@ class FileSource(DataSource, Generic[Rows]):
     def encode(self, found: Rows) -> Maker:
         """Return what makes a dataset of some rows of a file, by what was fitted."""
 
+    def maker(self, found: Rows) -> Maker:
+        """Return what `encode` does, with label fields that the subclasses of a base have in common."""
+        return self.encode(found)
+
     @abstractmethod
     def input_state(self) -> dict[str, Any]:
         """Return what was fitted of inputs, for a checkpoint."""
@@ -120,7 +124,7 @@ class FileSource(DataSource, Generic[Rows]):
         makers: dict[int, Maker] = {}
         for name, (found, rows) in parts.items():
             if id(found) not in makers:
-                makers[id(found)] = self.encode(found)
+                makers[id(found)] = self.maker(found)
             self._splits[name] = makers[id(found)](rows)
             self._places[name] = found, self.kept(found, rows)
 
@@ -163,7 +167,7 @@ class FileSource(DataSource, Generic[Rows]):
         if not len(found):
             raise UserError(f"{path} has no {self.unit}s, so there is nothing to evaluate. Give another input=FILE.")
         self._places["input"] = found, self.kept(found, np.arange(len(found)))
-        return self.encode(found)(np.arange(len(found)))
+        return self.maker(found)(np.arange(len(found)))
 
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""

@@ -3,13 +3,16 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from mtl_cli.batch import WantedField
-from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource
+from mtl_cli.datasets.base import Dataset, as_split
+from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource, Maker
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_reading_base import TableReading
 from mtl_cli.errors import UserError, nearest, some
@@ -35,6 +38,9 @@ from mtl_cli.tables.rows import EncodedRows, StoredRows
 from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Layout, Table
 from mtl_cli.tables.whole_column import WholeColumn, read_column
+from mtl_cli.texts.written import KIND as WRITING
+from mtl_cli.texts.written import FittedWriting, WrittenTarget, fit_writing, parse_written, written_rows
+from mtl_cli.texts.written_rows import WithWriting, WrittenRows, absent_rows
 
 logger = logging.getLogger("mtl_cli")
 SENTENCES, ARRAYS = (".conll", ".conllu", ".conllup"), (".npz", ".npy")
@@ -73,12 +79,22 @@ class ColumnSource(FileSource[Table]):
         self._chosen = InputColumns((), (), ())
         self._layout = Layout((), (), ())
         self._files: dict[Path, TableFile] = {}
+        self._writing: dict[str, WrittenTarget] = {}
+        self._fitted_writing: dict[str, FittedWriting] = {}
         self.check_targets()
 
     def want(self, fields: Sequence[WantedField]) -> None:
         """Read the fields that `targets` does not declare as the tasks say."""
-        self._targets |= parse_wanted(undeclared(fields, self._targets))
+        wanted = undeclared(fields, self._targets)
+        self._writing = {name: parse_written(each) for name, each in wanted.items() if each.kind == WRITING}
+        self._targets |= parse_wanted({name: each for name, each in wanted.items() if name not in self._writing})
+        self._declared = replace(self._declared, reserved=(*self._declared.reserved, *self.written_columns))
         self.check_targets()
+
+    @property
+    def written_columns(self) -> list[str]:
+        """Columns of texts to be written."""
+        return list(dict.fromkeys(each.column for each in self._writing.values()))
 
     def check_targets(self) -> None:
         """Compare the targets with the columns that are inputs.
@@ -87,6 +103,12 @@ class ColumnSource(FileSource[Table]):
             UserError: the answer would leak into the question.
         """
         self._declared.check(self._targets)
+        for name in self.written_columns:
+            if name in self._declared.listed:
+                raise UserError(
+                    f"Column '{name}' is an input and a text to be written: the answer would leak into the question. "
+                    "Leave it out of numeric and categorical."
+                )
 
     def reader(self, path: Path) -> TableFile:
         """Return any file, read as this dataset's own: delimiter, encoding, missing values.
@@ -105,7 +127,50 @@ class ColumnSource(FileSource[Table]):
 
     def fit_targets(self, table: Table, rows: np.ndarray) -> None:
         """Fit the targets on the training `rows` [N] of a table, and keep them."""
+        file = self._files[table.path]
+        self._fitted_writing = {name: fit_writing(each, file, rows) for name, each in self._writing.items()}
         self.keep_targets({name: fit_target(each, table, rows) for name, each in self._targets.items()})
+
+    def keep_targets(self, fitted: Mapping[str, Any]) -> None:
+        """Keep the fitted targets, beside those of texts to be written."""
+        super().keep_targets(fitted)
+        written = {name: each.field_spec for name, each in self._fitted_writing.items()}
+        self.field_specs = {**self.field_specs, **written}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was fitted, with the texts to be written where there are some."""
+        written = {name: each.state() for name, each in self._fitted_writing.items()}
+        return super().state_dict() | ({"written": written} if written else {})
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what an earlier run fitted."""
+        self._fitted_writing = {name: FittedWriting.of(each) for name, each in state.get("written", {}).items()}
+        super().load_state_dict(state)
+
+    def maker(self, found: Table) -> Maker:
+        """Return what makes a dataset of some rows, with the texts to be written."""
+        make = self.encode(found)
+        if not self._fitted_writing:
+            return make
+        file = self._files[found.path]
+        written = {name: self._written(each, file, len(found)) for name, each in self._fitted_writing.items()}
+
+        def make_with_writing(rows: np.ndarray) -> Dataset:
+            split = as_split(make(rows))
+            if len(split) != len(rows):
+                raise UserError(
+                    f"{found.path}: rows are left out, which does not go together with texts to be written."
+                )
+            return WithWriting(split, written, rows)
+
+        return make_with_writing
+
+    def _written(self, fitted: FittedWriting, file: TableFile, rows: int) -> WrittenRows:
+        """Return the texts to be written of a file; a loaded state lets it lack them."""
+        if fitted.target.column in file.columns:
+            return written_rows(fitted, file)
+        logger.warning("%s has no column %s: no row has a text of it.", file.path, fitted.target.column)
+        return absent_rows(rows)
 
     def read_rows(self, key: str) -> Table:
         """Return the columns of a file that inputs, targets and splits need."""
@@ -149,7 +214,8 @@ class ColumnSource(FileSource[Table]):
         dividing = self._rules.columns({each.name: each for each in labels}) if divided else []
         times = self._rules.times if divided else ()
         answers = [column for each in labels for column in (*each.columns, *self._beside(each, file))]
-        require_columns([*self._texts, *dividing, *times, *answers], file.columns, file.path)
+        written = () if self._was_loaded else self.written_columns
+        require_columns([*self._texts, *written, *dividing, *times, *answers], file.columns, file.path)
         dates = tuple(name for name in times if self._time_kind(file, name) == "date")
         times = tuple(name for name in times if name not in dates)
         numbered = (column for each in labels for column in (*each.numbers, *self._beside(each, file)))
@@ -188,7 +254,8 @@ class ColumnSource(FileSource[Table]):
         optional = {*self._rules.reserved, self._rules.strata(self._targets)} - answers - set(self._chosen.columns)
         optional |= answers if self._was_loaded else set()
         wanted = {name for name in layout.columns if name in file.columns or name not in optional}
-        require_columns([*self._texts, *sorted(wanted)], file.columns, file.path)
+        written = () if self._was_loaded else self.written_columns
+        require_columns([*self._texts, *written, *sorted(wanted)], file.columns, file.path)
 
         def kept(names: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(name for name in names if name in wanted)

@@ -100,6 +100,20 @@ class Text(TableFileSource):
         """Compare the targets with the columns of text too."""
         super().check_targets()
         check_columns(self._texts, self._targets, self._declared)
+        self.check_written()
+
+    def check_written(self) -> None:
+        """Refuse to write what is read.
+
+        Raises:
+            UserError: a text to be written is an input.
+        """
+        for target in self._writing.values():
+            if target.column in self._texts:
+                raise UserError(
+                    f"Column '{target.column}' is the text and what {target.where} writes: the answer would leak into "
+                    "the question. Leave it out of one of them."
+                )
 
     def example(self) -> Sample:
         """Return two rows of unknown pieces, of the median length and half of it; shapes depend on nothing else.

@@ -13,14 +13,14 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.datasets.base import as_split
 from mtl_cli.errors import RunFailure, UserError, some
-from mtl_cli.files import sweep, write_json
+from mtl_cli.files import sweep, write_json, write_text
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.runs.build import build
 from mtl_cli.runs.data import make_stream, make_streams
 from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.runs.predictor import build_predictor
-from mtl_cli.runs.samples import draw_image_samples
+from mtl_cli.runs.samples import draw_image_samples, text_samples
 from mtl_cli.runs.statistics.asked import Asked
 from mtl_cli.runs.statistics.fairness import group_table, write_groups
 from mtl_cli.runs.statistics.resampling import flat_intervals
@@ -53,6 +53,8 @@ class Found:
     statistics: Statistics = field(default_factory=Statistics)
     draw: Callable[[Path], object] = lambda folder: None
     """Draws samples of images into a folder."""
+    texts: Sequence[str] = ()
+    """Samples of texts that were written, in lines."""
 
 
 def evaluate_checkpoint(
@@ -94,6 +96,8 @@ def evaluate_checkpoint(
     intervals = found.statistics.intervals
     logger.warning("%s", evaluation_table(f"{found.title}, step {step}", shown, intervals=intervals))
     show_groups(found.statistics, {name: task for name, task in found.tasks.items() if name in shown})
+    if found.texts:
+        logger.warning("%s", "\n".join(found.texts))
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     if (folder / "evaluations").is_symlink():
         raise UserError(f"{folder / 'evaluations'} is a symbolic link. Put a real folder in its place.")
@@ -159,7 +163,8 @@ def on_split(
         draw_image_samples, title=split, model=learner.model, tasks=job.tasks, streams=streams,
         arithmetic=learner.arithmetic.evaluation,
     )  # fmt: skip
-    return Found(split, results, told, job.tasks, job.groups, rows.found(job.groups), draw)
+    texts = text_samples(learner.model, job.tasks, streams, learner.arithmetic.evaluation)
+    return Found(split, results, told, job.tasks, job.groups, rows.found(job.groups), draw, texts)
 
 
 def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], path: Path, asked: Asked) -> Found:
@@ -189,8 +194,9 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
         draw_image_samples, title=path.name, model=model.model, tasks=model.tasks, streams=streams,
         arithmetic=model.arithmetic,
     )  # fmt: skip
+    texts = text_samples(model.model, model.tasks, streams, model.arithmetic)
     everything = with_group_means(results, groups)
-    return Found(path.name, everything, told, model.tasks, groups, watched.found(groups), draw)
+    return Found(path.name, everything, told, model.tasks, groups, watched.found(groups), draw, texts)
 
 
 def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -216,6 +222,8 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
             write_groups(out, statistics.compared, statistics.method)
         draw_confusions(out, found.title, found.tasks, found.groups, found.results)
         found.draw(out)
+        if found.texts:
+            write_text(out / "samples.txt", "".join(f"{line}\n" for line in found.texts))
     except (OSError, RunFailure) as error:
         raise UserError(f"Cannot write the evaluation to {out}: {error}.") from error
     logger.info("Written to %s", out)

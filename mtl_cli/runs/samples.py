@@ -1,4 +1,4 @@
-"""The samples of an evaluation on images: a few rows of the split with truth and prediction of every task."""
+"""The samples of an evaluation: a few rows of the split with truth and prediction, as pictures or as lines."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import Inputs, Sample, move
+from mtl_cli.errors import printable
 from mtl_cli.heads.base import change_output
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.report.samples import Strip, draw_samples
-from mtl_cli.report.shown import Array
+from mtl_cli.report.shown import Array, Shown
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.loading import Stream
 
 ROWS = 6
 """Samples of each dataset, evenly spread over the split."""
+TEXTS = 4
+"""Rows of each task that writes texts."""
 MAX_TASKS = 8
 """Tasks that are shown of each dataset."""
 
@@ -38,16 +41,16 @@ def draw_image_samples(
     """
     sheets = {}
     for name, stream in streams.items():
-        shown = [task for task in stream.targets if task not in stream.added][:MAX_TASKS]
-        if shown and len(stream.rows) and is_image(stream.rows.__getitems__(torch.tensor([0]))):
-            sheets[name] = shown
+        chosen = [task for task in stream.targets if task not in stream.added][:MAX_TASKS]
+        if chosen and len(stream.rows) and is_image(stream.rows.__getitems__(torch.tensor([0]))):
+            sheets[name] = chosen
     found = []
-    for name, shown in sheets.items():
+    for name, chosen in sheets.items():
         rows = len(streams[name].rows)
         places = np.unique(np.linspace(0, rows - 1, min(ROWS, rows)).round().astype(int)).tolist()
-        strips = [strip(model, {task: tasks[task] for task in shown}, streams[name], arithmetic, k) for k in places]
+        strips = [strip(model, {task: tasks[task] for task in chosen}, streams[name], arithmetic, k) for k in places]
         found.append(folder / ("samples.png" if len(sheets) == 1 else f"samples_{name}.png"))
-        draw_samples(found[-1], shown, strips, title)
+        draw_samples(found[-1], chosen, strips, title)
     return found
 
 
@@ -60,6 +63,13 @@ def strip(model: MultiTaskModel, tasks: Mapping[str, Task], stream: Stream, arit
     """Return a row of a split with what each task says of it."""
     sample = stream.reader.as_they_are(torch.tensor([row]))
     assert isinstance(sample.inputs, Tensor)
+    return Strip(f"row {row + 1}", picture_of(sample.inputs[0].cpu()), shown(model, tasks, stream, arithmetic, sample))
+
+
+def shown(
+    model: MultiTaskModel, tasks: Mapping[str, Task], stream: Stream, arithmetic: Arithmetic, sample: Sample
+) -> list[tuple[Shown | None, Shown | None]]:
+    """Return truth and prediction of each task for one row."""
     inputs = Inputs(move(sample.inputs, arithmetic.device), stream.name)
     model.eval()
     with arithmetic.autocast():
@@ -71,7 +81,31 @@ def strip(model: MultiTaskModel, tasks: Mapping[str, Task], stream: Stream, arit
         truth = target if labelled else None
         outputs = change_output(lambda tensor: tensor.cpu(), out.predicted(name))
         cells.append(task.shown(truth, outputs))
-    return Strip(f"row {row + 1}", picture_of(sample.inputs[0].cpu()), cells)
+    return cells
+
+
+@torch.no_grad()
+def text_samples(
+    model: MultiTaskModel, tasks: Mapping[str, Task], streams: Mapping[str, Stream], arithmetic: Arithmetic
+) -> list[str]:
+    """Return a few labelled rows of each task that writes texts, in lines: the reference, and what is written."""
+    lines: list[str] = []
+    for stream in streams.values():
+        for name in [task for task in stream.targets if tasks[task].prints_samples and task not in stream.added]:
+            field = stream.targets[name]
+            marks = [tasks[name].labelled_rows(part[field]) for part in stream.rows.sweep_fields([field])]
+            labelled = torch.cat(marks).nonzero()[:, 0].numpy() if marks else np.zeros(0, dtype=int)
+            if not labelled.size:
+                continue
+            places = np.unique(np.linspace(0, labelled.size - 1, min(TEXTS, labelled.size)).round().astype(int))
+            lines.append(f"{name}, {len(places)} of {labelled.size} rows with a reference")
+            for row in labelled[places].tolist():
+                sample = stream.reader.as_they_are(torch.tensor([row]))
+                [(truth, written)] = shown(model, {name: tasks[name]}, stream, arithmetic, sample)
+                head = f"  row {row + 1}  "
+                lines.append(f"{head}reference  {printable('' if truth is None else truth.text)}")
+                lines.append(f"{' ' * len(head)}written    {printable('' if written is None else written.text)}")
+    return lines
 
 
 def picture_of(image: Tensor) -> Array:

@@ -272,6 +272,9 @@ class Task(ABC):
     writes_files: ClassVar[bool] = False
     """Whether `write` makes files, such as images, so that mtl-predict writes into a folder."""
 
+    prints_samples: ClassVar[bool] = False
+    """Whether mtl-eval prints some rows with truth and prediction (`shown`), such as texts that are written."""
+
     def write(self, outputs: Any, predictions: Predictions) -> None:  # noqa: ANN401  an Output of the head
         """Add what the outputs of a batch of rows say to their predictions: columns, files per row, or both."""
         predictions.columns |= self.decode(outputs)

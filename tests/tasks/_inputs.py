@@ -30,10 +30,12 @@ FIELD_OF = {
     "normals": FieldSpec("normals"),
     "keypoints": FieldSpec("keypoints", shape=(3, 3), columns=("nose", "eye", "ear")),
     "boxes": FieldSpec("boxes", 2, ("a", "b"), (5,), mean=(8.0, 6.0, 2.0), counts=(30, 10), varying=True),
+    "pieces": FieldSpec("pieces", 6, ("[PAD]", "[UNK]", "[END]", "a", "b", "c"), varying=True, longest=4),
 }
 """A field by what `Task.field_kind` says."""
 TWO_COLUMNS = FieldSpec("real", shape=(2,), mean=(100.0, -3.0), std=(20.0, 0.5), columns=("x", "y"))
-USUAL = {"label_smoothing": 0.0, "class_weights": None, "focal_gamma": 0.0, "delta": 1.0, "k": 3, "spans": "auto"}
+USUAL = {"label_smoothing": 0.0, "class_weights": None, "focal_gamma": 0.0, "delta": 1.0, "k": 3, "spans": "auto",
+         "metrics": ["exact_match"]}  # fmt: skip
 """Values of arguments that have no default in the constructor of a kind."""
 
 
