@@ -11,6 +11,7 @@ from mtl_cli.commands.compose import hydra_session
 from mtl_cli.commands.composed_run import compose_run
 from mtl_cli.config.run_config import checked
 from mtl_cli.config.targets import Trust, bind
+from mtl_cli.runs.components import divided
 from mtl_cli.tasks.base import Task
 from tests.tasks._inputs import CLASSES, ROW_KINDS
 
@@ -22,7 +23,8 @@ HEAD = yaml.safe_load(re.search(r"`(\{_target_.*?\})`", TEXT, re.DOTALL)[1])
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet["_target_"].rpartition(".")[2])
 def test_a_snippet_is_all_that_its_class_takes(snippet):
-    component = bind({**snippet, "head": HEAD}, Task, "tasks.t", Trust(), ("name", "field"))
+    own, _ = divided({**snippet, "head": snippet.get("head", HEAD)}, "tasks.t", Trust())
+    component = bind(own, Task, "tasks.t", Trust(), ("name", "field"))
     assert component.cls.__name__ in TEXT.partition("```")[0]
 
 
