@@ -112,7 +112,8 @@ def config(**changes: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "seed": 0, "deterministic": False, "debug": False, "verbose": False, "quiet": False, "resume": None,
         "init_from": None, "freeze": "none", "trust": ["tests"],
-        "data": {"source": "packaged", "root": None, "batch_size": 16, "workers": 0, "folds": None, "fold": 0},
+        "data": {"source": "packaged", "root": None, "batch_size": 16, "workers": 0, "folds": None, "fold": 0,
+                 "inner_folds": None, "inner_fold": 0, "train_on": "train"},
         "trainer": {
             "max_epochs": 2, "max_steps": None, "eval_every": 1, "device": "cpu", "precision": "fp32",
             "eval_precision": "fp32", "threads": None, "accumulate": 1, "clip_norm": None, "log_every": 2,

@@ -38,6 +38,12 @@ class Data:
     """Folds of a cross-validation, for datasets that are divided when they are read; null = none."""
     fold: int = knob(0, low=0)
     """The fold that is the test split, 0 to data.folds - 1; -m data.fold=0,1,2 gives mean and deviation."""
+    inner_folds: int | None = knob(None, low=2)
+    """Folds of the training and validation rows together, for any dataset; null = its own validation rows."""
+    inner_fold: int = knob(0, low=0)
+    """The inner fold that is the validation split, 0 to data.inner_folds - 1; the test split stays outside."""
+    train_on: str = knob("train", choices=("train", "train+val"))
+    """Splits that are trained on; with train+val no row is left to select by, so set selection.metric=last."""
 
 
 @dataclass
@@ -107,7 +113,7 @@ class Selection:
     """Which checkpoint is the best."""
 
     metric: str = "skill"
-    """Validation metric: skill (mean gain over a trivial predictor, at least -1 each) or <task>/<metric>."""
+    """Validation metric: skill (mean gain over a trivial predictor, at least -1 each), <task>/<metric>, or last."""
 
 
 @dataclass

@@ -84,14 +84,28 @@ def _fold_problems(data: object, tasks: object) -> Iterator[str]:
         yield f"data.fold is {fold}, but data.folds is null, so it would be ignored. Use for example data.folds=5."
     elif isinstance(folds, int) and isinstance(fold, int) and fold >= folds:
         yield f"data.fold is {fold} of data.folds={folds}; folds are counted from 0. Use data.fold={folds - 1}."
+    yield from _inner_fold_problems(data)
     datasets = [node.get("dataset") for node in tasks.values() if isinstance(node, Mapping)]
     if folds is not None and not any(isinstance(node, Mapping) and node.get("folds") for node in datasets):
         yield f"data.folds is {folds}, but no dataset here is divided into folds. Use data.folds=null."
 
 
+def _inner_fold_problems(data: Mapping[str, Any]) -> Iterator[str]:
+    folds, fold, together = data.get("inner_folds"), data.get("inner_fold", 0), data.get("train_on") == "train+val"
+    if folds is None and fold:
+        yield (
+            f"data.inner_fold is {fold}, but data.inner_folds is null, so it would be ignored. "
+            "Use for example data.inner_folds=5."
+        )
+    elif isinstance(folds, int) and isinstance(fold, int) and fold >= folds:
+        yield f"data.inner_fold is {fold} of data.inner_folds={folds}; folds are counted from 0."
+    if folds is not None and together:
+        yield f"data.train_on=train+val leaves no rows for a fold of data.inner_folds={folds}. Drop one of them."
+
+
 def _metric_problem(key: str, metric: str, tasks: Sequence[str]) -> Iterator[str]:
     task, slash, name = metric.partition("/")
-    if metric == "skill" or (slash and name and task in tasks):
+    if metric == "skill" or (slash and name and task in tasks) or (metric, key) == ("last", "selection.metric"):
         return
     known = f"'skill' or <task>/<metric> with a task of {some(tasks)}"
     hint = nearest(task, tasks) if slash else nearest(metric, ["skill"])

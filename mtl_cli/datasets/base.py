@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, InputSpec, LabelledSplit, Sample, Split, WantedField
+from mtl_cli.datasets.division_base import Division
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 from mtl_cli.tables.given import Given
@@ -106,6 +107,8 @@ class DataSource(ABC):
     """Class field whose classes are drawn equally often in training; None draws every row once per pass."""
     augmentation: Augmentation | None = None
     """What changes training rows when they are drawn."""
+    division: Division = Division()
+    """How training and validation rows are divided anew; set before `open`."""
 
     def want(self, fields: Sequence[WantedField]) -> None:
         """Take note of the label fields that the tasks need, one per task; called once, before anything else.
@@ -133,8 +136,11 @@ class DataSource(ABC):
         """Return the rows of "train", "val" or "test"."""
 
     def full_split(self, name: str) -> Split:
-        """Return the rows of "train", "val" or "test" as a `Split`."""
-        return as_split(self.split(name))
+        """Return the rows of "train", "val" or "test" as a `Split`, divided anew where that is asked for.
+
+        A source that fits on training rows must do so on those of its `division`; it overrides this.
+        """
+        return self.division.part(name, lambda own: as_split(self.split(own)), self.field_specs)
 
     @property
     def all_fields(self) -> dict[str, FieldSpec]:

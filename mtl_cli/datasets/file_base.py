@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtl_cli.batch import Split
 from mtl_cli.config.options import Options, option
-from mtl_cli.datasets.base import Dataset, DataSource
+from mtl_cli.datasets.base import Dataset, DataSource, as_split
 from mtl_cli.errors import UserError
 from mtl_cli.tables.labels import Columns, FittedTarget, Target
 from mtl_cli.tables.paths import data_path
@@ -173,6 +174,10 @@ class FileSource(DataSource, Generic[Rows]):
         """Return the rows of "train", "val" or "test"."""
         return self._splits[name]
 
+    def full_split(self, name: str) -> Split:
+        """Return the same as a `Split`; the division is that of `divide`, on whose training rows was fitted."""
+        return as_split(self._splits[name])
+
     def state_dict(self) -> dict[str, Any]:
         """Return what was fitted of the inputs, and the fitted targets."""
         return {**self.input_state(), "targets": {name: each.state() for name, each in self._fitted.items()}}
@@ -226,7 +231,17 @@ class FileSource(DataSource, Generic[Rows]):
                 f"{main.path} has {len(main)} {self.unit}{'s' * (len(main) != 1)}; training needs 2 or more."
             )
         split = self._rules.assign(main, self.present_targets(main))
+        if self.division.folds is not None:
+            split = self._rules.inner(main, self.present_targets(main), split, self.division.folds, self.division.fold)
         parts = {name: (main, np.flatnonzero(split == number)) for name, number in SPLITS.items()}
+        if self.division.together:
+            parts["train"] = main, np.flatnonzero(split != SPLITS["test"])
+        if not self.division.none and self._paths["val_path"]:
+            raise UserError(
+                f"val_path={self._paths['val_path']} keeps validation rows in a file of their own, so that they cannot "
+                "be joined with training rows (data.inner_folds, data.train_on). Put all rows into one file, with a "
+                "split_column."
+            )
         for name in ("val", "test"):
             if self._paths[f"{name}_path"]:
                 other = self.read_rows(f"{name}_path")

@@ -12,13 +12,14 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.training.job import Plan
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.readouts import last_layers
+from mtl_cli.training.selection import LAST
 from mtl_cli.training.step import Learner
 from mtl_cli.weightings.base import Setting
 
 
 def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[str]:
     """Return what is wrong with the metrics that selection and early stopping name: of tasks, or of groups of them."""
-    known = ["skill"]
+    known = ["skill", LAST]
     for name, members in {**{name: [name] for name in tasks}, **config.get(GROUPS, {})}.items():
         known += dict.fromkeys(f"{name}/{metric}" for task in members for metric in ("loss", *tasks[task].metric_info))
     problems = []

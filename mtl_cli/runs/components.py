@@ -15,6 +15,7 @@ from mtl_cli.batch import WantedField
 from mtl_cli.config.targets import Component, Trust, bind, locate
 from mtl_cli.config.task_groups import GROUPS, READING, once_per_group
 from mtl_cli.datasets.base import DataSource
+from mtl_cli.datasets.division_base import Division
 from mtl_cli.errors import UserError
 from mtl_cli.lr_schedules import LRSchedule
 from mtl_cli.runs.data_files import FILES, fingerprints
@@ -137,6 +138,7 @@ def make_source(
     state: Mapping[str, Any],
     opened: bool = True,
     compare: Callable[[DataSource], None] | None = None,
+    division: Division = Division(),  # noqa: B008  frozen
 ) -> DataSource:
     """Return a new data source of the `wanted` label fields.
 
@@ -146,6 +148,7 @@ def make_source(
         UserError: its arguments do not fit, its files cannot be read, or the state is not one of it.
     """
     source: DataSource = component.make()
+    source.division = division
     own = {key: value for key, value in state.items() if key not in (SUMMARIES, FILES)}
     try:
         source.want(wanted)

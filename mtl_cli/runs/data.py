@@ -10,6 +10,7 @@ import torch
 
 from mtl_cli.batch import Inputs, Split
 from mtl_cli.datasets.base import SPLITS, DataSource
+from mtl_cli.datasets.division_base import Division
 from mtl_cli.errors import UserError
 from mtl_cli.runs.components import Components, collect, group_datasets, make_source, state_of, wanted_fields
 from mtl_cli.runs.data_files import Compare, up_to_date
@@ -87,15 +88,16 @@ def open_datasets(
     problems: list[str] = []
     sources: dict[str, DataSource] = {}
     keys: dict[str, DataSource] = {}
-    dataset_of = group_datasets(config)
+    dataset_of, division = group_datasets(config), division_of(config)
     for dataset in dict.fromkeys(dataset_of.values()):
         wanted = wanted_fields(components, dataset_of, dataset)
-        key = json.dumps([config["tasks"][dataset]["dataset"], *map(asdict, wanted)], sort_keys=True)
+        node = config["tasks"][dataset]["dataset"]
+        key = json.dumps([node, asdict(division), *map(asdict, wanted)], sort_keys=True)
         state = state_of(dataset, states)
         source = None if state else _sources.get(key)
         if source is None or not up_to_date(source):
             check = None if compare is None else partial(compared, compare, dataset, state)
-            make = partial(make_source, components.datasets[dataset], wanted, state, compare=check)
+            make = partial(make_source, components.datasets[dataset], wanted, state, compare=check, division=division)
             source = collect(problems, make)
         if source is None:
             continue
@@ -107,6 +109,12 @@ def open_datasets(
     _sources.clear()
     _sources.update(keys)
     return sources
+
+
+def division_of(config: Mapping[str, Any]) -> Division:
+    """Return how training and validation rows are divided anew."""
+    data = config["data"]
+    return Division(data["inner_folds"], data["inner_fold"], data["train_on"] == "train+val")
 
 
 def compared(compare: Compare, dataset: str, state: Mapping[str, Any], source: DataSource) -> None:

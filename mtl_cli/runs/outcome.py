@@ -31,7 +31,7 @@ def print_head(built: Built, out: RunDirectory) -> None:
     """Log what is about to run."""
     job, cost = built.job, built.costs
     for dataset, source in built.data.sources.items():
-        sizes = " / ".join(str(len(source.split(split))) for split in SPLITS)
+        sizes = " / ".join(str(len(source.full_split(split))) for split in SPLITS)
         weights = some(f"{task} (weight {job.tasks[task].weight:g})" for task in built.data.tasks_of(dataset))
         logger.info("dataset %s: train / val / test %s; tasks %s", dataset, sizes, weights)
     record = cost.record()

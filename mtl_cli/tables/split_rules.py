@@ -121,6 +121,34 @@ class SplitRules(Options):
         self._check_filled(table, split)
         return split
 
+    def inner(
+        self, table: Columns, targets: Mapping[str, Target], split: np.ndarray, folds: int, fold: int
+    ) -> np.ndarray:
+        """Return splits int8 [N] in which the training and validation rows of `split` [N] are divided into folds.
+
+        The fold `fold` validates. Rows of a group or id stay together, and strata are kept, as in the splits.
+
+        Raises:
+            UserError: a split is empty, such as with more folds than rows or groups.
+        """
+        pool = np.flatnonzero(split != TEST)
+        parts = Fractions(0.0, 0.0, self.split_seed + 1, folds, fold)  # another seed than that of the test rows
+        strata = self.strata(targets)
+        if self.group_column:
+            found = by_group(codes_of(table, self.group_column, "group")[pool], parts)
+        elif self.id_column:
+            found = by_id(table.text(self.id_column)[1], codes_of(table, self.id_column, "id")[pool], parts)
+        else:
+            found = by_fraction(len(pool), parts, table.text(strata)[0][pool] if strata else None)
+        inner = split.copy()
+        inner[pool] = np.where(found == TEST, VAL, TRAIN)
+        if missing := [name for name in ("train", "val") if not (inner == SPLITS[name]).any()]:
+            raise UserError(
+                f"{table.place('').path}: the {missing[0]} split is empty with data.inner_folds={folds} "
+                f"data.inner_fold={fold} of {len(pool)} rows{self._by}. Use fewer folds: data.inner_folds=2."
+            )
+        return inner
+
     def _by_share(self, table: Columns, targets: Mapping[str, Target], parts: Fractions) -> np.ndarray:
         strata = self.strata(targets)
         return by_fraction(len(table), parts, table.text(strata)[0] if strata else None)
@@ -201,6 +229,21 @@ class StratifiedRules(SplitRules):
                 f"{self.time_column} forbids that. Drop one: data.folds=null."
             )
         return problems
+
+    def inner(
+        self, table: Columns, targets: Mapping[str, Target], split: np.ndarray, folds: int, fold: int
+    ) -> np.ndarray:
+        """Return splits as `SplitRules.inner` does.
+
+        Raises:
+            UserError: rows are divided by their time, or a split is empty.
+        """
+        if self.time_column:
+            raise UserError(
+                f"data.inner_folds={folds} would train on rows that are newer than those of a fold, and time_column="
+                f"{self.time_column} forbids that. Drop one: data.inner_folds=null."
+            )
+        return super().inner(table, targets, split, folds, fold)
 
     @property
     def reserved(self) -> tuple[str | None, ...]:

@@ -15,6 +15,8 @@ logger = logging.getLogger("mtl_cli")
 
 MEAN_LOSS = "loss"
 """What decides in the place of a skill that is not defined: the mean of the trained tasks' validation losses."""
+LAST = "last"
+"""The name of a selection without validation data: the last evaluation is the best."""
 
 
 def evaluate_split(
@@ -53,7 +55,7 @@ def undefined(names: Sequence[str], results: Mapping[str, Result]) -> set[str]:
     """
     found, values = set(), flat(results)
     for name in dict.fromkeys(names):
-        if name != "skill" and math.isnan(values[name]) and math.isfinite(values[loss_of(name)]):
+        if name not in ("skill", LAST) and math.isnan(values[name]) and math.isfinite(values[loss_of(name)]):
             found.add(name)
             logger.warning(
                 "%s is not defined on the validation data, such as the AUC of a single class. %s decides in its place. "
@@ -90,8 +92,10 @@ def decides(job: Job, name: str) -> str:
 
 
 def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:
-    """Return "skill" or a metric "<task>/<metric>" of validation results, such that higher is better."""
+    """Return "skill", "last" or a metric "<task>/<metric>" of validation results, such that higher is better."""
     name = decides(job, name)
+    if name == LAST:
+        return float(job.progress.step)
     if name == MEAN_LOSS:
         return -mean(results[task].loss for task in job.learner.tasks)
     if name != "skill":
@@ -108,7 +112,7 @@ def is_better(value: float, best: float | None) -> bool:
 
 def lower_is_better(job: Job, name: str) -> bool:
     """Return how "skill" or a metric "<task>/<metric>" is read; a group's is read as that of its tasks."""
-    if name in ("skill", MEAN_LOSS):
+    if name in ("skill", MEAN_LOSS, LAST):
         return name == MEAN_LOSS
     task, metric = name.split("/")
     task = next((each for each in job.groups.get(task, ()) if metric in job.tasks[each].metric_info), task)

@@ -21,6 +21,7 @@ from mtl_cli.files import read_json, write_json, write_text
 from mtl_cli.report.tables import number, table
 
 logger = logging.getLogger("mtl_cli")
+FILE = "search.json"
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Candidate:
         return [each.gain for each in self.tasks.values() if not math.isnan(each.gain)]
 
 
-def report(directory: Path, entries: Sequence[Entry], space: Space, options: SearchOptions, wanted: int) -> int:
-    """Write and print what the trials have shown; return the exit code."""
+def report(
+    directory: Path, entries: Sequence[Entry], space: Space, options: SearchOptions
+) -> tuple[int, Candidate | None]:
+    """Write and print what the trials have shown; return the exit code, and the winner where there is one."""
     rows = {item.directory: item for entry in entries for item in rows_of(directory, entry, space)}
     report_rows(directory, list(rows.values()))
     states = [entry.state for entry in entries]
@@ -64,17 +67,20 @@ def report(directory: Path, entries: Sequence[Entry], space: Space, options: Sea
     candidates = [candidate_of(directory, entry, space) for entry in entries if entry.state == "complete"]
     if "running" in states:
         logger.warning("Other processes still work at trials. The last one to end tells the winner.")
-        return EXIT_DONE
+        return EXIT_DONE, None
     if not candidates:
         logger.warning("No trial is complete, so none wins.")
-        return EXIT_FAILURE
+        return EXIT_FAILURE, None
     front, winner = pareto_front(candidates), choose(candidates, options)
     record(directory, entries, candidates, front, winner, options)
-    logger.warning("\n%s", front_table(candidates, front, winner))
+    if winner.tasks:
+        logger.warning("\n%s", front_table(candidates, front, winner))
     logger.warning("The winner is trial %d: %s (%s)", winner.number, title(winner.values), reason_of(options))
-    if len(winner.runs) == 1:
+    if not options.retrain and len(winner.runs) == 1:
         logger.warning("Its test split was not looked at yet: mtl-eval checkpoint=%s", winner.runs[0])
-    return EXIT_FAILURE if "failed" in states else EXIT_DONE
+    elif not options.retrain:
+        logger.warning("The same command with search.retrain=true trains it on all folds, and tests it.")
+    return (EXIT_FAILURE if "failed" in states else EXIT_DONE), winner
 
 
 def rows_of(directory: Path, entry: Entry, space: Space) -> list[SweepRow]:
@@ -180,7 +186,7 @@ def record(
     values = {key.lstrip("+"): value for key, value in winner.values.items()}
     gains = {name: task.gain for name, task in winner.tasks.items()}
     write_json(
-        directory / "search.json",
+        directory / FILE,
         {
             "search": options.kind,
             "choose": options.choose,

@@ -1,7 +1,7 @@
 """A search: trials that are proposed one after the other, each of them a run of its own, and the one that wins."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,17 +19,21 @@ from mtl_cli.commands.search.options import (
     is_search_word,
     read_options,
 )
-from mtl_cli.commands.search.result import report
+from mtl_cli.commands.search.result import FILE, Candidate, report
 from mtl_cli.commands.search.samplers import make_pruner, make_sampler
 from mtl_cli.commands.search.space import Point, Simplex, Space, read_space
 from mtl_cli.commands.search.trial import Trial, fail, title
 from mtl_cli.commands.search.workers import working
-from mtl_cli.commands.sweeps.job import SweepJob
+from mtl_cli.commands.sweeps.job import SweepJob, attempt
 from mtl_cli.commands.sweeps.sweep import compose_jobs, sweep_words
 from mtl_cli.config.run_config import checked, config_hash
-from mtl_cli.errors import Interrupted, UserError
+from mtl_cli.errors import Interrupted, RunFailure, UserError
+from mtl_cli.files import read_json, write_json
 
 logger = logging.getLogger("mtl_cli")
+FOLD = "data.inner_fold"
+RETRAIN = ("data.train_on=train+val", "selection.metric=last", "early_stopping.metric=null")
+"""What a run of the winner on training and validation rows has in the place of a selection."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,19 @@ class Search:
 
     def runs(self, values: dict[str, str]) -> list[tuple[list[str], dict[str, str]]]:
         """Return the overrides of each run at some values, with what sets it apart by key."""
-        return runs_at(self.space, values)
+        return runs_at(self.space, values, self.options.folds)
 
 
-def runs_at(space: Space, values: dict[str, str]) -> list[tuple[list[str], dict[str, str]]]:
+def runs_at(space: Space, values: Mapping[str, str], folds: int | None) -> list[tuple[list[str], dict[str, str]]]:
     """Return the overrides of each run of a space at some values, with what sets it apart by key."""
     own = [f"{key}={value}" for key, value in values.items()]
-    return [([*space.same, *own], {key.lstrip("+"): value for key, value in values.items()})]
+    swept = {key.lstrip("+"): value for key, value in values.items()}
+    if folds is None:
+        return [([*space.same, *own], swept)]
+    return [
+        ([*space.same, *own, f"data.inner_folds={folds}", f"{FOLD}={fold}"], {**swept, FOLD: str(fold)})
+        for fold in range(folds)
+    ]
 
 
 def run_search(line: CommandLine) -> int:
@@ -113,7 +123,10 @@ def run_search(line: CommandLine) -> int:
         except (KeyboardInterrupt, Interrupted):
             logger.warning("The search was stopped. The same command continues it.")
             raise
-        return report(search.directory, ledger.entries, search.space, options, search.trials)
+        code, winner = report(search.directory, ledger.entries, search.space, options)
+        if winner is not None and options.retrain:
+            retrain(search, winner, line)
+    return code
 
 
 def plan(session: Session, overrides: Sequence[str], options: SearchOptions) -> Search:
@@ -132,7 +145,8 @@ def plan(session: Session, overrides: Sequence[str], options: SearchOptions) -> 
             f"search={options.kind} has nothing to search: no key has several values. "
             "Use for example 'tasks.letters.weight=interval(0.1,10)'."
         )
-    jobs, first = compose_jobs(session, [run for values in space.examples() for run in runs_at(space, values)])
+    check_division(overrides, options)
+    jobs, first = compose_jobs(session, [runs_at(space, values, options.folds)[0] for values in space.examples()])
     if not str(first.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
         raise UserError("hydra/sweeper is changed; search= has samplers of its own. Use hydra/sweeper=basic.")
     if (launcher := str(first.hydra.runtime.choices["hydra/launcher"])) != "basic":
@@ -161,6 +175,18 @@ def plan(session: Session, overrides: Sequence[str], options: SearchOptions) -> 
     return Search(options, space, directory, words, placed)
 
 
+def check_division(overrides: Sequence[str], options: SearchOptions) -> None:
+    """Refuse keys that the search sets itself.
+
+    Raises:
+        UserError: there are some.
+    """
+    keys = [text.partition("=")[0].lstrip("+") for text in overrides]
+    own = [key for key in keys if key in ("data.inner_folds", FOLD, "data.train_on")]
+    if own and (options.folds is not None or options.retrain):
+        raise UserError(f"search.folds and search.retrain set {', '.join(own)} themselves. Leave it out.")
+
+
 def simplex(session: Session, space: Space) -> Simplex:
     """Return the axis of the tasks' weights.
 
@@ -174,7 +200,7 @@ def simplex(session: Session, space: Space) -> Simplex:
             f"search=scalarization looks for the weights of all tasks, and {', '.join(given)} is given. Leave it out."
         )
     values = next(iter(space.examples()))
-    [(overrides, _)] = runs_at(space, values)
+    [(overrides, _)] = runs_at(space, values, None)
     names = trained_tasks(compose_run(session, overrides).config)
     if len(names) < 2:
         raise UserError(
@@ -207,6 +233,28 @@ def check(search: Search, folders: Sequence[Path]) -> None:
     if problems:
         raise UserError(list(dict.fromkeys(problems)))
     run.check_with_data(search.examples[0].config, folders)
+
+
+def retrain(search: Search, winner: Candidate, line: CommandLine) -> None:
+    """Train the winner on training and validation rows, and test it.
+
+    Raises:
+        RunFailure: the run failed.
+    """
+    [(overrides, swept)] = runs_at(search.space, winner.values, None)
+    kept = [text for text in overrides if not text.startswith(("selection.metric=", "early_stopping.metric="))]
+    with hydra_session(line.config_dir, line.config_name) as session:
+        [job], _ = compose_jobs(session, [([*kept, *RETRAIN], swept)])
+    job = replace(job, directory=search.directory / job.directory)
+    if job.completed:
+        logger.warning("The winner is trained on training and validation rows already: %s", job.directory)
+    else:
+        logger.info("\nThe winner, on training and validation rows: %s", title(winner.values))
+        if failure := attempt(job, line.command, line.folders):
+            raise RunFailure(f"The winner could not be trained on training and validation rows: {failure}")
+    found = read_json(search.directory / FILE)
+    write_json(search.directory / FILE, {**found, "retrained": str(job.directory.relative_to(search.directory))})
+    logger.warning("The model of the winner on training and validation rows is in %s", job.directory)
 
 
 def work(search: Search, ledger: Ledger, line: CommandLine) -> None:

@@ -15,7 +15,7 @@ from mtl_cli.files import read_json, write_text
 from mtl_cli.report.tables import duration, number, table
 
 logger = logging.getLogger("mtl_cli")
-REPEATED = ("seed", "data.fold")
+REPEATED = ("seed", "data.fold", "data.inner_fold")
 """Keys whose values are repetitions of one experiment: means are taken over them."""
 ELSEWHERE = "running elsewhere"
 """What became of a job in whose directory another process works."""

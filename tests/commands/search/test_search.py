@@ -193,3 +193,31 @@ def test_the_commands_of_the_readme_are_searches(run, monkeypatch, tmp_path):
     for number, words in enumerate(commands):
         own = [word for word in words[1:] if not word.startswith(("search.trials", "hydra.sweep.dir"))]
         assert cli.main([*own, "search.trials=1", f"hydra.sweep.dir={number}"]) == 0
+
+
+FOLDED = [*LEARNED, "search.folds=3", "search.trials=2"]
+
+
+def test_every_candidate_is_the_mean_over_folds_of_training_and_validation_rows(run):
+    run.score = lambda config: config["tasks"]["letters"]["weight"] + config["data"]["inner_fold"]
+    assert cli.main(FOLDED) == 0
+    assert [config["data"]["inner_fold"] for config, _ in run.trained] == [0, 1, 2, 0, 1, 2]
+    assert {config["data"]["inner_folds"] for config, _ in run.trained} == {3}
+    scores = [each["score"] for each in found()["trials"]]
+    assert scores == pytest.approx([weight + 1 for weight in weights(run)[::3]])
+    assert len(found()["winner"]["runs"]) == 3
+    assert len(rows()) == 6
+
+
+def test_the_winner_is_trained_on_all_rows_that_are_not_tested(run, capsys):
+    assert cli.main([*FOLDED, "search.retrain=true", "early_stopping.patience=2"]) == 0
+    (config, directory) = run.trained[-1]
+    assert (config["data"]["train_on"], config["data"]["inner_folds"]) == ("train+val", None)
+    assert config["selection"]["metric"] == "last"
+    assert repr(config["tasks"]["letters"]["weight"]) == found()["winner"]["overrides"]["tasks.letters.weight"]
+    assert found()["retrained"] == directory.name
+    assert len(run.trained) == 7
+    assert cli.main([*FOLDED, "search.retrain=true", "early_stopping.patience=2"]) == 0
+    assert len(run.trained) == 7
+    assert cli.main([*FOLDED, "search.retrain=true", "data.train_on=train+val"]) == 2
+    assert "set data.train_on themselves" in capsys.readouterr().err
