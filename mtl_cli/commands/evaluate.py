@@ -8,10 +8,10 @@ from mtl_cli.commands.console import console
 from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError, nearest
-from mtl_cli.runs.statistics.asked import Asked
+from mtl_cli.runs.statistics.asked import WORDS, Asked
 
 SPLITS = ("train", "val", "test")
-OWN = ("split", "by", "bootstrap")
+OWN = ("split", *WORDS)
 HELP = """\
 Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test|input=FILE] [by=[COLUMN]] [key=value ...]
 
@@ -24,6 +24,11 @@ Rebuilds the model from the config of the run, prints the metrics of a split or 
   by=[A,B]            columns of the data, inputs or not: every metric by group of rows, gaps, and the worst group; a
                       column of many numbers is divided into four bands
   bootstrap=1000      resamples of the rows for the intervals; 0 leaves the intervals out
+  calibrate=true      fits temperatures, and sets or intervals of 90 %, on the validation rows, checks them on the test
+                      rows, and stores them in the checkpoint, so that mtl-predict goes by them
+  thresholds=f1       with calibrate=true: decisions by accuracy, f1, or the costs of a true and a said class,
+                      'thresholds=cost=[[0,1],[5,0]]'; for single tasks 'thresholds={diagnosis:f1}'
+  coverage=0.9        with calibrate=true: share of rows whose set or interval holds the truth
   key=value           any key of the config of the run, such as another source of the same data
 
   --config-dir DIR    folder of your own modules that the config of the run names and that you trust
@@ -34,6 +39,7 @@ Examples:
   mtl-eval checkpoint=RUN_DIR split=val trainer.device=cpu
   mtl-eval checkpoint=RUN_DIR input=new.csv
   mtl-eval checkpoint=RUN_DIR 'by=[sex,age_band]'
+  mtl-eval checkpoint=RUN_DIR calibrate=true thresholds=f1
   mtl-eval checkpoint=RUN_DIR data.source=torchvision data.root=DIR
 """
 
@@ -46,7 +52,8 @@ def command(line: CommandLine) -> int:
     """
     from mtl_cli.commands.overrides import parse_values
 
-    overrides, source = parse_values(line.others("checkpoint", "input"), "mtl-eval"), line.word("input")
+    words = [text.replace("thresholds=cost=", "thresholds=") for text in line.others("checkpoint", "input")]
+    overrides, source = parse_values(words, "mtl-eval"), line.word("input")
     problems = eval_problems(overrides)
     try:
         Asked.of(overrides)
@@ -56,6 +63,8 @@ def command(line: CommandLine) -> int:
         problems.append(f"No input at {source}. Give an existing file: input=FILE.")
     if source is not None and "split" in overrides:
         problems.append(f"input={source} is evaluated whole. Leave out split={overrides['split']}, or input.")
+    if overrides.get("calibrate") is True and (source is not None or overrides.get("split", "test") == "val"):
+        problems.append("calibrate=true is fitted on the validation rows and checked on others. Use split=test.")
     if problems:
         raise UserError(problems)
     with console(overrides.get("verbose", False), overrides.get("quiet", False)):

@@ -16,12 +16,13 @@ from mtl_cli.errors import RunFailure, UserError, some
 from mtl_cli.files import sweep, write_json, write_text
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.runs.build import build
+from mtl_cli.runs.calibration.storing import Calibrated, calibrate_job, store
 from mtl_cli.runs.data import make_stream, make_streams
 from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.runs.predictor import build_predictor
 from mtl_cli.runs.samples import draw_image_samples, text_samples
-from mtl_cli.runs.statistics.asked import Asked
+from mtl_cli.runs.statistics.asked import WORDS, Asked
 from mtl_cli.runs.statistics.fairness import group_table, write_groups
 from mtl_cli.runs.statistics.resampling import flat_intervals
 from mtl_cli.runs.statistics.row_statistics import RowStatistics, Statistics
@@ -51,6 +52,7 @@ class Found:
     tasks: Mapping[str, Task]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=Statistics)
+    calibrated: Calibrated | None = None
     draw: Callable[[Path], object] = lambda folder: None
     """Draws samples of images into a folder."""
     texts: Sequence[str] = ()
@@ -75,7 +77,7 @@ def evaluate_checkpoint(
     """
     overrides = dict(overrides)
     split = overrides.pop("split", "test")
-    asked = Asked.of({word: overrides.pop(word) for word in ("bootstrap", "by") if word in overrides})
+    asked = Asked.of({word: overrides.pop(word) for word in WORDS if word in overrides})
     if split not in SPLITS:
         raise UserError(f"split is {split!r}; it is train, val or test. Use split=test.")
     file = checkpoint.find(path, "best")
@@ -95,6 +97,10 @@ def evaluate_checkpoint(
     shown = to_show(found.results, found.groups)
     intervals = found.statistics.intervals
     logger.warning("%s", evaluation_table(f"{found.title}, step {step}", shown, intervals=intervals))
+    if found.calibrated is not None:
+        logger.warning("\n%s", found.calibrated.table)
+        store(file, found.calibrated.found)
+        logger.info("Stored in %s: mtl-predict goes by it.", file)
     show_groups(found.statistics, {name: task for name, task in found.tasks.items() if name in shown})
     if found.texts:
         logger.warning("%s", "\n".join(found.texts))
@@ -164,7 +170,10 @@ def on_split(
         arithmetic=learner.arithmetic.evaluation,
     )  # fmt: skip
     texts = text_samples(learner.model, job.tasks, streams, learner.arithmetic.evaluation)
-    return Found(split, results, told, job.tasks, job.groups, rows.found(job.groups), draw, texts)
+    calibrated = None
+    if asked.calibration is not None:
+        calibrated = calibrate_job(job, streams, split, asked.calibration)
+    return Found(split, results, told, job.tasks, job.groups, rows.found(job.groups), calibrated, draw, texts)
 
 
 def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], path: Path, asked: Asked) -> Found:
@@ -196,7 +205,7 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
     )  # fmt: skip
     texts = text_samples(model.model, model.tasks, streams, model.arithmetic)
     everything = with_group_means(results, groups)
-    return Found(path.name, everything, told, model.tasks, groups, watched.found(groups), draw, texts)
+    return Found(path.name, everything, told, model.tasks, groups, watched.found(groups), None, draw, texts)
 
 
 def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -220,6 +229,8 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
         write_json(out / "metrics.json", record)
         if statistics.compared is not None and statistics.method is not None:
             write_groups(out, statistics.compared, statistics.method)
+        if found.calibrated is not None:
+            write_json(out / "calibration.json", found.calibrated.record())
         draw_confusions(out, found.title, found.tasks, found.groups, found.results)
         found.draw(out)
         if found.texts:

@@ -14,6 +14,7 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 from mtl_cli.report.tables import duration
+from mtl_cli.runs.calibration.storing import described
 from mtl_cli.runs.data_files import warn_of_training_rows
 from mtl_cli.runs.prediction_folder import PredictionFolder
 from mtl_cli.runs.predictor import Predictor, build_predictor
@@ -47,6 +48,8 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
         predictor = build_predictor(config, trust, state, names, source)
         warn_of_training_rows(predictor.sources, state["datasets"], source)
         readings = {name: each.reading(source) for name, each in predictor.sources.items()}
+        if calibrated := described(predictor.tasks):
+            logger.info("By what was fitted on validation rows: %s.", calibrated)
         rows = write(predictor, readings, target, size, bool(config["quiet"]))
     says = ", ".join(predictor.no_columns()) or "files"
     logger.info("%d rows with %s in %s, %s", rows, says, target, duration(time.monotonic() - start))

@@ -18,6 +18,7 @@ from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.heads.base import Output, change_output, join_outputs
 from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.runs.calibration.storing import take_up
 from mtl_cli.runs.components import bind_all, group_datasets, make_source, state_of, wanted_fields
 from mtl_cli.runs.data import Data
 from mtl_cli.runs.modelling import make_model, make_tasks
@@ -145,6 +146,7 @@ def build_predictor(
         for dataset, fitted in told.items()
     }
     tasks = make_tasks(components.tasks, fields_told(components.tasks, sources, dataset_of, told))
+    take_up(state, tasks)
     reading = {name for name, source in sources.items() if path is None or source.reads(path)}
     wanted_tasks = choose(names, tasks, [task for task in tasks if dataset_of[task] in reading], path)
     model, _ = make_model(components, tasks, Data(sources, dataset_of), config["seed"])

@@ -57,6 +57,12 @@ POINTERS = ("best", "last")
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     """Write `step_<step>.pt` and its checksum into `folder`; return the file's path."""
     path = path_of(folder, step)
+    write(path, state)
+    return path
+
+
+def write(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint and its checksum, in the place of a file that is there."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     data = buffer.getvalue()
@@ -66,7 +72,6 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     write_bytes(path, data)
     if before:
         write_text(digest_path(path), line)
-    return path
 
 
 def point(folder: Path, name: str, path: Path, step: int, score: float | None) -> None:

@@ -18,6 +18,7 @@ from mtl_cli.heads.base import Head, heads_that_give
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.layers.convolution import resized
 from mtl_cli.report.shown import Shown
+from mtl_cli.tasks.calibration_base import Calibration
 from mtl_cli.tasks.summary_base import LabelSummary, labelled_rows
 
 if TYPE_CHECKING:
@@ -122,6 +123,12 @@ class Task(ABC):
     """Whether the loss of a batch is the mean of its parts' losses, each weighted by its labels."""
     summary_class: ClassVar[type[LabelSummary]] = LabelSummary
     """What is counted of the training labels, for `trivial_outputs` and the field's spec."""
+
+    calibrates: ClassVar[str | None] = None
+    """What can be fitted on validation rows so that probabilities and decisions are honest: of "classes", one of which
+    is true, of "labels", or of "numbers", whose `predictions` are in the target's own unit; None: nothing."""
+    calibration: Calibration | None = None
+    """What was fitted for this task, where a checkpoint has it."""
 
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         if not (math.isfinite(weight) and weight >= 0):
@@ -265,9 +272,17 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no columns of numbers")
 
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return probabilities [B, C]: of classes, which sum to 1, or of labels; see `calibrates`."""
+        raise NotImplementedError(f"{type(self).__name__} has no probabilities of classes")
+
+    def columns(self, outputs: Any) -> dict[str, Coded]:  # noqa: ANN401  an Output of the head
+        """Return the columns of `coded`; of a calibrated task by what was fitted on validation rows."""
+        return self.coded(outputs) if self.calibration is None else self.calibration.columns(self, outputs)
+
     def decode(self, outputs: Any) -> Columns:  # noqa: ANN401  an Output of the head
-        """Return the columns of `coded`, with names in the place of numbers of classes, for mtl-predict."""
-        return {name: column.decoded() for name, column in self.coded(outputs).items()}
+        """Return the `columns`, with names in the place of numbers of classes, for mtl-predict."""
+        return {name: column.decoded() for name, column in self.columns(outputs).items()}
 
     writes_files: ClassVar[bool] = False
     """Whether `write` makes files, such as images, so that mtl-predict writes into a folder."""

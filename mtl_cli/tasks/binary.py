@@ -33,6 +33,7 @@ class Binary(Task):
 
     field_kind = "binary"
     primary = "auc"
+    calibrates: ClassVar[str | None] = "classes"
     accepts: ClassVar[tuple[str, ...]] = ("class",)
     summary_class: ClassVar[type[LabelSummary]] = ClassCounts
     metric_info: Mapping[str, MetricInfo] = {
@@ -126,6 +127,10 @@ class Binary(Task):
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the probability of class 1 [B]."""
         return outputs[:, 0].sigmoid()
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each class [B, 2]."""
+        return torch.cat([-outputs, outputs], dim=1).sigmoid()
 
     def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the more likely class and the probability of class 1."""

@@ -37,6 +37,7 @@ class Classification(Task):
 
     field_kind = "class"
     primary = "accuracy"
+    calibrates: ClassVar[str | None] = "classes"
     accepts: ClassVar[tuple[str, ...]] = ("class",)
     summary_class: ClassVar[type[LabelSummary]] = ClassCounts
     metric_info: Mapping[str, MetricInfo] = {"accuracy": MetricInfo(), "f1": MetricInfo()}
@@ -106,6 +107,10 @@ class Classification(Task):
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the most likely class [B]."""
         return outputs.argmax(dim=-1)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each class [B, C]."""
+        return outputs.softmax(dim=-1)
 
     def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the most likely class and the probability of each."""

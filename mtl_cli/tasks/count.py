@@ -44,6 +44,7 @@ class Count(Task):
 
     field_kind = "count"
     primary = "deviance"
+    calibrates: ClassVar[str | None] = "numbers"
     accepts: ClassVar[tuple[str, ...]] = ("count",)
     summary_class: ClassVar[type[LabelSummary]] = CountTotals
     metric_info: Mapping[str, MetricInfo] = {

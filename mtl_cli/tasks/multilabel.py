@@ -45,6 +45,7 @@ class Multilabel(Task):
 
     field_kind = "multilabel"
     primary = "map"
+    calibrates: ClassVar[str | None] = "labels"
     accepts: ClassVar[tuple[str, ...]] = ("multilabel",)
     summary_class: ClassVar[type[LabelSummary]] = LabelTotals
     metric_info: Mapping[str, MetricInfo] = {"map": MetricInfo(), "f1": MetricInfo(), "f1_micro": MetricInfo()}
@@ -101,6 +102,10 @@ class Multilabel(Task):
     def references(self, target: Tensor) -> Tensor:
         """Return the labels as int64 [B, C], −1 (`IGNORED`) where one is missing."""
         return target.nan_to_num(nan=-1.0).long()
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each label [B, C]."""
+        return outputs.sigmoid()
 
     def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return for each label 1 or 0, and its probability."""

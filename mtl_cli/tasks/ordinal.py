@@ -30,6 +30,7 @@ class Ordinal(Task):
 
     field_kind = "ordinal"
     primary = "qwk"
+    calibrates: ClassVar[str | None] = "classes"
     accepts: ClassVar[tuple[str, ...]] = (
         "ordinal",
         "class",

@@ -27,6 +27,7 @@ class Regression(Task):
 
     field_kind = "real"
     primary = "rmse"
+    calibrates: ClassVar[str | None] = "numbers"
     accepts: ClassVar[tuple[str, ...]] = ("real",)
     summary_class: ClassVar[type[LabelSummary]] = Totals
     metric_info: Mapping[str, MetricInfo] = {

@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtl_cli.errors import UserError
+from mtl_cli.runs.calibration import wish
+from mtl_cli.runs.calibration.wish import Wish
 
 RESAMPLES = 1000
+WORDS = ("bootstrap", "by", *wish.WORDS)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """So many resamples of the rows, 0 for none, and the columns whose groups of rows are compared."""
+    """So many resamples of the rows, 0 for none, columns whose groups of rows are compared, and what is calibrated."""
 
     resamples: int = 0
     by: tuple[str, ...] = ()
+    calibration: Wish | None = None
 
     @classmethod
     def of(cls, words: Mapping[str, Any]) -> "Asked":
-        """Return what the words `bootstrap` and `by` ask for.
+        """Return what `WORDS` ask for.
 
         Raises:
             UserError: they ask for nothing that there is.
@@ -27,7 +31,7 @@ class Asked:
         by = words.get("by")
         if by is not None and not number:
             raise UserError("bootstrap=0 asks for no intervals, which by= compares groups by. Leave out bootstrap=0.")
-        return cls(number, () if by is None else columns_asked(by))
+        return cls(number, () if by is None else columns_asked(by), Wish.read(words))
 
 
 def checked_resamples(resamples: object) -> int:

@@ -1,0 +1,117 @@
+"""What was fitted on validation rows for one task, and how it changes what the task says of new rows."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mtl_cli.config.annotations import typed
+
+if TYPE_CHECKING:
+    from mtl_cli.tasks.base import Coded, Task
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Plain data of one task; what is None was not asked for, or the kind of task has no use for it.
+
+    Args:
+        temperature: what outputs are divided by before they become probabilities.
+        decision: of classes: how good it is [C, C] to say the second where the first is true. What is said is the class
+            of the highest expectation; with one number per class on the diagonal it is a weight of the class.
+        thresholds: of labels: the probability [C] above which each is said to be there.
+        lowest: of classes: a class is in the set of a row where its probability is at least this.
+        margins: of numbers: half the length of the interval around a prediction, per column.
+        coverage: the share of rows whose set or interval is to hold the truth.
+    """
+
+    temperature: float = 1.0
+    decision: tuple[Numbers, ...] | None = None
+    thresholds: Numbers | None = None
+    lowest: float | None = None
+    margins: Numbers | None = None
+    coverage: float | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return plain data for a checkpoint or a bundle."""
+        plain = asdict(self)
+        plain["decision"] = None if self.decision is None else [list(row) for row in self.decision]
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Calibration":
+        """Return what `state` wrote.
+
+        Raises:
+            ValueError: a value is of another type.
+        """
+        found = typed(cls, state)
+        if not found.temperature > 0:
+            raise ValueError(f"Calibration.temperature is {found.temperature}")
+        return found if found.decision is None else replace(found, decision=tuple(map(tuple, found.decision)))
+
+    def problem(self, task: "Task") -> str | None:
+        """Return that the numbers are not as many as a task's classes or columns, in words, or None."""
+        classes = task.field.num_classes
+        sizes = {"classes": classes, "labels": task.num_outputs, "numbers": task.num_outputs}
+        wanted = sizes.get(task.calibrates or "", 0)
+        lists = [each for each in (self.decision, self.thresholds, self.margins) if each is not None]
+        if any(len(each) != wanted for each in (*lists, *(self.decision or ()))):
+            return f"the calibration of '{task.name}' is not one of {wanted} classes or columns"
+        return None
+
+    def columns(self, task: "Task", outputs: Tensor) -> "dict[str, Coded]":
+        """Return the columns of a task, calibrated, and further ones of sets or intervals; outputs [B, num_outputs].
+
+        Only tensor operations: it may be part of an exported graph.
+        """
+        scaled = outputs / self.temperature if self.temperature != 1.0 else outputs
+        columns = task.coded(scaled)
+        if task.calibrates == "numbers":
+            return {**columns, **self._intervals(task, scaled, columns)}
+        probabilities = task.probabilities(scaled)
+        said = [name for name in columns if name.startswith(f"{task.name}_prediction")]
+        if task.calibrates == "labels" and self.thresholds is not None:
+            for index, name in enumerate(said):
+                columns[name] = changed(columns[name], (probabilities[:, index] > self.thresholds[index]).long())
+        if task.calibrates == "classes" and self.decision is not None:
+            columns[said[0]] = changed(columns[said[0]], self.decided(probabilities))
+        if task.calibrates == "classes" and self.lowest is not None:
+            names = task.field.class_names or tuple(map(str, range(task.field.num_classes)))
+            inside = (probabilities >= self.lowest).long()
+            plain = next(iter(columns.values()))
+            for index, name in enumerate(names):
+                columns[f"{task.name}_set_{name}"] = type(plain)(inside[:, index])
+        return columns
+
+    def decided(self, probabilities: Tensor) -> Tensor:
+        """Return the class [B] of the highest expectation; probabilities [B, C]."""
+        if self.decision is None:
+            return probabilities.argmax(dim=1)
+        return (
+            probabilities @ torch.tensor(self.decision, dtype=probabilities.dtype, device=probabilities.device)
+        ).argmax(dim=1)
+
+    def _intervals(self, task: "Task", outputs: Tensor, columns: "Mapping[str, Coded]") -> "dict[str, Coded]":
+        if self.margins is None:
+            return {}
+        found = {}
+        values = task.predictions(outputs).reshape(len(outputs), -1)
+        said = [name for name in columns if name.startswith(f"{task.name}_prediction")]
+        for index, (name, margin) in enumerate(zip(said, self.margins, strict=True)):
+            rest = name.removeprefix(f"{task.name}_prediction")
+            low = values[:, index] - margin
+            if task.field.kind == "count":
+                low = low.clamp(min=0.0)
+            found[f"{task.name}_low{rest}"] = changed(columns[name], low)
+            found[f"{task.name}_high{rest}"] = changed(columns[name], values[:, index] + margin)
+        return found
+
+
+def changed(column: "Coded", numbers: Tensor) -> "Coded":
+    """Return a column with other numbers, which stand for the same names."""
+    return type(column)(numbers, column.names)
