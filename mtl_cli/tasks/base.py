@@ -19,6 +19,7 @@ from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.layers.convolution import resized
 from mtl_cli.report.shown import Shown
 from mtl_cli.tasks.calibration_base import Calibration
+from mtl_cli.tasks.coded_base import Coded as Coded
 from mtl_cli.tasks.summary_base import LabelSummary, labelled_rows
 
 if TYPE_CHECKING:
@@ -26,19 +27,6 @@ if TYPE_CHECKING:
 
 Columns = dict[str, "np.ndarray[Any, Any]"]
 """Columns of a table by name, each [B]."""
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column of numbers [B], and the names that they stand for, such as those of classes; none: themselves."""
-
-    numbers: Tensor
-    names: tuple[str, ...] = ()
-
-    def decoded(self) -> "np.ndarray[Any, Any]":
-        """Return the column: names as objects, or numbers."""
-        values: np.ndarray[Any, Any] = self.numbers.cpu().numpy()
-        return np.asarray(self.names, dtype=object)[values] if self.names else values
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from mtl_cli.batch import FieldSpec
 from mtl_cli.config.annotations import typed
-
-if TYPE_CHECKING:
-    from mtl_cli.tasks.base import Coded, Task
+from mtl_cli.tasks.coded_base import Coded
 
 Numbers = tuple[float, ...]
+
+
+class Calibratable(Protocol):
+    """What is needed of a task."""
+
+    name: str
+    field: FieldSpec
+    calibrates: ClassVar[str | None]
+
+    @property
+    def num_outputs(self) -> int:
+        """Width of the head's output."""
+        ...
+
+    def coded(self, outputs: Any) -> dict[str, Coded]:  # noqa: ANN401  an Output of the head
+        """Return the columns of a batch."""
+        ...
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return probabilities of classes or labels [B, C]."""
+        ...
+
+    def predictions(self, outputs: Any) -> Tensor:  # noqa: ANN401  an Output of the head
+        """Return numbers in the target's own unit."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +78,7 @@ class Calibration:
             raise ValueError(f"Calibration.temperature is {found.temperature}")
         return found if found.decision is None else replace(found, decision=tuple(map(tuple, found.decision)))
 
-    def problem(self, task: "Task") -> str | None:
+    def problem(self, task: Calibratable) -> str | None:
         """Return that the numbers are not as many as a task's classes or columns, in words, or None."""
         classes = task.field.num_classes
         sizes = {"classes": classes, "labels": task.num_outputs, "numbers": task.num_outputs}
@@ -64,7 +88,7 @@ class Calibration:
             return f"the calibration of '{task.name}' is not one of {wanted} classes or columns"
         return None
 
-    def columns(self, task: "Task", outputs: Tensor) -> "dict[str, Coded]":
+    def columns(self, task: Calibratable, outputs: Tensor) -> dict[str, Coded]:
         """Return the columns of a task, calibrated, and further ones of sets or intervals; outputs [B, num_outputs].
 
         Only tensor operations: it may be part of an exported graph.
@@ -83,9 +107,8 @@ class Calibration:
         if task.calibrates == "classes" and self.lowest is not None:
             names = task.field.class_names or tuple(map(str, range(task.field.num_classes)))
             inside = (probabilities >= self.lowest).long()
-            plain = next(iter(columns.values()))
             for index, name in enumerate(names):
-                columns[f"{task.name}_set_{name}"] = type(plain)(inside[:, index])
+                columns[f"{task.name}_set_{name}"] = Coded(inside[:, index])
         return columns
 
     def decided(self, probabilities: Tensor) -> Tensor:
@@ -96,7 +119,7 @@ class Calibration:
             probabilities @ torch.tensor(self.decision, dtype=probabilities.dtype, device=probabilities.device)
         ).argmax(dim=1)
 
-    def _intervals(self, task: "Task", outputs: Tensor, columns: "Mapping[str, Coded]") -> "dict[str, Coded]":
+    def _intervals(self, task: Calibratable, outputs: Tensor, columns: Mapping[str, Coded]) -> dict[str, Coded]:
         if self.margins is None:
             return {}
         found = {}
@@ -112,6 +135,6 @@ class Calibration:
         return found
 
 
-def changed(column: "Coded", numbers: Tensor) -> "Coded":
+def changed(column: Coded, numbers: Tensor) -> Coded:
     """Return a column with other numbers, which stand for the same names."""
-    return type(column)(numbers, column.names)
+    return Coded(numbers, column.names)
