@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 MISSING_CLASS = -100
 """An integer label that is missing; torch's own `ignore_index`. A missing float label is NaN."""
@@ -24,7 +25,8 @@ class InputSpec:
     int64 [B, M], shape (N + M,), with the number of categories of each categorical column, the unknown one included.
     "text": a mapping of `ids` int64 [B, L] and `mask` bool [B, L], True where a piece is real, of any length L: shape
     (), with the size of the vocabulary as the one number of categories; `pretrained` is the model that it belongs to.
-    "text_table": a mapping with the keys of a text and those of a table; `table` is the spec of the table.
+    "text_table": a mapping with the keys of a text and those of a table; `table` is the spec of the table. "sound": a
+    mapping of `frames` float32 [B, L, D] and `mask` bool [B, L], True where a frame is real: shape (D,), of any length.
     """
 
     kind: str
@@ -345,9 +347,14 @@ def stacked(rows: Sequence[Sample], specs: Mapping[str, FieldSpec]) -> Sample:
 
 
 def pad_maps(maps: Sequence[Tensor], fill: float) -> Tensor:
-    """Return tensors stacked; those of different height and width [..., H, W] are filled up at the bottom and right."""
+    """Return tensors stacked; those of different height and width [..., H, W] are filled up at the bottom and right.
+
+    So are vectors [L] of different lengths.
+    """
     if all(each.shape == maps[0].shape for each in maps):
         return torch.stack(list(maps))
+    if maps[0].ndim == 1:
+        return pad_sequence(list(maps), batch_first=True, padding_value=fill)
     height, width = (max(each.shape[axis] for each in maps) for axis in (-2, -1))
     return torch.stack([filled_up(each, (height, width), fill) for each in maps])
 

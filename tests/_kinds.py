@@ -1,4 +1,4 @@
-"""A small run of every kind of dataset that reads files: tables in memory and mapped, arrays, texts, labelled words."""
+"""A small run of every kind of dataset that reads files: tables in memory and mapped, arrays, texts, words, sounds."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import yaml
 
 from mtl_cli.config.shipped import conf_dir
 from tests import _toy
+from tests.sounds._files import RATE, tone, write_wav
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": []}
 CLASSES = {"_target_": "mtl_cli.tasks.classification.Classification", "label_smoothing": 0.0, "head": HEAD}
@@ -15,7 +16,7 @@ WORDS = {
     **CLASSES, "_target_": "mtl_cli.tasks.token_classification.TokenClassification", "class_weights": None,
     "spans": "auto", "head": {"_target_": "mtl_cli.heads.tokens.TokenHead", "hidden": []},
 }  # fmt: skip
-KINDS = ("table", "mapped table", "arrays", "text", "conll", "balanced table")
+KINDS = ("table", "mapped table", "arrays", "text", "conll", "balanced table", "sound")
 
 
 def option(group: str, name: str, **changes: Any) -> dict[str, Any]:
@@ -40,12 +41,18 @@ def write_files(folder: Path) -> None:
     (folder / "text.csv").write_text("\n".join(["text,y,z", *texts]) + "\n")
     sentences = ["\n".join(f"{words[k]}\t{tags[k]}\t{k % 3}" for k in pick) for pick in picks]
     (folder / "words.conll").write_text("\n\n".join(sentences) + "\n")
+    for row in range(60):
+        write_wav(folder / f"sounds/{row}.wav", tone(300.0 * (1 + y[row]), 0.05 + 0.01 * (row % 7), stream, RATE))
+    clips = [f"sounds/{row}.wav,{y[row]},{'np'[row % 2]}" for row in range(60)]
+    (folder / "sounds.csv").write_text("\n".join(["audio,y,z", *clips]) + "\n")
 
 
 def dataset(kind: str, folder: Path) -> dict[str, Any]:
     """Return the node of a dataset of a kind on the files in a folder."""
     names = {"y": {"kind": "class", "column": "y"}, "z": {"kind": "class", "column": "z"}}
     table = {"path": str(folder / "table.csv"), "targets": names, "cache_dir": str(folder / "cache")}
+    sounds = {"path": str(folder / "sounds.csv"), "targets": names, "num_mels": 8, "hop_ms": 5.0}
+    sounds |= {"speed": [0.9, 1.1], "noise": [10.0, 30.0], "time_masks": 1}
     return {
         "table": lambda: option("dataset", "tabular", **table),
         "balanced table": lambda: option("dataset", "tabular", **table, balance="y"),
@@ -54,6 +61,7 @@ def dataset(kind: str, folder: Path) -> dict[str, Any]:
         "text": lambda: option(
             "dataset", "text", path=str(folder / "text.csv"), targets=names, cache_dir=str(folder / "cache")
         ),
+        "sound": lambda: option("dataset", "audio", **sounds, memory_mb=0.0),
         "conll": lambda: option(
             "dataset", "conll", path=str(folder / "words.conll"), columns=["word", "y", "z"],
             targets={name: {"kind": "tokens", "column": name} for name in "yz"},
@@ -65,11 +73,13 @@ def config(kind: str, folder: Path, **changes: Any) -> dict[str, Any]:
     """Return the config of a run of a kind on the files that `write_files` left in a folder."""
     task = WORDS if kind == "conll" else CLASSES
     tasks = {name: {**task, "target": name, "weight": 1.0, "dataset": dataset(kind, folder)} for name in "yz"}
+    speech = {"width": 8, "num_heads": 2, "num_layers": 1, "filters": 2}
     recurrent = {"embedding": 6, "width": 8, "num_layers": 1}
     backbones = {
         "arrays": lambda: option("backbone", "mlp", hidden=[8], dropout=0.1),
         "text": lambda: option("backbone", "gru", **recurrent),
         "conll": lambda: option("backbone", "gru", **recurrent),
+        "sound": lambda: option("backbone", "speech", **speech),
     }
     backbone = backbones.get(kind, lambda: option("backbone", "tabular", hidden=[8], dropout=0.1))()
     base = {"tasks": tasks, "backbone": backbone, "trust": [], "data__batch_size": 10, "save__every": 3}

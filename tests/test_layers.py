@@ -22,7 +22,7 @@ LAYERS = (
     "model",
     "sharing tasks weightings schedules datasets",
     "backbones heads metrics",
-    "texts images",
+    "texts images sounds",
     "tables layers",
     "config storage report",
     "batch features errors files seeding lr_schedules __init__",

@@ -1,4 +1,7 @@
-"""What backbones of texts that are trained from scratch have in common: a table of piece vectors a dataset."""
+"""What backbones of sequences that are trained from scratch have in common: a stem per dataset gives vectors.
+
+The vectors are those of the pieces of a text, looked up in a table, or of the frames of a sound, by a linear layer.
+"""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -7,13 +10,17 @@ from torch import nn
 
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import InputSpec
+from mtl_cli.layers.sound import EmbedFrames
 from mtl_cli.layers.text import EmbedText, ScaledTable, TextBesideTable
 
 
 class TextBackbone(Backbone):
-    """A backbone whose stem, one per dataset, looks up the vectors of its pieces: datasets keep their vocabularies."""
+    """A backbone whose stem, one per dataset, looks up the vectors of its pieces: datasets keep their vocabularies.
 
-    takes: ClassVar[tuple[str, ...]] = ("text", "text_table")
+    The stem of sounds has a linear layer on frames.
+    """
+
+    takes: ClassVar[tuple[str, ...]] = ("text", "text_table", "sound")
 
     embedding: int
     dropout: float
@@ -25,8 +32,10 @@ class TextBackbone(Backbone):
         return InputSpec("text", (self.embedding,))
 
     def stem(self, inputs: InputSpec, common: InputSpec) -> nn.Module:
-        """Return the vectors of the dataset's pieces, with its table columns where it has any."""
+        """Return the vectors of the dataset's pieces, with its table columns where it has any, or of its frames."""
         width = common.shape[0]
+        if inputs.kind == "sound":
+            return EmbedFrames(inputs.shape[0], width, self.dropout, self.positions)
         text = EmbedText(inputs.categories[0], width, self.dropout, self.positions)
         if inputs.table is None:
             return text

@@ -14,7 +14,8 @@ conf folder; 8 targets of one kind or more are one task node. You can train with
 is a table (CSV, TSV, JSONL, Parquet, Feather), alone or with columns of running text, which are found by looking, or a
 file with one labelled word per line (CoNLL, CoNLL-U). Images are a table with a column of their paths and columns of
 labels or of label images (masks, instances, depth), a folder of class folders, or annotations of COCO (JSON), Pascal
-VOC or YOLO; the last three need no target.
+VOC or YOLO; the last three need no target. Sounds are a table with a column of their paths, or a folder of class
+folders, which needs no target.
 
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),

@@ -20,12 +20,13 @@ from mtl_cli.datasets.table_base import ColumnSource
 from mtl_cli.errors import UserError
 from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation
 from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured, read_cells
-from mtl_cli.images.listings import FORMS, Listing, list_images
+from mtl_cli.images.listings import FORMS, list_images
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
 from mtl_cli.tables.given import Given
 from mtl_cli.tables.inputs import ColumnOptions
 from mtl_cli.tables.labels import parse_targets, undeclared
+from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.opening import MEGABYTE, Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.split_rules import StratifiedRules

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
-from mtl_cli.images.checking import inside
 from mtl_cli.images.decoding import given_image
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
 from mtl_cli.images.picture_rows import Pixels
 from mtl_cli.images.resizing import Frame
 from mtl_cli.tables.given import GIVEN, Given
+from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import ReadOptions, require_columns
 
 Read = Callable[[int], tuple[Tensor, Frame]]

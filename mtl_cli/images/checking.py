@@ -14,6 +14,7 @@ from mtl_cli.images.decoding import decode_image, decode_labels, decode_numbers,
 from mtl_cli.images.picture_rows import WHITE, Source
 from mtl_cli.images.picture_targets import PictureTarget, box_problem, boxes_in, is_path, picture_files
 from mtl_cli.images.resizing import framed
+from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import TableFile
 
 logger = logging.getLogger("mtl_cli")
@@ -147,17 +148,6 @@ def _check_boxes(checked: Checked, row: int, targets: Mapping[str, PictureTarget
             checked.cells[name][row] = (json.dumps(good, ensure_ascii=False),)
             problems += wrong
     return problems
-
-
-def inside(path: Path, limit: Path) -> Path:
-    """Return a path that does not leave a folder, also not through a link.
-
-    Raises:
-        UserError: it does.
-    """
-    if not path.resolve().is_relative_to(limit):
-        raise UserError(f"{path} leaves {limit}: it is {path.resolve()}. Copy it inside, or set data.root.")
-    return path
 
 
 def decoded_bytes(checked: Checked, source: Source) -> int:

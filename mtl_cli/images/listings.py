@@ -8,9 +8,8 @@ Each listing has the column `image`, a path relative to the folder of the listin
 - boxes: `boxes`, JSON of [x, y, width, height, name of the class] in pixels, and one column `count_<class>` per class.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,65 +17,14 @@ from xml.etree import ElementTree
 from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS
-from mtl_cli.images.pairs import SPLIT_NAMES, Rows, below, is_pairs, pair_rows
-from mtl_cli.tables.arrow import pa
+from mtl_cli.images.pairs import below, is_pairs, pair_rows
+from mtl_cli.tables.listing import Listing, Rows, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
 FORMS = ("auto", "classes", "pairs", "coco", "voc", "yolo")
 MAX_ANNOTATIONS = 2**30
 """Bytes of the largest file of annotations that is read."""
 Boxes = list[tuple[float, float, float, float, str]]
-
-
-class Listing(TableFile):
-    """A set of images as a table in memory; paths are relative to `folder`.
-
-    Args:
-        path: the folder, or the file of annotations.
-        options: how tables are read.
-        rows: one mapping per image, all of the same keys.
-        folder: what the paths of images are relative to.
-        annotations: the files that say what is in the images.
-    """
-
-    def __init__(
-        self, path: Path, options: ReadOptions, rows: Rows, folder: Path, annotations: Sequence[Path] = ()
-    ) -> None:
-        self.path, self.options, self.format, self.folder = path, options, "listing", folder
-        self.annotations = list(annotations)
-        self.columns = list(rows[0]) if rows else ["image"]
-        self.table = pa.table({name: pa.array([row[name] for row in rows]) for name in self.columns})
-
-    def verbatim(self) -> "Listing":
-        """Return the same set: no path counts as missing."""
-        return self
-
-    @property
-    def content_hash(self) -> str:
-        """The SHA-256 digest of the rows, in hex."""
-        return hashlib.sha256(json.dumps(self.table.to_pylist(), ensure_ascii=False).encode()).hexdigest()
-
-    @property
-    def is_text(self) -> bool:
-        """False: columns have types."""
-        return False
-
-    @property
-    def types(self) -> "dict[str, pa.DataType]":
-        """The type of each column."""
-        return dict(zip(self.columns, self.table.schema.types, strict=True))
-
-    @property
-    def num_rows(self) -> int:
-        """Number of images."""
-        return self.table.num_rows
-
-    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
-        """Yield batches of some columns or all, each with the number of its first row."""
-        row = 0
-        for batch in self.table.select(list(self.columns if columns is None else columns)).to_batches(1 << 15):
-            yield row, batch
-            row += batch.num_rows
 
 
 def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFile:
@@ -88,12 +36,20 @@ def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFi
     form = form_of(path) if form == "auto" else form
     if form == "table":
         return TableFile(path, options)
-    found = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "pairs": pair_rows, "classes": class_rows}[form](
-        path
-    )
+    readers = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "pairs": pair_rows, "classes": image_class_rows}
+    found = readers[form](path)
     folder = path if path.is_dir() else path.parent
     told = {"coco": lambda: [path], "voc": lambda: annotation_files(path), "yolo": lambda: yolo_files(path)}
     return Listing(path, options, found, folder, told[form]() if form in told else ())
+
+
+def image_class_rows(folder: Path) -> Rows:
+    """Return the images of class folders.
+
+    Raises:
+        UserError: there is no image, or some lie in no class folder.
+    """
+    return class_rows(folder, ENDINGS, "image", "images")
 
 
 def form_of(path: Path) -> str:
@@ -111,35 +67,6 @@ def annotation_files(folder: Path) -> list[Path]:
     """Return the XML files of a folder in Pascal VOC's layout."""
     place = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
     return sorted(place.glob("*.xml"))
-
-
-def class_rows(folder: Path) -> Rows:
-    """Return the images of class folders: the innermost folder is the class, one called as a split above it the split.
-
-    Raises:
-        UserError: there is no image, or some lie in no class folder.
-    """
-    rows, astray = [], []
-    for file in below(folder):
-        parts = file.relative_to(folder).parts[:-1]
-        split = SPLIT_NAMES.get(parts[0].lower()) if len(parts) > 1 else None
-        if not parts:
-            astray.append(file)
-            continue
-        rows.append({"image": file.relative_to(folder).as_posix(), "label": parts[-1], "split": split})
-    if astray:
-        more = f" and {len(astray) - 1} others" if len(astray) > 1 else ""
-        raise UserError(f"{astray[0]}{more} lie in no class folder of {folder}. Move them into one, or give a table.")
-    if not rows:
-        raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)}) in class folders.")
-    if any(row["split"] is None for row in rows):
-        if named := {str(row["split"]) for row in rows if row["split"]}:
-            lost = next(row["image"] for row in rows if row["split"] is None)
-            raise UserError(
-                f"{folder} has folders called {', '.join(sorted(named))}, and {lost} is in none of them. Move it."
-            )
-        rows = [{"image": row["image"], "label": row["label"]} for row in rows]
-    return rows
 
 
 def coco_rows(path: Path) -> Rows:

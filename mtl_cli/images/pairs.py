@@ -1,33 +1,23 @@
 """Images with label images of the same names: in folders side by side, or as a.png beside a_mask.png."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS
+from mtl_cli.tables.listing import SPLIT_NAMES, Rows, files_below
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""What the folders of splits are called."""
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "inputs", "input", "photos", "rgb", "jpegimages")
 LABEL_ENDINGS = ("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "depth", "instances", "instance")
 """What folders of images are called, and what follows the name of an image in that of its label image."""
 FILES = (*ENDINGS, ".npy")
 SHOWN = 5
-Rows = list[dict[str, Any]]
 
 
 def below(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
     """Return the image files in a folder and below it in order, without those behind linked folders."""
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        found += [Path(root, name) for name in sorted(names) if Path(name).suffix.lower() in endings and name[0] != "."]
-    return found
+    return files_below(folder, endings)
 
 
 def is_pairs(folder: Path) -> bool:

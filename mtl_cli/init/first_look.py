@@ -22,6 +22,8 @@ from mtl_cli.init.asked import (
     slug,
     target_columns,
 )
+from mtl_cli.init.audio_looking import holds_sounds, sound_columns, sounds_elsewhere
+from mtl_cli.init.audio_survey import survey_audio
 from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.image_folder import choose
 from mtl_cli.init.image_looking import holds_images, image_columns
@@ -65,6 +67,8 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     Raises:
         UserError: the file cannot be used, or an option does not go with it.
     """
+    if path.is_dir() and holds_sounds(path):
+        return survey_audio(path, None, asked_of(options))
     if holds_images(path, options.get("format", "auto")):
         told = options.get("format", "auto")
         return survey_images(path, None, asked_of(options), kinds_of(options), told if told in FORMS else "auto")
@@ -79,6 +83,10 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     asked = asked_of(options)
     file = open_unknown(path, reading_of(options), asked.told)
     require_columns(asked.taken, file.columns, path)
+    if sound_columns(file, path.parent):
+        return survey_audio(path, file, asked)
+    if told := sounds_elsewhere(file, path.parent):
+        raise UserError(f"{told} Paths are relative to the folder of the table.")
     if image_columns(file, path.parent):
         return survey_images(path, file, asked, kinds_of(options))
     texts = running_text(file, asked.taken) if "text" not in options else named_texts(file, options["text"])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from mtl_cli.batch import WantedField
 from mtl_cli.errors import UserError
 from mtl_cli.images.checking import check_pictures, read_cells
-from mtl_cli.images.listings import Listing, form_of, list_images
+from mtl_cli.images.listings import form_of, list_images
 from mtl_cli.images.picture_targets import parse_picture
 from mtl_cli.init.asked import Asked, slug
 from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
@@ -22,6 +22,7 @@ from mtl_cli.init.proposals import TRAIN_SHARE
 from mtl_cli.init.row_survey import reading_lines
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
+from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
 MAP_HEAD = "    head: {_target_: mtl_cli.heads.map.MapHead, hidden: [], dropout: 0.0, norm: group, activation: relu}\n"

@@ -35,6 +35,17 @@ def data_path(path: str, root: str | None, key: str) -> Path:
     return found
 
 
+def inside(path: Path, limit: Path) -> Path:
+    """Return a path that does not leave a folder, also not through a link.
+
+    Raises:
+        UserError: it does.
+    """
+    if not path.resolve().is_relative_to(limit):
+        raise UserError(f"{path} leaves {limit}: it is {path.resolve()}. Copy it inside, or set data.root.")
+    return path
+
+
 def check_file(path: Path, what: str) -> None:
     """Refuse what is not a file.
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.listings import Listing, form_of, list_images
+from mtl_cli.images.listings import form_of, list_images
+from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import ReadOptions
 
 

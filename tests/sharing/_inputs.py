@@ -29,7 +29,7 @@ assert len(MODES) > 10
 
 TINY = {
     "hidden": [16, 16, 16], "channels": [4, 8], "dense": [16], "dropout": 0.0, "attention_dropout": 0.0, "embedding": 4,
-    "width": 16, "blocks": 3, "heads": 2, "num_layers": 3, "widths": [2, 3],
+    "width": 16, "blocks": 3, "heads": 2, "num_layers": 3, "widths": [2, 3], "kernel": 3,
 }  # fmt: skip
 """Replaces what a backbone's YAML says, where it has the argument."""
 VARIANTS = {
@@ -156,6 +156,13 @@ def texts(size: int) -> dict[str, Tensor]:
     return {"ids": ids(size), "mask": ids(size) != 0}
 
 
+def sounds(size: int) -> dict[str, Tensor]:
+    """Return sounds of noise: frames [B, 14, 6] of 4 to 14 real ones, and their mask."""
+    stream = torch.Generator().manual_seed(size)
+    lengths = torch.randint(4, 15, (size, 1), generator=stream)
+    return {"frames": torch.randn(size, 14, 6, generator=stream), "mask": torch.arange(14) < lengths}
+
+
 KINDS: dict[str, tuple[InputSpec, Callable[[int], Tensor | dict[str, Tensor]]]] = {
     "image": (InputSpec("image", (1, 12, 12)), images),
     "table": (InputSpec("table", (7,), (4, 3)), tables),
@@ -163,6 +170,7 @@ KINDS: dict[str, tuple[InputSpec, Callable[[int], Tensor | dict[str, Tensor]]]] 
     "text": (InputSpec("text", (), (20,)), texts),
     "pretrained": (InputSpec("text", (), (20,), TINY_BERT), texts),
     "tokens": (InputSpec("tokens", (7,)), ids),
+    "sound": (InputSpec("sound", (6,)), sounds),
 }
 
 
@@ -199,8 +207,8 @@ assert len(BACKBONES) > 3, "the backbones are found in conf/backbone"
 ONE = {"left": "one", "right": "one"}
 TWO = {"left": "one", "right": "two"}
 DATASETS = {"one_dataset": ONE, "two_datasets": TWO}
-LIKE_OTHERS = ("hf", "lenet", "lstm", "mixed", "mlp", "resnet", "segnet", "timm", "unet")
-"""Backbones whose stages and features are of the kind of another's (cnn, gru, tabular, skips): slow tests try them."""
+LIKE_OTHERS = ("hf", "lenet", "lstm", "mixed", "mlp", "resnet", "segnet", "speech", "timm", "unet")
+"""Backbones whose stages and features are of the kind of another (cnn, gru, tabular, skips): slow tests try them."""
 GRID = [
     *[
         pytest.param(mode, "yaml", name, datasets, marks=[pytest.mark.slow] if name in LIKE_OTHERS else [])

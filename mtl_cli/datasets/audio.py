@@ -1,0 +1,280 @@
+"""Sounds from a table or a folder of class folders, with any labels of whole clips and transcripts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mtl_cli.batch import InputSpec, Sample, Values
+from mtl_cli.config.annotations import typed
+from mtl_cli.config.options import Options, option
+from mtl_cli.datasets.base import Augmentation, Dataset
+from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
+from mtl_cli.datasets.reading_base import Reading
+from mtl_cli.datasets.sound_reading_base import SoundReading, listed_sounds
+from mtl_cli.datasets.table_base import ColumnSource
+from mtl_cli.errors import UserError
+from mtl_cli.sounds.augmentation import ChangeOptions, SoundAugmentation
+from mtl_cli.sounds.checking import ClipOptions, Clips, check_clips, decoded_bytes, look_at, read_cells, tell_of_lengths
+from mtl_cli.sounds.features import FeatureOptions, Frames
+from mtl_cli.sounds.reading import ENDINGS
+from mtl_cli.sounds.rows import FORMS, MAP, SEQUENCE, ClipRows, Encoder, decode_all
+from mtl_cli.tables.given import GIVEN, Given
+from mtl_cli.tables.given_table import GivenTable
+from mtl_cli.tables.inputs import ColumnOptions
+from mtl_cli.tables.labels import parse_targets
+from mtl_cli.tables.listing import Listing, class_rows
+from mtl_cli.tables.opening import MEGABYTE, Memory
+from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.split_rules import StratifiedRules
+from mtl_cli.tables.store import Table
+
+NO_COLUMNS = ColumnOptions(numeric=(), categorical=())
+MEASURED = 256
+"""Training clips whose features give mean and deviation."""
+MULTIPLE, LONGEST = 64, 1 << 14
+"""What the number of frames of an example is a multiple of, so that backbones that join frames leave none over; and
+the largest number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormOptions(Options):
+    """In which form clips reach the network."""
+
+    form: str = option(SEQUENCE, choices=FORMS)
+    """sequence: frames of any number, for backbones of sequences; map: an image of time and frequency of one size."""
+
+
+class Changed(SoundAugmentation, Augmentation):
+    """The augmentation of sounds."""
+
+    @property
+    def shortens(self) -> float:
+        """How many times shorter a clip may become."""
+        return self.options.fastest
+
+
+class Audio(ColumnSource):
+    """Inputs: a mapping of `frames` float32 [B, L, D] and `mask` bool [B, L], padded to the longest clip of the batch.
+
+    With form=map float32 [B, 1, D, L], L being that of the longest training clip. Labels are columns of the table, as
+    in `Tabular`; of class folders the column is `label`. Sets that fit into `memory_mb` are decoded once; others when
+    they are drawn, where data.workers read ahead.
+
+    Args:
+        targets: label fields that no task says how to read, each with its kind and column(s).
+        files, splits, reading, memory: as in `Tabular`.
+        clips: which sounds, and which part of them.
+        features: what a network sees of them.
+        form: in which form.
+        changes: how training clips are changed.
+    """
+
+    unit = "clip"
+
+    def __init__(
+        self,
+        targets: Mapping[str, Any],
+        *,
+        files: BalancedFileOptions,
+        splits: StratifiedRules,
+        reading: ReadOptions,
+        clips: ClipOptions,
+        features: FeatureOptions,
+        form: FormOptions,
+        changes: ChangeOptions,
+        memory: Memory,
+    ) -> None:
+        super().__init__(
+            files=files,
+            splits=splits,
+            reading=reading,
+            columns=NO_COLUMNS,
+            memory=memory,
+            targets=parse_targets(targets),
+            texts=clips.columns,
+        )
+        self._clips, self._features, self._form, self._changes = clips, features, form.form, changes
+        self._frames: Frames | None = None
+        self._length = MULTIPLE
+        self._checked: dict[Path, Clips] = {}
+
+    def reader(self, path: Path) -> TableFile:
+        """Return the table of a set of sounds: a file's, or that of a folder of class folders.
+
+        Raises:
+            UserError: there are no sounds in class folders, or the table cannot be read.
+        """
+        if path.is_dir():
+            return Listing(path, self._reading, class_rows(path, ENDINGS, self._clips.audio, "sounds"), path)
+        return super().reader(path)
+
+    def reads(self, path: Path) -> bool:
+        """Return True for folders, tables and sound files."""
+        return path.is_dir() or path.suffix.lower() in ENDINGS or super().reads(path)
+
+    def reading(self, path: Path) -> Reading:
+        """Return the clips of a table, of a folder, or one sound."""
+        if path.is_dir() or path.suffix.lower() in ENDINGS:
+            file: TableFile = listed_sounds(path, self._reading, self._clips.audio)
+        else:
+            file = super().reader(path)
+        return self._reading_in(file, folder_of(file), self._limit(folder_of(file)))
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return the sounds that paths name: given alone, or in the column of sounds."""
+        if inputs.strings is not None:
+            rows = [{self._clips.audio: path} for path in inputs.strings]
+            return self._reading_in(Listing(GIVEN, self._reading, rows, Path()), Path(), Path(Path.cwd().anchor))
+        if inputs.table is None:
+            return None
+        return self._reading_in(GivenTable(inputs.table, self._reading), Path(), Path(Path.cwd().anchor))
+
+    def _reading_in(self, file: TableFile, folder: Path, limit: Path) -> Reading:
+        """Return the clips of a table whose paths are relative to a folder, and may not leave another one."""
+        clips = check_clips(file, replace(self._present(file), skip_bad=False), folder, limit)
+        self._check_lengths(clips)
+        return SoundReading(file, clips, self.encode_clips, self.batch_size)
+
+    def encode_clips(self, clips: Clips, rows: Sequence[int]) -> Values:
+        """Return the model's inputs of some rows of clips.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        frames = fitted(self._frames)
+        return self._encoder.batch([frames.of(clips.read(row, frames.rate)) for row in rows])
+
+    @property
+    def _encoder(self) -> Encoder:
+        return Encoder(self._form, self._length)
+
+    def example(self) -> Sample:
+        """Return two clips of the usual length, the second one half as long; shapes depend on nothing else."""
+        width = self.input_spec.shape[-1 if self._form == SEQUENCE else 1]
+        lengths = (self._length, self._length // 2)
+        return Sample(self._encoder.batch([torch.zeros(length, width) for length in lengths]), {})
+
+    def input_state(self) -> dict[str, Any]:
+        """Return how clips become features, and the usual number of frames."""
+        plain = {**vars(fitted(self._frames))}
+        return {"frames": plain | {key: list(plain[key]) for key in ("mean", "std")}, "length": self._length}
+
+    def load_inputs(self, state: Mapping[str, Any]) -> None:
+        """Take over how clips become features."""
+        self._frames, self._length = typed(Frames, state["frames"]), state["length"]
+        if type(self._length) is not int or not 1 <= self._length <= LONGEST:
+            raise ValueError(f"the number of frames is {str(self._length)[:40]}")
+        self._texts = (self._clips.audio,)
+
+    def keep_targets(self, fitted: Mapping[str, Any]) -> None:
+        """Keep the fitted targets, and make the augmentation."""
+        super().keep_targets(fitted)
+        assert self._frames is not None, "frames come first"
+        width = self._frames.width
+        spec = InputSpec("sound", (width,)) if self._form == SEQUENCE else InputSpec("image", (1, width, self._length))
+        self.input_spec = spec
+        if self._changes.any:
+            self.augmentation = Changed(self._changes, self._frames, self._encoder.row)
+
+    def fit(self, found: Table, rows: np.ndarray) -> None:
+        """Fit the targets, and the mean and deviation of features."""
+        clips = self._check(found)
+        rows = clips.usable(rows)
+        if not len(rows):
+            raise UserError(f"{found.path} has no training clip that can be used.")
+        frames = self._features.at(self._features.rate or clips.usual_rate(rows))
+        if frames.normalize == "set":
+            chosen = np.random.default_rng(0).permutation(rows)[:MEASURED].tolist()
+            sounds = [clips.read(row, frames.rate) for row in chosen]
+            if decoded_bytes(clips, frames) > self._memory.memory_mb * MEGABYTE:  # else all are looked at
+                look_at(clips, chosen, sounds)
+            frames = frames.fitted(sounds)
+        self._frames = frames
+        lengths = np.array([frames.count(clips.samples(row, frames.rate)) for row in rows.tolist()])
+        self._length = self._usual_length(lengths)
+        self.fit_targets(found, rows)
+
+    def _usual_length(self, lengths: np.ndarray) -> int:
+        """Return the median number of frames, brought to a multiple; of maps that of the longest clip."""
+        if self._form == MAP:
+            frames, limit = fitted(self._frames), self._clips.max_seconds
+            length = int(lengths.max()) if limit is None else frames.count(round(limit * frames.rate))
+            if length > LONGEST:
+                raise UserError(
+                    f"form=map makes an image of {length} frames of each clip, which may have {LONGEST}. Use "
+                    "form=sequence, or cut clips: tasks.NAME.dataset.max_seconds=30."
+                )
+            return length
+        return min(LONGEST, MULTIPLE * max(1, round(float(np.median(lengths)) / MULTIPLE)))
+
+    def _check_lengths(self, clips: Clips) -> None:
+        """Refuse clips that are longer than maps.
+
+        Raises:
+            UserError: there are some.
+        """
+        if self._form != MAP or self._clips.max_seconds is not None:
+            return
+        frames = fitted(self._frames)
+        lengths = [frames.count(clips.samples(row, frames.rate)) for row in range(len(clips.names))]
+        if long := [clips.names[row] for row, length in enumerate(lengths) if length > self._length]:
+            seconds = ((self._length - 1) * frames.hop + frames.window) / frames.rate
+            raise UserError(
+                f"{clips.path}: {len(long)} clips are longer than the maps of {seconds:.2f} s that the longest "
+                f"training clip gives, such as {long[0]}. Cut them: tasks.NAME.dataset.max_seconds={seconds:.2f}, or "
+                "take them whole: tasks.NAME.dataset.form=sequence."
+            )
+
+    def kept(self, found: Table, rows: np.ndarray) -> np.ndarray:
+        """Return the rows whose clip can be used."""
+        return self._check(found).usable(rows)
+
+    def files_at(self, path: Path) -> list[Path]:
+        """Return the table, and all sounds that it names."""
+        file = self.reader(path)
+        names, _ = read_cells(file, replace(self._clips, start=None, end=None))
+        sounds = [folder_of(file) / name for name in dict.fromkeys(names) if name]
+        told = [] if isinstance(file, Listing) else [path]
+        return [*told, *(each for each in sounds if each.is_file())]
+
+    def _present(self, file: TableFile) -> ClipOptions:
+        """Return which sounds of a new file are read; it may lack the columns of where clips begin and end."""
+        start, end = (name if name in file.columns else None for name in (self._clips.start, self._clips.end))
+        return replace(self._clips, start=start, end=end)
+
+    def _limit(self, folder: Path) -> Path:
+        """Return the folder that sounds must lie in."""
+        root = Path(self._root).expanduser() if self._root else folder
+        return root if folder.resolve().is_relative_to(root.resolve()) else folder
+
+    def _check(self, found: Table) -> Clips:
+        if found.path not in self._checked:
+            file = self._files[found.path]
+            folder, options = folder_of(file), self._present(file) if self._was_loaded else self._clips
+            self._checked[found.path] = check_clips(file, options, folder, self._limit(folder))
+        return self._checked[found.path]
+
+    def encode(self, found: Table) -> Maker:
+        """Return what makes a dataset of some clips."""
+        clips, labels, frames = self._check(found), self.label_fields(found), fitted(self._frames)
+        self._check_lengths(clips)
+        fits = decoded_bytes(clips, frames) <= self._memory.memory_mb * MEGABYTE
+        kept = decode_all(clips, frames) if fits else None
+        if kept is not None:
+            look_at(clips, list(kept), [each.sound for each in kept.values()])
+        tell_of_lengths(clips, frames.rate)
+
+        def make(rows: np.ndarray) -> Dataset:
+            rows = clips.usable(rows)
+            return ClipRows(clips, rows, taken(labels, rows), frames, self._encoder, kept)
+
+        return make
+
+
+def folder_of(file: TableFile) -> Path:
+    """Return what the paths of a table are relative to."""
+    return file.folder if isinstance(file, Listing) else file.path.parent

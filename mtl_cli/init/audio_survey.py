@@ -1,0 +1,166 @@
+"""What mtl-init found in a set of sounds, and its lines of YAML and of the report."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from mtl_cli.errors import UserError
+from mtl_cli.init.asked import Asked
+from mtl_cli.init.audio_looking import (
+    SPEAKERS,
+    Heard,
+    listen,
+    sound_columns,
+    span_columns,
+    speaker_column,
+)
+from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
+from mtl_cli.init.guess import Guess
+from mtl_cli.init.labels import guess_targets, read_labels
+from mtl_cli.init.notation import Written, written
+from mtl_cli.init.proposals import TRAIN_SHARE
+from mtl_cli.init.row_survey import reading_lines
+from mtl_cli.init.splits import split_of
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
+from mtl_cli.sounds.checking import LONG, ClipOptions, check_clips
+from mtl_cli.sounds.reading import ENDINGS
+from mtl_cli.tables.listing import Listing, class_rows
+from mtl_cli.tables.reading import ReadOptions, TableFile
+
+BATCH, STEPS, FEWEST_EPOCHS = 32, 1200, 8
+"""Clips per step, and optimizer steps and passes of what is proposed."""
+
+
+@dataclass(frozen=True)
+class AudioSurvey(FileSurvey):
+    """Sounds with labels of whole clips."""
+
+    dataset: ClassVar[str] = "audio"
+
+    listing: TableFile
+    clips: ClipOptions
+    count: int
+    heard: Heard
+    rows: Written
+    guesses: Sequence[Guess]
+    group: str | None
+    split: str | None
+    notes: Sequence[str]
+    bad: Sequence[str]
+
+    @property
+    def size(self) -> str:
+        """Number of clips and their lengths."""
+        seconds = self.heard.seconds
+        if not len(seconds):
+            return f"{self.count} clips, of which none can be used"
+        told = f"{seconds.min():.2f} to {seconds.max():.2f} s, {seconds.sum() / 60:.1f} minutes in all"
+        return f"{self.count} clips of {told}"
+
+    @property
+    def how(self) -> str:
+        """How the set is laid out."""
+        return "class folders" if isinstance(self.listing, Listing) else "a table"
+
+    @property
+    def tasks(self) -> list[FoundTask]:
+        """A task for each target."""
+        return [found_task(guess, self.rows.missing) for guess in self.guesses]
+
+    def option_lines(self) -> list[str]:
+        """Return the columns of sounds, how they change in training, and how rows are divided."""
+        lines = [] if isinstance(self.listing, Listing) else reading_lines(self.rows.file)
+        for key, default in vars(ClipOptions()).items():
+            if (value := getattr(self.clips, key)) != default and key != "skip_bad":
+                lines.append(entry(key, value))
+        if self.bad:
+            lines.append(entry("skip_bad", True, f"{self.bad[0]} Without it training refuses the set"))
+        lines += self.change_lines()
+        if self.split:
+            return [*lines, entry("split_column", self.split, "it names the split of every clip")]
+        return [*lines, *(group_lines(self.group) if self.group else stratum_lines(self.guesses))]
+
+    @property
+    def about_voices(self) -> bool:
+        """Whether a target is about who speaks, which a change of speed would change."""
+        return any(SPEAKERS.fullmatch(name) for guess in self.guesses for name in (guess.name, *guess.names))
+
+    def change_lines(self) -> list[str]:
+        """Return the YAML of the changes that suit most sounds."""
+        lines = [comment("changes in training")]
+        if not self.about_voices:
+            lines.append(entry("speed", [0.9, 1.1], "the pitch changes with it"))
+        lines += [entry("gain", 6.0), entry("noise", [20.0, 60.0], "decibels of the clip above white noise")]
+        return [*lines, entry("time_masks", 1), entry("frequency_masks", 1)]
+
+    def report(self) -> list[Section]:
+        """Return targets, inputs and how the targets hang together."""
+        inputs = [f"sounds: column {self.clips.audio}"]
+        if self.clips.start:
+            inputs.append(f"each clip is a part of its file: from column {self.clips.start} to {self.clips.end}")
+        divided = [f"clips are divided by the column {self.split}"] if self.split else []
+        divided += [f"all clips of one {self.group} are in one split"] if self.group else []
+        sections = [Section("Inputs", [*inputs, *divided, *self.notes])]
+        if self.guesses:
+            sections.insert(0, target_section(self.guesses, self.count))
+        if self.heard.notes:
+            sections.insert(0, Section("Listen to these", list(self.heard.notes)))
+        if self.bad:
+            sections.insert(0, Section("Look at these first: training leaves them out (skip_bad: true)", self.bad))
+        return [*sections, *association_sections(self.guesses)]
+
+    def training(self) -> Training:
+        """Return backbone, batch size and epochs."""
+        epochs = max(FEWEST_EPOCHS, math.ceil(STEPS / max(1, TRAIN_SHARE * self.count / BATCH)))
+        overrides = ["backbone=speech", f"data.batch_size={BATCH}", f"trainer.max_epochs={epochs}"]
+        hints = [f"for a quick look: trainer.max_epochs={max(2, epochs // 8)}"]
+        if len(self.heard.seconds) and self.heard.seconds.max() > LONG:
+            hints.append("some clips are very long: tasks.NAME.dataset.max_seconds=30 cuts them")
+        return Training(overrides, hints)
+
+
+def survey_audio(path: Path, file: TableFile | None, asked: Asked) -> AudioSurvey:
+    """Return a first look at a set of sounds; `file` is its table where it is one.
+
+    Raises:
+        UserError: the set cannot be used, or a target is not there.
+    """
+    listing = Listing(path, ReadOptions(), class_rows(path, ENDINGS, "audio", "sounds"), path) if file is None else file
+    folder = path if file is None else path.parent
+    column = next((name for name in sound_columns(listing, folder) if name not in asked.answers), None)
+    if column is None:
+        raise UserError(
+            f"{path} has no column of sounds beside the targets. Its columns: {', '.join(listing.columns)}."
+        )
+    if not asked.targets:
+        if file is not None:
+            raise UserError("No target is given. Use for example 'target=[word,speaker]', the columns to predict.")
+        asked = replace(asked, targets={"label": ["label"]})
+    start, end = span_columns(listing, [column, *asked.taken])
+    options = ClipOptions(audio=column, start=start, end=end)
+    bad = bad_rows(listing, options, folder)
+    clips = check_clips(listing, replace(options, skip_bad=True), folder, folder)
+    rows = written(listing, asked.answers, asked)
+    labels = read_labels(rows.file, rows.profile.columns, asked.answers, len(clips.names), rows.missing)
+    guesses = guess_targets(rows.file, labels, asked, len(clips.names), rows.missing)
+    free = [name for name in listing.columns if name not in (*asked.taken, *options.columns)]
+    split = asked.split or split_of(listing, free)
+    group = asked.group or (None if split else speaker_column(listing, [*asked.taken, *options.columns]))
+    used = {split, group, *options.columns, *asked.answers}
+    left = [name for name in listing.columns if name not in used]
+    notes = [f"left out: {', '.join(left)} (inputs are sounds alone)"] if left else []
+    return AudioSurvey(
+        listing, options, len(clips.names), listen(clips), rows, guesses, group,
+        None if asked.group else split, [*notes, *rows.notes], bad,
+    )  # fmt: skip
+
+
+def bad_rows(listing: TableFile, options: ClipOptions, folder: Path) -> list[str]:
+    """Return what training could not use of a set: the first of its clips and how many there are."""
+    try:
+        check_clips(listing, options, folder, folder)
+    except UserError as error:
+        return list(error.problems[:-1])
+    return []

@@ -1,0 +1,1 @@
+"""Reading sounds, and what networks see of them."""

@@ -1,0 +1,110 @@
+"""Sets of files as tables: what a folder holds becomes rows and columns, such as class folders of images or sounds."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.reading import ReadOptions, TableFile
+
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What the folders of splits are called."""
+Rows = list[dict[str, Any]]
+
+
+class Listing(TableFile):
+    """A set of files as a table in memory; paths are relative to `folder`.
+
+    Args:
+        path: the folder, or the file of annotations.
+        options: how tables are read.
+        rows: one mapping per file, all of the same keys.
+        folder: what the paths of files are relative to.
+        annotations: the files that say what is in the files.
+    """
+
+    def __init__(
+        self, path: Path, options: ReadOptions, rows: Rows, folder: Path, annotations: Sequence[Path] = ()
+    ) -> None:
+        self.path, self.options, self.format, self.folder = path, options, "listing", folder
+        self.annotations = list(annotations)
+        self.columns = list(rows[0]) if rows else []
+        self.table = pa.table({name: pa.array([row[name] for row in rows]) for name in self.columns})
+
+    def verbatim(self) -> "Listing":
+        """Return the same set: no path counts as missing."""
+        return self
+
+    @property
+    def content_hash(self) -> str:
+        """The SHA-256 digest of the rows, in hex."""
+        return hashlib.sha256(json.dumps(self.table.to_pylist(), ensure_ascii=False).encode()).hexdigest()
+
+    @property
+    def is_text(self) -> bool:
+        """False: columns have types."""
+        return False
+
+    @property
+    def types(self) -> "dict[str, pa.DataType]":
+        """The type of each column."""
+        return dict(zip(self.columns, self.table.schema.types, strict=True))
+
+    @property
+    def num_rows(self) -> int:
+        """Number of files."""
+        return self.table.num_rows
+
+    def batches(self, columns: Sequence[str] | None = None) -> "Iterator[tuple[int, pa.RecordBatch]]":
+        """Yield batches of some columns or all, each with the number of its first row."""
+        row = 0
+        for batch in self.table.select(list(self.columns if columns is None else columns)).to_batches(1 << 15):
+            yield row, batch
+            row += batch.num_rows
+
+
+def files_below(folder: Path, endings: Sequence[str]) -> list[Path]:
+    """Return the files of some endings in a folder and below it in order, without those behind linked folders."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        found += [Path(root, name) for name in sorted(names) if Path(name).suffix.lower() in endings and name[0] != "."]
+    return found
+
+
+def class_rows(folder: Path, endings: Sequence[str], column: str, what: str) -> Rows:
+    """Return the files of class folders, which are called `what` in messages, with their paths in `column`.
+
+    The innermost folder is the class, `label`; one that is called as a split above it is the `split`.
+
+    Raises:
+        UserError: there is no file, or some lie in no class folder.
+    """
+    rows, astray = [], []
+    for file in files_below(folder, endings):
+        parts = file.relative_to(folder).parts[:-1]
+        split = SPLIT_NAMES.get(parts[0].lower()) if len(parts) > 1 else None
+        if not parts:
+            astray.append(file)
+            continue
+        rows.append({column: file.relative_to(folder).as_posix(), "label": parts[-1], "split": split})
+    if astray:
+        more = f" and {len(astray) - 1} others" if len(astray) > 1 else ""
+        raise UserError(f"{astray[0]}{more} lie in no class folder of {folder}. Move them into one, or give a table.")
+    if not rows:
+        raise UserError(f"{folder} holds no {what} ({', '.join(endings)}) in class folders.")
+    if any(row["split"] is None for row in rows):
+        if named := {str(row["split"]) for row in rows if row["split"]}:
+            lost = next(row[column] for row in rows if row["split"] is None)
+            raise UserError(
+                f"{folder} has folders called {', '.join(sorted(named))}, and {lost} is in none of them. Move it."
+            )
+        rows = [{column: row[column], "label": row["label"]} for row in rows]
+    return rows

@@ -1,0 +1,165 @@
+"""mtl-init on sets of sounds: what it writes trains, evaluates and predicts unedited."""
+
+import csv
+import re
+import shlex
+
+import numpy as np
+import pytest
+import soundfile
+
+import mtl_cli
+from mtl_cli import cli
+from mtl_cli.errors import UserError
+from mtl_cli.init.first_look import init_config
+from tests.sounds._files import tone, tone_set, write_table, write_wav
+
+SMALL = ["trainer.max_epochs=1", "trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=8", "quiet=true"]
+TINY = ["backbone.width=8", "backbone.num_heads=2", "backbone.num_layers=1", "backbone.filters=2"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def init(capsys, *words):
+    assert cli.main_init([*words, "output=conf"]) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def printed(out):
+    (line,) = re.findall(r"^  (mtl-train .*)$", out, re.MULTILINE)
+    return shlex.split(line)[1:]
+
+
+def train(out, *more):
+    sizes = ("trainer.max_epochs", "data.batch_size", "backbone.")
+    command = [word for word in printed(out) if not word.startswith(sizes)]
+    assert cli.main([*command, *SMALL, *TINY, *more, "hydra.run.dir=run"]) == 0
+
+
+def yaml_of(folder, name):
+    return (folder / "conf" / name).read_text()
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_table_of_wav_files_trains_evaluates_and_predicts(folder, capsys):
+    tone_set(folder / "set", 24)
+    out = init(capsys, "input=set/table.csv", "target=[tone,speaker]")
+    assert "24 clips of 0.1" in out
+    assert "sounds: column path" in out
+    assert "backbone=speech" in printed(out)
+    options = yaml_of(folder, "dataset/table.yaml")
+    assert "audio: path" in options
+    assert "speed" not in options  # it would change the voices that are to be told apart
+    assert "group_column" not in options
+    train(out)
+    assert cli.main_eval(["checkpoint=run", "quiet=true"]) == 0
+    assert cli.main_eval(["checkpoint=run", "input=set/table.csv", "quiet=true"]) == 0
+    assert cli.main_predict(["checkpoint=run", "input=set/table.csv", "output=table.csv", "quiet=true"]) == 0
+    assert cli.main_predict(["checkpoint=run", "input=set/clips", "output=folder.csv", "quiet=true"]) == 0
+    by_table, by_folder = rows_of(folder / "table.csv"), rows_of(folder / "folder.csv")
+    assert [row["path"] for row in by_table] == [f"clips/{k:03}.wav" for k in range(24)]
+    assert [row["path"] for row in by_folder] == [f"{k:03}.wav" for k in range(24)]
+    for one, other in zip(by_table, by_folder, strict=True):
+        assert {"tone", "speaker"} <= set(one)  # the table's own columns stay
+        assert one["tone_prediction"] == other["tone_prediction"]
+        assert one["speaker_prediction"] == other["speaker_prediction"]
+    model = mtl_cli.load(folder / "run")
+    clips = [f"set/clips/{k:03}.wav" for k in range(24)]
+    told = [row["tone_prediction"] for row in by_table]
+    assert model.predict(clips)["tone_prediction"].tolist() == told
+    assert model.predict([{"path": clip} for clip in clips])["tone_prediction"].tolist() == told
+    assert cli.main_eval(["checkpoint=run", "by=[speaker]", "split=train", "quiet=true"]) == 0
+    assert cli.main_predict(["checkpoint=run", "input=set/clips/003.wav", "output=one.csv", "quiet=true"]) == 0
+    assert rows_of(folder / "one.csv")[0]["tone_prediction"] == by_table[3]["tone_prediction"]
+
+
+def test_class_folders_need_no_target_and_flac_is_read(folder, capsys):
+    stream = np.random.default_rng(0)
+    for number in range(20):
+        label, hertz = ("up", 900) if number % 2 else ("down", 400)
+        (folder / "set" / label).mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / "set" / label / f"{number}.flac", tone(hertz, 0.2, stream, 16000), 16000)
+    out = init(capsys, "input=set")
+    assert "(class folders)" in out
+    assert "speed: [0.9, 1.1]" in yaml_of(folder, "dataset/set.yaml")
+    train(out)
+    assert cli.main_predict(["checkpoint=run", "input=set", "output=out.csv", "quiet=true"]) == 0
+    rows = rows_of(folder / "out.csv")
+    assert {row["audio"].split("/")[0] for row in rows} == {"up", "down"}
+    assert {row["label_prediction"] for row in rows} <= {"up", "down"}
+
+
+def test_speakers_are_kept_apart_where_they_are_no_target_and_parts_of_files_are_found(folder, capsys):
+    stream = np.random.default_rng(0)
+    write_wav(folder / "long.wav", tone(500, 4.0, stream))
+    rows = [
+        {
+            "wav": "long.wav",
+            "start": k / 10,
+            "end": (k + 1) / 10,
+            "speaker_id": f"s{k % 8}",
+            "mood": "ab"[k % 2],
+            "x": k,
+        }
+        for k in range(40)
+    ]
+    write_table(folder / "parts.csv", rows)
+    out = init(capsys, "input=parts.csv", "target=[mood]")
+    options = yaml_of(folder, "dataset/parts.yaml")
+    assert "group_column: speaker_id" in options
+    assert "audio: wav" in options
+    assert "start: start" in options
+    assert "end: end" in options
+    assert "left out: x" in out
+    train(out)
+
+
+def test_a_column_of_splits_is_used(folder, capsys):
+    table = tone_set(folder / "set", 24)
+    lines = table.read_text().splitlines()
+    cells = ["split", *(["train"] * 16 + ["val"] * 4 + ["test"] * 4)]
+    table.write_text("\n".join(f"{line},{cell}" for line, cell in zip(lines, cells, strict=True)) + "\n")
+    out = init(capsys, "input=set/table.csv", "target=[tone]")
+    assert "clips are divided by the column split" in out
+    assert "split_column: split" in yaml_of(folder, "dataset/table.yaml")
+    assert "group_column" not in yaml_of(folder, "dataset/table.yaml")
+
+
+def test_clips_that_cannot_be_used_are_told_and_left_out(folder, capsys):
+    table = tone_set(folder / "set", 24)
+    (table.parent / "clips/003.wav").write_text("not a sound")
+    write_wav(table.parent / "clips/004.wav", np.zeros(900))
+    out = init(capsys, "input=set/table.csv", "target=[tone]")
+    assert "Look at these first" in out
+    assert "003.wav" in out
+    assert re.search(r"Listen to these\n  silent: clips/004\.wav", out)
+    assert "skip_bad: true" in yaml_of(folder, "dataset/table.yaml")
+    train(out)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda text: text, {}, "No target is given"),
+        (lambda text: text, {"target": ["toon"]}, "has no column 'toon'"),
+        (
+            lambda text: text.replace("clips/", "gone/"),
+            {"target": ["tone"]},
+            r"column 'path' names sounds, and none is",
+        ),
+        (lambda text: text, {"target": ["path"]}, "no column of sounds beside the targets"),
+    ],
+)
+def test_sets_that_cannot_be_used_are_refused(folder, change, options, message):
+    table = tone_set(folder / "set", 6)
+    table.write_text(change(table.read_text()))
+    with pytest.raises(UserError, match=message):
+        init_config("set/table.csv", folder / "conf", options)
