@@ -1,13 +1,14 @@
 """What a head is: a recipe for a module from features to outputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from mtl_cli.config.on_hand import components_on_hand
 from mtl_cli.features import Features, FeatureSpec
+from mtl_cli.heads.stack_base import StackedHeads
 
 Output = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
 """What a head's module returns: one tensor [B, ...], or several, in order or by name."""
@@ -34,6 +35,18 @@ class Head(ABC):
         Raises:
             ValueError: the features do not fit in another way.
         """
+
+    @property
+    def form(self) -> Hashable:
+        """What heads must have in common, beside the spec of features and the outputs, to be computed as one.
+
+        None, the default, keeps a task's head apart.
+        """
+        return None
+
+    def stacked(self, heads: Mapping[str, nn.Module]) -> StackedHeads:
+        """Return modules that heads of one `form` built, by task, as one module; for heads that have a form."""
+        raise NotImplementedError(f"{type(self).__name__} has no form")
 
 
 def heads_that_give(what: str) -> list[type[Head]]:

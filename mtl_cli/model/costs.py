@@ -1,6 +1,6 @@
 """What a model costs: parameters and floating-point operations, beside those of independent models."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -66,24 +66,43 @@ def costs(
         names = [task for task, of in factory.dataset_of.items() if of == dataset]
         flops[dataset] = count_flops(partial(model, tasks=names), inputs)
     model.train(training)
-    alone_parameters, alone_flops = {}, {}
-    for name, task in tasks.items():
-        own = factory.alone(name)
-        stages = own(name).eval()
-        with torch.random.fork_rng(devices=[]):
-            head = task.build_head(own.specs[-1]).eval()
-        alone_parameters[name] = size(stages) + size(head)
-        alone = partial(forward_alone, stages, head)
-        alone_flops[name] = count_flops(alone, examples[factory.dataset_of[name]])
+    specific = {task: sum(p.numel() for p in own) for task, own in partition.specific.items()}
+    for stack in model.stacks:
+        for task in stack.tasks:
+            specific[task] = size(stack) // len(stack.tasks)
+    alone = costs_alone(factory, tasks, examples)
     return Costs(
         total=size(model),
         trained=sum(p.numel() for p in model.parameters() if p.requires_grad),
         shared=sum(p.numel() for p in partition.shared),
-        specific={task: sum(p.numel() for p in own) for task, own in partition.specific.items()},
+        specific=specific,
         flops=flops,
-        independent_parameters=alone_parameters,
-        independent_flops=alone_flops,
+        independent_parameters={task: parameters for task, (parameters, _) in alone.items()},
+        independent_flops={task: operations for task, (_, operations) in alone.items()},
     )
+
+
+def costs_alone(
+    factory: BackboneFactory, tasks: Mapping[str, Task], examples: Mapping[str, Inputs]
+) -> dict[str, tuple[int, int]]:
+    """Return parameters and operations of a network of each task's own; one is built for all tasks of a form."""
+    found: dict[str, tuple[int, int]] = {}
+    known: dict[Hashable, tuple[int, int]] = {}
+    for name, task in tasks.items():
+        dataset, head = factory.dataset_of[name], task.head
+        alike = None if head.form is None else (dataset, type(head), head.form, task.num_outputs)
+        if alike is None or alike not in known:
+            own = factory.alone(name)
+            stages = own(name).eval()
+            with torch.random.fork_rng(devices=[]):
+                module = task.build_head(own.specs[-1]).eval()
+            operations = count_flops(partial(forward_alone, stages, module), examples[dataset])
+            found[name] = size(stages) + size(module), operations
+            if alike is not None:
+                known[alike] = found[name]
+        else:
+            found[name] = known[alike]
+    return found
 
 
 def forward_alone(stages: nn.Sequential, head: nn.Module, inputs: Inputs) -> Output:

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.model.stacking import Part
+
 
 class EMA:
     """Keeps θ̄ ← decay·θ̄ + (1 − decay)·θ for every trained parameter; buffers are the model's own.
@@ -16,10 +19,16 @@ class EMA:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
-        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        self.names = list(trained)
-        self._parameters: list[Tensor] = list(trained.values())
+        parts = (
+            model.parts() if isinstance(model, MultiTaskModel) else [Part(*each) for each in model.named_parameters()]
+        )
+        self._parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.averages = [parameter.detach().clone() for parameter in self._parameters]
+        average_of = {id(own): average for own, average in zip(self._parameters, self.averages, strict=True)}
+        self.by_name = {
+            part.name: part.of(average_of[id(part.parameter)]) for part in parts if part.parameter.requires_grad
+        }
+        """The averages as a checkpoint names them, which are views of `averages`."""
 
     @torch.no_grad()
     def update(self) -> None:
@@ -43,7 +52,7 @@ class EMA:
 
     def state_dict(self) -> dict[str, object]:
         """Return the averages by the parameter's name, and the number of updates."""
-        return {"averages": dict(zip(self.names, self.averages, strict=True)), "updates": self.updates}
+        return {"averages": self.by_name, "updates": self.updates}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         """Take over averages and number of updates.
@@ -54,7 +63,7 @@ class EMA:
         averages, updates = state["averages"], state["updates"]
         if not isinstance(averages, Mapping) or type(updates) is not int or updates < 0:
             raise ValueError("the averages are no tensors by name with a number of updates")
-        for name, own in zip(self.names, self.averages, strict=True):
+        for name, own in self.by_name.items():
             if not isinstance(averages.get(name), Tensor) or averages[name].shape != own.shape:
                 raise ValueError(f"there is no average of {name} of shape {list(own.shape)}")
             own.copy_(averages[name])

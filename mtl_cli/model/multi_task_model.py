@@ -1,7 +1,7 @@
 """The model: a sharing mode and one head per task, and which of its parameters the tasks share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from mtl_cli.batch import Inputs
 from mtl_cli.features import Features
 from mtl_cli.heads.base import Output, TeacherForced, change_output, run_head, tensors_of
+from mtl_cli.heads.stack_base import StackedHeads
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.model.members import member_mean
+from mtl_cli.model.stacking import Part, head_parts, put_together, take_apart
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
@@ -30,20 +32,41 @@ class Outputs:
     penalty: Tensor | None
     generated: dict[str, Output] = field(default_factory=dict)
     features: dict[str, Features] = field(default_factory=dict)
+    stacked: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
+    """Outputs [B, T, O] of tasks that are computed as one, by their names; `outputs` does not hold them."""
 
     def predicted(self, task: str) -> Output:
         """Return the outputs of a task that were made without its target."""
+        for names, outputs in self.stacked.items():
+            if task in names:
+                return outputs[:, names.index(task)]
         return self.generated[task] if task in self.generated else self.outputs[task]
+
+    def apart(self) -> "Outputs":
+        """Return the same outputs with those of stacks task by task."""
+        if not self.stacked:
+            return self
+        rows = {task: outputs[:, row] for names, outputs in self.stacked.items() for row, task in enumerate(names)}
+        return replace(self, outputs={**self.outputs, **rows}, stacked={})
 
 
 class MultiTaskModel(nn.Module):
     """A sharing mode with one head per task, on a backbone of so many members (`Backbone.members`).
 
+    Heads that are computed as one are in `stacks`, all others in `heads`. The state of the model is that of a model
+    whose heads are all apart, in the order of the tasks.
+
     Raises:
         ValueError: there are several members, and a head sees the target, so that its outputs cannot be averaged.
     """
 
-    def __init__(self, sharing: Sharing, heads: Mapping[str, nn.Module], members: int = 1) -> None:
+    def __init__(
+        self,
+        sharing: Sharing,
+        heads: Mapping[str, nn.Module],
+        members: int = 1,
+        stacks: Sequence[StackedHeads] = (),
+    ) -> None:
         super().__init__()
         for task, head in heads.items():
             if members > 1 and isinstance(head, TeacherForced):
@@ -52,8 +75,15 @@ class MultiTaskModel(nn.Module):
                     f"backbone.members={members} networks cannot be averaged. Use backbone.members=1."
                 )
         self.sharing, self.members = sharing, members
-        self.heads = NamedModules(heads)
+        stacked = {task for stack in stacks for task in stack.tasks}
+        self.heads = NamedModules({task: head for task, head in heads.items() if task not in stacked})
+        self.stacked = nn.ModuleList(stacks)
+        self._tasks = tuple(heads)
         self._frozen: tuple[nn.Module, ...] = ()
+        self._chosen: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[StackedHeads, ...]]] = {}
+        if stacks:
+            self.register_state_dict_post_hook(self._save_apart)
+            self.register_load_state_dict_pre_hook(self._load_apart)
 
     def freeze(self, stages: Sequence[nn.Module]) -> None:
         """Train these stages no more, and keep them in evaluation mode."""
@@ -76,19 +106,25 @@ class MultiTaskModel(nn.Module):
         boundary: bool = False,
         targets: Mapping[str, Tensor] | None = None,
     ) -> Outputs:
-        """Return the outputs of `tasks`, which all belong to the dataset of `inputs`; some heads see the `targets`."""
-        shared = self.sharing(inputs, tasks, boundary)
+        """Return the outputs of `tasks`, which all belong to the dataset of `inputs`; some heads see the `targets`.
+
+        A stack of which one task is named gives the outputs of all of its tasks.
+        """
+        apart, stacks = self._choose(tasks)
+        shared = self.sharing(inputs, self._read_by(apart, stacks), boundary)
         outputs = {}
-        for task in tasks:
+        for task in apart:
             target = None if targets is None else targets[task]
             outputs[task] = as_floats(run_head(self.heads[task], shared.features[task], target))
-        return Outputs(outputs, shared.boundary, shared.penalty, features=shared.features)
+        stacked = run_stacks(stacks, shared.features)
+        return Outputs(outputs, shared.boundary, shared.penalty, features=shared.features, stacked=stacked)
 
     def predict(self, inputs: Inputs, tasks: Sequence[str], targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """Return outputs that were made without targets; with `targets`, beside those that the loss takes."""
-        features = self.sharing(inputs, tasks).features
+        apart, stacks = self._choose(tasks)
+        features = self.sharing(inputs, self._read_by(apart, stacks)).features
         outputs, generated = {}, {}
-        for task in tasks:
+        for task in apart:
             head = self.heads[task]
             if not isinstance(head, TeacherForced):
                 outputs[task] = member_mean(as_floats(head(features[task])), self.members)
@@ -96,7 +132,56 @@ class MultiTaskModel(nn.Module):
             generated[task] = as_floats(head.generate(features[task]))
             if targets is not None:
                 outputs[task] = as_floats(head(features[task], targets[task]))
-        return Outputs(outputs, [], None, generated)
+        return Outputs(outputs, [], None, generated, stacked=run_stacks(stacks, features))
+
+    def _choose(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[StackedHeads, ...]]:
+        """Return the tasks with heads of their own, and the stacks that have one of the others; looked up once."""
+        key = tuple(tasks)
+        if not len(self.stacked):
+            return key, ()
+        if key not in self._chosen:
+            stacks = tuple(stack for stack in self.stacks if not set(key).isdisjoint(stack.tasks))
+            self._chosen[key] = tuple(task for task in key if task in self.heads), stacks
+        return self._chosen[key]
+
+    @staticmethod
+    def _read_by(apart: tuple[str, ...], stacks: Sequence[StackedHeads]) -> tuple[str, ...]:
+        """Return the tasks whose features are asked for: of a stack the first, since all of them read the same."""
+        return (*apart, *(stack.tasks[0] for stack in stacks)) if stacks else apart
+
+    def parts(self) -> list[Part]:
+        """Return all parameters as they are where every head is apart, in the order of that model's `parameters`."""
+        shared = [Part(*each) for each in self.sharing.named_parameters(prefix="sharing")]
+        return shared + head_parts(dict(self.heads.items()), self.stacks, self._tasks)
+
+    @property
+    def stacks(self) -> list[StackedHeads]:
+        """The heads that are computed as one."""
+        return [stack for stack in self.stacked if isinstance(stack, StackedHeads)]
+
+    @staticmethod
+    def _save_apart(model: nn.Module, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
+        assert isinstance(model, MultiTaskModel), "this hook is on one"
+        take_apart(state, prefix, model.stacks, model._tasks)
+
+    @staticmethod
+    def _load_apart(
+        model: nn.Module,
+        state: dict[str, Tensor],
+        prefix: str,
+        metadata: object,
+        strict: bool,
+        missing: list[str],
+        unexpected: list[str],
+        errors: list[str],
+    ) -> None:
+        assert isinstance(model, MultiTaskModel), "this hook is on one"
+        put_together(state, prefix, model.stacks, missing, errors)
+
+
+def run_stacks(stacks: Sequence[StackedHeads], features: Mapping[str, Features]) -> dict[tuple[str, ...], Tensor]:
+    """Return the outputs [B, T, O] of stacked heads by the names of their tasks, as float32."""
+    return {stack.tasks: stack(features[stack.tasks[0]]).float() for stack in stacks}
 
 
 def as_floats(output: Output) -> Output:
@@ -119,9 +204,11 @@ def partition(model: MultiTaskModel, examples: Mapping[str, Inputs], dataset_of:
     """Return which trained parameters are shared: those that the outputs of two tasks or more depend on.
 
     Found by one backward per task on real `examples` (by dataset), on the tasks of `dataset_of`, rather than declared.
+    Tasks that are computed as one take one backward, and none has `specific` parameters: theirs are rows.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     reached: dict[str, set[int]] = {}
+    times = [0] * len(parameters)
     below: set[int] = set()
     training = model.training
     model.eval()
@@ -131,12 +218,17 @@ def partition(model: MultiTaskModel, examples: Mapping[str, Inputs], dataset_of:
             if not tasks or not parameters:
                 continue
             out = model(inputs, tasks, model.sharing.has_boundary)
-            for task in tasks:
-                reached[task] = dependencies(out.outputs[task], parameters)
+            for task, output in out.outputs.items():
+                reached[task] = dependencies(output, parameters)
+            for names, outputs in out.stacked.items():
+                count_stack(names, dependencies(outputs, parameters), model, parameters, times)
+                reached |= {task: set() for task in names}
             for tensor in out.boundary:
                 below |= dependencies(tensor, parameters)
     model.train(training)
-    times = [sum(index in of for of in reached.values()) for index in range(len(parameters))]
+    for of in reached.values():
+        for index in of:
+            times[index] += 1
     return Partition(
         shared=[p for p, count in zip(parameters, times, strict=True) if count > 1],
         specific={
@@ -146,6 +238,22 @@ def partition(model: MultiTaskModel, examples: Mapping[str, Inputs], dataset_of:
         trunk=[p for index, p in enumerate(parameters) if index in below],
         above=[p for index, p in enumerate(parameters) if index not in below],
     )
+
+
+def count_stack(
+    names: tuple[str, ...],
+    of: set[int],
+    model: MultiTaskModel,
+    parameters: Sequence[nn.Parameter],
+    times: list[int],
+) -> None:
+    """Count the tasks of a stack for each parameter that its outputs depend on: all for the trunk, none for its own.
+
+    All of its tasks read the same features. A row of its own parameters belongs to one task.
+    """
+    own = {id(rows) for stack in model.stacks if stack.tasks == names for rows in stack.rows}
+    for index in of:
+        times[index] += 0 if id(parameters[index]) in own else len(names)
 
 
 def dependencies(output: Output, parameters: Sequence[nn.Parameter]) -> set[int]:

@@ -16,6 +16,7 @@ from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
 from mtl_cli.runs.modelling import make_tasks, prepare_model
+from mtl_cli.runs.stacking import stacks_of
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
 from mtl_cli.training.arithmetic import make_arithmetic
@@ -94,8 +95,10 @@ def build(
     tasks = make_tasks(components.tasks, {name: summary.spec() for name, summary in data.summaries.items()})
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     modelled = prepare_model(config, components, tasks, data, start, arithmetic.device)
-    learner = Learner(modelled.model, trained, modelled.partition, arithmetic, seed)
-    train = make_streams(data, trained, "train", seed, arithmetic.device, config["data"]["workers"])
+    device, stacks = arithmetic.device, stacks_of(modelled.model, tasks)
+    by_name = {stack.name: stack for stack in stacks}
+    learner = Learner(modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name)
+    train = make_streams(data, trained, "train", seed, device, config["data"]["workers"], stacks)
     schedule = make_schedule(components.schedule, train, data, list(trained), plan, seed)
     weighting = make_weighting(components.weighting, list(trained), seed, arithmetic.device)
     always = all(map(data.always_labelled, trained))
@@ -114,8 +117,8 @@ def build(
         lr_schedule=components.lr_schedule.make(),
         ema=None if decay is None else EMA(modelled.model, decay),
         train=train,
-        val=make_streams(data, tasks, "val", seed, arithmetic.device),
-        test=make_streams(data, tasks, "test", seed, arithmetic.device),
+        val=make_streams(data, tasks, "val", seed, device, stacks=stacks),
+        test=make_streams(data, tasks, "test", seed, device, stacks=stacks),
         dataset_states=data.states(),
         summaries=data.summaries,
         plan=plan,

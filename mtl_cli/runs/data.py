@@ -1,7 +1,7 @@
 """The opened datasets of a run, what is known of their labels, and their batches."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -16,6 +16,7 @@ from mtl_cli.runs.components import Components, collect, group_datasets, make_so
 from mtl_cli.runs.data_files import Compare, up_to_date
 from mtl_cli.runs.summaries import check_fields, state_with, summarise, wanted_by
 from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.order import Order
@@ -123,9 +124,18 @@ def compared(compare: Compare, dataset: str, state: Mapping[str, Any], source: D
 
 
 def make_streams(
-    data: Data, tasks: Mapping[str, Task], split: str, seed: int, device: torch.device, workers: int = 0
+    data: Data,
+    tasks: Mapping[str, Task],
+    split: str,
+    seed: int,
+    device: torch.device,
+    workers: int = 0,
+    stacks: Sequence[TaskStack[Any]] = (),
 ) -> dict[str, Stream]:
-    """Return the batches of one split by dataset, with the targets of `tasks`; datasets without a task are left out."""
+    """Return the batches of one split by dataset, with the targets of `tasks`; datasets without a task are left out.
+
+    The tasks of `stacks` are computed as one.
+    """
     assert split in SPLITS
     streams = {}
     for dataset, source in data.sources.items():
@@ -134,7 +144,10 @@ def make_streams(
             continue
         rows, by = source.full_split(split), source.balance if split == "train" else None
         classes = None if by is None else rows.classes(by)
-        streams[dataset] = make_stream(source, rows, dataset, own, seed, device, workers, classes, split == "train")
+        joined = [stack for stack in stacks if stack.names[0] in own]
+        streams[dataset] = make_stream(
+            source, rows, dataset, own, seed, device, workers, classes, split == "train", joined
+        )
     return streams
 
 
@@ -148,6 +161,7 @@ def make_stream(
     workers: int = 0,
     classes: torch.Tensor | None = None,
     training: bool = False,
+    stacks: Sequence[TaskStack[Any]] = (),
 ) -> Stream:
     """Return the batches of some rows of a dataset with the targets of `tasks`; `classes` [N] are drawn alike."""
     augmentation = source.augmentation
@@ -164,4 +178,5 @@ def make_stream(
         augmentation,
         source.all_fields,
         {name: task.field.weights for name, task in tasks.items() if task.field.weights},
+        stacks,
     )

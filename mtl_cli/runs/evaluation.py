@@ -150,8 +150,9 @@ def on_split(
     built = build(config, trust, state["datasets"], compare=Evaluated(split, elsewhere))
     restore(built.job, state)
     job, data = built.job, built.data
-    streams = make_streams(data, job.tasks, split, config["seed"], job.learner.arithmetic.device)
-    rows = RowStatistics(asked, data.sources, streams, split, job.tasks, job.learner.arithmetic.device)
+    device, stacks = job.learner.arithmetic.device, list(job.learner.stacks.values())
+    streams = make_streams(data, job.tasks, split, config["seed"], device, stacks=stacks)
+    rows = RowStatistics(asked, data.sources, streams, split, job.tasks, device)
     results = evaluate_split(job, streams, watcher=rows.meters)
     told = {
         name: {

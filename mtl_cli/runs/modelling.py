@@ -19,6 +19,7 @@ from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads, partitio
 from mtl_cli.model.transfer import freeze, warm_start
 from mtl_cli.runs.components import Components, collect
 from mtl_cli.runs.data import Data
+from mtl_cli.runs.stacking import may_stack, stack_heads
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
@@ -66,7 +67,7 @@ def prepare_model(
     Raises:
         UserError: backbone, sharing mode and heads do not fit each other or the inputs, or `start` does not fit them.
     """
-    model, factory = make_model(components, tasks, data, config["seed"])
+    model, factory = make_model(components, tasks, data, config["seed"], may_stack(components))
     if start is None and not factory.pretrained and not all_trained(model.sharing):
         logger.warning(
             "The sharing mode freezes weights of the backbone, and these were drawn at random. "
@@ -93,9 +94,9 @@ def all_trained(module: nn.Module) -> bool:
 
 
 def make_model(
-    components: Components, tasks: Mapping[str, Task], data: Data, seed: int
+    components: Components, tasks: Mapping[str, Task], data: Data, seed: int, stacking: bool = False
 ) -> tuple[MultiTaskModel, BackboneFactory]:
-    """Return the model on the CPU, and the factory of its stages.
+    """Return the model on the CPU, and the factory of its stages; with `stacking`, heads of many tasks are one module.
 
     Raises:
         UserError: the backbone cannot take the inputs, or sharing mode and heads do not fit it.
@@ -109,7 +110,9 @@ def make_model(
             sharing: Sharing = components.sharing.make(backbone=factory, tasks=list(tasks))
         if problems := misfits(tasks, sharing.specs, factory):
             raise UserError(problems)
-        return MultiTaskModel(sharing, build_heads(tasks, sharing, seed), backbone.members), factory
+        heads = build_heads(tasks, sharing, seed)
+        stacks = stack_heads(tasks, heads, data, sharing) if stacking and backbone.members == 1 else []
+        return MultiTaskModel(sharing, heads, backbone.members, stacks), factory
     except UserError:
         raise
     except ValueError as error:

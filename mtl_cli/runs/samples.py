@@ -76,7 +76,7 @@ def shown(
         out = model.predict(inputs, list(tasks))
     cells = []
     for name, task in tasks.items():
-        target = sample.fields[stream.targets[name]].cpu()
+        target = stream.target(name, sample).cpu()
         labelled = bool(task.labelled_rows(target)[0])
         truth = target if labelled else None
         outputs = change_output(lambda tensor: tensor.cpu(), out.predicted(name))

@@ -1,7 +1,7 @@
 """Rows of one array as model inputs: vectors or images, scaled by statistics of the training rows."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mtl_cli.batch import InputSpec, LabelledSplit, Sample
 from mtl_cli.errors import UserError
 from mtl_cli.tables.array_files import Unchanged, infinite
 from mtl_cli.tables.place import Place
+from mtl_cli.tables.rows import left
 from mtl_cli.tables.scaling import checked_numbers
 
 BLOCK_VALUES = 1 << 22
@@ -93,6 +94,10 @@ class ArrayRows(LabelledSplit):
     def labels(self, field: str) -> Tensor:
         """Return all labels of a field [N, ...]."""
         return self._fields[field]
+
+    def without(self, fields: Collection[str]) -> "ArrayRows":
+        """Return the same rows without some fields."""
+        return ArrayRows(self._array, self._inputs, self._rows, left(self._fields, fields), self._unchanged)
 
 
 def row_shape(array: np.ndarray, place: Place) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """One split of a table: inputs and label fields, fetched by whole batches."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -35,6 +35,10 @@ class StoredRows(LabelledSplit):
         """Return all labels of a field [N, ...]."""
         return self._fields[field]
 
+    def without(self, fields: Collection[str]) -> "StoredRows":
+        """Return the same rows without some fields."""
+        return StoredRows(self._inputs, self._rows, left(self._fields, fields))
+
 
 class EncodedRows(LabelledSplit):
     """Rows that are held as tensors: inputs (one tensor, or several by name) and label fields, each [N, ...]."""
@@ -65,3 +69,12 @@ class EncodedRows(LabelledSplit):
         inputs = self._inputs
         moved = inputs.to(device) if isinstance(inputs, Tensor) else {k: v.to(device) for k, v in inputs.items()}
         return EncodedRows(moved, {name: field.to(device) for name, field in self._fields.items()})
+
+    def without(self, fields: Collection[str]) -> "EncodedRows":
+        """Return the same rows without some fields."""
+        return EncodedRows(self._inputs, left(self._fields, fields))
+
+
+def left(fields: Mapping[str, Tensor], without: Collection[str]) -> dict[str, Tensor]:
+    """Return the fields but for some."""
+    return {name: field for name, field in fields.items() if name not in without}

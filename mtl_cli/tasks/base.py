@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -313,6 +313,18 @@ class Task(ABC):
     @abstractmethod
     def trivial_outputs(self, summary: Any) -> Any:  # noqa: ANN401  an instance of `summary_class`; an Output
         """Return the outputs, usually [num_outputs], of the predictor that is the best constant one in training."""
+
+    @property
+    def form(self) -> Hashable:
+        """What tasks must have in common to be computed as one (`TaskStack`); None, the default, keeps a task apart.
+
+        A subclass has no form unless it says so, because it may compute something else.
+        """
+        return None
+
+    def stacked(self, tasks: "Sequence[Task]") -> Any:  # noqa: ANN401  a TaskStack, which is built on tasks
+        """Return tasks of one form as one (`mtl_cli.tasks.stack_base`); for kinds of task that have a form."""
+        raise NotImplementedError(f"{type(self).__name__} has no form")
 
     def repeated(self, outputs: Any, target: Tensor) -> Any:  # noqa: ANN401  an Output of the head
         """Return the outputs [num_outputs] of a constant predictor for every sample of `target` [B, ...]."""

@@ -1,6 +1,6 @@
 """Yes or no."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -18,6 +18,7 @@ from mtl_cli.tasks.class_base import (
     focal_factor,
     weights_by_class,
 )
+from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
@@ -88,17 +89,31 @@ class Binary(Task):
 
     def _losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Return the loss of each row [B]; `truth` are classes."""
-        logits = outputs[:, 0]
+        losses = self.cross_entropies(outputs[:, 0], truth)
+        if self.class_weights is not None:
+            losses = losses * self.class_weights.to(losses.device)[truth]
+        return losses
+
+    def cross_entropies(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Return the loss of each entry before weights of classes, in the shape of logits and their classes."""
         y = smooth = truth.to(logits.dtype)
         if self.label_smoothing:
             smooth = y * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")  # [B]
+        losses = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none")
         if self.focal_gamma:
             plain = F.binary_cross_entropy_with_logits(logits, y, reduction="none")
             losses = losses * focal_factor(plain, self.focal_gamma)
-        if self.class_weights is not None:
-            losses = losses * self.class_weights.to(logits.device)[truth]
         return losses
+
+    @property
+    def form(self) -> Hashable:
+        """Smoothing and the focal exponent, where rows have no weights."""
+        plain = type(self) is Binary and not self.field.weights
+        return (Binary, self.label_smoothing, self.focal_gamma) if plain else None
+
+    def stacked(self, tasks: Sequence[Task]) -> "BinaryStack":
+        """Return tasks of one form as one."""
+        return BinaryStack([task for task in tasks if isinstance(task, Binary)])
 
     def likelihood(self) -> str | None:
         """Return "bernoulli", unless the cross-entropy is a changed one."""
@@ -145,3 +160,42 @@ class Binary(Task):
         """Return the log odds of class 1 among the training labels [1]."""
         counts = summary.histogram.float()
         return torch.logit((counts[1] / counts.sum()).nan_to_num(0.5), eps=1e-6).reshape(1)
+
+
+class BinaryStack(TaskStack[Binary]):
+    """Yes or no of T tasks."""
+
+    def __init__(self, tasks: Sequence[Binary]) -> None:
+        super().__init__(tasks)
+        plain, weights = torch.ones(2), [task.class_weights for task in tasks]
+        weighted = any(each is not None for each in weights)
+        self.class_weights = torch.stack([plain if w is None else w for w in weights]) if weighted else None  # [T, 2]
+
+    def filled(self, target: Tensor) -> Tensor:
+        """Return the target with class 0 for missing labels."""
+        return target.clamp(min=0)
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each entry [B, T]."""
+        losses = self.tasks[0].cross_entropies(outputs.squeeze(-1), target)
+        if self.class_weights is not None:
+            no, yes = on(self.class_weights, losses).unbind(dim=1)
+            losses = losses * torch.where(target == 1, yes, no)
+        return losses
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return AUC, F1 of class 1, accuracy, log loss and the confusion matrix of each task."""
+        from mtl_cli.metrics.stack_base import AUCs, Confusions, LogLosses, StackedAccuracy, StackedF1
+
+        size = len(self.tasks)
+        return {
+            "auc": AUCs(),
+            "f1": StackedF1(size),
+            "accuracy": StackedAccuracy(size),
+            "log_loss": LogLosses(size),
+            "confusion": Confusions(size),
+        }
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the probabilities of class 1 [B, T]."""
+        return outputs.squeeze(-1).sigmoid()

@@ -1,7 +1,7 @@
 """Real targets: squared, absolute or Huber error."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.tasks.summary_base import LabelSummary, Medians, Totals
 
 if TYPE_CHECKING:
@@ -98,6 +99,20 @@ class Regression(Task):
         """Return the target [B, D]."""
         return target.reshape(len(target), self.num_outputs)
 
+    @property
+    def form(self) -> Hashable:
+        """The class, where the target is one number per row that float32 holds well."""
+        return type(self) if type(self) in (Regression, L1Regression) and self.is_plain else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the target is one number per row, near enough to 0 for float32, and rows have no weights."""
+        return not (self.field.shape or self.field.far or self.field.weights)
+
+    def stacked(self, tasks: Sequence[Task]) -> "RegressionStack":
+        """Return tasks of one form as one."""
+        return RegressionStack([task for task in tasks if isinstance(task, Regression)])
+
     def coded(self, outputs: Tensor) -> dict[str, Coded]:
         """Return the predictions in the target's own unit, a column each."""
         values = self.predictions(outputs)
@@ -138,6 +153,39 @@ class HuberRegression(L1Regression):
             raise ValueError(f"tasks.{name}.delta is {delta}; it is above 0, in standard deviations of the target.")
         self.delta = delta
 
+    @property
+    def form(self) -> Hashable:
+        """The class and δ."""
+        return (HuberRegression, self.delta) if type(self) is HuberRegression and self.is_plain else None
+
     def errors(self, outputs: Tensor, scaled: Tensor) -> Tensor:
         """Return the loss of each entry [B, D]."""
         return F.huber_loss(outputs, scaled, reduction="none", delta=self.delta)
+
+
+class RegressionStack(TaskStack[Regression]):
+    """Numbers of T tasks, each on the scale of its own field."""
+
+    def __init__(self, tasks: Sequence[Regression]) -> None:
+        super().__init__(tasks)
+        self.mean, self.std = (torch.cat([getattr(task, name) for task in tasks]) for name in ("mean", "std"))  # [T]
+
+    def filled(self, target: Tensor) -> Tensor:
+        """Return the target with 0 for missing labels."""
+        return target.nan_to_num()
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each entry [B, T]."""
+        scaled = (target - on(self.mean, target)) / on(self.std, target)
+        return self.tasks[0].errors(outputs.squeeze(-1), scaled)
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return MAE, RMSE and R² of each task."""
+        from mtl_cli.metrics.stack_base import R2s, StackedMAE, StackedRMSE
+
+        size = len(self.tasks)
+        return {"mae": StackedMAE(size), "rmse": StackedRMSE(size), "r2": R2s()}
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the predictions in the targets' own units [B, T]."""
+        return outputs.squeeze(-1) * on(self.std, outputs) + on(self.mean, outputs)

@@ -36,7 +36,8 @@ def bad_rows(streams: Mapping[str, Stream], draws: Mapping[str, int], accumulate
         for draw in range(start, start + accumulate):
             indices = stream.order.rows(draw)
             sample = stream.reader.draw(draw, indices)
-            wrong, infinite = not_finite(sample, len(indices), set(stream.targets.values()))
+            fields = {*stream.targets.values(), *(stack.name for stack in stream.stacks)} & set(sample.fields)
+            wrong, infinite = not_finite(sample, len(indices), fields)
             rows += indices.tolist()
             inputs += indices[wrong].tolist()
             targets += indices[infinite].tolist()

@@ -4,16 +4,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Batch
+from mtl_cli.batch import Batch, StackTarget
 from mtl_cli.errors import UserError
 from mtl_cli.heads.base import Output, change_output
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.loading import Stream
 
@@ -95,7 +96,7 @@ class Meter:
         return Result(float(self.loss.compute()), numbers, confusion, count)
 
 
-def shortest(value: Tensor) -> float:
+def shortest(value: Tensor | float) -> float:
     """Return a float32 scalar as the float with the fewest digits that stands for it: 0.89, not 0.8899999856948853."""
     return float(f"{float(value):.7g}")
 
@@ -106,6 +107,44 @@ class Watcher(Protocol):
     def update(self, dataset: str, rows: Tensor, batch: Batch, out: Outputs) -> None:
         """Take in the outputs of rows, by their numbers [B] in the split of a dataset."""
         ...
+
+
+class StackMeter:
+    """Adds up losses and metrics of tasks that are computed as one; the same as a `Meter` for each of them."""
+
+    def __init__(self, stack: TaskStack[Any], device: torch.device) -> None:
+        from mtl_cli.metrics.weighted_mean import WeightedMean
+
+        self.stack = stack
+        floats = torch.float32 if device.type == "mps" else None  # it has no float64
+        self.metrics: dict[str, Metric] = {
+            name: metric.to(device=device, dtype=floats) for name, metric in stack.metrics().items()
+        }
+        self.loss: WeightedMean = WeightedMean((len(stack.names),)).to(device=device, dtype=floats)
+
+    def update(self, outputs: Tensor, target: StackTarget) -> None:
+        """Take in outputs [B, T, O], float32, and their targets."""
+        counts = target.counts.to(outputs.device, non_blocking=True)
+        full = bool((target.counts == len(target.values)).all())
+        self.loss.update(self.stack.losses(outputs, target.values, counts.clamp(min=1), full), counts)
+        predictions = self.stack.predictions(outputs)
+        for metric in self.metrics.values():
+            metric.update(predictions, target.values)
+
+    def results(self) -> dict[str, Result]:
+        """Return the totals by task; NaN for one that has no label in the split."""
+        counts, losses = self.loss.weight.tolist(), self.loss.compute().tolist()
+        values = {name: metric.compute().cpu() for name, metric in self.metrics.items()}
+        confusions = values.pop("confusion", None)
+        columns = {name: list(map(shortest, column.float().tolist())) for name, column in values.items()}
+        found = {}
+        for row, (task, count) in enumerate(zip(self.stack.tasks, counts, strict=True)):
+            if count == 0:
+                found[task.name] = Result(math.nan, dict.fromkeys(task.metric_info, math.nan), None, 0)
+                continue
+            numbers = {name: column[row] for name, column in columns.items()}
+            found[task.name] = Result(losses[row], numbers, None if confusions is None else confusions[row], count)
+        return found
 
 
 @torch.no_grad()
@@ -127,35 +166,81 @@ def evaluate_model(
     """
     training = model.training
     model.eval()
-    meters: dict[str, Meter] = {}
-    constant: dict[str, Meter] = {}
-    to_device = partial(change_output, lambda tensor: tensor.to(arithmetic.device))
-    same = {name: to_device(output) for name, output in (constants or {}).items()}
-    for stream in streams.values():
-        for name in stream.targets:
-            meters[name] = Meter(tasks[name], arithmetic.device)
-            if name in same:
-                constant[name] = Meter(tasks[name], arithmetic.device)
-        for rows, batch in stream.numbered_sweep():
-            if not batch.targets:
-                continue
-            if not stream.rows.labels_at_hand:
-                check_batch(tasks, stream, batch)
-            with arithmetic.autocast():
-                out = model.predict(batch.inputs, batch.tasks, batch.targets)
-            if watcher is not None:
-                watcher.update(stream.name, rows, batch, out)
-            for name, target in batch.targets.items():
-                count = batch.counts[name]
-                weights = batch.weights.get(name)
-                meters[name].update(out.outputs[name], target, count, out.generated.get(name), weights)
-                if name in constant:
-                    constant[name].update(tasks[name].repeated(same[name], target), target, count, weights=weights)
+    sweeps = [Sweep(tasks, stream, arithmetic, constants or {}) for stream in streams.values()]
+    for sweep in sweeps:
+        sweep.run(model, watcher)
     model.train(training)
+    found = {name: result for sweep in sweeps for name, result in sweep.results().items()}
     return Evaluation(
-        {name: meters[name].result() for name in tasks if name in meters},
-        {name: meter.result() for name, meter in constant.items()},
+        {name: found[name] for name in tasks if name in found},
+        {name: result for sweep in sweeps for name, result in sweep.constant_results().items()},
     )
+
+
+class Sweep:
+    """One sweep over a stream: the meters of its tasks, and those of the predictors that always give `constants`."""
+
+    def __init__(
+        self, tasks: Mapping[str, Task], stream: Stream, arithmetic: Arithmetic, constants: Mapping[str, Output]
+    ) -> None:
+        device = arithmetic.device
+        self.tasks, self.stream, self.arithmetic = tasks, stream, arithmetic
+        to_device = partial(change_output, lambda tensor: tensor.to(device))
+        self.same = {name: to_device(constants[name]) for name in stream.targets if name in constants}
+        self.stacks = {stack.name: stack for stack in stream.stacks}
+        self.meters = {name: Meter(tasks[name], device) for name in stream.apart}
+        self.constant = {name: Meter(tasks[name], device) for name in stream.apart if name in self.same}
+        self.stacked = {name: StackMeter(stack, device) for name, stack in self.stacks.items()}
+        self.stacked_constant = {
+            name: StackMeter(stack, device) for name, stack in self.stacks.items() if stack.names[0] in self.same
+        }
+
+    def run(self, model: MultiTaskModel, watcher: Watcher | None) -> None:
+        """Take in every batch, and show it to the watcher."""
+        for rows, batch in self.stream.numbered_sweep():
+            if not batch.targets and not batch.stacks:
+                continue
+            if not self.stream.rows.labels_at_hand:
+                check_batch(self.tasks, self.stream, batch)
+            asked = [*batch.tasks, *(self.stacks[name].names[0] for name in batch.stacks)]
+            with self.arithmetic.autocast():
+                out = model.predict(batch.inputs, asked, batch.targets)
+            if watcher is not None:
+                watcher.update(self.stream.name, rows, batch.apart(), out.apart())
+            for name in batch.targets:
+                self._take(name, batch, out)
+            for name, target in batch.stacks.items():
+                self.stacked[name].update(out.stacked[target.tasks], target)
+                if name in self.stacked_constant:
+                    self.stacked_constant[name].update(self._constants(self.stacks[name], len(target.values)), target)
+
+    def _constants(self, stack: TaskStack[Any], rows: int) -> Tensor:
+        """Return the outputs [B, T, O] of constant predictors."""
+        outputs = [self.same[name] for name in stack.names]
+        return torch.stack([output for output in outputs if isinstance(output, Tensor)]).expand(rows, -1, -1)
+
+    def _take(self, name: str, batch: Batch, out: Outputs) -> None:
+        target, count, weights = batch.targets[name], batch.counts[name], batch.weights.get(name)
+        self.meters[name].update(out.outputs[name], target, count, out.generated.get(name), weights)
+        if name in self.constant:
+            constant = self.tasks[name].repeated(self.same[name], target)
+            self.constant[name].update(constant, target, count, weights=weights)
+
+    def results(self) -> dict[str, Result]:
+        """Return the results by task."""
+        return totals(self.meters, self.stacked)
+
+    def constant_results(self) -> dict[str, Result]:
+        """Return the results of the constant predictors by task."""
+        return totals(self.constant, self.stacked_constant)
+
+
+def totals(meters: Mapping[str, Meter], stacked: Mapping[str, StackMeter]) -> dict[str, Result]:
+    """Return the results by task."""
+    found = {name: meter.result() for name, meter in meters.items()}
+    for meter in stacked.values():
+        found |= meter.results()
+    return found
 
 
 def check_batch(tasks: Mapping[str, Task], stream: Stream, batch: Batch) -> None:
@@ -164,7 +249,8 @@ def check_batch(tasks: Mapping[str, Task], stream: Stream, batch: Batch) -> None
     Raises:
         UserError: there is one.
     """
-    for name, target in batch.targets.items():
+    columns = {task: stack.values[:, row] for stack in batch.stacks.values() for row, task in enumerate(stack.tasks)}
+    for name, target in {**batch.targets, **columns}.items():
         problem = tasks[name].label_problem(target)
         if problem is not None:
             raise UserError(f"tasks.{name}: the field '{stream.targets[name]}' of the evaluated split {problem}.")

@@ -17,7 +17,7 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.evaluate import Result
 from mtl_cli.training.loading import Stream
-from mtl_cli.training.optimizer_state import load_optimizer
+from mtl_cli.training.optimizer_state import load_optimizer, state_apart, state_together
 from mtl_cli.training.step import Learner
 from mtl_cli.training.window import Window
 from mtl_cli.weightings.base import Weighting
@@ -144,7 +144,7 @@ class Job:
             "versions": {"torch": str(torch.__version__)},
             "model": self.learner.model.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": state_apart(self.optimizer, self.learner.model),
             "weighting": self.weighting.state_dict(),
             "datasets": self.dataset_states,
             "progress": {**asdict(self.progress), "window": self.window.state_dict()},
@@ -155,7 +155,7 @@ class Job:
         self.learner.model.load_state_dict(state["model"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
-        load_optimizer(self.optimizer, state["optimizer"])
+        load_optimizer(self.optimizer, state_together(self.optimizer, self.learner.model, state["optimizer"]))
         self.weighting.load_state_dict(state["weighting"])
         progress = dict(state["progress"])
         self.window.load_state_dict(progress.pop("window"), self.learner.arithmetic.device)

@@ -3,19 +3,21 @@
 import itertools
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from mtl_cli.batch import Batch, FieldSpec, Inputs, Sample, labelled, move
+from mtl_cli.batch import Batch, FieldSpec, Inputs, LabelledSplit, Sample, StackTarget, labelled, move
 from mtl_cli.datasets.base import Augmentation, Dataset, as_split
 from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.training.order import Order
-from mtl_cli.training.reading import Marks, Reader, label_counts
+from mtl_cli.training.reading import Block, Marks, Reader, label_counts
 
 SMALL_BATCH = 128
 """Rows up to which an evaluation on a CPU puts batches together."""
@@ -35,6 +37,7 @@ class Stream:
         augmentation: what rows are changed by as they are drawn.
         specs: all label fields, those that the augmentation adds included; needed with one.
         weights: field of the rows' weights by task, for tasks that have some.
+        stacks: tasks among those of `targets` that are computed as one.
     """
 
     def __init__(
@@ -49,18 +52,29 @@ class Stream:
         augmentation: Augmentation | None = None,
         specs: Mapping[str, FieldSpec] | None = None,
         weights: Mapping[str, str] | None = None,
+        stacks: Sequence[TaskStack[Any]] = (),
     ) -> None:
-        self.weights = dict(weights or {})
+        self.weights, self.stacks = dict(weights or {}), tuple(stacks)
         self.name, self.targets, self.order, self.device, self.workers = name, dict(targets), order, device, workers
         self.rows = as_split(dataset)
-        moved = self.rows.to(device) if workers == 0 and augmentation is None else self.rows
-        marks_of = {task: (marks or {}).get(task, labelled) for task in targets}
+        stacked = {task for stack in self.stacks for task in stack.names}
+        self.apart = {task: field for task, field in targets.items() if task not in stacked}
+        """The label fields of tasks that are computed on their own."""
+        blocks: dict[str, Block] = {}
+        rows = self.rows
+        if isinstance(rows, LabelledSplit) and augmentation is None:
+            place = device if workers == 0 else torch.device("cpu")
+            blocks = {stack.name: Block.of(rows, stack.fields, place) for stack in self.stacks}
+            asked = {*self.apart.values(), *self.weights.values()}
+            rows = rows.without({field for stack in self.stacks for field in stack.fields} - asked)
+        moved = rows.to(device) if workers == 0 and augmentation is None else rows
+        marks_of = {task: (marks or {}).get(task, labelled) for task in self.apart}
         self.added = {task for task, field in targets.items() if augmentation and field in augmentation.adds}
         """Tasks on fields that the augmentation adds, which a sweep evaluates apart."""
         known = {}
-        if augmentation is None and (self.rows.labels_at_hand or moved is not self.rows):
-            known = {task: label_counts(self.rows, field, marks_of[task]) for task, field in targets.items()}
-        self.reader = Reader(moved, name, order.seed, self.targets, marks_of, augmentation, specs or {}, known)
+        if augmentation is None and (rows.labels_at_hand or moved is not rows):
+            known = {task: label_counts(self.rows, field, marks_of[task]) for task, field in self.apart.items()}
+        self.reader = Reader(moved, name, order.seed, self.apart, marks_of, augmentation, specs or {}, known, blocks)
         self._ahead: Iterator[Sample] | None = None
         self._next = -1
 
@@ -69,10 +83,10 @@ class Stream:
         indices = self.order.rows(draw)
         sample = self._read(draw, indices)
         if parts == 1:
-            return [self._batch(sample, len(indices), self.targets)]
+            return [self._batch(sample, len(indices), self.apart)]
         bounds = [len(indices) * part // parts for part in range(parts + 1)]
         return [
-            self._batch(sample.rows(start, stop), stop - start, self.targets)
+            self._batch(sample.rows(start, stop), stop - start, self.apart)
             for start, stop in itertools.pairwise(bounds)
         ]
 
@@ -86,22 +100,31 @@ class Stream:
         Rows are not augmented. Where tasks have fields that the augmentation adds, the rows come once more for these
         tasks alone, with the same augmentation in every sweep.
         """
-        own = {task: field for task, field in self.targets.items() if task not in self.added}
-        if own or not self.added:
-            yield from self._sweep(self.reader.as_they_are, own)
+        own = {task: field for task, field in self.apart.items() if task not in self.added}
+        if own or self.stacks or not self.added:
+            yield from self._sweep(self.reader.as_they_are, own, self.stacks)
         if self.added:
-            yield from self._sweep(self.reader.with_added, {task: self.targets[task] for task in self.added})
+            yield from self._sweep(self.reader.with_added, {task: self.targets[task] for task in self.added}, ())
+
+    def target(self, task: str, sample: Sample) -> Tensor:
+        """Return the target [B, ...] of a task in rows that the reader gave."""
+        for stack in self.stacks:
+            if stack.name in sample.fields and task in stack.names:
+                return sample.fields[stack.name][:, stack.names.index(task)]
+        return sample.fields[self.targets[task]]
 
     def close(self) -> None:
         """Stop the workers."""
         self._ahead = None
 
-    def _sweep(self, read: Callable[[Tensor], Sample], targets: Mapping[str, str]) -> Iterator[tuple[Tensor, Batch]]:
+    def _sweep(
+        self, read: Callable[[Tensor], Sample], targets: Mapping[str, str], stacks: Sequence[TaskStack[Any]]
+    ) -> Iterator[tuple[Tensor, Batch]]:
         lengths = self.order.lengths
         everything = torch.arange(len(self.rows)) if lengths is None else torch.argsort(lengths, stable=True)
         for group in groups(everything, self.rows.alike):
             for indices in group.split(sweep_size(self.order.batch_size, self.device)):
-                yield indices, self._batch(read(indices), len(indices), targets)
+                yield indices, self._batch(read(indices), len(indices), targets, stacks)
 
     def _read(self, draw: int, indices: Tensor) -> Sample:
         if self.workers == 0:
@@ -124,7 +147,13 @@ class Stream:
             )
         return sample
 
-    def _batch(self, sample: Sample, num_rows: int, targets: Mapping[str, str]) -> Batch:
+    def _batch(
+        self,
+        sample: Sample,
+        num_rows: int,
+        targets: Mapping[str, str],
+        stacks: Sequence[TaskStack[Any]] | None = None,
+    ) -> Batch:
         counts = {task: self._count(task, sample, num_rows) for task in targets}
         present = {
             task: label_on(sample.fields[field], field, self.device) for task, field in targets.items() if counts[task]
@@ -135,7 +164,21 @@ class Stream:
             for task, field in self.weights.items()
             if task in present
         }
-        return Batch(inputs, present, {task: counts[task] for task in present}, weights)
+        joined = {stack.name: self._joined(stack, sample) for stack in (self.stacks if stacks is None else stacks)}
+        joined = {name: each for name, each in joined.items() if bool(each.counts.any())}
+        return Batch(inputs, present, {task: counts[task] for task in present}, weights, joined)
+
+    def _joined(self, stack: TaskStack[Any], sample: Sample) -> StackTarget:
+        """Return the targets of tasks that are computed as one, with the number of labels of each."""
+        values = sample.fields.get(stack.name)
+        if values is None:
+            values = torch.stack([sample.fields[field] for field in stack.fields], dim=1)
+            counts = labelled(values).sum(dim=0).cpu()
+        elif stack.name in sample.counts:
+            counts = sample.counts[stack.name].sum(dim=0)
+        else:
+            counts = torch.full((len(stack.names),), len(values))
+        return StackTarget(stack.names, label_on(values, stack.fields[0], self.device), counts)
 
     def _count(self, task: str, sample: Sample, num_rows: int) -> int:
         known = self.reader.known.get(task)

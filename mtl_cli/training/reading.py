@@ -7,17 +7,32 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, Sample, Split, labelled, stacked
+from mtl_cli.batch import FieldSpec, LabelledSplit, Sample, Split, labelled, stacked
 from mtl_cli.datasets.base import Augmentation
 from mtl_cli.seeding import seeded
 
 Marks = Callable[[Tensor], Tensor]
 """From a target [B, ...] to where it has labels, one mark per label."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """All targets of tasks that are computed as one [N, T]; `marks`, on the host, say where labels are, None: all."""
+
+    labels: Tensor
+    marks: Tensor | None
+
+    @classmethod
+    def of(cls, rows: LabelledSplit, fields: Sequence[str], device: torch.device) -> "Block":
+        """Return the fields of a split, each [N], side by side."""
+        labels = torch.stack([rows.labels(name) for name in fields], dim=1)
+        marks = labelled(labels)
+        return cls(labels.to(device), None if bool(marks.all()) else marks)
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,7 @@ class Reader:
         specs: the fields of a row, those that the augmentation adds included; needed with one.
         known: labels of each row [N] by task, or one number where all rows have the same; tasks that are absent are
             counted with every batch.
+        blocks: targets of tasks that are computed as one, by the stack's name, where they are at hand.
     """
 
     rows: Split
@@ -44,6 +60,7 @@ class Reader:
     augmentation: Augmentation | None
     specs: Mapping[str, FieldSpec]
     known: Mapping[str, Tensor | int]
+    blocks: Mapping[str, Block] = field(default_factory=dict)
 
     def draw(self, number: int, indices: Tensor) -> Sample:
         """Return the rows of draw `number`, augmented."""
@@ -66,13 +83,18 @@ class Reader:
 
     def _counted(self, sample: Sample, indices: Tensor) -> Sample:
         counts = {}
-        for task, field in self.targets.items():
+        for task, name in self.targets.items():
             known = self.known.get(task)
             if isinstance(known, Tensor):
                 counts[task] = known[indices]
-            elif known is None and field in sample.fields:
-                counts[task] = per_row(self.marks.get(task, labelled)(sample.fields[field]))
-        return replace(sample, counts=counts) if counts else sample
+            elif known is None and name in sample.fields:
+                counts[task] = per_row(self.marks.get(task, labelled)(sample.fields[name]))
+        fields = dict(sample.fields)
+        for name, block in self.blocks.items():
+            fields[name] = block.labels.index_select(0, indices.to(block.labels.device))
+            if block.marks is not None:
+                counts[name] = block.marks.index_select(0, indices)
+        return replace(sample, fields=fields, counts=counts) if counts or self.blocks else sample
 
 
 def per_row(marks: Tensor) -> Tensor:

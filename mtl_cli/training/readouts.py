@@ -10,8 +10,8 @@ from mtl_cli.weightings.readout_base import LastLayer, Readout
 
 
 def last_layers(model: MultiTaskModel, tasks: Mapping[str, Task]) -> dict[str, LastLayer]:
-    """Return what is known of each task's last layer."""
-    return {name: last_layer(model, name, task) for name, task in tasks.items()}
+    """Return what is known of each task's last layer, those of stacked heads excepted."""
+    return {name: last_layer(model, name, task) for name, task in tasks.items() if name in model.heads}
 
 
 def last_layer(model: MultiTaskModel, name: str, task: Task) -> LastLayer:

@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.batch import Batch
+from mtl_cli.batch import Batch, StackTarget, labelled_tasks
 from mtl_cli.model.members import member_loss
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.report.spans import Spans
 from mtl_cli.seeding import seed_step
 from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.readouts import readouts
 from mtl_cli.weightings.base import Partition, Pass
+from mtl_cli.weightings.losses_base import Part, TaskLosses, places
 from mtl_cli.weightings.readout_base import Readout
 
 
@@ -29,6 +32,19 @@ class Learner:
     arithmetic: Arithmetic
     seed: int
     spans: Spans = field(default_factory=Spans)
+    stacks: Mapping[str, TaskStack[Any]] = field(default_factory=dict)
+    """Those of the tasks that are computed as one, by the stack's name in a batch."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The trained tasks, in their fixed order."""
+        return tuple(self.tasks)
+
+    @cached_property
+    def apart(self) -> tuple[str, ...]:
+        """The trained tasks that are computed on their own."""
+        stacked = {name for stack in self.stacks.values() for name in stack.names}
+        return tuple(task for task in self.tasks if task not in stacked)
 
     @cached_property
     def trained(self) -> list[nn.Parameter]:
@@ -50,21 +66,40 @@ class TrainStep:
         self.partition = learner.partition
         self._learner, self._batches = learner, batches
         self._counts = [count_labels(part) for part in batches]
-        self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.tasks}
-        self.tasks = tuple(task for task, total in self._totals.items() if total)
+        self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.apart}
+        self._stack_totals = count_stacks(batches)
+        self.tasks = self._present()
         self.num_passes = len(batches[0])
         self.datasets = tuple(batches[0][0])
         self.notes: dict[str, Tensor] = {}
-        self.losses: dict[str, Tensor] = {}
+        self.losses: Mapping[str, Tensor] = {}
         """Losses by task without declared weights, detached, as the step's passes saw them."""
         self._penalties: list[tuple[nn.Parameter, Tensor]] = []
+
+    def _present(self) -> tuple[str, ...]:
+        """Return the tasks that have a label, in their fixed order."""
+        learner = self._learner
+        apart = [task for task, total in self._totals.items() if total]
+        if not learner.stacks:
+            return tuple(apart)
+        stacks = [labelled_tasks(learner.stacks[key].names, totals) for key, totals in self._stack_totals.items()]
+        if len(apart) + sum(map(len, stacks)) == len(learner.names):
+            return learner.names
+        present = {task for some in (apart, *stacks) for task in some}
+        return tuple(task for task in learner.names if task in present)
+
+    @property
+    def absent_rows(self) -> list[tuple[tuple[str, ...], Tensor]]:
+        """The rows, on the host, of tasks without a label in stacks that take part, by the names of their tasks."""
+        found = [(self._learner.stacks[key].names, totals == 0) for key, totals in self._stack_totals.items()]
+        return [(names, absent.nonzero()[:, 0]) for names, absent in found if bool(absent.any())]
 
     def note(self, name: str, value: Tensor) -> None:
         """Record a scalar that is read when the step is logged."""
         self.notes[name] = value.detach()
 
     def share(self, task: str, draw: int) -> float:
-        """Return the part of the step's labels of a task that a draw holds."""
+        """Return the part of the step's labels of a task, one computed on its own, that a draw holds."""
         return self._counts[draw].get(task, 0) / self._totals[task]
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
@@ -84,13 +119,12 @@ class TrainStep:
                 for buffer, value in buffers:
                     buffer.copy_(value)
 
-    def losses_now(self) -> dict[str, Tensor]:
+    def losses_now(self) -> Mapping[str, Tensor]:
         """Return the step's losses under the present parameters, with the same masks, without a trace."""
-        totals: dict[str, Tensor] = {}
+        totals: Mapping[str, Tensor] = {}
         with torch.no_grad():
             for each in self.replay():
-                for task, loss in each.losses.items():
-                    totals[task] = totals[task] + loss if task in totals else loss
+                totals = plus(totals, each.losses)
         return totals
 
     def finish(self) -> None:
@@ -103,41 +137,69 @@ class TrainStep:
 
     def _forwards(self, draw: int, boundary: bool, noting: bool) -> Iterator[Pass]:
         for micro, batches in enumerate(self._batches[draw]):
-            if any(task in self._learner.tasks for batch in batches.values() for task in batch.targets):
+            if any(
+                batch.stacks or any(map(self._learner.tasks.__contains__, batch.targets)) for batch in batches.values()
+            ):
                 with self._learner.spans.forward:
                     done = self._forward(batches, draw, micro, boundary, noting)
                 yield done
 
+    def _has_task(self, batch: Batch) -> bool:
+        """Return whether a batch has a label of a trained task."""
+        return bool(batch.stacks) or any(task in self._learner.tasks for task in batch.targets)
+
     def _forward(self, batches: Mapping[str, Batch], draw: int, micro: int, boundary: bool, noting: bool) -> Pass:
         """Return one pass; where `noting`, its losses and penalties are kept."""
         learner = self._learner
-        losses: dict[str, Tensor] = {}
+        parts: list[Part] = []
+        seen: list[Part] = []
         boundaries: list[Tensor] = []
         done: list[tuple[Batch, Outputs]] = []
         for dataset, batch in batches.items():
             tasks = [task for task in batch.targets if task in learner.tasks]
-            if not tasks:
+            if not tasks and not batch.stacks:
                 continue
             seed_step(learner.arithmetic.device, self.seed, "step", self.index, dataset, draw, micro)
+            asked = [*tasks, *(learner.stacks[key].names[0] for key in batch.stacks)]
             with learner.arithmetic.autocast():
-                out = learner.model(batch.inputs, tasks, boundary, batch.targets)
+                out = learner.model(batch.inputs, asked, boundary, batch.targets)
             boundaries += out.boundary
             done.append((batch, out))
             for task in tasks:
-                share = batch.counts[task] / self._totals[task]
-                outputs, target = out.outputs[task], batch.targets[task]
-                full = batch.counts[task] == learner.tasks[task].labels_of(batch.rows)
-                weights = batch.weights.get(task)
-                loss = member_loss(learner.tasks[task], outputs, target, learner.model.members, full, weights)
-                loss = loss if share == 1.0 else loss * share
-                if noting:
-                    value = loss.detach()
-                    self.losses[task] = self.losses[task] + value if task in self.losses else value
+                loss = self._loss(task, batch, out)
+                seen.append(((task,), loss.detach()))
                 weight = learner.tasks[task].weight
-                losses[task] = loss if weight == 1.0 else loss * weight
+                parts.append(((task,), loss if weight == 1.0 else loss * weight))
+            for key, target in batch.stacks.items():
+                loss, weighted = self._stack_losses(key, target, out.stacked[target.tasks])
+                seen.append((target.present, loss.detach()))
+                parts.append((target.present, weighted))
             if noting and out.penalty is not None and out.penalty.requires_grad:
                 self._penalise(out.penalty / (self.num_passes * len(self._batches)))
-        return Pass(losses, boundaries, micro, partial(self._readouts, done))
+        if noting:
+            self.losses = plus(self.losses, by_task(seen))
+        return Pass(by_task(parts), boundaries, micro, partial(self._readouts, done))
+
+    def _loss(self, task: str, batch: Batch, out: Outputs) -> Tensor:
+        """Return the loss of a task in a batch, scaled by the batch's share of the step's labels."""
+        own, members = self._learner.tasks[task], self._learner.model.members
+        outputs, target, count = out.outputs[task], batch.targets[task], batch.counts[task]
+        full = count == own.labels_of(batch.rows)
+        loss = member_loss(own, outputs, target, members, full, batch.weights.get(task))
+        share = count / self._totals[task]
+        return loss if share == 1.0 else loss * share
+
+    def _stack_losses(self, key: str, target: StackTarget, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the losses [K] of the labelled tasks of a stack, so scaled, without and with declared weights."""
+        stack, totals = self._learner.stacks[key], self._stack_totals[key]
+        divisor = on(totals.clamp(min=1).float(), outputs)
+        full = bool((target.counts == len(target.values)).all())
+        losses = stack.losses(outputs, target.values, divisor, full)
+        weighted = losses if stack.weights is None else losses * on(stack.weights, losses)
+        if target.present is target.tasks:
+            return losses, weighted
+        rows = places(target.tasks, target.present, losses.device)
+        return losses[rows], weighted[rows]
 
     def _readouts(self, done: Sequence[tuple[Batch, Outputs]]) -> dict[str, Readout]:
         found: dict[str, Readout] = {}
@@ -149,6 +211,34 @@ class TrainStep:
         parameters = self._learner.trained
         gradients = torch.autograd.grad(penalty, parameters, retain_graph=True, allow_unused=True)
         self._penalties += [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+
+
+def by_task(parts: Sequence[Part]) -> Mapping[str, Tensor]:
+    """Return losses by task: as a mapping of scalars where every part is one."""
+    if all(loss.ndim == 0 for _, loss in parts):
+        return {tasks[0]: loss for tasks, loss in parts}
+    return TaskLosses(parts)
+
+
+def plus(totals: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the sums of losses by task."""
+    if not totals:
+        return more
+    if isinstance(totals, TaskLosses) or isinstance(more, TaskLosses):
+        pair = [each if isinstance(each, TaskLosses) else TaskLosses.of(each) for each in (totals, more)]
+        return pair[0].plus(pair[1])
+    return {**totals, **{task: totals[task] + loss if task in totals else loss for task, loss in more.items()}}
+
+
+def count_stacks(batches: Sequence[Sequence[Mapping[str, Batch]]]) -> dict[str, Tensor]:
+    """Return the labels [T] of tasks that are computed as one over all batches of a step, by the stack's name."""
+    totals: dict[str, Tensor] = {}
+    for draw in batches:
+        for micro in draw:
+            for batch in micro.values():
+                for key, target in batch.stacks.items():
+                    totals[key] = totals[key] + target.counts if key in totals else target.counts
+    return totals
 
 
 def count_labels(batches: Sequence[Mapping[str, Batch]]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Training: one explicit loop."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from mtl_cli.training.clock import Clock
 from mtl_cli.training.evaluate import flat
 from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import ROLLBACK_FACTOR, Job
+from mtl_cli.training.resting import resting
 from mtl_cli.training.selection import (
     count_patience,
     decides,
@@ -85,6 +86,7 @@ def next_step(job: Job) -> TrainStep:
     """Draw the batches of the next step: `accumulate` micro-batches of every dataset whose tasks take part."""
     progress, plan = job.progress, job.plan
     names = job.schedule.tasks(progress.step)
+    everything = len(names) == len(job.learner.names)
     parts = job.weighting.num_draws
     batches: list[list[dict[str, Batch]]] = [[{} for _ in range(plan.accumulate)] for _ in range(parts)]
     for dataset, stream in job.train.items():
@@ -94,19 +96,23 @@ def next_step(job: Job) -> TrainStep:
         progress.draws[dataset] = start + plan.accumulate
         for micro in range(plan.accumulate):
             for part, batch in enumerate(stream.batches(start + micro, parts)):
-                batches[part][micro][dataset] = only(batch, names)
+                batches[part][micro][dataset] = batch if everything else only(batch, set(names))
                 progress.samples += batch.rows
     last = progress.step + 1 == job.total_steps
     logging_due = (progress.step + 1) % plan.log_every == 0 or last
     return TrainStep(job.learner, progress.step, batches, logging_due)
 
 
-def only(batch: Batch, tasks: Sequence[str]) -> Batch:
+def only(batch: Batch, tasks: Collection[str]) -> Batch:
     """Return the batch with the targets of the given tasks."""
-    if all(task in tasks for task in batch.targets):
-        return batch
+    stacks = {key: target.only(tasks) for key, target in batch.stacks.items()}
     targets = {task: target for task, target in batch.targets.items() if task in tasks}
-    return replace(batch, targets=targets, counts={task: batch.counts[task] for task in targets})
+    return replace(
+        batch,
+        targets=targets,
+        counts={task: batch.counts[task] for task in targets},
+        stacks={key: target for key, target in stacks.items() if target.present},
+    )
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,8 @@ def train_step(job: Job, step: TrainStep) -> Update:
     with spans.update:
         norm = gradient_norm(job)
         job.window.add(step.index, step.losses, norm, first_draws(job, step))
-        job.optimizer.step()
+        with resting(job.optimizer, job.learner.model, step.absent_rows):
+            job.optimizer.step()
     with spans.balance:
         job.weighting.after_step(step)
     if job.ema is not None:
@@ -209,14 +216,15 @@ def log(job: Job, out: RunDirectory, step: TrainStep, update: Update) -> dict[st
     """Write a training record and return the mean losses since the last one; the only device sync of its steps."""
     job.window.check()
     losses = job.window.means()
-    declared = job.learner.tasks
+    declared, weights = job.learner.tasks, update.weights
+    used = torch.stack(list(weights.values())).tolist() if weights else []
     record: dict[str, Any] = {
         "kind": "train",
         "step": job.progress.step,
         "epoch": round(job.progress.step / job.schedule.steps_per_epoch, 6),
         "lr": update.lr,
         "losses": losses,
-        "weights": {task: float(value) * declared[task].weight for task, value in update.weights.items()},
+        "weights": {task: value * declared[task].weight for task, value in zip(weights, used, strict=True)},
     }
     if update.norm is not None:
         record["grad_norm"] = float(update.norm)

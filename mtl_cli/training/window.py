@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mtl_cli.errors import RunFailure
+from mtl_cli.weightings.losses_base import TaskLosses, vector_of
 
 
 class NotFinite(RunFailure):
@@ -46,10 +48,14 @@ class Window:
         draws: Mapping[str, int] | None = None,
     ) -> None:
         """Take in step number `step`: losses, scalars by task, the gradient's norm, and the first draw by dataset."""
-        if losses:
+        if isinstance(losses, TaskLosses):
+            self._steps.append(step)
+            self._tasks.append(losses.tasks)
+            self._losses += [values.reshape(-1) for _, values in losses.parts]
+        elif losses:
             self._steps.append(step)
             self._tasks.append(tuple(losses))
-            self._losses += losses.values()  # stacked when they are read: a stack per step costs 12 µs
+            self._losses += losses.values()  # joined when they are read: a stack per step costs 12 µs
         if norm is not None:
             self._norms.append((step, norm))
         if draws is not None:
@@ -63,8 +69,8 @@ class Window:
         """
         found: list[tuple[int, int, str]] = []
         for step, tasks, values in zip(self._steps, self._tasks, self._read(), strict=True):
-            bad = [(task, value) for task, value in zip(tasks, values, strict=True) if not math.isfinite(value)]
-            found += [(step, 0, f"The loss of task '{task}' is {value}") for task, value in bad]
+            bad = np.flatnonzero(~np.isfinite(values)).tolist()
+            found += [(step, 0, f"The loss of task '{tasks[place]}' is {float(values[place])}") for place in bad]
         norms = torch.stack([norm for _, norm in self._norms]).tolist() if self._norms else []
         for (step, _), norm in zip(self._norms, norms, strict=True):
             if not math.isfinite(norm):
@@ -76,17 +82,22 @@ class Window:
 
     def means(self) -> dict[str, float]:
         """Return the mean loss of each task over the window, and start a new one."""
-        sums: dict[str, list[float]] = {}
-        for tasks, values in zip(self._tasks, self._read(), strict=True):
-            for task, value in zip(tasks, values, strict=True):
-                sums.setdefault(task, []).append(value)
+        rows = self._read()
+        found = same_tasks_means(self._tasks, rows) if len(self._tasks) > 1 else None
+        if found is None:
+            sums: dict[str, list[float]] = {}
+            for tasks, values in zip(self._tasks, rows, strict=True):
+                for task, value in zip(tasks, values.tolist(), strict=True):
+                    sums.setdefault(task, []).append(value)
+            found = {task: math.fsum(values) / len(values) for task, values in sums.items()}
         self._steps, self._tasks, self._losses, self._draws = [], [], [], {}
-        return {task: math.fsum(values) / len(values) for task, values in sums.items()}
+        return found
 
-    def _read(self) -> list[list[float]]:
+    def _read(self) -> list[np.ndarray]:
+        """Return the losses of each step [K], float32."""
         if not self._losses:
             return []
-        values = torch.stack(self._losses).tolist()
+        values = joined(self._losses).cpu().numpy()
         rows, start = [], 0
         for tasks in self._tasks:
             rows.append(values[start : start + len(tasks)])
@@ -95,7 +106,7 @@ class Window:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the window, for a checkpoint."""
-        losses = torch.stack(self._losses) if self._losses else torch.empty(0)
+        losses = joined(self._losses) if self._losses else torch.empty(0)
         return {"steps": self._steps, "tasks": [list(tasks) for tasks in self._tasks], "losses": losses}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -115,11 +126,29 @@ class Window:
         self._norms, self._draws = [], {}  # what was saved was looked at
 
 
+MANY = 64
+"""Tasks from which a window is added up in float64, column by column, instead of exactly, number by number."""
+
+
+def same_tasks_means(tasks: Sequence[tuple[str, ...]], rows: Sequence[np.ndarray]) -> dict[str, float] | None:
+    """Return the means of rows [K] that all are of the same many tasks; None where they are not."""
+    if len(tasks[0]) < MANY or any(each is not tasks[0] and each != tasks[0] for each in tasks):
+        return None
+    return dict(zip(tasks[0], np.stack(rows).mean(axis=0, dtype=np.float64).tolist(), strict=True))
+
+
+def joined(losses: Sequence[Tensor]) -> Tensor:
+    """Return scalars and vectors as one vector."""
+    if all(loss.ndim == 0 for loss in losses):
+        return torch.stack(list(losses))
+    return torch.cat([loss.reshape(-1) for loss in losses])
+
+
 def first_bad(losses: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> str | None:
     """Return what is not finite among losses and gradients, in words, or None; two device syncs."""
     bad = []
     if losses:
-        values = torch.stack([loss.detach().float() for loss in losses.values()]).isfinite().tolist()
+        values = vector_of(losses, tuple(losses)).detach().isfinite().tolist()
         bad = [f"'{task}'" for task, good in zip(losses, values, strict=True) if not good]
     if bad:
         return "the loss of task " + ", ".join(bad)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.seeding import derive
+from mtl_cli.weightings.losses_base import places, vector_of
 from mtl_cli.weightings.readout_base import LastLayer, Readout
 
 
@@ -24,10 +25,14 @@ class Pass:
     last layers of the tasks, for weightings that say `needs_readouts`.
     """
 
-    losses: dict[str, Tensor]
+    losses: Mapping[str, Tensor]
     boundary: list[Tensor]
     micro: int
     readouts: Callable[[], dict[str, Readout]] = dict
+
+    def vector(self, tasks: tuple[str, ...]) -> Tensor:
+        """Return the losses [K] of some of the tasks, in their order."""
+        return vector_of(self.losses, tasks)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Step(Protocol):
         """
         ...
 
-    def losses_now(self) -> dict[str, Tensor]:
+    def losses_now(self) -> Mapping[str, Tensor]:
         """Return the step's losses under the present parameters, from a replay without gradients."""
         ...
 
@@ -132,6 +137,8 @@ class Weighting(nn.Module, ABC):
     """Whether there is nothing to balance without shared parameters."""
     needs_readouts: ClassVar[bool] = False
     """Whether the method reads the tasks' last layers (`Pass.readouts`), which not every task, head and mode offers."""
+    takes_stacks: ClassVar[bool] = False
+    """Whether tasks of one form may be computed as one: not where it uses the parameters or the gradient of a task."""
     min_tasks: ClassVar[int] = 1
     lr: float = 0.025
     """Learning rate of the weighting's own parameters."""
@@ -243,6 +250,7 @@ class Weighting(nn.Module, ABC):
 class LossWeighting(Weighting):
     """A weighting whose total loss is a function of the losses alone. Heads are weighted like the trunk."""
 
+    takes_stacks = True
     linear: ClassVar[bool] = False
     """Whether the weights do not depend on the losses, so that accumulation needs no pass to find them."""
 
@@ -263,7 +271,7 @@ class LossWeighting(Weighting):
         if step.num_passes > 1:
             return self._accumulate(step, present)
         (only,) = step.passes()
-        losses = torch.stack([only.losses[task] for task in step.tasks])
+        losses = only.vector(step.tasks)
         weights = self._weights(losses, present) if step.logging else None
         self(losses, present).backward()
         self.observe(losses.detach(), present)
@@ -278,17 +286,17 @@ class LossWeighting(Weighting):
             leaf = torch.ones(len(step.tasks), device=self._device(step), requires_grad=True)
         else:
             now = step.losses_now()
-            leaf = torch.stack([now[task] for task in step.tasks]).requires_grad_()
+            leaf = vector_of(now, step.tasks).requires_grad_()
         self(leaf, present).backward()  # also the gradients of the weighting's own parameters
         assert leaf.grad is not None
-        weights = dict(zip(step.tasks, leaf.grad, strict=True))
-        totals = {task: torch.zeros((), device=leaf.device) for task in step.tasks}
+        totals = torch.zeros_like(leaf.grad)
         for each in step.passes():
-            torch.stack([weights[task] * loss for task, loss in each.losses.items()]).sum().backward()
-            for task, loss in each.losses.items():
-                totals[task] += loss.detach()
-        self.observe(torch.stack(list(totals.values())), present)
-        return weights
+            tasks = tuple(each.losses)
+            losses, rows = each.vector(tasks), places(step.tasks, tasks, leaf.device)
+            (leaf.grad[rows] * losses).sum().backward()
+            totals[rows] += losses.detach()
+        self.observe(totals, present)
+        return dict(zip(step.tasks, leaf.grad, strict=True))
 
     @staticmethod
     def _device(step: Step) -> torch.device:

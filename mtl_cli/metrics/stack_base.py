@@ -1,0 +1,145 @@
+"""Metrics of many tasks as one: predictions and target [B, T], in which labels may be missing, give values [T].
+
+Each gives for a column what the metric of a single task gives for its labelled rows, NaN where the column has none.
+Their states are sums or rows, as `mtl_cli.metrics.base` asks for.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from mtl_cli.batch import labelled
+from mtl_cli.metrics.base import Collected
+from mtl_cli.metrics.log_loss import EPSILON
+
+
+class ColumnSums(Metric, ABC):
+    """The mean over the labels of each column of what `entries` gives, as two sums [T] in float64."""
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(size, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(size, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, target: Tensor) -> None:
+        """Take in predictions and their target."""
+        marks, exact = labelled(target), self.total.dtype  # float32 on a device that has no float64
+        entries = self.entries(predictions.to(exact), target.to(exact))
+        self.total += torch.where(marks, entries, 0.0).sum(dim=0)
+        self.count += marks.sum(dim=0)
+
+    def compute(self) -> Tensor:
+        """Return the means."""
+        return self.total / self.count
+
+    @abstractmethod
+    def entries(self, predictions: Tensor, target: Tensor) -> Tensor:
+        """Return what each entry adds to the sum of its column."""
+
+
+class StackedMAE(ColumnSums):
+    """Mean absolute error of each column."""
+
+    def entries(self, predictions: Tensor, target: Tensor) -> Tensor:
+        """Return the absolute differences."""
+        return (predictions - target).abs()
+
+
+class StackedRMSE(ColumnSums):
+    """Root of the mean squared error of each column."""
+
+    def entries(self, predictions: Tensor, target: Tensor) -> Tensor:
+        """Return the squared differences."""
+        return (predictions - target).square()
+
+    def compute(self) -> Tensor:
+        """Return the roots."""
+        return super().compute().sqrt()
+
+
+class LogLosses(ColumnSums):
+    """`LogLoss` of each column."""
+
+    def entries(self, predictions: Tensor, target: Tensor) -> Tensor:
+        """Return the negative log-likelihoods."""
+        p = predictions.clamp(EPSILON, 1.0 - EPSILON)
+        return -torch.where(target > 0.5, p, 1.0 - p).log()
+
+
+class R2s(Collected):
+    """`R2` of each column: NaN where all labels are equal."""
+
+    def value(self, predictions: Tensor, target: Tensor) -> Tensor:
+        """Return the coefficients of determination."""
+        marks = ~torch.isnan(target)
+        total = (target - target.nanmean(dim=0)).square().nansum(dim=0)
+        errors = torch.where(marks, predictions - target.nan_to_num(), 0.0).square().sum(dim=0)
+        return torch.where(total > 0, 1.0 - errors / total, torch.nan)
+
+
+class AUCs(Collected):
+    """`AUC` of each column: NaN where only one class occurs.
+
+    The area is the share of pairs of a positive and a negative row whose order is right, ties counting one half.
+    """
+
+    def value(self, predictions: Tensor, target: Tensor) -> Tensor:
+        """Return the areas."""
+        scores, order = predictions.sort(dim=0)
+        target = target.gather(0, order)
+        positive, negative = (target == 1).double(), (target == 0).double()
+        before = negative.cumsum(dim=0) - negative
+        starts = torch.ones_like(scores, dtype=torch.bool)
+        starts[1:] = scores[1:] != scores[:-1]  # where a group of equal scores begins
+        below = torch.where(starts, before, -1.0).cummax(dim=0).values
+        ends = torch.ones_like(starts)
+        ends[:-1] = starts[1:]
+        up_to = torch.where(ends, before + negative, torch.inf).flip(0).cummin(dim=0).values.flip(0)
+        pairs = positive.sum(dim=0) * negative.sum(dim=0)
+        return (positive * (below + up_to)).sum(dim=0) / (2 * pairs)
+
+
+class Confusions(Metric):
+    """The confusion matrix of each column [T, 2, 2], rows: truth; a probability above one half is class 1."""
+
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.add_state("counts", torch.zeros(size, 2, 2, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, target: Tensor) -> None:
+        """Take in predictions and their target."""
+        said = predictions > 0.5
+        cells = [[(truth & ~said).sum(dim=0), (truth & said).sum(dim=0)] for truth in (target == 0, target == 1)]
+        self.counts += torch.stack([torch.stack(row, dim=-1) for row in cells], dim=-2)
+
+    def compute(self) -> Tensor:
+        """Return the matrices."""
+        return self.counts
+
+
+class StackedAccuracy(Confusions):
+    """Share of the labels of each column that are predicted."""
+
+    def compute(self) -> Tensor:
+        """Return the shares."""
+        counts = self.counts.double()
+        return (counts[:, 0, 0] + counts[:, 1, 1]) / counts.sum(dim=(1, 2))
+
+
+class StackedF1(Confusions):
+    """F1 of class 1 of each column; 0 where it occurs neither in truth nor in predictions."""
+
+    def compute(self) -> Tensor:
+        """Return the scores."""
+        counts = self.counts.double()
+        right, wrong = counts[:, 1, 1], counts[:, 0, 1] + counts[:, 1, 0]
+        return torch.where(right > 0, 2 * right / (2 * right + wrong), 0.0)

@@ -1,0 +1,68 @@
+"""Tasks of one form, whose losses and metrics are computed as one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from mtl_cli.batch import labelled
+from mtl_cli.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+Kind = TypeVar("Kind", bound=Task)
+
+
+class TaskStack(ABC, Generic[Kind]):
+    """T tasks of one `Task.form` on one dataset: outputs are [B, T, O], targets [B, T], one label per row and task.
+
+    What it computes equals what the tasks compute one by one. What differs from task to task, such as the scale of a
+    target, is held as a tensor [T].
+    """
+
+    def __init__(self, tasks: Sequence[Kind]) -> None:
+        self.tasks = tuple(tasks)
+        self.names = tuple(task.name for task in tasks)
+        self.fields = tuple(task.target for task in tasks)
+        weights = torch.tensor([float(task.weight) for task in tasks])
+        self.weights = None if bool((weights == 1).all()) else weights
+        """Declared weights [T]; None where all are 1."""
+
+    @property
+    def name(self) -> str:
+        """The name under which a batch holds its targets; no field has it."""
+        return f"\0{self.names[0]}"
+
+    def losses(self, outputs: Tensor, target: Tensor, divisor: Tensor, full: bool) -> Tensor:
+        """Return the sum of each task's losses over its labels, by `divisor` [T]; with `full` no label is missing."""
+        if full:
+            return self.entry_losses(outputs, target).sum(dim=0) / divisor
+        marks = labelled(target)
+        return torch.where(marks, self.entry_losses(outputs, self.filled(target)), 0.0).sum(dim=0) / divisor
+
+    @abstractmethod
+    def filled(self, target: Tensor) -> Tensor:
+        """Return a target [B, T] with any label in the place of those that are missing."""
+
+    @abstractmethod
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each entry [B, T] of a target without missing labels."""
+
+    @abstractmethod
+    def metrics(self) -> "dict[str, Metric]":
+        """Return what the tasks' own `metrics` are, under the same names, each with one value per task [T].
+
+        Each is updated with `predictions` [B, T] and a target [B, T], in which labels may be missing.
+        """
+
+    @abstractmethod
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return what metrics compare with the target [B, T]."""
+
+
+def on(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return a tensor on the device of another one."""
+    return tensor if tensor.device == like.device else tensor.to(like.device, non_blocking=True)
