@@ -19,6 +19,8 @@ files, such as label images, the output is a new folder. Statistics and categori
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
   input=PATH          a file with the input columns of the model; other columns, such as labels, are copied only
   output=PATH         appears whole or not at all; it replaces a file of that name, but never the input
+  samples=16          in the place of input: images that a variational autoencoder makes up, as one sheet
+                      (output=FILE.png) or a folder of images
   batch_size=4096     rows that are predicted at a time
   tasks=[A,B]         predicts these tasks only; the default is all tasks that can read the input
   key=value           any key of the config of the run, such as trainer.device=cpu
@@ -31,9 +33,11 @@ is an error, and so is a cell that is not a number where one is needed.
 
 Examples:
   mtl-predict checkpoint=RUN_DIR input=new.csv output=predicted.csv
+  mtl-predict checkpoint=RUN_DIR samples=16 output=samples.png
 """
 
 WORDS = ("checkpoint", "input", "output")
+SAMPLES = "samples"
 
 
 def command(line: CommandLine) -> int:
@@ -45,12 +49,18 @@ def command(line: CommandLine) -> int:
     from mtl_cli.commands.overrides import parse_values
 
     overrides = parse_values(line.others(*WORDS), "mtl-predict")
+    number = overrides.pop(SAMPLES, None)
+    if number is not None and line.word("input") is not None:
+        raise UserError("samples= makes up images, and input= names a file to predict. Leave one of them out.")
     if problems := key_problems(overrides, ("batch_size", "tasks"), "mtl-predict"):
         raise UserError(problems)
     with console(overrides.get("verbose", False), overrides.get("quiet", False)):
-        from mtl_cli.runs import predict
+        from mtl_cli.runs import generate, predict
 
         checkpoint, source, target = (Path(str(line.word(key))) for key in WORDS)
+        if number is not None:
+            generate.generate(checkpoint, target, number, overrides, line.trusted_folders)
+            return EXIT_DONE
         predict.predict(checkpoint, source, target, overrides, line.trusted_folders)
     return EXIT_DONE
 
@@ -61,5 +71,6 @@ PROGRAM = Program(
     body=command,
     usage="mtl-predict checkpoint=RUN_DIR input=FILE output=FILE",
     needs=WORDS,
+    instead={"input": SAMPLES},
     reads={"checkpoint": "checkpoint=PATH", "input": "input=PATH"},
 )

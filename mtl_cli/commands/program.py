@@ -22,6 +22,8 @@ class Program:
     """A command that names all required words."""
     needs: tuple[str, ...] = ()
     """Words `key=value` that must be given."""
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """Words that may stand for a required one, by that one."""
     reads: Mapping[str, str] = field(default_factory=dict)
     """Required words that name a file or folder which must exist, each with what to give in its place."""
     flags: tuple[str, ...] | None = ("--config-dir",)
@@ -48,13 +50,14 @@ class Program:
             return EXIT_DONE
         if self.flags is not None and (others := [flag for flag in line.flags if flag not in self.flags]):
             raise UserError(f"{self.name} has no option {', '.join(others)}. {self.name} --help shows what it takes.")
-        words = {key: line.word(key) for key in self.needs}
+        needs = [key for key in self.needs if key not in self.instead or line.word(self.instead[key]) is None]
+        words = {key: line.word(key) for key in needs}
         if absent := [f"{key}=" for key, value in words.items() if value is None]:
             raise UserError(f"{self.name} needs {', '.join(absent)}.{self._meant(line, absent)} Use {self.usage}.")
         problems = [
             f"No {key} at {words[key]}. Give {instead}."
             for key, instead in self.reads.items()
-            if not Path(str(words[key])).expanduser().exists()
+            if key in words and not Path(str(words[key])).expanduser().exists()
         ]
         if problems:
             raise UserError(problems)

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, InputSpec
+from mtl_cli.batch import FieldSpec, InputSpec, Sample, Split, WantedField
 from mtl_cli.datasets.base import Dataset, DataSource, checked_batch_size
 from mtl_cli.datasets.reading_base import NewRows, Reading
+from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS, checked_pixels, image_files, name_of, read_image, read_pixels
 from mtl_cli.images.official_files import SOURCES, official_files, official_root
 from mtl_cli.images.packaged import FOLDER
+from mtl_cli.images.picture_rows import Pixels
 from mtl_cli.images.rows import MemoryDataset
 from mtl_cli.images.splits import Rows
 from mtl_cli.tables.given import GIVEN, Given
@@ -123,9 +125,17 @@ class ImageSource(DataSource):
         splits = self.read(self._root)
         self.input_spec = InputSpec("image", self.shape)
         self.field_specs = dict.fromkeys(self.fields, FieldSpec("class", len(self.class_names), self.class_names))
+        self._copies: list[str] = []
         self._splits = {
             split: MemoryDataset(*self.labelled(rows, split), self.mean, self.std) for split, rows in splits.items()
         }
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Take note of fields that are to hold the images themselves; the others are fixed."""
+        super().want(fields)
+        self._copies = image_fields(fields)
+        spec = Pixels(self.shape[0], self.mean, self.std).field_spec(self.shape[1:])
+        self.field_specs = {**self.field_specs, **dict.fromkeys(self._copies, spec)}
 
     def files(self) -> Mapping[str, Sequence[Path]]:
         """Return the official files, or the packaged one, under the name "images"."""
@@ -157,4 +167,59 @@ class ImageSource(DataSource):
 
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""
-        return self._splits[name]
+        return with_images(self._splits[name], self._copies)
+
+
+def image_fields(fields: Sequence[WantedField]) -> list[str]:
+    """Return the names of the fields that are to hold the images themselves, as a `Reconstruction` asks.
+
+    Raises:
+        UserError: a task says how such a field is read.
+    """
+    wanted = [each for each in fields if each.kind == "image"]
+    problems = [
+        f"tasks.{each.task}.{key} says how a label is read, and its target is the image itself. Leave it out: "
+        f"~tasks.{each.task}.{key}."
+        for each in wanted
+        for key in each.reading
+    ]
+    if problems:
+        raise UserError(problems)
+    return [each.name for each in wanted]
+
+
+def with_images(rows: Split, fields: Sequence[str]) -> Split:
+    """Return rows with the inputs as further fields; the same rows where none is asked for."""
+    return WithImages(rows, fields) if fields else rows
+
+
+class WithImages(Split):
+    """Images of one size with the images themselves as label fields.
+
+    Args:
+        rows: the images and their other fields.
+        fields: the names of the fields that hold the images.
+    """
+
+    def __init__(self, rows: Split, fields: Sequence[str]) -> None:
+        self.rows, self.fields = rows, tuple(fields)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def __getitems__(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B]."""
+        found = self.rows.__getitems__(indices)
+        assert isinstance(found.inputs, Tensor)
+        return Sample(found.inputs, {**found.fields, **dict.fromkeys(self.fields, found.inputs)})
+
+    def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
+        """Return label fields of the rows at `indices` [B]; only images read inputs."""
+        if not set(self.fields) & set(names):
+            return self.rows.fields_of(indices, names)
+        return self.__getitems__(indices).fields
+
+    def to(self, device: torch.device) -> "WithImages":
+        """Return the same rows on `device`."""
+        return WithImages(self.rows.to(device), self.fields)

@@ -14,6 +14,7 @@ from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Augmentation, Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted
+from mtl_cli.datasets.image_base import image_fields
 from mtl_cli.datasets.picture_reading_base import PictureReading, files_read, given_images, new_images
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_base import ColumnSource
@@ -109,6 +110,7 @@ class Images(ColumnSource):
             texts=(images.image,),
         )
         self._options, self._augment = images, augment
+        self._copies: list[str] = []
         self._pictures = {name: _declared(name, node) for name, node in pictures.items()}
         self._pixels: Pixels | None = None
         self._shape = (0, 0)
@@ -116,7 +118,8 @@ class Images(ColumnSource):
 
     def want(self, fields: Sequence[WantedField]) -> None:
         """Read pictures as the tasks say, and the other fields as every table's."""
-        added = {"turn"} if self._augment.rotation else set()
+        self._copies = image_fields(fields)
+        added = {*self._copies, *(["turn"] if self._augment.rotation else [])}
         own = [each for each in fields if each.name not in added]
         wanted = undeclared(own, {**self._targets, **self._pictures})
         self._pictures |= {name: parse_picture(each) for name, each in wanted.items() if each.kind in KINDS}
@@ -169,6 +172,7 @@ class Images(ColumnSource):
         super().keep_targets(fitted)
         self.field_specs = {**self.field_specs, **{name: each.field_spec for name, each in self._pictures.items()}}
         assert self._pixels is not None, "pixels come first"
+        self.field_specs |= {name: self._pixels.field_spec(self._shape) for name in self._copies}
         varies = self._size is None and self._augment.window is not None
         self.input_spec = InputSpec("image", (self._pixels.channels, *self._shape), any_size=varies)
         if self._augment.any:
@@ -260,7 +264,7 @@ class Images(ColumnSource):
             at = torch.from_numpy(rows)
             fields = {name: field.index_select(0, at) for name, field in labels.items()}
             alike = None if self._size else torch.tensor([checked.size_number(row) for row in rows.tolist()])
-            return PictureRows(source, rows, fields, self.field_specs, kept, alike)
+            return PictureRows(source, rows, fields, self.field_specs, kept, alike, self._copies)
 
         return make
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, FieldSpec, InputSpec, Sample, Split, pad_sets
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, InputSpec, Sample, Split, WantedField, pad_sets
 from mtl_cli.datasets.base import SPLITS, Dataset, DataSource, checked_batch_size
-from mtl_cli.datasets.image_base import ImageReading
+from mtl_cli.datasets.image_base import ImageReading, image_fields, with_images
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS
@@ -27,6 +27,7 @@ from mtl_cli.images.scenes import KINDS, MAX_SOLIDS, World, make_world
 
 MEAN, STD = (0.563, 0.562, 0.536), (0.111, 0.086, 0.112)
 """Mean and standard deviation of each channel of 2,000 training scenes of 64 pixels, where white is 1."""
+PIXELS = Pixels(3, MEAN, STD)
 SMALLEST = 16
 SPECS = {
     "nearest": FieldSpec("class", len(KINDS), KINDS),
@@ -79,10 +80,18 @@ class Scenes(DataSource):
         self._numbers = numbers
         self.input_spec = InputSpec("image", (3, size, size))
         self.field_specs = SPECS
+        self._copies: list[str] = []
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Take note of fields that are to hold the images themselves; the others are fixed."""
+        super().want(fields)
+        self._copies = image_fields(fields)
+        spec = PIXELS.field_spec((self.size, self.size))
+        self.field_specs = {**SPECS, **dict.fromkeys(self._copies, spec)}
 
     def split(self, name: str) -> Dataset:
         """Return the scenes of "train", "val" or "test"."""
-        return DrawnScenes(make_world(self._numbers[name], self.seed, name), self.size)
+        return with_images(DrawnScenes(make_world(self._numbers[name], self.seed, name), self.size), self._copies)
 
     def reads(self, path: Path) -> bool:
         """Return True for image files, folders of them, and .npy files of pixels."""
@@ -103,7 +112,6 @@ class DrawnScenes(Split):
 
     def __init__(self, world: World, size: int) -> None:
         self.world, self.size = world, size
-        self._pixels = Pixels(3, MEAN, STD)
 
     def __len__(self) -> int:
         """Number of scenes."""
@@ -113,7 +121,7 @@ class DrawnScenes(Split):
         """Return the scenes at `indices` [B]: images float32 [B, 3, size, size] and all fields."""
         world = self.world.take(indices)
         view = seen(world, self.size)
-        images = self._pixels.scaled(painted(world, view))
+        images = PIXELS.scaled(painted(world, view))
         return Sample(images, labels_of(world, view, tuple(SPECS)))
 
     def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from mtl_cli.config.on_hand import components_on_hand
@@ -82,6 +83,14 @@ class LinearHead(nn.Module, ABC):
     @abstractmethod
     def read(self, features: Features) -> Tensor:
         """Return the vectors [B, D] that the last layer reads, a function of the features alone."""
+
+
+class Generative(nn.Module, ABC):
+    """A head's module that can make up outputs without any features, such as the decoder of an autoencoder."""
+
+    @abstractmethod
+    def drawn(self, number: int, generator: torch.Generator) -> Output:
+        """Return outputs of so many random rows, drawn from a generator on the CPU."""
 
 
 def run_head(head: nn.Module, features: Features, target: Tensor | None = None) -> Output:

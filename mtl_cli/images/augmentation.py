@@ -127,6 +127,7 @@ class ImageAugmentation:
                 f"tasks.NAME.dataset.crop={min(shape)}."
             )
         self.kinds = {name: spec.kind for name, spec in specs.items() if spec.kind in GEOMETRIC}
+        self.copies = [name for name, spec in specs.items() if spec.kind == "image"]
         self.adds: Mapping[str, FieldSpec] = {TURN: FieldSpec("class", 4, TURNS, counts=())} if options.rotation else {}
         self.keeps_labels = not any(kind in MAPS for kind in self.kinds.values())
         if options.shear and "normals" in self.kinds.values():
@@ -149,13 +150,15 @@ class ImageAugmentation:
         parts = self._placed(self._moved(self._flipped(parts)))
         turn = int(torch.randint(4, ())) if self.options.quarter_turns or self.options.rotation else 0
         parts = {name: self._turned(name, part, turn) for name, part in parts.items()}
-        image = self._coloured(parts.pop(""))
+        clean = self._coloured(parts.pop(""))
+        image = self._disturbed(clean)
         found = {name: self._unwrapped(name, part, row.fields[name], image.shape[1:]) for name, part in parts.items()}
         added = {TURN: torch.tensor(turn)} if self.options.rotation else {}
+        added |= dict.fromkeys(self.copies, self.pixels.standard(clean.as_subclass(Tensor)))
         changed = Sample(self.pixels.standard(image.as_subclass(Tensor)), {**row.fields, **found, **added})
         if self.options.window is not None:
             return changed
-        return self.pixels.filled(changed, [name for name in found if self.kinds[name] in MAPS])
+        return self.pixels.filled(changed, [*self.copies, *(name for name in found if self.kinds[name] in MAPS)])
 
     def _flipped(self, parts: dict[str, Any]) -> dict[str, Any]:
         from torchvision.transforms.v2 import functional as V
@@ -215,7 +218,7 @@ class ImageAugmentation:
             return self._bent(name, turned, lambda normals: rotated(normals, 90.0 * turn))
         return quarter_turned(part, turn)
 
-    def _coloured(self, image: "Image") -> Tensor:
+    def _coloured(self, image: "Image") -> "Image":
         from torchvision.transforms.v2 import functional as V
 
         options = self.options
@@ -228,6 +231,12 @@ class ImageAugmentation:
                 image = change(image, 1.0 + drawn(-size, size))
         if options.hue:
             image = V.adjust_hue(image, drawn(-options.hue, options.hue))
+        return image
+
+    def _disturbed(self, image: "Image") -> Tensor:
+        from torchvision.transforms.v2 import functional as V
+
+        options = self.options
         if options.noise:
             image = image + options.noise * torch.randn(image.shape)
         if options.erase and float(torch.rand(())) < options.erase:

@@ -64,6 +64,10 @@ class Pixels:
             fields[name] = filled_up(fields[name], self.size, missing)
         return replace(row, inputs=filled_up(row.inputs, self.size, 0.0), fields=fields)
 
+    def field_spec(self, shape: tuple[int, int]) -> FieldSpec:
+        """Return the spec of a field that holds the images themselves, [C, H, W] with (H, W) in training."""
+        return FieldSpec("image", shape=(self.channels, *shape), mean=self.mean, std=self.std)
+
     def batch(self, images: Sequence[Tensor]) -> Tensor:
         """Return images as one batch of inputs [B, C, H, W]."""
         rows = [self.scaled(image) for image in images]
@@ -91,6 +95,7 @@ class PictureRows(Split):
         specs: every field's spec.
         kept: decoded rows by number of the source's row, where they are held in memory.
         alike: a number per row [N], the same for images of one size; None where all are.
+        copies: fields that hold the image itself, as it is as an input.
     """
 
     def __init__(
@@ -101,9 +106,10 @@ class PictureRows(Split):
         specs: Mapping[str, FieldSpec],
         kept: dict[int, Sample] | None,
         alike: Tensor | None,
+        copies: Sequence[str] = (),
     ) -> None:
         self.source, self.numbers, self.fields, self.specs, self.kept = source, rows, dict(fields), dict(specs), kept
-        self.alike = alike
+        self.alike, self.copies = alike, tuple(copies)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -112,8 +118,12 @@ class PictureRows(Split):
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], scaled, the smaller ones filled up at the bottom and right."""
         pixels, maps = self.source.pixels, [k for k, target in self.source.targets.items() if target.kind in MAPS]
-        rows = [replace(row, inputs=pixels.scaled(row.inputs)) for row in self.apart(indices, self.specs)]
-        return stacked([pixels.filled(row, maps) for row in rows], self.specs)
+        rows = []
+        for row in self.apart(indices, self.specs):
+            image = pixels.scaled(row.inputs)
+            whole = Sample(image, {**row.fields, **dict.fromkeys(self.copies, image)})
+            rows.append(pixels.filled(whole, [*maps, *self.copies]))
+        return stacked(rows, self.specs)
 
     def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
         """Return the rows at `indices` [B] one by one: images [C, h, w] as they are decoded."""

@@ -33,3 +33,15 @@ class RelativePixelError(PixelError):
     def unit(self, target: Tensor) -> Tensor:
         """Return |y|."""
         return target.abs()
+
+
+class RootMeanSquare(EntryMean):
+    """Root of the mean over channels and known pixels of (ŷ − y)², images [B, C, H, W]; NaN where it is not known."""
+
+    def update(self, predictions: Tensor, target: Tensor) -> None:
+        """Take in images and their target."""
+        self.add((predictions - target).square(), ~torch.isnan(target))
+
+    def compute(self) -> Tensor:
+        """Return the root of the mean."""
+        return super().compute().sqrt()

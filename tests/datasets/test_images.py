@@ -334,3 +334,21 @@ def test_new_images_come_in_order_those_of_one_size_together(table):
         warnings.simplefilter("error")
         again = source.reading(table)
     assert [name for batch in again.batches(4) for name in batch.names] == [f"images/{k:02}.png" for k in range(12)]
+
+
+def test_a_field_of_images_is_the_input_and_nothing_beyond_a_smaller_one(table):
+    source = images(table, opened=False, size=[48, 48], targets=CLASS)
+    source.want([WantedField("rebuilt", "rebuilt", "image")])
+    source.open()
+    assert source.field_specs["rebuilt"].shape == (3, 48, 48)
+    sample = source.split("train").__getitems__(torch.arange(4))
+    known = ~torch.isnan(sample.fields["rebuilt"])
+    assert torch.equal(sample.fields["rebuilt"][known], sample.inputs[known])
+    assert not sample.inputs[~known].any()
+    assert 0 < (~known).sum() < known.sum()
+
+
+def test_a_task_cannot_say_how_the_image_itself_is_read(table):
+    source = images(table, opened=False)
+    with pytest.raises(UserError, match=r"tasks\.rebuilt\.column says .* its target is the image itself"):
+        source.want([WantedField("rebuilt", "rebuilt", "image", {"column": "x"})])

@@ -186,3 +186,21 @@ def test_normals_cannot_be_sheared():
 def test_images_that_are_not_square_cannot_be_turned(options):
     with pytest.raises(UserError, match=r"Training images are 56×48; quarter turns need square ones.*crop=48"):
         ImageAugmentation(AugmentOptions(**options), PIXELS, SPECS, (48, 56))
+
+
+def test_an_image_as_a_target_moves_and_changes_colour_with_the_input_but_has_no_noise_and_no_hole():
+    options = AugmentOptions(flip=0.5, brightness=0.4, shift=0.1, noise=0.2, erase=1.0)
+    quiet = AugmentOptions(flip=0.5, brightness=0.4, shift=0.1)
+    specs = {"clean": FieldSpec("image", shape=(1, 48, 56))}
+    row = disc((20.0, 15.0))
+    for seed in range(4):
+        found = []
+        for each in (options, quiet):
+            torch.manual_seed(seed)
+            found.append(ImageAugmentation(each, PIXELS, specs, (48, 56))(row))
+        assert torch.equal(found[0].fields["clean"], found[1].inputs)
+        assert torch.equal(found[1].fields["clean"], found[1].inputs)
+        noise = found[0].inputs - found[0].fields["clean"]
+        kept = found[0].inputs != 0.0
+        assert 0.15 < noise[kept].std() < 0.25
+        assert not kept.all()

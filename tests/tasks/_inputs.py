@@ -29,6 +29,7 @@ FIELD_OF = {
     "depth": FieldSpec("depth", mean=(4.0,), std=(1.5,)),
     "normals": FieldSpec("normals"),
     "keypoints": FieldSpec("keypoints", shape=(3, 3), columns=("nose", "eye", "ear")),
+    "image": FieldSpec("image", shape=(2, 4, 5), mean=(0.4, 0.6), std=(0.2, 0.1)),
     "boxes": FieldSpec("boxes", 2, ("a", "b"), (5,), mean=(8.0, 6.0, 2.0), counts=(30, 10), varying=True),
     "pieces": FieldSpec("pieces", 6, ("[PAD]", "[UNK]", "[END]", "a", "b", "c"), varying=True, longest=4),
 }
@@ -67,7 +68,7 @@ ROW_KINDS = [kind for kind in KINDS if CLASSES[kind][0].head_gives == "vector"]
 """Kinds with a label a row; labels of words have proofs of their own in tests/texts."""
 SIZE = (4, 5)
 """Height and width of targets that are maps."""
-SHAPES = {"mask": SIZE, "multimask": (3, *SIZE), "depth": SIZE, "normals": (3, *SIZE)}
+SHAPES = {"mask": SIZE, "multimask": (3, *SIZE), "depth": SIZE, "normals": (3, *SIZE), "image": (2, *SIZE)}
 """Shape of a target of a row, by kind of field, where it is a map."""
 
 
@@ -87,6 +88,8 @@ def targets(kind, rows=40, field=None):
         return torch.randint(2, (rows, *SHAPES[field.kind])).float()
     if field.kind == "depth":
         return 1.0 + 6.0 * torch.rand(rows, *SIZE)
+    if field.kind == "image":
+        return torch.randn(rows, *SHAPES["image"]) + torch.tensor([1.0, -1.0])[:, None, None]
     if field.kind == "normals":
         return torch.nn.functional.normalize(torch.randn(rows, 3, *SIZE) + torch.tensor([0.0, 0.0, 2.0])[:, None, None])
     if field.kind == "multilabel":
