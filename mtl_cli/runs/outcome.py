@@ -10,11 +10,11 @@ from typing import Any
 from mtl_cli.datasets.base import SPLITS
 from mtl_cli.errors import Interrupted as Interrupted
 from mtl_cli.errors import RunFailure, UserError, some
-from mtl_cli.files import make_folder
+from mtl_cli.files import make_folder, write_json
 from mtl_cli.report.spans import outside_arithmetic
 from mtl_cli.report.tables import count, duration, evaluation_table
 from mtl_cli.runs.build import Built
-from mtl_cli.runs.facts import data_record, metrics_record
+from mtl_cli.runs.facts import class_names, confusions_record, data_record, metrics_record
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.storage.records import read_records
@@ -76,7 +76,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         "last_val": progress.last_val,
         "primary": primary_record(job),
         "test": values,
-        **metrics_record(job, list(values)),
+        **metrics_record(job, list({**progress.best_val, **values})),
         "data": data_record(built.data),
         **built.costs.record(),
         "steps": progress.step,
@@ -91,6 +91,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         "device": str(job.learner.arithmetic.device),
     }
     draw(out, job, results)
+    write_json(out.path / "confusions.json", confusions_record("test", job.tasks, to_show(results, job.groups)))
     out.summary(summary)
     if results:
         logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", to_show(results, job.groups)))
@@ -156,5 +157,5 @@ def draw_confusions(
 
     for name, result in to_show(results, groups).items():
         if result.confusion is not None:
-            names = tasks[name].field.class_names or [str(i) for i in range(len(result.confusion))]
+            names = class_names(tasks[name], len(result.confusion))
             confusion(folder / f"confusion_{name}.png", name, split, result.confusion.tolist(), names)

@@ -13,6 +13,12 @@ from tests.answers._runs import write
 OLD = Path(__file__).parent.parent / "old_runs" / "0.1.0"
 
 
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch):
+    """Figures take most of the time; test_page.py draws them."""
+    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda verdict: {})
+
+
 def sweep(folder, seeds=3):
     for name, value in (("hard", 0.9), ("independent", 0.8)):
         for seed in range(seeds):
