@@ -112,7 +112,7 @@ class ImageSource(DataSource):
     fields: ClassVar[Sequence[str]] = ("label",)
     """Names of the label fields."""
     class_names: ClassVar[tuple[str, ...]]
-    """Names of the classes, which are those of every field."""
+    """Names of the classes of every field, where they are the same."""
 
     official: ClassVar[str | None] = None
     """Name of its official files in `mtl_cli.images.official_files`."""
@@ -124,7 +124,8 @@ class ImageSource(DataSource):
         self._root = official_root(self.name, source, root, self.sources)
         splits = self.read(self._root)
         self.input_spec = InputSpec("image", self.shape)
-        self.field_specs = dict.fromkeys(self.fields, FieldSpec("class", len(self.class_names), self.class_names))
+        names = {field: self.names_of(field) for field in self.fields}
+        self.field_specs = {field: FieldSpec("class", len(own), own) for field, own in names.items()}
         self._copies: list[str] = []
         self._splits = {
             split: MemoryDataset(*self.labelled(rows, split), self.mean, self.std) for split, rows in splits.items()
@@ -146,6 +147,10 @@ class ImageSource(DataSource):
     @abstractmethod
     def read(self, folder: Path | None) -> Mapping[str, Rows]:
         """Return the images and their classes by split, from official files in `folder`, or packaged ones for None."""
+
+    def names_of(self, field: str) -> tuple[str, ...]:
+        """Return the names of the classes of a field, once the files are read."""
+        return self.class_names
 
     def labelled(self, rows: Rows, split: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the images uint8 [N, C, H, W] of a split and their labels int64 [N] by field."""

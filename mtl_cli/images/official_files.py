@@ -1,4 +1,4 @@
-"""The official MNIST, Fashion-MNIST, EMNIST and CIFAR-10 files: found, or downloaded by torchvision."""
+"""The official MNIST, Fashion-MNIST, EMNIST, CIFAR and SVHN files: found, or downloaded by torchvision."""
 
 import http.client
 import os
@@ -62,6 +62,19 @@ def _cifar10(root: Path) -> None:
     CIFAR10(root, download=True)
 
 
+def _cifar100(root: Path) -> None:
+    from torchvision.datasets import CIFAR100
+
+    CIFAR100(root, download=True)
+
+
+def _svhn(root: Path) -> None:
+    from torchvision.datasets import SVHN
+
+    for split in ("train", "test"):
+        SVHN(root / "SVHN", split=split, download=True)
+
+
 def _idx_names(train: str, test: str) -> tuple[str, ...]:
     return tuple(f"{part}-{kind}-ubyte" for part in (train, test) for kind in ("images-idx3", "labels-idx1"))
 
@@ -73,6 +86,8 @@ OFFICIAL = {
     "CIFAR10": OfficialSet(
         "cifar-10-batches-py", (*[f"data_batch_{i}" for i in range(1, 6)], "test_batch"), _cifar10, flat=True
     ),
+    "CIFAR100": OfficialSet("cifar-100-python", ("train", "test", "meta"), _cifar100, flat=False),
+    "SVHN": OfficialSet("SVHN", ("train_32x32.mat", "test_32x32.mat"), _svhn, flat=True),
 }
 
 

@@ -64,7 +64,7 @@ def test_a_bad_batch_is_named_and_nothing_of_it_runs(tmp_path, monkeypatch, cont
     monkeypatch.chdir(tmp_path)
     write_cifar10(tmp_path)
     (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(content)
-    with pytest.raises(UserError, match=r"data_batch_3 is not a usable CIFAR-10 batch: ") as caught:
+    with pytest.raises(UserError, match=r"data_batch_3 is not a usable CIFAR batch: ") as caught:
         Cifar10("torchvision", str(tmp_path), 8)
     assert complaint in str(caught.value)
     assert not (tmp_path / "harm").exists()
@@ -74,7 +74,7 @@ def test_a_truncated_batch_is_named(tmp_path):
     write_cifar10(tmp_path)
     path = tmp_path / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(UserError, match="test_batch is not a usable CIFAR-10 batch"):
+    with pytest.raises(UserError, match="test_batch is not a usable CIFAR batch"):
         Cifar10("torchvision", str(tmp_path), 8)
 
 

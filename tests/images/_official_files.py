@@ -105,3 +105,34 @@ def linear_resize(image, height, width):
         return matrix
 
     return weights(image.shape[0], height) @ image.astype(np.float64) @ weights(image.shape[1], width).T
+
+
+def write_cifar100(root: Path, num_train=400, num_test=100, writer=write_python2_pickle):
+    """CIFAR-100's Python version in `root`; returns pixels [N, 3072] and fine labels of training and test images.
+
+    Class k is in group (7·k) mod 20.
+    """
+    folder, parts = root / "cifar-100-python", []
+    for name, num in (("train", num_train), ("test", num_test)):
+        pixels, fine = random_rows(num, 100, seed=num, size=(3072,))
+        fine = [int(label) for label in fine]
+        entries = {"data": pixels, "fine_labels": fine, "coarse_labels": [7 * label % 20 for label in fine]}
+        writer(folder / name, entries)
+        parts.append((pixels, np.array(fine)))
+    names = {"fine": [f"kind {k}" for k in range(100)], "coarse": [f"group {k}" for k in range(20)]}
+    writer(folder / "meta", {f"{key}_label_names": value for key, value in names.items()})
+    return parts
+
+
+def write_svhn(folder: Path, num_train=200, num_test=50):
+    """SVHN's cropped digits in `folder`, 10 standing for a zero; returns pixels [N, 3, 32, 32] and digits."""
+    from scipy.io import savemat
+
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for seed, (name, num) in enumerate((("train", num_train), ("test", num_test))):
+        pixels, digits = random_rows(num, 10, seed=seed, size=(3, 32, 32))
+        labels = np.where(digits == 0, 10, digits).astype(np.uint8)[:, None]
+        savemat(folder / f"{name}_32x32.mat", {"X": pixels.transpose(2, 3, 1, 0), "y": labels})
+        parts.append((pixels, digits.astype(np.int64)))
+    return parts
