@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 from mtl_cli.batch import labelled
 from mtl_cli.metrics.base import Collected
@@ -89,20 +90,30 @@ class AUCs(Collected):
     The area is the share of pairs of a positive and a negative row whose order is right, ties counting one half.
     """
 
+    def update(self, predictions: Tensor, target: Tensor) -> None:
+        """Take in probabilities and their target, one byte a label."""
+        super().update(predictions, target.to(torch.int8))
+
+    def compute(self) -> Tensor:
+        """Return the areas."""
+        return self.value(dim_zero_cat(self.predictions), dim_zero_cat(self.targets))
+
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the areas."""
-        scores, order = predictions.sort(dim=0)
-        target = target.gather(0, order)
-        positive, negative = (target == 1).double(), (target == 0).double()
-        before = negative.cumsum(dim=0) - negative
-        starts = torch.ones_like(scores, dtype=torch.bool)
-        starts[1:] = scores[1:] != scores[:-1]  # where a group of equal scores begins
-        below = torch.where(starts, before, -1.0).cummax(dim=0).values
-        ends = torch.ones_like(starts)
-        ends[:-1] = starts[1:]
-        up_to = torch.where(ends, before + negative, torch.inf).flip(0).cummin(dim=0).values.flip(0)
-        pairs = positive.sum(dim=0) * negative.sum(dim=0)
-        return (positive * (below + up_to)).sum(dim=0) / (2 * pairs)
+        scores, order = predictions.T.contiguous().sort(dim=1)  # [T, N]: along rows it takes half the time
+        target = target.T.contiguous().gather(1, order)
+        positive, negative = target == 1, target == 0
+        up_to = negative.int().cumsum(dim=1, dtype=torch.int32)  # negative rows up to here
+        before = up_to - negative.int()
+        new = scores[:, 1:] != scores[:, :-1]
+        edge = torch.ones_like(new[:, :1])
+        below = torch.where(torch.cat([edge, new], dim=1), before, -1).cummax(dim=1).values
+        far = torch.iinfo(torch.int32).max
+        ends = torch.where(torch.cat([new, edge], dim=1), up_to, far)
+        above = ends.flip(1).cummin(dim=1).values.flip(1)
+        right = torch.where(positive, below + above, 0).sum(dim=1)
+        pairs = positive.sum(dim=1).double() * negative.sum(dim=1)
+        return right / (2 * pairs)
 
 
 class Confusions(Metric):

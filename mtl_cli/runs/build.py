@@ -98,7 +98,7 @@ def build(
     device, stacks = arithmetic.device, stacks_of(modelled.model, tasks)
     by_name = {stack.name: stack for stack in stacks}
     learner = Learner(modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name)
-    train = make_streams(data, trained, "train", seed, device, config["data"]["workers"], stacks)
+    train = make_streams(data, trained, "train", seed, device, config["data"]["workers"], stacks, prepared=True)
     schedule = make_schedule(components.schedule, train, data, list(trained), plan, seed)
     weighting = make_weighting(components.weighting, list(trained), seed, arithmetic.device)
     always = all(map(data.always_labelled, trained))

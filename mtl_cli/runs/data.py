@@ -131,10 +131,11 @@ def make_streams(
     device: torch.device,
     workers: int = 0,
     stacks: Sequence[TaskStack[Any]] = (),
+    prepared: bool = False,
 ) -> dict[str, Stream]:
     """Return the batches of one split by dataset, with the targets of `tasks`; datasets without a task are left out.
 
-    The tasks of `stacks` are computed as one.
+    The tasks of `stacks` are computed as one; with `prepared`, for their losses alone.
     """
     assert split in SPLITS
     streams = {}
@@ -146,7 +147,7 @@ def make_streams(
         classes = None if by is None else rows.classes(by)
         joined = [stack for stack in stacks if stack.names[0] in own]
         streams[dataset] = make_stream(
-            source, rows, dataset, own, seed, device, workers, classes, split == "train", joined
+            source, rows, dataset, own, seed, device, workers, classes, split == "train", joined, prepared
         )
     return streams
 
@@ -162,6 +163,7 @@ def make_stream(
     classes: torch.Tensor | None = None,
     training: bool = False,
     stacks: Sequence[TaskStack[Any]] = (),
+    prepared: bool = False,
 ) -> Stream:
     """Return the batches of some rows of a dataset with the targets of `tasks`; `classes` [N] are drawn alike."""
     augmentation = source.augmentation
@@ -179,4 +181,5 @@ def make_stream(
         source.all_fields,
         {name: task.field.weights for name, task in tasks.items() if task.field.weights},
         stacks,
+        prepared,
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtl_cli.batch import FieldSpec, labelled
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import (
@@ -171,9 +171,9 @@ class BinaryStack(TaskStack[Binary]):
         weighted = any(each is not None for each in weights)
         self.class_weights = torch.stack([plain if w is None else w for w in weights]) if weighted else None  # [T, 2]
 
-    def filled(self, target: Tensor) -> Tensor:
-        """Return the target with class 0 for missing labels."""
-        return target.clamp(min=0)
+    def prepared(self, target: Tensor) -> Tensor:
+        """Return the classes as numbers."""
+        return torch.where(target == MISSING_CLASS, torch.nan, target.float())
 
     def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each entry [B, T]."""

@@ -68,7 +68,7 @@ class Regression(Task):
 
     def errors(self, outputs: Tensor, scaled: Tensor) -> Tensor:
         """Return the loss of each entry [B, D], squared; `scaled` is the target on the scale of outputs."""
-        return (outputs - scaled).square()
+        return F.mse_loss(outputs, scaled, reduction="none")
 
     def scaled(self, target: Tensor) -> Tensor:
         """Return the target as (y − mean)/std [B, D]."""
@@ -170,14 +170,13 @@ class RegressionStack(TaskStack[Regression]):
         super().__init__(tasks)
         self.mean, self.std = (torch.cat([getattr(task, name) for task in tasks]) for name in ("mean", "std"))  # [T]
 
-    def filled(self, target: Tensor) -> Tensor:
-        """Return the target with 0 for missing labels."""
-        return target.nan_to_num()
+    def prepared(self, target: Tensor) -> Tensor:
+        """Return the target on the scale of the outputs."""
+        return (target - on(self.mean, target)) / on(self.std, target)
 
     def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each entry [B, T]."""
-        scaled = (target - on(self.mean, target)) / on(self.std, target)
-        return self.tasks[0].errors(outputs.squeeze(-1), scaled)
+        return self.tasks[0].errors(outputs.squeeze(-1), target)
 
     def metrics(self) -> "dict[str, Metric]":
         """Return MAE, RMSE and R² of each task."""

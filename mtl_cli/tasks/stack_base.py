@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import labelled
 from mtl_cli.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -37,19 +36,22 @@ class TaskStack(ABC, Generic[Kind]):
         return f"\0{self.names[0]}"
 
     def losses(self, outputs: Tensor, target: Tensor, divisor: Tensor, full: bool) -> Tensor:
-        """Return the sum of each task's losses over its labels, by `divisor` [T]; with `full` no label is missing."""
+        """Return the sum of each task's losses over its labels, by `divisor` [T]; with `full` no label is missing.
+
+        The target is `prepared`.
+        """
         if full:
             return self.entry_losses(outputs, target).sum(dim=0) / divisor
-        marks = labelled(target)
-        return torch.where(marks, self.entry_losses(outputs, self.filled(target)), 0.0).sum(dim=0) / divisor
+        marks = ~torch.isnan(target)
+        return torch.where(marks, self.entry_losses(outputs, target.nan_to_num()), 0.0).sum(dim=0) / divisor
 
     @abstractmethod
-    def filled(self, target: Tensor) -> Tensor:
-        """Return a target [B, T] with any label in the place of those that are missing."""
+    def prepared(self, target: Tensor) -> Tensor:
+        """Return a target [B, T] as float32 as losses take it, NaN for a missing label."""
 
     @abstractmethod
     def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each entry [B, T] of a target without missing labels."""
+        """Return the loss of each entry [B, T] of a target that is prepared and has every label."""
 
     @abstractmethod
     def metrics(self) -> "dict[str, Metric]":

@@ -126,7 +126,8 @@ class StackMeter:
         """Take in outputs [B, T, O], float32, and their targets."""
         counts = target.counts.to(outputs.device, non_blocking=True)
         full = bool((target.counts == len(target.values)).all())
-        self.loss.update(self.stack.losses(outputs, target.values, counts.clamp(min=1), full), counts)
+        prepared = self.stack.prepared(target.values)
+        self.loss.update(self.stack.losses(outputs, prepared, counts.clamp(min=1), full), counts)
         predictions = self.stack.predictions(outputs)
         for metric in self.metrics.values():
             metric.update(predictions, target.values)

@@ -5,6 +5,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -38,6 +39,7 @@ class Stream:
         specs: all label fields, those that the augmentation adds included; needed with one.
         weights: field of the rows' weights by task, for tasks that have some.
         stacks: tasks among those of `targets` that are computed as one.
+        prepared: whether the targets of stacks are what their losses take, instead of what their metrics take.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class Stream:
         specs: Mapping[str, FieldSpec] | None = None,
         weights: Mapping[str, str] | None = None,
         stacks: Sequence[TaskStack[Any]] = (),
+        prepared: bool = False,
     ) -> None:
-        self.weights, self.stacks = dict(weights or {}), tuple(stacks)
+        self.weights, self.stacks, self._prepared = dict(weights or {}), tuple(stacks), prepared
         self.name, self.targets, self.order, self.device, self.workers = name, dict(targets), order, device, workers
         self.rows = as_split(dataset)
         stacked = {task for stack in self.stacks for task in stack.names}
@@ -64,7 +67,7 @@ class Stream:
         rows = self.rows
         if isinstance(rows, LabelledSplit) and augmentation is None:
             place = device if workers == 0 else torch.device("cpu")
-            blocks = {stack.name: Block.of(rows, stack.fields, place) for stack in self.stacks}
+            blocks = {stack.name: self._block(rows, stack).to(place) for stack in self.stacks}
             asked = {*self.apart.values(), *self.weights.values()}
             rows = rows.without({field for stack in self.stacks for field in stack.fields} - asked)
         moved = rows.to(device) if workers == 0 and augmentation is None else rows
@@ -168,21 +171,34 @@ class Stream:
         joined = {name: each for name, each in joined.items() if bool(each.counts.any())}
         return Batch(inputs, present, {task: counts[task] for task in present}, weights, joined)
 
+    def _block(self, rows: LabelledSplit, stack: TaskStack[Any]) -> Block:
+        """Return all targets of a stack."""
+        labels = torch.stack([rows.labels(field) for field in stack.fields], dim=1)
+        marks = labelled(labels)
+        return Block(stack.prepared(labels) if self._prepared else labels, None if bool(marks.all()) else marks)
+
     def _joined(self, stack: TaskStack[Any], sample: Sample) -> StackTarget:
         """Return the targets of tasks that are computed as one, with the number of labels of each."""
         values = sample.fields.get(stack.name)
         if values is None:
             values = torch.stack([sample.fields[field] for field in stack.fields], dim=1)
+            values = stack.prepared(values) if self._prepared else values
             counts = labelled(values).sum(dim=0).cpu()
         elif stack.name in sample.counts:
             counts = sample.counts[stack.name].sum(dim=0)
         else:
-            counts = torch.full((len(stack.names),), len(values))
+            counts = all_labelled(len(stack.names), len(values))
         return StackTarget(stack.names, label_on(values, stack.fields[0], self.device), counts)
 
     def _count(self, task: str, sample: Sample, num_rows: int) -> int:
         known = self.reader.known.get(task)
         return num_rows * known if isinstance(known, int) else int(sample.counts[task].sum())
+
+
+@lru_cache(maxsize=64)
+def all_labelled(tasks: int, rows: int) -> Tensor:
+    """Return the number of labels of each task [T] where none is missing."""
+    return torch.full((tasks,), rows)
 
 
 def groups(rows: Tensor, alike: Tensor | None) -> list[Tensor]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, LabelledSplit, Sample, Split, labelled, stacked
+from mtl_cli.batch import FieldSpec, Sample, Split, labelled, stacked
 from mtl_cli.datasets.base import Augmentation
 from mtl_cli.seeding import seeded
 
@@ -27,12 +27,9 @@ class Block:
     labels: Tensor
     marks: Tensor | None
 
-    @classmethod
-    def of(cls, rows: LabelledSplit, fields: Sequence[str], device: torch.device) -> "Block":
-        """Return the fields of a split, each [N], side by side."""
-        labels = torch.stack([rows.labels(name) for name in fields], dim=1)
-        marks = labelled(labels)
-        return cls(labels.to(device), None if bool(marks.all()) else marks)
+    def to(self, device: torch.device) -> "Block":
+        """Return the same with the labels on a device."""
+        return Block(self.labels.to(device), self.marks)
 
 
 @dataclass(frozen=True)
