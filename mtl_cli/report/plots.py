@@ -32,6 +32,9 @@ MAX_LETTERS = 18
 MAX_PAIRS = 8
 """Number of pairs of tasks whose cosines are shown: those with the lowest means."""
 
+MAX_LINES = 24
+"""Number of tasks up to which a panel has a line for each."""
+
 Line = tuple[list[float], list[float]]
 """The steps and the values of a line."""
 
@@ -159,8 +162,31 @@ def lowest(lines: Mapping[str, Line]) -> dict[str, Line]:
     return {name.removeprefix("cosine/").replace("/", " · "): line for name, line in ordered[:MAX_PAIRS]}
 
 
+def few(lines: Mapping[str, Line], others: Mapping[str, Line]) -> tuple[dict[str, Line], dict[str, Line]]:
+    """Return lines by task, and `others` of the same tasks; of many the mean, the highest and the lowest at the end."""
+    if len(lines) <= MAX_LINES:
+        return dict(lines), dict(others)
+    last = {task: values[-1] for task, (_, values) in lines.items()}
+    top, bottom = max(last, key=last.__getitem__), min(last, key=last.__getitem__)
+    mean, named = f"mean of {len(lines)} tasks", {f"highest: {top}": top, f"lowest: {bottom}": bottom}
+    chosen = {mean: mean_line(lines), **{name: lines[task] for name, task in named.items()}}
+    beside = {mean: mean_line({task: others[task] for task in lines if task in others})} if others else {}
+    return chosen, beside | {name: others[task] for name, task in named.items() if task in others}
+
+
+def mean_line(lines: Mapping[str, Line]) -> Line:
+    """Return the mean of lines at each of their steps, over those that have a value there."""
+    by_step: dict[float, list[float]] = {}
+    for steps, values in lines.values():
+        for step, value in zip(steps, values, strict=True):
+            by_step.setdefault(step, []).append(value)
+    steps = sorted(by_step)
+    return steps, [math.fsum(by_step[step]) / len(by_step[step]) for step in steps]
+
+
 def losses_figure(train: Mapping[str, Line], validation: Mapping[str, Line]) -> Figure:
     """Return training losses (lines) and validation losses (dots) by task."""
+    train, validation = few(train, validation)
     figure, (axis,) = new_figure(7.5, panel_height(len(train) + 2))
     handles = plot(axis, train)
     for index, task in enumerate(train):
@@ -177,6 +203,7 @@ def losses_figure(train: Mapping[str, Line], validation: Mapping[str, Line]) -> 
 
 def lines_figure(lines: Mapping[str, Line], label: str) -> Figure:
     """Return lines over steps in one panel."""
+    lines, _ = few(lines, {})
     figure, (axis,) = new_figure(7.5, panel_height(len(lines)))
     handles = plot(axis, lines)
     dress(axis, label)
@@ -186,7 +213,8 @@ def lines_figure(lines: Mapping[str, Line], label: str) -> Figure:
 
 
 def metrics_figure(scores: Mapping[str, Mapping[str, Line]]) -> Figure:
-    """Return one panel per metric, each with one line per task."""
+    """Return one panel per metric, each with one line per task; of many tasks the mean, the highest and the lowest."""
+    scores = {metric: few(lines, {})[0] for metric, lines in scores.items()}
     tasks = list(dict.fromkeys(task for lines in scores.values() for task in lines))
     columns = min(len(scores), 3)
     rows = math.ceil(len(scores) / columns)

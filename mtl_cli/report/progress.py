@@ -15,6 +15,19 @@ LOG_FILE_SECONDS = 15.0
 """Seconds between progress lines where the output is not a terminal."""
 
 
+MAX_SHOWN = 8
+"""Tasks up to which each one's loss is shown."""
+
+
+def shown(losses: Mapping[str, float]) -> str:
+    """Return losses in words: of many tasks their mean, the highest and the lowest."""
+    if len(losses) <= MAX_SHOWN:
+        return "  ".join(f"{task} {loss:.4f}" for task, loss in losses.items())
+    high, low = max(losses, key=losses.__getitem__), min(losses, key=losses.__getitem__)
+    mean = sum(losses.values()) / len(losses)
+    return f"mean of {len(losses)} {mean:.4f}  highest {high} {losses[high]:.4f}  lowest {low} {losses[low]:.4f}"
+
+
 class Progressbar:
     """Shows the steps done, the time that is left, the losses and the samples/s."""
 
@@ -47,7 +60,7 @@ class Progressbar:
 
     def show(self, losses: Mapping[str, float]) -> None:
         """Show the mean losses since the last log."""
-        self.losses = "  ".join(f"{task} {loss:.4f}" for task, loss in losses.items())
+        self.losses = shown(losses)
         self.bar.set_postfix_str(f"{self.losses}  {self.rate()}", refresh=False)
 
     def rate(self) -> str:

@@ -94,7 +94,7 @@ def evaluate_checkpoint(
         where, tasks = described(told), some(told["tasks"])
         logger.info("dataset %s: %d rows of %s; tasks %s", dataset, told["rows"], where, tasks)
     step = state["progress"]["step"]
-    shown = to_show(found.results, found.groups)
+    shown = to_show(found.results, found.groups, found.tasks)
     intervals = found.statistics.intervals
     logger.warning("%s", evaluation_table(f"{found.title}, step {step}", shown, intervals=intervals))
     if found.calibrated is not None:

@@ -94,7 +94,8 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     write_json(out.path / "confusions.json", confusions_record("test", job.tasks, to_show(results, job.groups)))
     out.summary(summary)
     if results:
-        logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", to_show(results, job.groups)))
+        told = to_show(results, job.groups, job.tasks)
+        logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", told))
     logger.info(
         "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
         duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,

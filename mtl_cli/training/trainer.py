@@ -266,7 +266,8 @@ def assess(job: Job, out: RunDirectory) -> None:
     shown = -score if lower_is_better(job, progress.selected_by) else score
     record = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
     out.metrics.write({**record, "metrics": values})
-    logger.info("%s", evaluation_table(f"val, step {progress.step}", to_show(results, job.groups), shown, better))
+    told = to_show(results, job.groups, job.tasks)
+    logger.info("%s", evaluation_table(f"val, step {progress.step}", told, shown, better))
     progress.last_eval, progress.last_score = progress.step, score
     save(job, out, best=better)
     judged(job)

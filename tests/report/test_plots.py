@@ -198,6 +198,23 @@ def test_lines_of_many_tasks_can_be_told_apart_and_their_names_do_not_overlap(nu
         assert overlaps(figure) == [], name
 
 
+def test_of_very_many_tasks_the_mean_the_highest_and_the_lowest_are_drawn():
+    tasks = [f"t{number}" for number in range(617)]
+    records = []
+    for step in (10, 20):
+        losses = {task: number / step for number, task in enumerate(tasks)}
+        records += [
+            {"kind": "train", "step": step, "losses": losses},
+            {"kind": "eval", "split": "val", "step": step, "metrics": {f"{task}/loss": 2.0 for task in tasks}},
+        ]
+    figure = curve_figures(records)["losses"]
+    shown = {text.get_text().strip() for text in figure.legends[0].get_texts()}
+    assert shown == {"mean of 617 tasks", "highest: t616", "lowest: t0", "training", "validation"}
+    lines = [line.get_ydata() for line in figure.axes[0].get_lines()]
+    for expected in ([30.8, 15.4], [61.6, 30.8], [0.0, 0.0]):
+        assert any(line == pytest.approx(expected) for line in lines)
+
+
 def test_a_single_step_is_seen():
     figures = curve_figures(records(steps=(3,), every=3))
     for figure in figures.values():

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mtl_cli.report import progress
-from mtl_cli.report.progress import Progressbar
+from mtl_cli.report.progress import Progressbar, shown
 
 
 class Screen(io.StringIO):
@@ -92,3 +92,10 @@ def test_the_rate_counts_this_process_only(clock, screen):
     bar.advance(1_000_800)
     assert bar.rate() == "200 samples/s"
     bar.close()
+
+
+def test_of_many_tasks_the_mean_the_highest_and_the_lowest_loss_are_shown():
+    losses = {f"t{number}": float(number) for number in range(9)}
+    assert shown(losses) == "mean of 9 4.0000  highest t8 8.0000  lowest t0 0.0000"
+    del losses["t8"]
+    assert shown(losses).count("t") == 8

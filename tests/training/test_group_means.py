@@ -1,5 +1,7 @@
 import math
+from typing import ClassVar
 
+from mtl_cli.tasks.base import MetricInfo
 from mtl_cli.training.evaluate import Result
 from mtl_cli.training.group_means import to_show, with_group_means
 
@@ -45,3 +47,27 @@ def test_of_a_large_group_only_the_mean_is_shown():
     results = with_group_means({name: result(1.0, auc=0.5) for name in [*tasks, "alone"]}, {"g": tasks})
     assert list(to_show(results, {"g": tasks})) == ["alone", "g"]
     assert to_show(results, {"g": tasks[:24]}) == results
+
+
+class Scored:
+    """What is asked of a task: its primary metric, and how that is read."""
+
+    primary = "auc"
+    metric_info: ClassVar = {"auc": MetricInfo()}
+
+
+class Measured:
+    primary = "rmse"
+    metric_info: ClassVar = {"rmse": MetricInfo(lower_is_better=True)}
+
+
+def test_of_many_tasks_the_best_and_the_worst_are_shown_beside_the_mean():
+    names = [f"t{number}" for number in range(30)]
+    results = {name: result(0.0, auc=NAN if number == 7 else 0.01 * number) for number, name in enumerate(names)}
+    errors = {name: Result(0.0, {"rmse": each.metrics["auc"]}, None, 4) for name, each in results.items()}
+    grouped = with_group_means(results, {"g": names})
+    found = to_show(grouped, {"g": names}, dict.fromkeys(names, Scored))
+    assert list(found) == ["g", "best: t29", "worst: t0"]
+    assert found["best: t29"] is results["t29"]
+    found = to_show(errors, {}, dict.fromkeys(names, Measured))
+    assert list(found) == ["30 tasks", "best: t0", "worst: t29"]
