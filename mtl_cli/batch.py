@@ -122,6 +122,17 @@ Values = Tensor | Mapping[str, Tensor]
 """One tensor, or several by name."""
 
 
+@dataclass(frozen=True)
+class InputPlace:
+    """Where a part of the inputs lies: the key of their tensor, "" where there is one, and the index in a row.
+
+    Without an index it is the whole row of that tensor.
+    """
+
+    key: str = ""
+    index: int | None = None
+
+
 def change_values(change: Callable[[Tensor], Tensor], values: Values) -> Tensor | dict[str, Tensor]:
     """Return the tensor, or each tensor of the mapping, changed."""
     if isinstance(values, Tensor):

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from mtl_cli.commands import evaluate as evaluate_command
+from mtl_cli.commands import explain as explain_command
 from mtl_cli.commands import init as init_command
 from mtl_cli.commands import predict as predict_command
 from mtl_cli.commands import report as report_command
@@ -55,6 +56,11 @@ def report() -> int:
     return main_report(sys.argv[1:])
 
 
+def explain() -> int:
+    """Run mtl-explain with the arguments of this process; return its exit code."""
+    return main_explain(sys.argv[1:])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run mtl-train in this process; return its exit code."""
     return guarded(train_command.PROGRAM, arguments)
@@ -78,6 +84,11 @@ def main_init(arguments: Sequence[str]) -> int:
 def main_report(arguments: Sequence[str]) -> int:
     """Run mtl-report in this process; return its exit code."""
     return guarded(report_command.PROGRAM, arguments)
+
+
+def main_explain(arguments: Sequence[str]) -> int:
+    """Run mtl-explain in this process; return its exit code."""
+    return guarded(explain_command.PROGRAM, arguments)
 
 
 def guarded(program: Program, arguments: Sequence[str]) -> int:

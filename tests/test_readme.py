@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.M
 LINK = re.compile(r"\]\((?P<path>[^)#\s]*)#?(?P<heading>[^)\s]*)\)")
 PROGRAMS = {
     "mtl-train": cli.main, "mtl-eval": cli.main_eval, "mtl-predict": cli.main_predict, "mtl-init": cli.main_init,
-    "mtl-report": cli.main_report,
+    "mtl-report": cli.main_report, "mtl-explain": cli.main_explain,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Sample, WantedField
+from mtl_cli.batch import InputPlace, Sample, WantedField
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource, Maker, fitted, taken
@@ -142,6 +142,11 @@ class Arrays(FileSource[ArrayTable]):
     def files_at(self, path: Path) -> list[Path]:
         """Return the files that are read from a path: the .npz file, or the .npy files of a folder."""
         return sorted(path.glob("*.npy")) if path.is_dir() else [path]
+
+    def named_inputs(self) -> dict[str, list[InputPlace]]:
+        """Return where each number of a vector lies, as "<array>.<index>"; pixels have no names."""
+        shape = self.input_spec.shape
+        return {f"{self._input}.{k}": [InputPlace("", k)] for k in range(shape[0])} if len(shape) == 1 else {}
 
     def input_state(self) -> dict[str, Any]:
         """Return shape, mean and deviation of the input array."""

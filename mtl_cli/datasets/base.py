@@ -3,17 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, InputSpec, LabelledSplit, Sample, Split, WantedField
+from mtl_cli.batch import FieldSpec, InputPlace, InputSpec, LabelledSplit, Sample, Split, WantedField
 from mtl_cli.datasets.division_base import Division
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 from mtl_cli.tables.given import Given
 from mtl_cli.tables.whole_column import WholeColumn
+
+if TYPE_CHECKING:
+    from mtl_cli.texts.tokenizer import TextTokenizer
 
 SPLITS = ("train", "val", "test")
 
@@ -203,6 +206,15 @@ class DataSource(ABC):
             UserError: they cannot be read.
         """
         raise UserError(f"{type(self).__name__} cannot read rows with labels from a file, such as {path}.")
+
+    def named_inputs(self) -> Mapping[str, Sequence[InputPlace]]:
+        """Return where each named input lies, such as a column of a table; pixels have no names."""
+        return {}
+
+    @property
+    def tokenizer(self) -> "TextTokenizer | None":
+        """What cuts texts into pieces, where inputs are pieces."""
+        return None
 
     @property
     def group_column(self) -> str | None:

@@ -155,6 +155,11 @@ class Conll(FileSource[Sentences]):
         rows = self._cut(sentences)
         return padded_inputs(rows.ids, np.arange(len(rows.ids)), fitted(self._tokenizer).specials.pad, rows.words)
 
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        """What cuts words into pieces."""
+        return self._tokenizer
+
     def input_state(self) -> dict[str, Any]:
         """Return the tokenizer and the median length of a row."""
         return {"tokenizer": fitted(self._tokenizer).state(), "length": self._length}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from mtl_cli.batch import Sample
+from mtl_cli.batch import InputPlace, Sample
 from mtl_cli.config.options import option
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
 from mtl_cli.datasets.table_base import TableFileSource
@@ -74,6 +74,10 @@ class Tabular(TableFileSource):
             UserError: an input column is missing, or a cell that must be a number is not one.
         """
         return fitted(self._inputs).of_batch(rows, self._reading.notation, path, first_row)
+
+    def named_inputs(self) -> dict[str, list[InputPlace]]:
+        """Return where each column lies in the inputs."""
+        return fitted(self._inputs).places
 
     def input_state(self) -> dict[str, Any]:
         """Return the input columns with their scaler and vocabularies."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import InputSpec, Sample
+from mtl_cli.batch import InputPlace, InputSpec, Sample
 from mtl_cli.config.options import option
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
@@ -154,6 +154,16 @@ class Text(TableFileSource):
         if self._inputs is None:
             return inputs
         return inputs | self._inputs.of_batch(rows, self._reading.notation, path, first_row)
+
+    def named_inputs(self) -> dict[str, list[InputPlace]]:
+        """Return where the text and the columns beside it lie in the inputs."""
+        columns = {} if self._inputs is None else self._inputs.places
+        return {"+".join(self._texts): [InputPlace("ids"), InputPlace("mask")], **columns}
+
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        """What cuts texts into pieces."""
+        return self._tokenizer
 
     def input_state(self) -> dict[str, Any]:
         """Return the tokenizer, the median length of a row, and the table columns where there are any."""

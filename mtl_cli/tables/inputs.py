@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import InputSpec
+from mtl_cli.batch import InputPlace, InputSpec
 from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
@@ -52,6 +52,15 @@ class TableInputs:
         """The name of each input, in order: numbers, dates, marks of missing numbers, categories."""
         columns = [*self.numbers, *self.dates]
         return [*columns, *(f"{columns[index]}_missing" for index in self.scaler.marked), *self.texts]
+
+    @property
+    def places(self) -> dict[str, list[InputPlace]]:
+        """Where each column lies in the inputs; a number has its mark of being missing beside it."""
+        found = {name: [InputPlace("numeric", index)] for index, name in enumerate((*self.numbers, *self.dates))}
+        columns = list(found)
+        for mark, index in enumerate(self.scaler.marked):
+            found[columns[index]].append(InputPlace("numeric", len(columns) + mark))
+        return {**found, **{name: [InputPlace("categorical", index)] for index, name in enumerate(self.texts)}}
 
     def example(self) -> dict[str, Tensor]:
         """Return two rows of average numbers and unknown categories."""

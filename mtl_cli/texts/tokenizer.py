@@ -92,6 +92,11 @@ class TextTokenizer:
         """Number of pieces in the vocabulary."""
         return self._tokenizer.get_vocab_size()
 
+    def piece(self, number: int) -> str:
+        """Return a piece as it is shown to people: without the marks of spaces and of pieces inside a word."""
+        piece = str(self._tokenizer.id_to_token(number) or "?")
+        return piece.removeprefix("##").replace("\u2581", "").replace("\u0120", "").strip() or "_"
+
     def texts(self, texts: Sequence[str]) -> Ragged:
         """Return the pieces of texts, without prefix and suffix; a text without any is one unknown piece.
 
