@@ -10,7 +10,11 @@ import traceback
 from collections.abc import Sequence
 
 from mtl_cli.commands import evaluate as evaluate_command
+<<<<<<< HEAD
 from mtl_cli.commands import explain as explain_command
+=======
+from mtl_cli.commands import export as export_command
+>>>>>>> f258f91 (feat(export): mtl-export writes bundles that are replayed, hashed and predict without torch)
 from mtl_cli.commands import init as init_command
 from mtl_cli.commands import predict as predict_command
 from mtl_cli.commands import report as report_command
@@ -46,6 +50,11 @@ def predict() -> int:
     return main_predict(sys.argv[1:])
 
 
+def export() -> int:
+    """Run mtl-export with the arguments of this process; return its exit code."""
+    return main_export(sys.argv[1:])
+
+
 def init() -> int:
     """Run mtl-init with the arguments of this process; return its exit code."""
     return main_init(sys.argv[1:])
@@ -74,6 +83,11 @@ def main_eval(arguments: Sequence[str]) -> int:
 def main_predict(arguments: Sequence[str]) -> int:
     """Run mtl-predict in this process; return its exit code."""
     return guarded(predict_command.PROGRAM, arguments)
+
+
+def main_export(arguments: Sequence[str]) -> int:
+    """Run mtl-export in this process; return its exit code."""
+    return guarded(export_command.PROGRAM, arguments)
 
 
 def main_init(arguments: Sequence[str]) -> int:

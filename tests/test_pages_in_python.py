@@ -1,24 +1,29 @@
-"""The examples in Python of the pages run, one after the other."""
+"""The examples of pages that stand on their own run, one after the other: commands, and Python."""
+
+import shlex
 
 import pytest
 
-from tests.test_readme import PAGES, ROOT, blocks
+from tests.test_readme import PAGES, PROGRAMS, ROOT, blocks
+
+OWN = {"api": "letters_prediction", "export": "validation rows within"}
+"""Pages whose examples need nothing before them, and a part of what they print."""
 
 
-def examples(page):
-    return [text for head, text in blocks(page) if head == "python"]
-
-
-FULL = [ROOT / "mtl_cli" / "api" / "README.md"]
-"""Pages whose examples stand on their own."""
-
-
-@pytest.mark.parametrize("page", FULL, ids=lambda page: page.parent.name)
-def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch, capsys):
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", OWN)
+def test_the_examples_of_a_page_run(folder, tmp_path, monkeypatch, capsys):
+    page = ROOT / "mtl_cli" / folder / "README.md"
     assert page in PAGES
-    assert len(examples(page)) > 1
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for text in examples(page):
-        exec(compile(text, str(page), "exec"), names)
-    assert "letters_prediction" in capsys.readouterr().out
+    names, count = {}, 0
+    for head, text in blocks(page):
+        if head == "python":
+            exec(compile(text, str(page), "exec"), names)
+            count += 1
+        for line in text.splitlines() if not head else ():
+            program, *words = shlex.split(line, comments=True)
+            assert PROGRAMS[program](words) == 0, line
+            count += 1
+    assert count > 2
+    assert OWN[folder] in capsys.readouterr().out

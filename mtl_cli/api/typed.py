@@ -43,6 +43,8 @@ def values_of(overrides: Overrides) -> dict[str, Any]:
     """
     if isinstance(overrides, Mapping):
         return dict(overrides)
+    if not overrides:
+        return {}  # a graph is served without Hydra
     from mtl_cli.commands.overrides import parse_values
 
     return parse_values(words_of(overrides), "overrides")

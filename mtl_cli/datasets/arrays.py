@@ -130,6 +130,17 @@ class Arrays(FileSource[ArrayTable]):
         check_finite(array, Place(GIVEN, self._input))
         return ArrayReading(array, GIVEN, self.encode_rows, self.batch_size if array.ndim > 2 else None)
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return shape, mean and deviation of the input array."""
+        inputs = fitted(self._inputs)
+        mean, std = inputs.mean.tolist(), inputs.std.tolist()
+        return {"kind": "array", "shape": list(inputs.shape), "mean": mean, "std": std}
+
+    def given_rows(self, split: str, most: int) -> Given:
+        """Return the rows of the input array of a split."""
+        found, rows = self.divide()[split]
+        return Given(arrays=np.asarray(found.array(self._input)[rows[:most]]))
+
     def encode_rows(self, rows: np.ndarray, path: Path) -> Tensor:
         """Return the model's inputs of rows [B, ...] of the input array of any file, by what was fitted or loaded.
 

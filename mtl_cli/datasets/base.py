@@ -197,6 +197,21 @@ class DataSource(ABC):
         """
         return None
 
+    def preprocessing(self) -> dict[str, Any] | None:
+        """Return how inputs in memory become the model's as plain data, for a bundle; None where it cannot be said.
+
+        The kinds are those of `mtl_cli.bundles.encoders`.
+        """
+        return None
+
+    def given_rows(self, split: str, most: int) -> Given | None:
+        """Return the inputs of the first rows of a split as they were before preprocessing; None where they are lost.
+
+        Raises:
+            UserError: the files of the run cannot be read.
+        """
+        return None
+
     def labelled_rows(self, path: Path) -> Dataset:
         """Return all rows of a file with their labels, by what was loaded; `open` is not needed for it.
 

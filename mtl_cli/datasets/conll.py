@@ -150,6 +150,16 @@ class Conll(FileSource[Sentences]):
             raise UserError(f"{GIVEN}, row {empty}: a sentence without words. Leave it out.")
         return GivenSentences(inputs.sentences, self.encode_sentences)
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return the tokenizer and the longest row."""
+        state, longest = fitted(self._tokenizer).state(), self._options.max_length
+        return {"kind": "sentences", "tokenizer": state, "max_length": longest}
+
+    def given_rows(self, split: str, most: int) -> Given:
+        """Return the sentences of a split."""
+        found, rows = self.divide()[split]
+        return Given(sentences=[found.words[row] for row in rows[:most].tolist()])
+
     def encode_sentences(self, sentences: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
         """Return the model's inputs of sentences of words; `words` marks the first piece of each, in order."""
         rows = self._cut(sentences)

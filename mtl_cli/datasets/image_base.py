@@ -170,6 +170,16 @@ class ImageSource(DataSource):
             return None
         return ImageReading(GIVEN, self.shape, self.mean, self.std, self.batch_size, inputs)
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return the shape of an image and how pixels become inputs."""
+        channels, *exact = self.shape
+        scale = {"mean": list(self.mean), "std": list(self.std)}
+        return {"kind": "pictures", "channels": channels, "size": None, "exact": exact, "column": None, **scale}
+
+    def given_rows(self, split: str, most: int) -> Given:
+        """Return the images of a split."""
+        return Given(arrays=self._splits[split].images[:most].numpy())
+
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""
         return with_images(self._splits[name], self._copies)

@@ -149,6 +149,19 @@ class Images(ColumnSource):
         """Return images in memory, or those that paths name: given alone, or in the column of images."""
         return given_images(inputs, self._options.image, fitted(self._pixels), self.batch_size)
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return how pixels become inputs."""
+        pixels = fitted(self._pixels)
+        size, column = None if pixels.size is None else list(pixels.size), self._options.image
+        scale = {"mean": list(pixels.mean), "std": list(pixels.std)}
+        return {"kind": "pictures", "channels": pixels.channels, "size": size, "exact": None, "column": column, **scale}
+
+    def given_rows(self, split: str, most: int) -> Given:
+        """Return the paths of the images of a split."""
+        found, rows = self.divide()[split]
+        checked = self._check(found)
+        return Given(strings=[str(checked.path_of(row)) for row in checked.usable(rows)[:most].tolist()])
+
     def example(self) -> Sample:
         """Return two images of the size of training, with the mean colour."""
         return Sample(torch.zeros(2, *self.input_spec.shape), {})

@@ -288,6 +288,18 @@ class ColumnSource(FileSource[Table]):
 class TableFileSource(ColumnSource):
     """A dataset whose files are tables, with columns that are inputs; it reads new tables row by row."""
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return the table columns, the texts and how files are read."""
+        reading = {
+            name: value if isinstance(value, str | None) else list(value) for name, value in vars(self._reading).items()
+        }
+        columns = None if self._inputs is None else self._inputs.plain()
+        return {"kind": "rows", "reading": reading, "table": columns, "text": self.text_preprocessing()}
+
+    def text_preprocessing(self) -> dict[str, Any] | None:
+        """Return how texts are cut as plain data; None where there are none."""
+        return None
+
     @abstractmethod
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs of rows as `reader(path).batches()` yields them; the rest is needed for messages.
@@ -306,6 +318,12 @@ class TableFileSource(ColumnSource):
         if table is None and inputs.strings is not None and self.text_alone is not None:
             table = pa.table({self.text_alone: pa.array(inputs.strings, pa.string())})
         return None if table is None else TableReading(GivenTable(table, self._reading), self.encode_rows)
+
+    def given_rows(self, split: str, most: int) -> Given:
+        """Return the rows of a split, in the order of the file."""
+        found, rows = self.divide()[split]
+        batches = [batch for _, batch in self.reader(found.path).verbatim().batches()]
+        return Given(table=pa.Table.from_batches(batches).take(pa.array(rows[:most])))
 
     @property
     def text_alone(self) -> str | None:

@@ -133,6 +133,11 @@ class Text(TableFileSource):
         """
         return open_file(path, self._reading)
 
+    def text_preprocessing(self) -> dict[str, Any]:
+        """Return the columns of text, the tokenizer and the longest row."""
+        state, longest = fitted(self._tokenizer).state(), self._options.max_length
+        return {"columns": list(self._texts), "tokenizer": state, "max_length": longest}
+
     @property
     def text_alone(self) -> str | None:
         """The column of text, where there is one and no table column."""

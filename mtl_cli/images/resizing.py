@@ -1,13 +1,14 @@
 """Images brought into one size, and their labels with them; predictions brought back to the size of the file."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from mtl_cli.images.decoding import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ class Frame:
         """How many pixels of the input one of the file becomes, down and across."""
         return self.content[0] / self.file[0], self.content[1] / self.file[1]
 
-    def of_field(self, field: Tensor, kind: str) -> Tensor:
+    def of_field(self, field: "Tensor", kind: str) -> "Tensor":
         """Return a label field of the file's size as one of the input's: numbers by the nearest pixel, boxes scaled."""
+        import torch
+
         if self.same:
             return field
         down, across = self.scale
@@ -42,14 +45,16 @@ class Frame:
         rows, columns = (nearest_places(old, new) for old, new in zip(self.file, self.content, strict=True))
         return field[..., rows[:, None], columns]
 
-    def map_back(self, values: Tensor) -> Tensor:
+    def map_back(self, values: "Tensor") -> "Tensor":
         """Return a predicted map [C, H, W] of the input as one of the file's size [C, *file], by bilinear weights."""
+        from torch.nn import functional as F
+
         part = values[:, : self.content[0], : self.content[1]]
         if self.same:
             return part
         return F.interpolate(part[None], size=self.file, mode="bilinear", align_corners=False)[0]
 
-    def boxes_back(self, boxes: Tensor) -> Tensor:
+    def boxes_back(self, boxes: "Tensor") -> "Tensor":
         """Return boxes [N, 4] of the input in pixels of the file."""
         down, across = self.scale
         return boxes / boxes.new_tensor([across, down, across, down])
@@ -64,8 +69,10 @@ def framed(file: tuple[int, int], size: tuple[int, int] | None) -> Frame:
     return Frame(file, (height, width))
 
 
-def nearest_places(old: int, new: int) -> Tensor:
+def nearest_places(old: int, new: int) -> "Tensor":
     """Return for each of `new` pixels the nearest of `old` ones, by their centres."""
+    import torch
+
     return ((torch.arange(new, dtype=torch.float64) + 0.5) * old / new).floor().long().clamp(max=old - 1)
 
 

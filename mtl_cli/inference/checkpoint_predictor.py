@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mtl_cli.bundles.manifest import Manifest
 from mtl_cli.config.run_config import Config, checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.base import DataSource
@@ -16,6 +17,7 @@ from mtl_cli.inference.base import Predicted, Predictor, joined
 from mtl_cli.runs.predictor import Predictor as Model
 from mtl_cli.runs.predictor import build_predictor, choose
 from mtl_cli.storage import checkpoint
+from mtl_cli.storage.portable import FILES, read_state
 from mtl_cli.tables.given import Given
 from mtl_cli.tasks.base import Boxes, Predictions
 from mtl_cli.training.arithmetic import torch_settings
@@ -35,6 +37,11 @@ class CheckpointPredictor(Predictor):
 
     def __init__(self, path: Path, config: Config, model: Model, names: str | Sequence[str] | None) -> None:
         self.path, self._config, self._model, self._names = path, config, model, names
+
+    @property
+    def model(self) -> Model:
+        """The model with its tasks and datasets."""
+        return self._model
 
     @property
     def tasks(self) -> list[str]:
@@ -106,8 +113,37 @@ def load_checkpoint(
         UserError: there is no such checkpoint, or it does not fit.
     """
     state = checkpoint.load(checkpoint.find(path, "best"))
+    return predictor_of(path, state, tasks, overrides, folders)
+
+
+def load_state(
+    manifest: Manifest, tasks: str | Sequence[str] | None, overrides: Mapping[str, Any], folders: Sequence[Path]
+) -> CheckpointPredictor:
+    """Return the model of a bundle whose format is torch or safetensors.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    files = {name: manifest.file(name) for name in FILES[manifest.model]}
+    state = read_state(files, manifest.model)
+    return predictor_of(manifest.folder, state, tasks, overrides, folders, manifest.tasks)
+
+
+def predictor_of(
+    path: Path,
+    state: Mapping[str, Any],
+    tasks: str | Sequence[str] | None,
+    overrides: Mapping[str, Any],
+    folders: Sequence[Path],
+    held: Sequence[str] | None = None,
+) -> CheckpointPredictor:
+    """Return the predictor of a checkpoint's state for `tasks`, or for those that are `held`, all by default.
+
+    Raises:
+        UserError: it does not fit.
+    """
     config = checked(override(load_run_config(state["config"]), overrides))
     with torch_settings(config):
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
-        model = build_predictor(config, trust, state, tasks)
+        model = build_predictor(config, trust, state, held if tasks is None else tasks)
     return CheckpointPredictor(path, config, model, tasks)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtl_cli.bundles.manifest import is_bundle, read_manifest
 from mtl_cli.errors import UserError
 from mtl_cli.inference.base import Predictor
 
@@ -29,6 +30,30 @@ def load(
     path = Path(path).expanduser()
     if not path.exists():
         raise UserError(f"No checkpoint at {path}. Give the directory of a run, a .pt file, or a bundle of mtl-export.")
+    if is_bundle(path):
+        return load_bundle(path, tasks, dict(overrides or {}), folders)
     from mtl_cli.inference.checkpoint_predictor import load_checkpoint
 
     return load_checkpoint(path, tasks, dict(overrides or {}), folders)
+
+
+def load_bundle(
+    folder: Path, tasks: str | Sequence[str] | None, overrides: Mapping[str, Any], folders: Sequence[Path]
+) -> Predictor:
+    """Return the predictor of a bundle, every file of which is what was written.
+
+    Raises:
+        UserError: a file is missing or was changed, or there are overrides for a graph.
+    """
+    manifest = read_manifest(folder)
+    if manifest.model == "onnx":
+        from mtl_cli.inference.onnx_predictor import OnnxPredictor
+
+        if overrides:
+            raise UserError(
+                f"{folder} holds a graph, which takes no overrides ({', '.join(overrides)}). Leave them out."
+            )
+        return OnnxPredictor(manifest, tasks)
+    from mtl_cli.inference.checkpoint_predictor import load_state
+
+    return load_state(manifest, tasks, overrides, folders)

@@ -1,22 +1,19 @@
 """A folder of predictions that appears whole or not at all."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from mtl_cli.batch import Frame
 from mtl_cli.errors import RunFailure, UserError
-from mtl_cli.files import Temporary, sweep, sync_directory
 from mtl_cli.runs.coco_boxes import CocoFolder
-from mtl_cli.storage.file_writer import NewFolders, can_hold
+from mtl_cli.storage.new_folder import NewFolder
 from mtl_cli.tasks.base import Boxes
 
 
-class PredictionFolder:
+class PredictionFolder(NewFolder):
     """A new folder for files of predictions: images as PNG, arrays as .npy, and a table beside them.
 
     Args:
@@ -27,23 +24,19 @@ class PredictionFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            what = "holds files already" if path.is_dir() else "is a file, and a task of this run writes images"
-            raise UserError(f"output is {path}, which {what}. Give a new folder: output=DIR.")
-        if not can_hold(path):
-            raise UserError(f"output is {path}, which is not in a folder that can be written. Give another output=DIR.")
-        self.path = path
-        self._held = contextlib.ExitStack()
+        super().__init__(path, "a task of this run writes images")
 
-    def __enter__(self) -> Self:
-        try:
-            self._held.enter_context(NewFolders(self.path.absolute().parent))
-            sweep(self.path.absolute().parent, self.path.name)
-            self.temporary = self._held.enter_context(Temporary(self.path, folder=True)).path
-            self._boxes = CocoFolder(self.temporary)
-        except OSError as error:
-            raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
-        return self
+    def begin(self) -> None:
+        """Begin the files of boxes."""
+        self._boxes = CocoFolder(self.temporary)
+
+    def finish(self) -> None:
+        """Finish the files of boxes."""
+        self._boxes.finish()
+
+    def close(self) -> None:
+        """Close the files of boxes."""
+        self._boxes.close()
 
     def table(self, suffix: str) -> Path:
         """Return where the table of predictions goes while the folder is made."""
@@ -83,22 +76,6 @@ class PredictionFolder:
             self._boxes.add(names, frames, boxes)
         except OSError as error:
             raise RunFailure(f"Cannot write {self.path}: {error.strerror or error}.") from error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._boxes.finish()
-                if self.path.exists():
-                    self.path.rmdir()
-                self.temporary.rename(self.path)
-                sync_directory(self.path.absolute().parent)
-        except OSError as failure:
-            raise RunFailure(f"Cannot write {self.path}: {failure.strerror}.") from failure
-        finally:
-            self._boxes.close()
-            self._held.close()
 
 
 def write_image(path: Path, values: "np.ndarray[Any, Any]") -> None:

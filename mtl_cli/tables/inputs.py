@@ -14,32 +14,19 @@ from mtl_cli.batch import InputPlace, InputSpec
 from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.cells import category_cells, date_cells, number_cells
+from mtl_cli.tables.column_encoder import LOOKED_AT, ColumnEncoder, warn_of_unknown
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
-from mtl_cli.tables.place import Place, canonical
-from mtl_cli.tables.reading import require_columns
+from mtl_cli.tables.place import canonical
 from mtl_cli.tables.scaling import IMPUTE, TABLE_SCALE, Scaler, fit_scaler
 from mtl_cli.tables.store import Table
-from mtl_cli.tables.vocabulary import UNKNOWN, Vocabulary, fit_vocabulary
+from mtl_cli.tables.vocabulary import Vocabulary, fit_vocabulary
 
 logger = logging.getLogger("mtl_cli")
 
 
-@dataclass(frozen=True)
-class TableInputs:
-    """Input columns, the numbers' scaler and the categories' vocabularies."""
-
-    numbers: tuple[str, ...]
-    dates: tuple[str, ...]
-    texts: tuple[str, ...]
-    scaler: Scaler
-    vocabularies: tuple[Vocabulary, ...]
-
-    @property
-    def columns(self) -> list[str]:
-        """Every input column."""
-        return [*self.numbers, *self.dates, *self.texts]
+class TableInputs(ColumnEncoder):
+    """Input columns, the numbers' scaler and the categories' vocabularies, as inputs of a model."""
 
     @property
     def spec(self) -> InputSpec:
@@ -47,6 +34,7 @@ class TableInputs:
         sizes = tuple(vocabulary.size for vocabulary in self.vocabularies)
         return InputSpec("table", (self.scaler.width + len(sizes),), sizes)
 
+<<<<<<< HEAD
     @property
     def names(self) -> list[str]:
         """The name of each input, in order: numbers, dates, marks of missing numbers, categories."""
@@ -62,6 +50,8 @@ class TableInputs:
             found[columns[index]].append(InputPlace("numeric", len(columns) + mark))
         return {**found, **{name: [InputPlace("categorical", index)] for index, name in enumerate(self.texts)}}
 
+=======
+>>>>>>> f258f91 (feat(export): mtl-export writes bundles that are replayed, hashed and predict without torch)
     def example(self) -> dict[str, Tensor]:
         """Return two rows of average numbers and unknown categories."""
         numeric = torch.zeros(2, self.scaler.width)
@@ -70,26 +60,12 @@ class TableInputs:
     def of_batch(
         self, batch: "pa.RecordBatch | pa.Table", how: Notation, path: Path, first_row: int
     ) -> dict[str, Tensor]:
-        """Return `numeric` float32 [B, N] and `categorical` int64 [B, M] of rows as they come from a file.
-
-        A category that training never saw is 0. Columns that are not inputs are not read.
+        """Return `numeric` float32 [B, N] and `categorical` int64 [B, M] of rows; see `ColumnEncoder.encode`.
 
         Raises:
             UserError: an input column is missing, or a cell that must be a number is not one.
         """
-        require_columns(self.columns, batch.schema.names, path)
-        matrix = np.empty((batch.num_rows, len(self.numbers) + len(self.dates)))
-        for index, name in enumerate((*self.numbers, *self.dates)):
-            read = number_cells if index < len(self.numbers) else date_cells
-            matrix[:, index] = read(batch.column(name), how, Place(path, name, first_row))
-        codes = np.empty((batch.num_rows, len(self.texts)), dtype=np.int64)
-        for index, (name, vocabulary) in enumerate(zip(self.texts, self.vocabularies, strict=True)):
-            local, values = category_cells(batch.column(name), how, Place(path, name, first_row))
-            lookup = vocabulary.lookup(values)
-            codes[:, index] = lookup[local]
-            if first_row == 0:
-                warn_of_unknown(path, name, local, lookup, values)
-        return {"numeric": torch.from_numpy(self.scaler(matrix)), "categorical": torch.from_numpy(codes)}
+        return {name: torch.from_numpy(value) for name, value in self.encode(batch, how, path, first_row).items()}
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain data for a checkpoint."""
@@ -111,27 +87,6 @@ class TableInputs:
         if len(vocabularies) != len(state["texts"]):
             raise ValueError(f"{len(vocabularies)} vocabularies of {len(state['texts'])} columns")
         return typed(cls, {**state, "scaler": scaler, "vocabularies": vocabularies})
-
-
-LOOKED_AT = 1 << 16
-"""Rows of a table that are looked at for unknown categories."""
-
-
-def warn_of_unknown(
-    path: Path, name: str, codes: np.ndarray, lookup: np.ndarray, values: "Sequence[str] | pa.Array"
-) -> None:
-    """Warn of a column most of whose cells hold categories that training never saw: it may be written otherwise there.
-
-    `codes` [N] number `values`, -1 where a cell is missing; `lookup` [V + 1] are the numbers of the values in training.
-    """
-    present = codes[codes >= 0]
-    unknown = present[lookup[present] == UNKNOWN]
-    if len(unknown) >= 2 and len(unknown) > len(present) / 2:
-        logger.warning(
-            "%s, column '%s': %d of %d cells hold categories that are unknown to the model, such as '%s'. Does the "
-            "file write them as the training file does?",
-            path, name, len(unknown), len(present), values[int(unknown[0])],
-        )  # fmt: skip
 
 
 class InputRows:

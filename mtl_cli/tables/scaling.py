@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from mtl_cli.tables.mapped import Matrix
+if TYPE_CHECKING:
+    from mtl_cli.tables.mapped import Matrix
 
 IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
@@ -49,8 +48,13 @@ class Scaler:
 
     def state(self) -> dict[str, Any]:
         """Return tensors for a checkpoint."""
-        kept = {name: value for name, value in vars(self).items() if value is not None}
-        return {name: torch.from_numpy(np.asarray(value)) for name, value in kept.items()}
+        import torch
+
+        return {name: torch.from_numpy(np.asarray(value)) for name, value in self.arrays().items()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the statistics by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def of(cls, state: Mapping[str, Any], width: int) -> "Scaler":
@@ -69,7 +73,7 @@ class Scaler:
 
 
 def fit_scaler(
-    matrix: Matrix,
+    matrix: "Matrix",
     columns: np.ndarray,
     rows: np.ndarray,
     impute: str,
@@ -104,7 +108,7 @@ def fit_scaler(
     return Scaler(mean, std, fills[impute], marked, knots)
 
 
-def fit_knots(matrix: Matrix, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def fit_knots(matrix: "Matrix", columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return quantiles (i + ½)/Q of the values that are present, float64 [columns, Q]; zeros where there is none."""
     at = (np.arange(min(KNOTS, max(2, len(rows)))) + 0.5) / min(KNOTS, max(2, len(rows)))
     found = np.zeros((len(columns), len(at)))
@@ -125,10 +129,42 @@ def normal_places(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
     for column, (x, own) in enumerate(zip(values.T, knots, strict=True)):
         last, first = np.interp(x, own, quantiles), -np.interp(-x, -own[::-1], -quantiles[::-1])
         found[:, column] = (last + first) / 2
-    return torch.special.ndtri(torch.from_numpy(found)).numpy()
+    return normal_quantiles(found)
 
 
-def present_values(matrix: Matrix, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+NEAR = (
+    (3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
+     4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3),
+    (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
+     2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4, 5.2264952788528545610e3),
+)  # fmt: skip
+FAR = (
+    (1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0, 3.64784832476320460504e0,
+     1.27045825245236838258e0, 2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4),
+    (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
+     1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4, 1.05075007164441684324e-9),
+)  # fmt: skip
+"""Numerator and denominator of the quotients of polynomials of algorithm AS 241, lowest power first."""
+
+
+def normal_quantiles(shares: np.ndarray) -> np.ndarray:
+    """Return Φ⁻¹ of shares between 1e-11 and 1 − 1e-11, to 16 digits.
+
+    Source: Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics 1988.
+    """
+    centred = shares - 0.5
+    near = np.abs(centred) <= 0.425
+    tail = np.sqrt(-np.log(np.where(near, 0.5, np.minimum(shares, 1.0 - shares)))) - 1.6
+    outer = np.sign(centred) * _quotient(FAR, tail)
+    return np.where(near, centred * _quotient(NEAR, 0.180625 - np.where(near, centred, 0.0) ** 2), outer)
+
+
+def _quotient(parts: tuple[tuple[float, ...], tuple[float, ...]], at: np.ndarray) -> np.ndarray:
+    above, below = (np.polynomial.polynomial.polyval(at, part) for part in parts)
+    return np.asarray(above / below)
+
+
+def present_values(matrix: "Matrix", columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the values of each column that are present, in some rows of a matrix."""
     for start in range(0, len(columns), GATHERED_COLUMNS):
         part = columns[start : start + GATHERED_COLUMNS]
@@ -137,7 +173,7 @@ def present_values(matrix: Matrix, columns: np.ndarray, rows: np.ndarray) -> Ite
             yield column[~np.isnan(column)]
 
 
-def blocks(matrix: Matrix, columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+def blocks(matrix: "Matrix", columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield some columns of `rows` of a matrix, a block of rows at a time."""
     for start in range(0, len(rows), BLOCK_ROWS):
         yield matrix[rows[start : start + BLOCK_ROWS]][:, columns]
@@ -149,8 +185,10 @@ def checked_numbers(value: object, length: int, name: str, whole: bool = False) 
     Raises:
         ValueError: it is not a tensor, or has another shape or type.
     """
-    if not isinstance(value, Tensor) or value.shape != (length,) or value.is_floating_point() == whole:
-        found = f"of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)[:40]
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.shape != (length,) or value.is_floating_point() == whole:
+        found = f"of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)[:40]
         raise ValueError(f"{name} is {found}, not {length} numbers")
     return value.numpy()
 
@@ -161,8 +199,10 @@ def checked_knots(value: object, width: int) -> np.ndarray:
     Raises:
         ValueError: they are not ascending numbers of that many columns.
     """
-    if not isinstance(value, Tensor) or value.ndim != 2 or len(value) != width or not value.is_floating_point():
-        found = f"of shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)[:40]
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.ndim != 2 or len(value) != width or not value.is_floating_point():
+        found = f"of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)[:40]
         raise ValueError(f"knots are {found}, not quantiles of {width} columns")
     if value.shape[1] < 2 or not (value.diff(dim=1) >= 0).all():
         raise ValueError("knots do not ascend, or a column has fewer than 2")

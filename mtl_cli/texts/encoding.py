@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl_cli.batch import MISSING_CLASS
 from mtl_cli.texts.ragged import Ragged, side_by_side, starts_of
 from mtl_cli.texts.tokenizer import TextTokenizer
 
@@ -40,6 +39,8 @@ class SentenceRows:
 
     def labels(self, codes: np.ndarray) -> Ragged:
         """Return the labels of all words, int [words], as labels of pieces: −100 except at first pieces of words."""
+        from mtl_cli.batch import MISSING_CLASS  # imports torch, which bundles are served without
+
         values = np.full(len(self.words.values), MISSING_CLASS, dtype=np.int32)
         values[self.words.values > 0] = codes
         return Ragged(values, self.words.offsets)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import norm, rankdata
 
-from mtl_cli.tables.scaling import Scaler, fit_scaler
+from mtl_cli.tables.scaling import Scaler, fit_scaler, normal_quantiles
 
 
 def matrix():
@@ -110,3 +110,9 @@ def test_a_scaler_comes_back_from_its_state(scale):
     np.testing.assert_array_equal(
         Scaler.of(scaler.state(), len(COLUMNS))(values[:, COLUMNS]), scaler(values[:, COLUMNS])
     )
+
+
+def test_normal_quantiles_are_those_of_torch():
+    shares = np.concatenate([np.linspace(1e-9, 1 - 1e-9, 10_001), 10.0 ** -np.arange(3, 11)])
+    expected = torch.special.ndtri(torch.from_numpy(shares)).numpy()
+    np.testing.assert_allclose(normal_quantiles(shares), expected, rtol=0, atol=1e-14)

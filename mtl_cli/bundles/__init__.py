@@ -1,0 +1,1 @@
+"""What mtl-export writes, read without torch: the manifest, its hashes, and preprocessing as data."""

@@ -1,0 +1,1 @@
+"""Bundles: a model with its preprocessing, checked, hashed and described."""

@@ -1,0 +1,122 @@
+"""The part of a model that serves one dataset, from encoded inputs to columns, as a graph of ONNX."""
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtl_cli.batch import Inputs, Values
+from mtl_cli.errors import UserError, not_installed
+from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.tasks.base import Task
+
+logger = logging.getLogger("mtl_cli")
+INPUT = "values"
+"""Name of the input of models that take one tensor."""
+OUTPUTS = "__outputs"
+"""Ending of the name of a task's raw outputs, which measurements of the graph need."""
+
+
+class Columns(nn.Module):
+    """Inputs of one dataset to the columns of its tasks, and each task's raw outputs.
+
+    Args:
+        model: the trained model.
+        tasks: the tasks of the dataset.
+        dataset: its name.
+        example: its inputs; those without a column, [B, 0], are made inside.
+    """
+
+    def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task], dataset: str, example: Values) -> None:
+        super().__init__()
+        self.model, self.dataset, self._tasks = model, dataset, dict(tasks)
+        values = {INPUT: example} if isinstance(example, Tensor) else dict(example)
+        self.examples = {name: value for name, value in values.items() if value.numel()}
+        self._empty = {name: value.dtype for name, value in values.items() if not value.numel()}
+        with torch.no_grad():
+            found = self._found(list(self.examples.values()))
+        self.names = {name: column.names for _, columns, _ in found for name, column in columns.items()}
+        self.columns_of = {task: list(columns) for task, columns, _ in found}
+        self.outputs = [*self.names, *(f"{task}{OUTPUTS}" for task in self._tasks)]
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the columns [B] or [B, L] in order, and then the raw outputs of each task."""
+        found = self._found(inputs)
+        columns = [column.numbers for _, columns, _ in found for column in columns.values()]
+        return (*columns, *(output for _, _, output in found))
+
+    def _found(self, inputs: Sequence[Tensor]) -> list[tuple[str, Mapping[str, Any], Tensor]]:
+        given = dict(zip(self.examples, inputs, strict=True))
+        rows = inputs[0].shape[0]
+        given |= {name: torch.zeros((rows, 0), dtype=kind) for name, kind in self._empty.items()}
+        values: Values = given.get(INPUT, given)
+        out = self.model.predict(Inputs(values, self.dataset), list(self._tasks))
+        found: list[tuple[str, Mapping[str, Any], Tensor]] = []
+        for name, task in self._tasks.items():
+            output = out.predicted(name)
+            if not isinstance(output, Tensor) or not has_columns(task):
+                raise UserError(
+                    f"tasks.{name}: what a {type(task).__name__} says of a row is not columns of numbers, which is all "
+                    "that format=onnx can hold. Use format=torch, or choose others: tasks=[…]."
+                )
+            found.append((name, task.coded(output), output))
+        return found
+
+
+def has_columns(task: Task) -> bool:
+    """Return whether all that a task says of a row are its coded columns."""
+    kind = type(task)
+    return kind.coded is not Task.coded and kind.decode is Task.decode and kind.write is Task.write
+
+
+def write_graph(columns: Columns, path: Path, any_size: bool) -> None:
+    """Write the graph with any number of rows, and of pieces of text; with `any_size`, of images of any size.
+
+    Raises:
+        UserError: the model does something that ONNX cannot hold, or the exporter is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise not_installed("Graphs are written by onnx and onnxscript", error, "export") from error
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    height, width = torch.export.Dim("height"), torch.export.Dim("width")
+    shapes = []
+    for name, value in columns.examples.items():
+        dims: dict[int, Any] = {0: batch}
+        if name in ("ids", "mask", "words"):
+            dims[1] = length
+        elif value.ndim == 4 and any_size:
+            dims |= {2: height, 3: width}
+        shapes.append(dims)
+    examples = tuple(repeated(value) for value in columns.examples.values())
+    quiet = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export", "torch")]
+    levels = [each.level for each in quiet]
+    try:
+        for each in quiet:
+            each.setLevel(logging.ERROR)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter itself
+            program = torch.onnx.export(
+                columns.eval(), examples, dynamo=True, dynamic_shapes={"inputs": tuple(shapes)}, verbose=False,
+                input_names=list(columns.examples), output_names=columns.outputs, optimize=True,
+            )  # fmt: skip
+            assert program is not None
+            program.save(path)
+    except Exception as error:  # the exporter raises anything for what it cannot do
+        cause = error.__cause__ or error
+        reason = " ".join(str(cause).split()) or type(cause).__name__
+        raise UserError(f"The model cannot be written as ONNX: {reason[:300]}. Use format=torch.") from error
+    finally:
+        for each, level in zip(quiet, levels, strict=True):
+            each.setLevel(level)
+
+
+def repeated(value: Tensor) -> Tensor:
+    """Return an example of a few rows: for one or two of them the exporter would take their number as fixed."""
+    return torch.cat([value, value, value])[:5].contiguous()
