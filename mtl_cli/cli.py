@@ -10,11 +10,8 @@ import traceback
 from collections.abc import Sequence
 
 from mtl_cli.commands import evaluate as evaluate_command
-<<<<<<< HEAD
 from mtl_cli.commands import explain as explain_command
-=======
 from mtl_cli.commands import export as export_command
->>>>>>> f258f91 (feat(export): mtl-export writes bundles that are replayed, hashed and predict without torch)
 from mtl_cli.commands import init as init_command
 from mtl_cli.commands import predict as predict_command
 from mtl_cli.commands import report as report_command

@@ -21,11 +21,7 @@ BLOCK = re.compile(r"^```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.M
 LINK = re.compile(r"\]\((?P<path>[^)#\s]*)#?(?P<heading>[^)\s]*)\)")
 PROGRAMS = {
     "mtl-train": cli.main, "mtl-eval": cli.main_eval, "mtl-predict": cli.main_predict, "mtl-init": cli.main_init,
-<<<<<<< HEAD
-    "mtl-report": cli.main_report, "mtl-explain": cli.main_explain,
-=======
-    "mtl-report": cli.main_report, "mtl-export": cli.main_export,
->>>>>>> f258f91 (feat(export): mtl-export writes bundles that are replayed, hashed and predict without torch)
+    "mtl-report": cli.main_report, "mtl-explain": cli.main_explain, "mtl-export": cli.main_export,
 }  # fmt: skip
 
 

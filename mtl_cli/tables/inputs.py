@@ -34,13 +34,6 @@ class TableInputs(ColumnEncoder):
         sizes = tuple(vocabulary.size for vocabulary in self.vocabularies)
         return InputSpec("table", (self.scaler.width + len(sizes),), sizes)
 
-<<<<<<< HEAD
-    @property
-    def names(self) -> list[str]:
-        """The name of each input, in order: numbers, dates, marks of missing numbers, categories."""
-        columns = [*self.numbers, *self.dates]
-        return [*columns, *(f"{columns[index]}_missing" for index in self.scaler.marked), *self.texts]
-
     @property
     def places(self) -> dict[str, list[InputPlace]]:
         """Where each column lies in the inputs; a number has its mark of being missing beside it."""
@@ -50,8 +43,6 @@ class TableInputs(ColumnEncoder):
             found[columns[index]].append(InputPlace("numeric", len(columns) + mark))
         return {**found, **{name: [InputPlace("categorical", index)] for index, name in enumerate(self.texts)}}
 
-=======
->>>>>>> f258f91 (feat(export): mtl-export writes bundles that are replayed, hashed and predict without torch)
     def example(self) -> dict[str, Tensor]:
         """Return two rows of average numbers and unknown categories."""
         numeric = torch.zeros(2, self.scaler.width)
