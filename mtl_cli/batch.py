@@ -213,6 +213,10 @@ class Split(ABC):
         """Return label fields of the rows at `indices` [B]; override it where it would read inputs needlessly."""
         return self.__getitems__(indices).fields
 
+    def named(self, row: int) -> str:
+        """Return what a row is called in messages, such as the name of its file."""
+        return f"row {row + 1}"
+
     def classes(self, field: str) -> Tensor:
         """Return the class of each row [N] on the host, −100 where there is none: what balanced sampling needs."""
         return torch.cat([labels[field] for labels in self.sweep_fields([field])])

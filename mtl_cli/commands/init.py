@@ -15,7 +15,7 @@ is a table (CSV, TSV, JSONL, Parquet, Feather), alone or with columns of running
 file with one labelled word per line (CoNLL, CoNLL-U). Images are a table with a column of their paths and columns of
 labels or of label images (masks, instances, depth), a folder of class folders, or annotations of COCO (JSON), Pascal
 VOC or YOLO; the last three need no target. Sounds are a table with a column of their paths, or a folder of class
-folders, which needs no target.
+folders, which needs no target; columns of what is said become transcripts.
 
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
@@ -30,6 +30,7 @@ folders, which needs no target.
   columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
   word=COLUMN         the column of the words of CoNLL
   kind.COLUMN=KIND    what label images are: segmentation, detection (boxes around instances), depth or normals
+                      of sounds: ctc or seq2seq, for texts that are said and are not found by looking
   format=csv          csv, tsv, jsonl, parquet, feather, conll or conllu, where the name of the file does not say it
   overwrite=true      overwrites files
 

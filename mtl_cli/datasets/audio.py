@@ -1,12 +1,13 @@
 """Sounds from a table or a folder of class folders, with any labels of whole clips and transcripts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mtl_cli.batch import InputSpec, Sample, Values
 from mtl_cli.config.annotations import typed
@@ -51,10 +52,9 @@ class FormOptions(Options):
 class Changed(SoundAugmentation, Augmentation):
     """The augmentation of sounds."""
 
-    @property
-    def shortens(self) -> float:
-        """How many times shorter a clip may become."""
-        return self.options.fastest
+    def __init__(self, options: ChangeOptions, frames: Frames, encode: Callable[[Tensor], Sample]) -> None:
+        super().__init__(options, frames, encode)
+        self.shortens = options.fastest
 
 
 class Audio(ColumnSource):

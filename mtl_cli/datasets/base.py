@@ -84,6 +84,8 @@ class Augmentation(ABC):
     """Fields that it adds, such as the turn of a rotation."""
     keeps_labels: bool = True
     """Whether a row keeps all of its labels; a crop may cut some off."""
+    shortens: float = 1.0
+    """How many times shorter a sequence may become."""
 
     @abstractmethod
     def __call__(self, row: Sample) -> Sample:

@@ -156,12 +156,7 @@ class ColumnSource(FileSource[Table]):
         written = {name: self._written(each, file, len(found)) for name, each in self._fitted_writing.items()}
 
         def make_with_writing(rows: np.ndarray) -> Dataset:
-            split = as_split(make(rows))
-            if len(split) != len(rows):
-                raise UserError(
-                    f"{found.path}: rows are left out, which does not go together with texts to be written."
-                )
-            return WithWriting(split, written, rows)
+            return WithWriting(as_split(make(rows)), written, self.kept(found, rows))
 
         return make_with_writing
 

@@ -1,9 +1,10 @@
 """What mtl-init found in a set of sounds, and its lines of YAML and of the report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from mtl_cli.errors import UserError
@@ -16,6 +17,7 @@ from mtl_cli.init.audio_looking import (
     span_columns,
     speaker_column,
 )
+from mtl_cli.init.audio_texts import JOINED, Transcript, find_transcripts
 from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.labels import guess_targets, read_labels
@@ -29,13 +31,17 @@ from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.listing import Listing, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
-BATCH, STEPS, FEWEST_EPOCHS = 32, 1200, 8
-"""Clips per step, and optimizer steps and passes of what is proposed."""
+BATCH, STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 1200, 2400, 8, 200
+"""Clips per step, and optimizer steps (with transcripts: more) and passes of what is proposed."""
+LOOKS = 30
+"""Evaluations in training, at most."""
+FASTEST = 1.1
+"""The fastest speed that is proposed."""
 
 
 @dataclass(frozen=True)
 class AudioSurvey(FileSurvey):
-    """Sounds with labels of whole clips."""
+    """Sounds with labels of whole clips, and transcripts."""
 
     dataset: ClassVar[str] = "audio"
 
@@ -45,6 +51,7 @@ class AudioSurvey(FileSurvey):
     heard: Heard
     rows: Written
     guesses: Sequence[Guess]
+    texts: Sequence[Transcript]
     group: str | None
     split: str | None
     notes: Sequence[str]
@@ -67,7 +74,7 @@ class AudioSurvey(FileSurvey):
     @property
     def tasks(self) -> list[FoundTask]:
         """A task for each target."""
-        return [found_task(guess, self.rows.missing) for guess in self.guesses]
+        return [*(each.task for each in self.texts), *(found_task(guess, self.rows.missing) for guess in self.guesses)]
 
     def option_lines(self) -> list[str]:
         """Return the columns of sounds, how they change in training, and how rows are divided."""
@@ -91,7 +98,7 @@ class AudioSurvey(FileSurvey):
         """Return the YAML of the changes that suit most sounds."""
         lines = [comment("changes in training")]
         if not self.about_voices:
-            lines.append(entry("speed", [0.9, 1.1], "the pitch changes with it"))
+            lines.append(entry("speed", [0.9, FASTEST], "the pitch changes with it"))
         lines += [entry("gain", 6.0), entry("noise", [20.0, 60.0], "decibels of the clip above white noise")]
         return [*lines, entry("time_masks", 1), entry("frequency_masks", 1)]
 
@@ -105,6 +112,8 @@ class AudioSurvey(FileSurvey):
         sections = [Section("Inputs", [*inputs, *divided, *self.notes])]
         if self.guesses:
             sections.insert(0, target_section(self.guesses, self.count))
+        if self.texts:
+            sections.insert(0, Section("Transcripts", [each.told for each in self.texts]))
         if self.heard.notes:
             sections.insert(0, Section("Listen to these", list(self.heard.notes)))
         if self.bad:
@@ -113,15 +122,23 @@ class AudioSurvey(FileSurvey):
 
     def training(self) -> Training:
         """Return backbone, batch size and epochs."""
-        epochs = max(FEWEST_EPOCHS, math.ceil(STEPS / max(1, TRAIN_SHARE * self.count / BATCH)))
-        overrides = ["backbone=speech", f"data.batch_size={BATCH}", f"trainer.max_epochs={epochs}"]
+        steps = TEXT_STEPS if self.texts else STEPS
+        epochs = max(FEWEST_EPOCHS, math.ceil(steps / max(1, TRAIN_SHARE * self.count / BATCH)))
+        epochs = min(MOST_EPOCHS, epochs)
+        joined = min((each.joined(self.heard.seconds, FASTEST) for each in self.texts), default=JOINED)
+        more = [f"backbone.subsampling={joined}"] if joined != JOINED else []
+        overrides = ["backbone=speech", *more, f"data.batch_size={BATCH}", f"trainer.max_epochs={epochs}"]
+        if epochs > LOOKS:
+            overrides.append(f"trainer.eval_every={math.ceil(epochs / LOOKS)}")
         hints = [f"for a quick look: trainer.max_epochs={max(2, epochs // 8)}"]
         if len(self.heard.seconds) and self.heard.seconds.max() > LONG:
             hints.append("some clips are very long: tasks.NAME.dataset.max_seconds=30 cuts them")
         return Training(overrides, hints)
 
 
-def survey_audio(path: Path, file: TableFile | None, asked: Asked) -> AudioSurvey:
+def survey_audio(
+    path: Path, file: TableFile | None, asked: Asked, kinds: Mapping[str, str] = MappingProxyType({})
+) -> AudioSurvey:
     """Return a first look at a set of sounds; `file` is its table where it is one.
 
     Raises:
@@ -142,17 +159,20 @@ def survey_audio(path: Path, file: TableFile | None, asked: Asked) -> AudioSurve
     options = ClipOptions(audio=column, start=start, end=end)
     bad = bad_rows(listing, options, folder)
     clips = check_clips(listing, replace(options, skip_bad=True), folder, folder)
+    texts = find_transcripts(listing, asked.targets, kinds)
+    asked = replace(asked, targets={n: each for n, each in asked.targets.items() if n not in {t.name for t in texts}})
     rows = written(listing, asked.answers, asked)
     labels = read_labels(rows.file, rows.profile.columns, asked.answers, len(clips.names), rows.missing)
-    guesses = guess_targets(rows.file, labels, asked, len(clips.names), rows.missing)
-    free = [name for name in listing.columns if name not in (*asked.taken, *options.columns)]
+    guesses = guess_targets(rows.file, labels, asked, len(clips.names), rows.missing) if asked.targets else ()
+    taken = [*asked.taken, *options.columns, *(each.column for each in texts)]
+    free = [name for name in listing.columns if name not in taken]
     split = asked.split or split_of(listing, free)
-    group = asked.group or (None if split else speaker_column(listing, [*asked.taken, *options.columns]))
-    used = {split, group, *options.columns, *asked.answers}
+    group = asked.group or (None if split else speaker_column(listing, taken))
+    used = {split, group, *taken}
     left = [name for name in listing.columns if name not in used]
     notes = [f"left out: {', '.join(left)} (inputs are sounds alone)"] if left else []
     return AudioSurvey(
-        listing, options, len(clips.names), listen(clips), rows, guesses, group,
+        listing, options, len(clips.names), listen(clips), rows, guesses, texts, group,
         None if asked.group else split, [*notes, *rows.notes], bad,
     )  # fmt: skip
 

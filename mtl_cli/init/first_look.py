@@ -84,7 +84,7 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     file = open_unknown(path, reading_of(options), asked.told)
     require_columns(asked.taken, file.columns, path)
     if sound_columns(file, path.parent):
-        return survey_audio(path, file, asked)
+        return survey_audio(path, file, asked, kinds_of(options))
     if told := sounds_elsewhere(file, path.parent):
         raise UserError(f"{told} Paths are relative to the folder of the table.")
     if image_columns(file, path.parent):

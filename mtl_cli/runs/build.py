@@ -15,6 +15,7 @@ from mtl_cli.runs.checks import check_metrics, setting_of
 from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
+from mtl_cli.runs.lengths import check_lengths
 from mtl_cli.runs.modelling import make_tasks, prepare_model
 from mtl_cli.runs.stacking import stacks_of
 from mtl_cli.schedules.base import Schedule
@@ -95,6 +96,7 @@ def build(
     tasks = make_tasks(components.tasks, {name: summary.spec() for name, summary in data.summaries.items()})
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     modelled = prepare_model(config, components, tasks, data, start, arithmetic.device)
+    check_lengths(tasks, modelled.model.sharing.specs, data)
     device, stacks = arithmetic.device, stacks_of(modelled.model, tasks)
     by_name = {stack.name: stack for stack in stacks}
     learner = Learner(modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +80,17 @@ class Predictor:
         tasks = [task for task in self.tasks if self.dataset_of[task] == dataset]
         if isinstance(values, Tensor) or "mask" not in values:
             return self._run(dataset, tasks, values)
-        lengths, longest = values["mask"].sum(dim=1), values["mask"].shape[1]
+        lengths = values["mask"].sum(dim=1)
         order = torch.argsort(lengths, stable=True)
         parts: dict[str, list[Output]] = {task: [] for task in tasks}
         for rows in order.split(TEXTS):
             length = int(lengths[rows].max())
             some = {name: v[rows] if name in ROW_INPUTS else v[rows, :length] for name, v in values.items()}
             for task, part in self._run(dataset, tasks, some).items():
-                parts[task].append(change_output(partial(padded, length=length, longest=longest), part))
+                parts[task].append(part)
         back = torch.argsort(order).to(self.arithmetic.device)
         return {
-            task: change_output(lambda tensor: tensor[back], join_outputs(found, torch.cat))
+            task: change_output(lambda tensor: tensor[back], join_outputs(found, joined))
             for task, found in parts.items()
         }
 
@@ -117,10 +116,12 @@ def chosen(output: Output, places: Tensor | None) -> Output:
     return change_output(lambda tensor: tensor[places.to(tensor.device)], output)
 
 
-def padded(tensor: Tensor, length: int, longest: int) -> Tensor:
-    """Return an output of every piece, [B, `length`, ...], with room for the longest row; others as they are."""
-    missing = longest - length if tensor.ndim == 3 else 0
-    return F.pad(tensor, (0, 0, 0, missing)) if missing else tensor
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return outputs [B, ...] one after another; sequences [B, L, ...] are filled up with 0 to the longest."""
+    if all(part.shape[1:] == parts[0].shape[1:] for part in parts):
+        return torch.cat(list(parts))
+    longest = max(part.shape[1] for part in parts)
+    return torch.cat([F.pad(part, (*[0, 0] * (part.ndim - 2), 0, longest - part.shape[1])) for part in parts])
 
 
 def build_predictor(

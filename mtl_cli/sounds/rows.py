@@ -100,6 +100,11 @@ class ClipRows(LabelledSplit):
             found.append(Sample(torch.from_numpy(self._sound(int(self.numbers[index]))), fields))
         return found
 
+    def named(self, row: int) -> str:
+        """Return the path of a row's sound, and its row in the file."""
+        number = int(self.numbers[row])
+        return f"row {number + 1}, {self.clips.names[number]}"
+
     def labels(self, field: str) -> Tensor:
         """Return all labels of a field [N, ...]."""
         return self.fields[field]

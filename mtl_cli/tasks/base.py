@@ -240,6 +240,13 @@ class Task(ABC):
         found.add(labels)
         return found
 
+    skip_unfit: bool = False
+    """Whether training rows that `fewest_positions` does not let fit have no part in the loss, or are refused."""
+
+    def fewest_positions(self, target: Tensor) -> Tensor | None:
+        """Return how many positions of a sequence each row of `target` [B, ...] needs [B]; None where any will do."""
+        return None
+
     @abstractmethod
     def metrics(self) -> "dict[str, Metric]":
         """Return fresh metrics by name, each updated with what `predictions` and `references` return."""

@@ -71,6 +71,10 @@ class WithWriting(Split):
         own = [name for name in names if name in self._written]
         return {**(self._inner.fields_of(indices, others) if others else {}), **self._padded(indices, own)}
 
+    def named(self, row: int) -> str:
+        """Return what a row is called in messages."""
+        return self._inner.named(row)
+
     def classes(self, field: str) -> Tensor:
         """Return the class of each row [N] on the host, −100 where there is none."""
         return self._inner.classes(field)

@@ -11,7 +11,7 @@ import soundfile
 import mtl_cli
 from mtl_cli import cli
 from mtl_cli.errors import UserError
-from mtl_cli.init.first_look import init_config
+from mtl_cli.init.first_look import init_config, survey
 from tests.sounds._files import tone, tone_set, write_table, write_wav
 
 SMALL = ["trainer.max_epochs=1", "trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=8", "quiet=true"]
@@ -120,6 +120,70 @@ def test_speakers_are_kept_apart_where_they_are_no_target_and_parts_of_files_are
     assert "end: end" in options
     assert "left out: x" in out
     train(out)
+
+
+def test_transcripts_are_written(folder, capsys):
+    tone_set(folder / "set", 24, transcripts=True)
+    out = init(capsys, "input=set/table.csv", "target=[transcript,tone]")
+    assert re.search(r"Transcripts\n  transcript: ctc, because .* characters, of 4: ' hlm'", out)
+    assert "group_column: speaker" in yaml_of(folder, "dataset/table.yaml")
+    assert "_target_: mtl_cli.tasks.ctc.CTC" in yaml_of(folder, "task/transcript.yaml")
+    train(out)
+    assert cli.main_eval(["checkpoint=run", "quiet=true"]) == 0
+    (lines,) = (folder / "run/evaluations").glob("*/samples.txt")
+    assert re.search(r"row 1  reference  [hlm ]+\n +written", lines.read_text())
+    assert cli.main_predict(["checkpoint=run", "input=set/table.csv", "output=table.csv", "quiet=true"]) == 0
+    rows = rows_of(folder / "table.csv")
+    assert len(rows) == 24
+    assert set("".join(row["transcript_prediction"] for row in rows)) <= set(" hlm")
+    assert all(0 < float(row["transcript_probability"]) <= 1 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "kind"),
+    [
+        ("transcript", ["one", "two", "one", "two"] * 3, "ctc"),
+        ("sentence", [f"word {k}" for k in range(12)], "ctc"),
+        ("words", ["yes", "no"] * 6, "binary"),
+        ("note", [f"some words {k}" for k in range(12)], "ctc"),
+        ("code", ["012", "3", "44", "0715", "9", "81", "70", "6", "05", "51", "23", "99"], "ctc"),
+        ("transcript", [str(3**k) for k in range(12)], "ctc"),
+        ("size", [str(3**k) for k in range(12)], "real"),
+        ("word", ["stop", "go", "left"] * 4, "class"),
+    ],
+)
+def test_texts_are_told_from_classes_and_numbers(folder, name, cells, kind):
+    stream = np.random.default_rng(0)
+    rows = [{"path": f"{k}.wav", name: cell} for k, cell in enumerate(cells)]
+    for row in rows:
+        write_wav(folder / row["path"], tone(500, 0.3, stream))
+    write_table(folder / "t.csv", rows)
+    (task,) = survey(folder / "t.csv", {"target": [name]}).tasks
+    assert task.kind == kind
+
+
+def test_kinds_of_transcripts_can_be_told(folder, capsys):
+    tone_set(folder / "set", 12)
+    out = init(capsys, "input=set/table.csv", "target=[tone]", "kind.tone=seq2seq")
+    assert "kind.tone=seq2seq asks for that" in out
+    assert "mtl_cli.tasks.seq2seq.Seq2Seq" in yaml_of(folder, "task/tone.yaml")
+    train(out)
+    assert cli.main_init(["input=set/table.csv", "target=[tone]", "kind.tone=depth", "output=other"]) == 2
+    assert "one of ctc, seq2seq" in capsys.readouterr().err
+
+
+def test_fewer_frames_are_joined_where_transcripts_are_close(folder):
+    stream = np.random.default_rng(0)
+    for letters, joined in ((4, None), (12, "2"), (30, "1")):
+        rows = []
+        for k in range(8):
+            write_wav(folder / f"{k}.wav", tone(500, 0.5, stream))
+            rows.append({"path": f"{k}.wav", "transcript": "ab" * (letters // 2)})
+        write_table(folder / "t.csv", rows)
+        overrides = survey(folder / "t.csv", {"target": ["transcript"]}).training().overrides
+        assert [word for word in overrides if "subsampling" in word] == (
+            [] if joined is None else [f"backbone.subsampling={joined}"]
+        )
 
 
 def test_a_column_of_splits_is_used(folder, capsys):
