@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 MAX_PIXELS = 100_000_000
 """Pixels of the largest image that is decoded; a small file that claims more is a decompression bomb."""
+MAX_LAST, MIN_HEIGHT = 4, 16
+"""An array [H, W, C] has at most so many channels, and at least so many rows; any other is [C, H, W]."""
 GREY_MODES = ("1", "L", "I;16", "I;16B", "I;16L", "I", "F")
 ROTATED = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
@@ -114,8 +116,9 @@ def decode_labels(path: Path) -> Array:
     """
     if path.suffix.lower() == ".npy":
         found = _array(path)
-        if found.ndim != 2 or found.dtype.kind not in "iub":
-            raise UserError(f"{path} holds {found.dtype} {list(found.shape)}; a label image is integers [H, W].")
+        whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and bool((found == np.rint(found)).all()))
+        if found.ndim != 2 or not whole:
+            raise UserError(f"{path} holds {found.dtype} {list(found.shape)}; a label image is whole numbers [H, W].")
         return found.astype(np.int32)
     with _opened(path) as image:
         if image.mode in ("L", "P", "1", *GREY_MODES) and image.mode != "F":
@@ -192,8 +195,10 @@ def _array(path: Path) -> Array:
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} cannot be read as an array: {error}. Write it by numpy.save.") from error
     if found.ndim not in (2, 3) or not found.size:
-        raise UserError(f"{path} holds an array {list(found.shape)}; [H, W] or [C, H, W] is needed.")
-    return found
+        raise UserError(f"{path} holds an array {list(found.shape)}; [H, W], [C, H, W] or [H, W, C] is needed.")
+    if found.ndim == 3 and found.shape[2] <= MAX_LAST and found.shape[0] >= MIN_HEIGHT:
+        found = found.transpose(2, 0, 1)
+    return found[0] if found.ndim == 3 and len(found) == 1 else found
 
 
 def check_regular(path: Path) -> None:

@@ -5,9 +5,11 @@ Each listing has the column `image`, a path relative to the folder of the listin
 - pairs: a folder `images` beside folders of label images with the same names, each of which is a column, or `a.png`
   beside `a_mask.png`; and `split`;
 - class folders: `label`, the name of the folder, and `split` where the folders above are called train, val and test;
+- sets as they are published: see `mtl_cli.images.published`;
 - boxes: `boxes`, JSON of [x, y, width, height, name of the class] in pixels, and one column `count_<class>` per class.
 """
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +20,11 @@ from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.pairs import below, is_pairs, pair_rows
+from mtl_cli.images.published import PUBLISHED, told_by
 from mtl_cli.tables.listing import Listing, Rows, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
-FORMS = ("auto", "classes", "pairs", "coco", "voc", "yolo")
+FORMS = ("auto", "classes", "pairs", "coco", "voc", "yolo", *PUBLISHED)
 MAX_ANNOTATIONS = 2**30
 """Bytes of the largest file of annotations that is read."""
 Boxes = list[tuple[float, float, float, float, str]]
@@ -37,9 +40,11 @@ def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFi
     if form == "table":
         return TableFile(path, options)
     readers = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "pairs": pair_rows, "classes": image_class_rows}
+    told = {"coco": lambda: [path], "voc": lambda: annotation_files(path), "yolo": lambda: yolo_files(path)}
+    for name, (rows_of, files) in PUBLISHED.items():
+        readers[name], told[name] = rows_of, functools.partial(told_by, path, files)
     found = readers[form](path)
     folder = path if path.is_dir() else path.parent
-    told = {"coco": lambda: [path], "voc": lambda: annotation_files(path), "yolo": lambda: yolo_files(path)}
     return Listing(path, options, found, folder, told[form]() if form in told else ())
 
 
@@ -53,9 +58,12 @@ def image_class_rows(folder: Path) -> Rows:
 
 
 def form_of(path: Path) -> str:
-    """Return how a set of images is laid out, by names of files: table, coco, voc, yolo, pairs or classes."""
+    """Return how a set of images is laid out, by names of files: one of `FORMS`, or table."""
     if path.is_file():
         return "coco" if path.suffix.lower() == ".json" else "table"
+    for name, (_, files) in PUBLISHED.items():
+        if all((path / file).is_file() for file in files):
+            return name
     if next(iter(annotation_files(path)), None) is not None:
         return "voc"
     if (path / "labels").is_dir() and (path / "images").is_dir() and any((path / "labels").rglob("*.txt")):

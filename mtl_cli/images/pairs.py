@@ -43,7 +43,7 @@ def image_folder(place: Path) -> Path | None:
 
 def label_folders(images: Path) -> dict[str, dict[str, Path]]:
     """Return the folders beside that of images which hold files of the same names: their files by name."""
-    names = {stem(file, images) for file in below(images)}
+    names = {stem(file, images) for file in below(images, FILES)}
     found = {}
     for folder in sorted(images.parent.iterdir()):
         if folder != images and folder.is_dir():
@@ -86,7 +86,9 @@ def pair_rows(folder: Path) -> Rows:
         images = image_folder(place)
         labels = label_folders(images) if images is not None else beside(place)
         files = (
-            below(images) if images is not None else [each for each in below(place) if plain(each.stem) == each.stem]
+            below(images, FILES)
+            if images is not None
+            else [each for each in below(place) if plain(each.stem) == each.stem]
         )
         for file in files:
             name = stem(file, place if images is None else images)

@@ -128,6 +128,8 @@ def fit_picture(target: PictureTarget, cells: Sequence[tuple[Any, ...]], folder:
         return target
     if target.classes:
         return target if target.values else replace(target, values=tuple(range(len(target.classes))))
+    if target.values:
+        return replace(target, classes=tuple(str(value) for value in target.values))
     numbers = set[int]()
     for (cell,) in cells:
         numbers |= set(np.unique(decode_labels(folder / cell)).tolist()) if cell else set()

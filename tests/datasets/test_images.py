@@ -352,3 +352,18 @@ def test_a_task_cannot_say_how_the_image_itself_is_read(table):
     source = images(table, opened=False)
     with pytest.raises(UserError, match=r"tasks\.rebuilt\.column says .* its target is the image itself"):
         source.want([WantedField("rebuilt", "rebuilt", "image", {"column": "x"})])
+
+
+def test_numbers_without_names_are_classes_in_the_order_in_which_they_are_declared(tmp_path):
+    folder = tmp_path / "set"
+    for place in ("images", "labels"):
+        (folder / place).mkdir(parents=True)
+    for k in range(8):
+        labels = np.array([[7, 3], [3, 9]], np.uint8).repeat(8, 0).repeat(8, 1)
+        Image.fromarray(np.full((16, 16), 30 * k, np.uint8)).save(folder / "images" / f"{k}.png")
+        Image.fromarray(labels).save(folder / "labels" / f"{k}.png")
+    target = {"m": {"kind": "mask", "column": "labels", "values": [7, 3], "missing": [9]}}
+    source = images(folder, targets=target)
+    assert source.field_specs["m"].class_names == ("7", "3")
+    mask = source.split("train").__getitems__(torch.tensor([0])).fields["m"][0]
+    assert [int(mask[at]) for at in ((0, 0), (0, 15), (15, 15))] == [0, 1, MISSING_CLASS]

@@ -124,3 +124,23 @@ def test_what_is_not_an_image_is_named(tmp_path):
     (tmp_path / "d.png").mkdir()
     with pytest.raises(UserError, match=r"d.png is not a file"):
         read_header(tmp_path / "d.png")
+
+
+def test_an_array_may_have_its_channels_first_or_last(tmp_path):
+    tall = np.concatenate([RGB] * 6)
+    np.save(tmp_path / "first.npy", tall.transpose(2, 0, 1))
+    np.save(tmp_path / "last.npy", tall)
+    for name in ("first.npy", "last.npy"):
+        np.testing.assert_array_equal(decode_image(tmp_path / name, 3), tall.transpose(2, 0, 1))
+        header = read_header(tmp_path / name)
+        assert (header.height, header.width, header.channels) == (18, 4, 3)
+    np.save(tmp_path / "depth.npy", np.arange(90.0).reshape(18, 5, 1))
+    np.testing.assert_array_equal(decode_numbers(tmp_path / "depth.npy"), np.arange(90.0).reshape(18, 5))
+
+
+def test_label_arrays_are_whole_numbers_of_any_type(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[-1.0, 2.0], [3.0, 0.0]]))
+    assert decode_labels(tmp_path / "a.npy").tolist() == [[-1, 2], [3, 0]]
+    np.save(tmp_path / "b.npy", np.array([[0.5, 2.0]]))
+    with pytest.raises(UserError, match="a label image is whole numbers"):
+        decode_labels(tmp_path / "b.npy")
