@@ -1,20 +1,17 @@
 """The verdict in words: one sentence per setting, its rule, and what a terminal shows of it."""
 
 import math
-import shutil
 import textwrap
 from collections.abc import Sequence
 
 from mtl_cli.answers.inference import LEVEL, Estimate
 from mtl_cli.answers.verdict import BETTER, GAIN, NONE, SAME, UNKNOWN, WORSE, Answer, Comparison, Verdict
-from mtl_cli.report.tables import fitted
+from mtl_cli.report.tables import fitted, terminal_width
 
 SHOWN = 8
 """Metrics of a setting that a terminal shows; the tables have all."""
 MANY = 40
 """Metrics of all settings beyond which a terminal shows Δm only."""
-NO_WIDTH = 120
-"""Columns where the output is not a terminal."""
 MINUS = "−"
 
 
@@ -112,11 +109,6 @@ def rule(verdict: Verdict) -> str:
         "if the spread stays as it is.",
         "All runs are tested on the same rows: this is about training anew, not about other rows.",
     ])  # fmt: skip
-
-
-def terminal_width() -> int:
-    """Return the columns of the terminal."""
-    return max(40, shutil.get_terminal_size((NO_WIDTH, 24)).columns)
 
 
 def console_text(verdict: Verdict, width: int | None = None) -> str:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from mtl_cli.errors import printable
 
 logger = logging.getLogger("mtl_cli")
+RESULT = "result"
+"""Marks a log record that is a run's final table: logger.warning(…, extra={RESULT: True})."""
 
 
 class PlainLines(logging.Formatter):
@@ -49,3 +51,23 @@ def console(verbose: bool = False, quiet: bool = False) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+@contextmanager
+def results_of_runs(shown: bool) -> Iterator[None]:
+    """Leave the final tables of runs out of what the console shows for a block, unless they are `shown`.
+
+    A quiet sweep shows its own tables only. The log files of its runs have theirs.
+    """
+    handlers = [] if shown else [handler for handler in logger.handlers if isinstance(handler, Console)]
+    for handler in handlers:
+        handler.addFilter(_is_no_result)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_is_no_result)
+
+
+def _is_no_result(record: logging.LogRecord) -> bool:
+    return not getattr(record, RESULT, False)

@@ -12,6 +12,9 @@ from mtl_cli.config.interpolation import leaves, split_key
 from mtl_cli.config.shipped import read_yaml
 from mtl_cli.errors import UserError, nearest_name, some
 
+LAUNCHERS = {"joblib": "sweeps", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""The extra that brings a launcher of sweeps."""
+
 
 def option_message(group: str, name: str, options: Sequence[str], text: str, guess: str) -> str:
     """Return the message for an option that a group does not have; `guess` is the one that is meant, or empty."""
@@ -20,6 +23,8 @@ def option_message(group: str, name: str, options: Sequence[str], text: str, gue
     meant = f" Did you mean '{guess}'?" if guess else ""
     single = guess and name and "," not in text
     fix = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", guess, text) if single else ""
+    if group == "hydra/launcher" and name in LAUNCHERS:
+        return f"{text} needs an optional package. Install it: pip install 'mtl-cli[{LAUNCHERS[name]}]'."
     return f"Unknown {kind} '{name}' in {text}.{meant} Known: {known}." + (f" Use {fix}." if fix else "")
 
 

@@ -1,9 +1,12 @@
 """Tables as plain text."""
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+NO_WIDTH = 120
+"""Columns where the output is not a terminal."""
 NARROWEST = 12
 """Characters that are left of a column before columns are left out."""
 
@@ -48,13 +51,18 @@ def fitted(rows: Sequence[Sequence[str]], width: int, left: Sequence[int] = (0,)
     """
     columns = list(range(len(rows[0])))
     widths = [max(len(row[column]) for row in rows) for column in columns]
+    least = [narrowest([row[column] for row in rows[1:]], widths[column]) for column in columns]
     dropped = 0
-    while len(columns) > 2 and sum(min(widths[c], NARROWEST) + 2 for c in columns) - 2 > width:
+    while len(columns) > 2 and sum(least[column] + 2 for column in columns) - 2 > width:
         columns.pop(len(columns) // 2)
         dropped += 1
     kept = {column: widths[column] for column in columns}
-    while sum(kept.values()) + 2 * (len(kept) - 1) > width and max(kept.values()) > 3:
-        kept[max(kept, key=lambda column: kept[column])] -= 1
+    while sum(kept.values()) + 2 * (len(kept) - 1) > width:
+        wide = [column for column in columns if kept[column] > least[column]] or columns
+        widest = max(wide, key=lambda column: kept[column])
+        if kept[widest] <= 3:
+            break
+        kept[widest] -= 1
     lines = []
     for row in rows:
         cells = [shortened(row[column], size) for column, size in kept.items()]
@@ -64,6 +72,18 @@ def fitted(rows: Sequence[Sequence[str]], width: int, left: Sequence[int] = (0,)
         ]
         lines.append("  ".join(aligned).rstrip())
     return "\n".join([*lines, *([note.format(dropped)] if dropped and note else [])])
+
+
+def narrowest(cells: Sequence[str], width: int) -> int:
+    """Return how narrow a column may become: numbers stay whole, so that only the head above them is shortened."""
+    if any(cell for cell in cells) and all(not cell or cell[0] in "+-−[–0123456789" for cell in cells):
+        return max(map(len, cells))
+    return min(width, NARROWEST)
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, NO_WIDTH where the output is not one."""
+    return max(40, shutil.get_terminal_size((NO_WIDTH, 24)).columns)
 
 
 def shortened(text: str, size: int) -> str:

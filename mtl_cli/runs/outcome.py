@@ -95,7 +95,8 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     out.summary(summary)
     if results:
         told = to_show(results, job.groups, job.tasks)
-        logger.warning("%s", evaluation_table(f"test, best step {progress.best_step}", told))
+        table = evaluation_table(f"test, best step {progress.best_step}", told)
+        logger.warning("%s", table, extra={"result": True})  # a quiet sweep leaves it out
     logger.info(
         "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
         duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,

@@ -1,9 +1,10 @@
 import math
+import re
 from dataclasses import dataclass
 
 import pytest
 
-from mtl_cli.report.tables import count, duration, evaluation_table, number, table
+from mtl_cli.report.tables import count, duration, evaluation_table, fitted, number, shortened, table
 
 
 @dataclass
@@ -64,3 +65,26 @@ def test_large_numbers_get_a_unit(value, text):
 )  # fmt: skip
 def test_durations_are_in_the_units_that_people_read(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_fitted_table_keeps_numbers_whole_and_shortens_heads_and_texts():
+    rows = [["setting", "a very long head of a column", "verdict"], ["x" * 40, "0.1234 ± 0.0567", "better"]]
+    for width in (45, 60, 90):
+        text = fitted(rows, width)
+        assert max(map(len, text.splitlines())) <= width
+        assert "0.1234 ± 0.0567" in text
+    assert "a very long head of a column" in fitted(rows, 90)
+
+
+def test_columns_that_do_not_fit_are_left_out_and_counted():
+    rows = [["job", *(f"metric {k}" for k in range(9)), "directory"], ["1", *["0.1234 ± 0.0567"] * 9, "d" * 16]]
+    text = fitted(rows, 60, note="{} more columns")
+    assert max(map(len, text.splitlines())) <= 60
+    assert re.search(r"^[678] more columns$", text, re.MULTILINE)
+    assert text.splitlines()[1].startswith("1")
+
+
+def test_a_long_text_loses_its_middle():
+    assert shortened("abcdefgh", 8) == "abcdefgh"
+    assert shortened("abcdefgh", 5) == "ab…gh"
+    assert shortened("abcdefgh", 1) == "…"

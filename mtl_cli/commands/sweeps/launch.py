@@ -1,5 +1,6 @@
 """A sweep whose jobs run where a Hydra launcher puts them, such as in other processes (hydra/launcher=joblib)."""
 
+import copy
 import os
 import signal
 import threading
@@ -7,15 +8,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from omegaconf import DictConfig
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console
-from mtl_cli.commands.hydra_commands import call_hydra
+from mtl_cli.commands.console import console, results_of_runs
+from mtl_cli.commands.hydra_commands import as_process
 from mtl_cli.commands.import_path import add_to_path
-from mtl_cli.commands.overrides import quoted
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
+from mtl_cli.commands.sweeps.progress import counted
 from mtl_cli.errors import EXIT_SIGTERM, Interrupted
 from mtl_cli.files import read_json, write_json
 
@@ -45,7 +51,8 @@ class Worker:
             add_to_path(folder)
         with console(job.config["verbose"], job.config["quiet"]):
             try:
-                failure = attempt(job, self.command, self.folders)
+                with results_of_runs(shown=not job.config["quiet"]):
+                    failure = attempt(job, self.command, self.folders)
             except (Interrupted, KeyboardInterrupt):
                 if self.parent in _watched and os.getppid() != self.parent:
                     os._exit(EXIT_SIGTERM)  # saved; nobody is there to give it another job
@@ -74,8 +81,29 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_elsewhere(directory: Path, every: Sequence[SweepJob], line: CommandLine, failures: dict[str, str]) -> None:
-    """Run the incomplete jobs through Hydra's launcher, noting failures by name."""
+@dataclass(frozen=True)
+class Composed:
+    """Gives a launcher the config of each job: one that is composed once, with the number of the job.
+
+    All that a launcher needs of it is the `hydra` node, which the jobs of a sweep have in common. Composing takes
+    longer than the start of a small run.
+    """
+
+    config: DictConfig
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Return the config of the job whose number is the one override."""
+        config = copy.deepcopy(self.config)
+        OmegaConf.set_readonly(config, False)
+        with open_dict(config):
+            config[INDEX] = int(sweep_overrides[0].partition("=")[2])
+        return config
+
+
+def run_elsewhere(
+    directory: Path, every: Sequence[SweepJob], line: CommandLine, composed: DictConfig, failures: dict[str, str]
+) -> None:
+    """Run the incomplete jobs through Hydra's launcher, noting failures by name; `composed` is the config of one."""
     folder = directory / ".failures"
     jobs = tuple(job for job in every if not job.completed)
     if not jobs:
@@ -83,14 +111,30 @@ def run_elsewhere(directory: Path, every: Sequence[SweepJob], line: CommandLine,
     worker = Worker(
         jobs, tuple(line.command), tuple(path.absolute() for path in line.folders), folder.absolute(), os.getpid()
     )
-    numbers = ",".join(str(index) for index in range(len(jobs)))
-    own = [f"+{INDEX}={numbers}", quoted(f"hydra.sweep.dir={directory}"), "hydra.sweep.subdir=."]
-    kept = [text for text in jobs[0].overrides if not text.startswith("hydra.sweep.")]
+    config = launcher_config(composed, directory)
+    context = HydraContext(config_loader=cast(Any, Composed(config)), callbacks=Callbacks())
     try:
-        call_hydra(line, ["--multirun", *kept, *own], worker)
+        with as_process([line.program]), counted(len(every), lambda: sum(job.completed for job in every)):
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=context, task_function=worker, config=config
+            )
+            for done in launcher.launch([[f"{INDEX}={number}"] for number in range(len(jobs))], initial_job_idx=0):
+                _ = done.return_value  # raises what went wrong outside the run
     finally:
+        HydraConfig.instance().cfg = None
         failures.update(collect(folder))
-        (directory / "multirun.yaml").unlink(missing_ok=True)
+
+
+def launcher_config(composed: DictConfig, directory: Path) -> DictConfig:
+    """Return the `hydra` node of a composed config as launchers want it, all jobs in one directory."""
+    config = copy.deepcopy(composed)
+    OmegaConf.set_readonly(config, False)
+    kept = OmegaConf.create({"hydra": config.hydra}, flags={"allow_objects": True})
+    OmegaConf.set_readonly(kept.hydra, False)
+    with open_dict(kept):
+        kept.hydra.sweep.dir, kept.hydra.sweep.subdir = str(directory), "."
+        kept.hydra.job.num, kept.hydra.job.id = 0, "0"
+    return kept
 
 
 def collect(folder: Path) -> Mapping[str, str]:

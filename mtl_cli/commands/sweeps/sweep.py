@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.compose import Session, hydra_session
 from mtl_cli.commands.composed_run import ComposedRun, compose_run, hydra_value, makeable
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console, results_of_runs
 from mtl_cli.commands.overrides import parse
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
 from mtl_cli.commands.sweeps.launch import run_elsewhere
+from mtl_cli.commands.sweeps.progress import Progress
 from mtl_cli.commands.sweeps.table import ELSEWHERE, SweepRow, report
 from mtl_cli.config.run_config import config_hash
 from mtl_cli.config.schema import CONSOLE
@@ -35,6 +36,8 @@ class Sweep:
     directory: Path
     jobs: tuple[SweepJob, ...]
     launcher: str
+    composed: DictConfig
+    """The config of the first job with Hydra's own node, which all jobs have in common."""
 
     def report(self, failures: Mapping[str, str]) -> list[SweepRow]:
         """Write summary.csv, print the tables, and return the rows of all jobs, best first."""
@@ -58,7 +61,7 @@ def run_sweep(line: CommandLine) -> int:
             if sweep.launcher == "basic":
                 run_here(sweep, line, failures)
             else:
-                run_elsewhere(sweep.directory, sweep.jobs, line, failures)
+                run_elsewhere(sweep.directory, sweep.jobs, line, sweep.composed, failures)
         except (KeyboardInterrupt, Interrupted):
             sweep.report(failures)
             logger.warning("The sweep was stopped. The same command continues it.")
@@ -106,7 +109,7 @@ def plan(session: Session, overrides: Sequence[str]) -> Sweep:
     identity = config_hash({"sweep": sweep_words(overrides, str(first.hydra.runtime.choices.get("task")))})
     directory = Path(hydra_value(first, "hydra.sweep.dir").replace("{sweep}", identity))
     placed = tuple(replace(job, directory=directory / job.directory) for job in jobs)
-    return Sweep(directory, placed, str(first.hydra.runtime.choices["hydra/launcher"]))
+    return Sweep(directory, placed, str(first.hydra.runtime.choices["hydra/launcher"]), first)
 
 
 def sweep_words(overrides: Sequence[str], task: str) -> list[str]:
@@ -218,12 +221,16 @@ def check(sweep: Sweep, folders: Sequence[Path]) -> None:
 
 def run_here(sweep: Sweep, line: CommandLine, failures: dict[str, str]) -> None:
     """Run the jobs one after another in this process, noting failures by name; one that fails stops no other."""
+    quiet = sweep.jobs[0].config["quiet"]
+    progress = Progress(len(sweep.jobs), sum(job.completed for job in sweep.jobs))
     for index, job in enumerate(sweep.jobs, start=1):
         if job.completed:
             logger.info("Job %d of %d, %s: complete already.", index, len(sweep.jobs), job.title)
             continue
-        logger.info("\nJob %d of %d: %s", index, len(sweep.jobs), job.title)
-        failure = attempt(job, line.command, line.folders)
+        logger.info("\nJob %d of %d%s: %s", index, len(sweep.jobs), progress.left(), job.title)
+        with results_of_runs(shown=not quiet):
+            failure = attempt(job, line.command, line.folders)
+        progress.ended += 1
         if failure:
             failures[job.name] = failure
             what = failure if failure == ELSEWHERE else f"failed: {failure}"

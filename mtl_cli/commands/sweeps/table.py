@@ -12,7 +12,7 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.files import read_json, write_text
-from mtl_cli.report.tables import duration, number, table
+from mtl_cli.report.tables import duration, fitted, number, terminal_width
 
 logger = logging.getLogger("mtl_cli")
 REPEATED = ("seed", "data.fold", "data.inner_fold")
@@ -128,7 +128,7 @@ def job_table(rows: Sequence[SweepRow]) -> str:
         time = "–" if math.isnan(item.seconds) else duration(item.seconds)
         swept = [item.swept.get(key, "") for key in keys] or ["1"]
         lines.append([*swept, *values, item.status, time, item.directory.name])
-    return table(lines)
+    return fitted(lines, terminal_width(), note="{} more columns are in summary.csv")
 
 
 def mean_table(rows: Sequence[SweepRow]) -> str:
@@ -149,7 +149,7 @@ def mean_table(rows: Sequence[SweepRow]) -> str:
         ]
         lines.append([*(group or ("all",)), str(len(items)), *[mean_and_spread(values) for values in columns]])
     title = f"mean ± standard deviation over {over}\n" if keys else ""
-    return title + table(lines)
+    return title + fitted(lines, terminal_width(), note="{} more columns are in summary.csv")
 
 
 def mean_and_spread(values: Sequence[float]) -> str:

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from mtl_cli import cli
+from mtl_cli.commands.console import RESULT
+from mtl_cli.commands.sweeps import progress
 from mtl_cli.commands.sweeps.table import SweepRow, mean_and_spread, mean_table, ranked, row, shown_metrics, to_csv
 from mtl_cli.config.run_config import config_hash
 from mtl_cli.errors import Busy, Interrupted, RunFailure, UserError
@@ -435,19 +438,18 @@ def group(path):
 
 
 @pytest.mark.slow
-def test_joblib_runs_jobs_in_other_processes(tmp_path):
-    words = ["task=mnist_digits", "backbone=mlp", "backbone.hidden=[16]", "trainer.max_epochs=1", "trainer.max_steps=2"]
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("joblib_launcher", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]),
+        ("submitit_launcher", ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=4"]),
+    ],
+)
+def test_launchers_run_jobs_in_other_processes(extra, words, tmp_path):
+    pytest.importorskip(f"hydra_plugins.hydra_{extra}")
+    small = ["task=mnist_digits", "backbone=mlp", "backbone.hidden=[16]", "trainer.max_epochs=1", "trainer.max_steps=2"]
     script = "import sys; from mtl_cli.cli import train; sys.exit(train())"
-    command = [
-        sys.executable,
-        "-c",
-        script,
-        "-m",
-        "seed=0,1",
-        *words,
-        "hydra/launcher=joblib",
-        "hydra.launcher.n_jobs=2",
-    ]
+    command = [sys.executable, "-c", script, "-m", "seed=0,1", *small, *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=280, env=environment
@@ -456,3 +458,58 @@ def test_joblib_runs_jobs_in_other_processes(tmp_path):
     [directory] = (tmp_path / "runs" / "sweeps").iterdir()
     assert {line["status"] for line in rows(directory)} == {"completed"}
     assert len(rows(directory)) == 2
+
+
+def test_a_launcher_composes_no_job_again(run, monkeypatch):
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    from mtl_cli.commands.sweeps import launch, sweep
+
+    real, composed = sweep.plan, []
+    monkeypatch.setattr(sweep, "plan", lambda *args: dataclasses.replace(real(*args), launcher="other"))
+    monkeypatch.setattr(
+        launch, "run_elsewhere", lambda *args, own=launch.run_elsewhere: (composed.clear(), own(*args))[1]
+    )
+    monkeypatch.setattr(sweep, "run_elsewhere", launch.run_elsewhere)
+    compose = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(
+        ConfigLoaderImpl, "load_configuration", lambda self, *a, **k: (composed.append(a), compose(self, *a, **k))[1]
+    )
+    assert cli.main(["-m", "seed=0,1,2"]) == 0
+    assert [config["seed"] for config, _ in run.trained] == [0, 1, 2]
+    assert composed == []
+
+
+# --- what a terminal shows
+
+
+def test_the_tables_of_a_sweep_fit_the_terminal(run, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "70")
+    assert cli.main(["-m", "task=letters", "tasks.letters.weight=0.1,1", "seed=0,1", "quiet=true"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 70
+    assert any("0.2500" in line for line in lines)
+
+
+def test_a_quiet_sweep_shows_no_table_of_a_run(run, capsys):
+    run.on_train = lambda *_: logging.getLogger("mtl_cli").warning("a run's own table", extra={RESULT: True})
+    assert cli.main(["-m", "seed=0,1", "quiet=true"]) == 0
+    assert "a run's own table" not in capsys.readouterr().out
+    assert cli.main(["-m", "seed=2,3"]) == 0
+    assert capsys.readouterr().out.count("a run's own table") == 2
+
+
+def test_jobs_tell_how_much_time_is_left(run, capsys):
+    assert cli.main(["-m", "seed=0,1,2"]) == 0
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Job ")]
+    assert heads[0] == "Job 1 of 3: seed=0"
+    assert re.fullmatch(r"Job 3 of 3, about [\d.]+ s left: seed=2", heads[2])
+
+
+def test_the_time_left_is_that_of_the_jobs_that_ended(monkeypatch):
+    now = iter([100.0, 130.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    told = progress.Progress(total=10, complete=2)
+    assert told.left() == ""
+    told.ended = 3
+    assert told.left() == ", about 50.0 s left"  # 10 s each, 5 jobs
