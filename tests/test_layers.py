@@ -26,7 +26,7 @@ LAYERS = (
     "texts images sounds",
     "tables layers",
     "config storage report",
-    "batch features errors files seeding lr_schedules __init__",
+    "batch features errors files seeding lr_schedules ranks __init__",
 )
 """From the top down."""
 HEIGHT = {name: len(LAYERS) - number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -8,6 +8,7 @@ from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import value_problems
 from mtl_cli.config.schema import CONSOLE, RESUMABLE
 from mtl_cli.errors import EXIT_DONE, UserError
+from mtl_cli.ranks.place import place_of
 
 RESUME_TOO = ("trust", *(key for key in CONSOLE if key != "resume"))
 """What may accompany resume= beside what the run itself may change."""
@@ -19,6 +20,16 @@ def command(line: CommandLine) -> int:
     Raises:
         UserError: words exclude each other, or the config is wrong.
     """
+    place = place_of()
+    if place is not None and not place.is_first:
+        from mtl_cli.runs.follow import follow
+
+        return follow(place)
+    if place is not None and line.multirun:
+        raise UserError(
+            f"A sweep under {place.launcher} would run in all its processes. Start mtl-train -m alone, with "
+            f"trainer.devices={place.size}, or through hydra/launcher."
+        )
     if line.word("resume") not in (None, "auto"):
         return run_resume(line)
     others = [flag for flag in line.flags if flag not in ("--config-dir", "--config-name")]

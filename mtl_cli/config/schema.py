@@ -66,6 +66,10 @@ class Trainer:
     """CPU threads; null = as torch chooses."""
     accumulate: int = knob(1, low=1, below=65537)
     """Draws of data.batch_size rows that a step adds up: k times the rows, in the memory of one draw."""
+    devices: int = knob(1, low=1, below=65537)
+    """Processes, one per device: k of them make k times trainer.accumulate."""
+    batch_norm: str = knob("sync", choices=("sync", "local"))
+    """Rows that batch norm sees on several devices: of all (sync) or its own (local)."""
     clip_norm: float | None = knob(None, above=0.0)
     """Largest norm of the gradient; null = no clipping."""
     log_every: int = knob(50, low=1)
@@ -160,6 +164,8 @@ RESUMABLE = (
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.device",
+    "trainer.devices",
+    "trainer.accumulate",
     "trainer.log_every",
     "trainer.profile",
     "trainer.compile",

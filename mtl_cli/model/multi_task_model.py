@@ -114,7 +114,7 @@ class MultiTaskModel(nn.Module):
         shared = self.sharing(inputs, self._read_by(apart, stacks), boundary)
         outputs = {}
         for task in apart:
-            target = None if targets is None else targets[task]
+            target = None if targets is None else targets.get(task)
             outputs[task] = as_floats(run_head(self.heads[task], shared.features[task], target))
         stacked = run_stacks(stacks, shared.features)
         return Outputs(outputs, shared.boundary, shared.penalty, features=shared.features, stacked=stacked)

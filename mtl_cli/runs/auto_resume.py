@@ -13,6 +13,7 @@ from mtl_cli.config.run_config import caches, load_run_config, with_new_knobs
 from mtl_cli.config.schema import CONSOLE, RESUMABLE
 from mtl_cli.errors import Busy, UserError
 from mtl_cli.runs import run
+from mtl_cli.runs.together import with_devices
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import read_status
 
@@ -28,6 +29,7 @@ def continue_or_train(config: Config, directory: Path, command: Sequence[str], f
         RunFailure: training cannot go on.
         Interrupted: a signal asked to stop; everything is saved.
     """
+    config = with_devices(config)
     if not any((directory / "checkpoints").glob("step_*.pt")):
         forget(directory)
         run.train(config, directory, command, folders)

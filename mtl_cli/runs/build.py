@@ -11,6 +11,8 @@ from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.errors import UserError
 from mtl_cli.model.costs import Costs
 from mtl_cli.model.ema import EMA
+from mtl_cli.ranks.batch_norm import BatchNorms, batch_norms
+from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.runs.checks import check_metrics, setting_of
 from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
@@ -20,7 +22,7 @@ from mtl_cli.runs.modelling import make_tasks, prepare_model
 from mtl_cli.runs.stacking import stacks_of
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
-from mtl_cli.training.arithmetic import make_arithmetic
+from mtl_cli.training.arithmetic import make_arithmetic, on_rank
 from mtl_cli.training.dynamo import lean
 from mtl_cli.training.job import Job, Plan
 from mtl_cli.training.late_gradients import take_late
@@ -48,6 +50,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
         max_steps=trainer["max_steps"],
         eval_every=trainer["eval_every"],
         accumulate=trainer["accumulate"],
+        devices=trainer["devices"],
         clip_norm=trainer["clip_norm"],
         log_every=trainer["log_every"],
         on_nonfinite=trainer["on_nonfinite"],
@@ -78,8 +81,9 @@ def build(
     states: Mapping[str, Any] | None = None,
     start: Mapping[str, torch.Tensor] | None = None,
     compare: Compare | None = None,
+    ranks: Ranks = ALONE,
 ) -> Built:
-    """Return everything that a run of a resolved config needs.
+    """Return everything that a run of a resolved config needs, on this rank.
 
     1. Every class that the config names is found, its arguments checked.
     2. The datasets are opened, their files first seen by `compare`; labels are summed up, of a checkpoint's `states`
@@ -91,16 +95,22 @@ def build(
         UserError: every problem found, before the first step.
     """
     components = bind_all(config, trust)
-    arithmetic, plan, seed = make_arithmetic(config), make_plan(config), config["seed"]
-    data = open_data(config, components, states, compare)
+    arithmetic, plan, seed = on_rank(make_arithmetic(config), ranks), make_plan(config), config["seed"]
+    with ranks.first_on_machine():
+        data = open_data(config, components, states, compare)
     tasks = make_tasks(components.tasks, {name: summary.spec() for name, summary in data.summaries.items()})
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     modelled = prepare_model(config, components, tasks, data, start, arithmetic.device)
     check_lengths(tasks, modelled.model.sharing.specs, data)
+    norms = make_norms(config, modelled.model, ranks)
     device, stacks = arithmetic.device, stacks_of(modelled.model, tasks)
     by_name = {stack.name: stack for stack in stacks}
-    learner = Learner(modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name)
+    learner = Learner(
+        modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name, ranks=ranks, norms=norms
+    )
     train = make_streams(data, trained, "train", seed, device, config["data"]["workers"], stacks, prepared=True)
+    for stream in train.values():
+        stream.stride = ranks.size
     schedule = make_schedule(components.schedule, train, data, list(trained), plan, seed)
     weighting = make_weighting(components.weighting, list(trained), seed, arithmetic.device)
     always = all(map(data.always_labelled, trained))
@@ -129,6 +139,24 @@ def build(
     return Built(job, modelled.costs, data, weighting.cautions(setting))
 
 
+def make_norms(config: Mapping[str, Any], model: torch.nn.Module, ranks: Ranks) -> BatchNorms | None:
+    """Return the batch norms of a model that several ranks train.
+
+    Raises:
+        UserError: one does not run on several processes, or not behind torch.compile.
+    """
+    if ranks.alone or not batch_norms(model):
+        return None
+    if config["trainer"]["compile"]:
+        raise UserError(
+            "trainer.compile=true does not go with batch norm on several processes. Use trainer.compile=false."
+        )
+    try:
+        return BatchNorms(model, ranks, config["trainer"]["batch_norm"])
+    except ValueError as error:
+        raise UserError(f"{error} Use trainer.devices=1, or another norm of the backbone.") from error
+
+
 def make_weighting(component: Component, trained: Sequence[str], seed: int, device: torch.device) -> Weighting:
     """Return the weighting of the trained tasks."""
     with seeded(seed, "weighting"):
@@ -141,7 +169,7 @@ def make_schedule(
 ) -> Schedule:
     """Return the schedule of the trained tasks."""
     return component.make(
-        steps_per_pass={name: -(-stream.order.batches // plan.accumulate) for name, stream in train.items()},
+        steps_per_pass={name: -(-stream.order.batches // plan.micro_batches) for name, stream in train.items()},
         sizes={name: stream.order.size for name, stream in train.items()},
         dataset_of={name: data.dataset_of[name] for name in trained},
         seed=seed,

@@ -67,7 +67,7 @@ def prepare_model(
     Raises:
         UserError: backbone, sharing mode and heads do not fit each other or the inputs, or `start` does not fit them.
     """
-    model, factory = make_model(components, tasks, data, config["seed"], may_stack(components))
+    model, factory = make_model(components, tasks, data, config["seed"], may_stack(components, config))
     if start is None and not factory.pretrained and not all_trained(model.sharing):
         logger.warning(
             "The sharing mode freezes weights of the backbone, and these were drawn at random. "

@@ -51,20 +51,48 @@ def print_head(built: Built, out: RunDirectory) -> None:
         job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, arithmetic.precision,
         out.path,
     )  # fmt: skip
+    if job.plan.micro_batches > 1:
+        logger.info("%s", rows_of_a_step(job))
+
+
+def rows_of_a_step(job: Job) -> str:
+    """Return how many rows an optimizer step takes in, in words."""
+    plan, sizes = job.plan, {name: -(-each.order.size // each.order.batches) for name, each in job.train.items()}
+    total = sum(sizes.values()) * plan.micro_batches
+    parts = " + ".join(map(str, sizes.values()))
+    processes = f"{plan.devices} processes" if plan.devices > 1 else "1 process"
+    return (
+        f"up to {total} rows per step: {plan.accumulate} micro-batch{'es' if plan.accumulate > 1 else ''} of "
+        f"{parts} on {processes}"
+    )
 
 
 def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     """Test the best checkpoint, draw the figures and write the summary, which is returned."""
-    job = built.job
-    progress = job.progress
+    job, ranks = built.job, built.job.learner.ranks
     try:
-        best = checkpoint.load(checkpoint.find(out.path, "best"))
+        best = ranks.tell(lambda: weights_in(checkpoint.load(checkpoint.find(out.path, "best"))))
         job.learner.model.load_state_dict(best["model"])
         if job.ema is not None:
             job.ema.load_state_dict(best["ema"])
     except (UserError, RuntimeError, ValueError, TypeError, KeyError) as error:  # one of another run's may lie there
         raise RunFailure(f"Training is done, but its best checkpoint cannot be tested: {error}") from error
     results = {} if job.judge else evaluate_split(job, job.test)
+    if not ranks.is_first:
+        return {}
+    with ranks.watch.patient():
+        return written(built, out, results)
+
+
+def weights_in(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the weights of a checkpoint, and their average."""
+    return {name: state[name] for name in ("model", "ema")}
+
+
+def written(built: Built, out: RunDirectory, results: Mapping[str, Result]) -> dict[str, Any]:
+    """Draw the figures and write the summary of a run with these results on test data; return the summary."""
+    job = built.job
+    progress = job.progress
     values = flat(results)
     if results:
         out.metrics.write({"kind": "eval", "split": "test", "step": progress.best_step, "metrics": values})

@@ -30,6 +30,8 @@ from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data_files import refuse_changes
 from mtl_cli.runs.environment import environment
 from mtl_cli.runs.outcome import finish, print_head
+from mtl_cli.runs.splitting import norm_problems, split_problems
+from mtl_cli.runs.together import Told, device_problems, devices_started, ranks_here, tell, together, with_devices
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.checkpoint import run_directory_of, weights_of
 from mtl_cli.storage.directory import RunDirectory, read_status
@@ -80,13 +82,18 @@ def train(
         Pruned: the judge stopped the run; everything is saved.
         Interrupted: a signal asked to stop; everything is saved.
     """
+    config = with_devices(config)
     resolved = checked(config, folders)
+    refuse(device_problems(resolved))
     if read_status(directory):
         raise UserError(
             f"{directory} holds a run already. Give another hydra.run.dir, or continue it with resume={directory}."
         )
-    with torch_settings(resolved):
-        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
+    trust = Trust(tuple(config["trust"]), tuple(folders))
+    with torch_settings(resolved, ranks_here(resolved)), together(resolved) as ranks:
+        start = start_weights(resolved)
+        tell(ranks, Told.of(resolved, directory, trust, judge is not None, start=start))
+        built = build(resolved, trust, start=start, ranks=ranks)
         built.job.judge = judge
         out = RunDirectory.create(directory, config, config_hash(config))
         surroundings = environment(command, resolved, built.job.learner.arithmetic)
@@ -131,11 +138,13 @@ def continue_from(
     state = newest.state
     config = load_run_config(state["config"])
     check_written(directory / "config.yaml", config)
-    changed = override(config, overrides)
-    resolved = checked(changed)
-    with torch_settings(resolved):
-        trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
-        built = build(resolved, trust, state["datasets"], compare=refuse_changes)
+    resolved = checked(with_devices(override(config, {**devices_started(), **overrides})))
+    refuse([*device_problems(resolved), *split_problems(config, resolved)])
+    trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
+    with torch_settings(resolved, ranks_here(resolved)), together(resolved) as ranks:
+        tell(ranks, Told.of(resolved, directory, trust, judge is not None, state=state))
+        built = build(resolved, trust, state["datasets"], compare=refuse_changes, ranks=ranks)
+        refuse(norm_problems(built.job.learner.model, config, resolved))
         restore(built.job, state)
         built.job.judge = judge
         out = RunDirectory.reopen(directory, config, state["config_hash"], state["metrics_length"])
@@ -145,6 +154,16 @@ def continue_from(
         out.take_up(progress.step, progress.best_step, progress.best_score)
         logger.info("Resuming %s after step %d.", directory, progress.step)
         return execute(built, out, resolved, resume_command(directory, resolved, command))
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Refuse a run that has problems.
+
+    Raises:
+        UserError: there are some.
+    """
+    if problems:
+        raise UserError(problems)
 
 
 def start_weights(config: Config) -> dict[str, torch.Tensor] | None:
@@ -180,9 +199,11 @@ def execute(
     try:
         if surroundings is not None:
             write_json(out.path / "environment.json", surroundings)
-        print_head(built, out)
+        if job.learner.ranks.is_first:
+            print_head(built, out)
+        job.learner.ranks.agree(job.learner.model.state_dict(), "weights")
         out.status("running", job.progress.step, job.epoch)
-        if config["trainer"]["profile"]:
+        if config["trainer"]["profile"] and job.learner.ranks.is_first:
             cuda = job.learner.arithmetic.device.type == "cuda"
             job.profiler = StepProfiler(job.learner.spans, out.path / "profile", cuda)
         with stop_requests() as stop:

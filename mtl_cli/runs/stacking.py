@@ -21,8 +21,13 @@ BY_ENTRY = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adad
 """torch's optimizers that treat every entry of a parameter by itself, so that rows may be put into one parameter."""
 
 
-def may_stack(components: Components) -> bool:
-    """Return whether weighting and optimizer of a run do not tell a row of a parameter from a parameter."""
+def may_stack(components: Components, config: Mapping[str, Any]) -> bool:
+    """Return whether weighting and optimizer of a run do not tell a row of a parameter from a parameter.
+
+    Several processes add up gradients parameter by parameter, and a task without a label has none: they stack nothing.
+    """
+    if config["trainer"]["devices"] > 1:
+        return False
     weighting, optimizer = components.weighting.cls, components.optimizer.cls
     assert issubclass(weighting, Weighting), "bound as one"
     plain = any(optimizer is getattr(torch.optim, name) for name in BY_ENTRY)

@@ -12,6 +12,7 @@ import torch.backends.cudnn
 
 from mtl_cli.config.run_config import Config
 from mtl_cli.errors import UserError
+from mtl_cli.ranks.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,24 @@ def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
     return Arithmetic(device, bf16, bf16 if evaluation == "auto" else evaluation == "bf16")
 
 
+def on_rank(arithmetic: Arithmetic, ranks: Ranks) -> Arithmetic:
+    """Return the arithmetic of a rank: among several, that of the GPU with its number on its machine.
+
+    Raises:
+        UserError: the machine has fewer GPUs than ranks, or a device that several processes cannot share.
+    """
+    if ranks.alone or arithmetic.device.type == "cpu":
+        return arithmetic
+    if arithmetic.device.type != "cuda" or ranks.local_rank >= torch.cuda.device_count():
+        raise UserError(
+            f"Rank {ranks.rank} has no {arithmetic.device.type} device of its own. "
+            "Use trainer.device=cpu, or fewer trainer.devices."
+        )
+    device = torch.device("cuda", ranks.local_rank)
+    torch.cuda.set_device(device)
+    return replace(arithmetic, device=device)
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, a CPU with AMX or AVX512_BF16.
 
@@ -80,9 +99,10 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 @contextmanager
-def torch_settings(config: Config) -> Iterator[None]:
+def torch_settings(config: Config, ranks_here: int = 1) -> Iterator[None]:
     """Set threads, determinism and the meaning of fp32 for one run, and give them back after it.
 
+    Several ranks on one machine share its threads, where `trainer.threads` does not say how many each has.
     Torch lets convolutions on a GPU round their inputs to 10 bits (TF32) by default; here fp32 means float32.
     """
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
@@ -90,6 +110,8 @@ def torch_settings(config: Config) -> Iterator[None]:
     torch.backends.cudnn.allow_tf32 = False
     if config["trainer"]["threads"] is not None:
         torch.set_num_threads(config["trainer"]["threads"])
+    elif ranks_here > 1:
+        torch.set_num_threads(max(1, threads // ranks_here))
     if config["deterministic"]:
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False

@@ -13,10 +13,12 @@ from mtl_cli.batch import Batch, StackTarget
 from mtl_cli.errors import UserError
 from mtl_cli.heads.base import Output, change_output
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
+from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.loading import Stream
+from mtl_cli.training.shards import Shard
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -61,6 +63,7 @@ class Meter:
         }
         self.loss: WeightedMean = WeightedMean().to(device=device, dtype=floats)
         """Mean of the batches' losses, each weighted by its number of labels; the weight is their number."""
+        self.shard = Shard(self.metrics, self.loss)
 
     def update(
         self,
@@ -121,6 +124,7 @@ class StackMeter:
             name: metric.to(device=device, dtype=floats) for name, metric in stack.metrics().items()
         }
         self.loss: WeightedMean = WeightedMean((len(stack.names),)).to(device=device, dtype=floats)
+        self.shard = Shard(self.metrics, self.loss)
 
     def update(self, outputs: Tensor, target: StackTarget) -> None:
         """Take in outputs [B, T, O], float32, and their targets."""
@@ -156,11 +160,12 @@ def evaluate_model(
     arithmetic: Arithmetic,
     constants: Mapping[str, Output] | None = None,
     watcher: Watcher | None = None,
+    ranks: Ranks = ALONE,
 ) -> Evaluation:
     """Return each task's result on the split that `streams` (by dataset) read, in the order of `tasks`.
 
     With `constants`, also what predictors reach that always give these outputs, from the same sweep. The `watcher` sees
-    all outputs.
+    all outputs of this rank. The `ranks` take the batches in turns, and all get the results.
 
     Raises:
         UserError: a label that was not looked at before is not one of the task's kind.
@@ -169,13 +174,21 @@ def evaluate_model(
     model.eval()
     sweeps = [Sweep(tasks, stream, arithmetic, constants or {}) for stream in streams.values()]
     for sweep in sweeps:
-        sweep.run(model, watcher)
+        sweep.run(model, watcher, ranks)
     model.train(training)
-    found = {name: result for sweep in sweeps for name, result in sweep.results().items()}
-    return Evaluation(
-        {name: found[name] for name in tasks if name in found},
-        {name: result for sweep in sweeps for name, result in sweep.constant_results().items()},
-    )
+    if not ranks.alone:
+        for sweep in sweeps:
+            for meter in sweep.every:
+                meter.shard.add_up(ranks)
+
+    def results() -> list[dict[str, dict[str, Any]]]:
+        with ranks.watch.patient():
+            found = {name: vars(result) for sweep in sweeps for name, result in sweep.results().items()}
+            constant = {name: vars(res) for sweep in sweeps for name, res in sweep.constant_results().items()}
+            return [{name: found[name] for name in tasks if name in found}, constant]
+
+    found, constant = ({name: Result(**values) for name, values in each.items()} for each in ranks.tell(results))
+    return Evaluation(found, constant)
 
 
 class Sweep:
@@ -196,24 +209,38 @@ class Sweep:
             name: StackMeter(stack, device) for name, stack in self.stacks.items() if stack.names[0] in self.same
         }
 
-    def run(self, model: MultiTaskModel, watcher: Watcher | None) -> None:
-        """Take in every batch, and show it to the watcher."""
-        for rows, batch in self.stream.numbered_sweep():
-            if not batch.targets and not batch.stacks:
-                continue
-            if not self.stream.rows.labels_at_hand:
-                check_batch(self.tasks, self.stream, batch)
-            asked = [*batch.tasks, *(self.stacks[name].names[0] for name in batch.stacks)]
-            with self.arithmetic.autocast():
-                out = model.predict(batch.inputs, asked, batch.targets)
-            if watcher is not None:
-                watcher.update(self.stream.name, rows, batch.apart(), out.apart())
-            for name in batch.targets:
-                self._take(name, batch, out)
-            for name, target in batch.stacks.items():
-                self.stacked[name].update(out.stacked[target.tasks], target)
-                if name in self.stacked_constant:
-                    self.stacked_constant[name].update(self._constants(self.stacks[name], len(target.values)), target)
+    @property
+    def every(self) -> list[Meter | StackMeter]:
+        """All meters, in one order on all ranks."""
+        return [
+            *self.meters.values(), *self.constant.values(), *self.stacked.values(), *self.stacked_constant.values()
+        ]  # fmt: skip
+
+    def run(self, model: MultiTaskModel, watcher: Watcher | None, ranks: Ranks = ALONE) -> None:
+        """Take in every batch of this rank, and show it to the watcher."""
+        for rows, batch in self.stream.numbered_sweep(ranks.rank, ranks.size):
+            ranks.watch.moved()
+            if batch.targets or batch.stacks:
+                self._run_batch(model, watcher, rows, batch)
+            if not ranks.alone:
+                for meter in self.every:
+                    meter.shard.end_batch()
+
+    def _run_batch(self, model: MultiTaskModel, watcher: Watcher | None, rows: Tensor, batch: Batch) -> None:
+        """Take in one batch."""
+        if not self.stream.rows.labels_at_hand:
+            check_batch(self.tasks, self.stream, batch)
+        asked = [*batch.tasks, *(self.stacks[name].names[0] for name in batch.stacks)]
+        with self.arithmetic.autocast():
+            out = model.predict(batch.inputs, asked, batch.targets)
+        if watcher is not None:
+            watcher.update(self.stream.name, rows, batch.apart(), out.apart())
+        for name in batch.targets:
+            self._take(name, batch, out)
+        for name, target in batch.stacks.items():
+            self.stacked[name].update(out.stacked[target.tasks], target)
+            if name in self.stacked_constant:
+                self.stacked_constant[name].update(self._constants(self.stacks[name], len(target.values)), target)
 
     def _constants(self, stack: TaskStack[Any], rows: int) -> Tensor:
         """Return the outputs [B, T, O] of constant predictors."""

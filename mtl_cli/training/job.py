@@ -17,6 +17,7 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.evaluate import Result
 from mtl_cli.training.loading import Stream
+from mtl_cli.training.news import News
 from mtl_cli.training.optimizer_state import load_optimizer, state_apart, state_together
 from mtl_cli.training.step import Learner
 from mtl_cli.training.window import Window
@@ -39,6 +40,7 @@ class Plan:
     max_steps: int | None
     eval_every: int
     accumulate: int
+    devices: int
     clip_norm: float | None
     log_every: int
     on_nonfinite: str
@@ -48,6 +50,11 @@ class Plan:
     selection: str
     stop_metric: str | None
     patience: int | None
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches of a step, of all ranks."""
+        return self.devices * self.accumulate
 
     def num_steps(self, steps_per_epoch: int) -> int:
         """Return the optimizer steps of the whole run: `max_steps` where it is set, else `max_epochs` epochs."""
@@ -121,6 +128,8 @@ class Job:
     undefined: set[str] | None = None
     """The metrics that are to decide and have no value on the validation data; known after the first evaluation."""
     profiler: Profiler = field(default_factory=NoProfiler)
+    news: News | None = None
+    """What the ranks tell each other with every step."""
     judge: Judge | None = None
     """Whoever compares this run with others; the test split of such a candidate is not looked at."""
 

@@ -24,6 +24,10 @@ SMALL_BATCH = 128
 """Rows up to which an evaluation on a CPU puts batches together."""
 
 
+SweepBatch = tuple[Callable[[Tensor], Sample], Tensor, Mapping[str, str], Sequence[TaskStack[Any]]]
+"""How a batch of a sweep is read, its rows [B], the label field of each task, and tasks that are computed as one."""
+
+
 class Stream:
     """Batches of one split of one dataset, with the targets of its tasks.
 
@@ -58,6 +62,8 @@ class Stream:
         prepared: bool = False,
     ) -> None:
         self.weights, self.stacks, self._prepared = dict(weights or {}), tuple(stacks), prepared
+        self.stride = 1
+        """From one draw that is asked for to the next: the number of ranks, which take draws in turns."""
         self.name, self.targets, self.order, self.device, self.workers = name, dict(targets), order, device, workers
         self.rows = as_split(dataset)
         stacked = {task for stack in self.stacks for task in stack.names}
@@ -97,17 +103,17 @@ class Stream:
         """Yield every row once, as `numbered_sweep` does."""
         return (batch for _, batch in self.numbered_sweep())
 
-    def numbered_sweep(self) -> Iterator[tuple[Tensor, Batch]]:
+    def numbered_sweep(self, first: int = 0, every: int = 1) -> Iterator[tuple[Tensor, Batch]]:
         """Yield all rows once with their numbers, `sweep_size` at a time, in order, of texts the shortest first.
+
+        Of the batches, `first` and each `every`-th from there on are read.
 
         Rows are not augmented. Where tasks have fields that the augmentation adds, the rows come once more for these
         tasks alone, with the same augmentation in every sweep.
         """
-        own = {task: field for task, field in self.apart.items() if task not in self.added}
-        if own or self.stacks or not self.added:
-            yield from self._sweep(self.reader.as_they_are, own, self.stacks)
-        if self.added:
-            yield from self._sweep(self.reader.with_added, {task: self.targets[task] for task in self.added}, ())
+        for number, (read, rows, targets, stacks) in enumerate(self._batches_of_sweep()):
+            if number % every == first:
+                yield rows, self._batch(read(rows), len(rows), targets, stacks)
 
     def target(self, task: str, sample: Sample) -> Tensor:
         """Return the target [B, ...] of a task in rows that the reader gave."""
@@ -120,21 +126,26 @@ class Stream:
         """Stop the workers."""
         self._ahead = None
 
-    def _sweep(
-        self, read: Callable[[Tensor], Sample], targets: Mapping[str, str], stacks: Sequence[TaskStack[Any]]
-    ) -> Iterator[tuple[Tensor, Batch]]:
+    def _batches_of_sweep(self) -> Iterator[SweepBatch]:
+        """Yield how each batch of a sweep is read, its rows, its targets and stacks."""
+        own = {task: field for task, field in self.apart.items() if task not in self.added}
         lengths = self.order.lengths
         everything = torch.arange(len(self.rows)) if lengths is None else torch.argsort(lengths, stable=True)
-        for group in groups(everything, self.rows.alike):
-            for indices in group.split(sweep_size(self.order.batch_size, self.device)):
-                yield indices, self._batch(read(indices), len(indices), targets, stacks)
+        size = sweep_size(self.order.batch_size, self.device)
+        chunks = [chunk for group in groups(everything, self.rows.alike) for chunk in group.split(size)]
+        if own or self.stacks or not self.added:
+            yield from ((self.reader.as_they_are, rows, own, self.stacks) for rows in chunks)
+        if self.added:
+            added = {task: self.targets[task] for task in self.added}
+            yield from ((self.reader.with_added, rows, added, ()) for rows in chunks)
 
     def _read(self, draw: int, indices: Tensor) -> Sample:
         if self.workers == 0:
             return self.reader.draw(draw, indices)
         if self._ahead is None or draw != self._next:
-            self._ahead = read_ahead(self.reader, self.order, draw, self.workers, self.device.type == "cuda")
-        self._next = draw + 1
+            draws = _Draws(self.order, draw, self.stride)
+            self._ahead = read_ahead(self.reader, draws, self.workers, self.device.type == "cuda")
+        self._next = draw + self.stride
         try:
             sample = next(self._ahead)
         except RuntimeError as error:  # torch's words for a worker that is gone
@@ -230,13 +241,13 @@ def sweep_size(batch_size: int, device: torch.device) -> int:
 
 
 class _Draws(Sampler[tuple[int, Tensor]]):
-    """The rows of every draw from `start` on, without end."""
+    """The rows of every draw from `start` on, or of every `stride`-th of them, without end."""
 
-    def __init__(self, order: Order, start: int) -> None:
-        self.order, self.start = order, start
+    def __init__(self, order: Order, start: int, stride: int = 1) -> None:
+        self.order, self.start, self.stride = order, start, stride
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
-        for draw in itertools.count(self.start):
+        for draw in itertools.count(self.start, self.stride):
             yield draw, self.order.rows(draw)
 
 
@@ -274,14 +285,14 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     signal.signal(signal.SIGTERM, end_next_time)
 
 
-def read_ahead(reader: Reader, order: Order, start: int, workers: int, pin: bool) -> Iterator[Sample]:
-    """Return the draws from `start` on, read by `workers` processes; independent of how many."""
+def read_ahead(reader: Reader, draws: _Draws, workers: int, pin: bool) -> Iterator[Sample]:
+    """Return draws, read by `workers` processes; independent of how many."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create")  # the head of a run says so in one line
         loader: DataLoader[Sample] = DataLoader(
             _WholeBatches(reader),
             batch_size=None,
-            sampler=_Draws(order, start),
+            sampler=draws,
             num_workers=workers,
             generator=torch.Generator().manual_seed(0),
             pin_memory=pin,

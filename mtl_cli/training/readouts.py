@@ -52,6 +52,8 @@ def readouts(
     """Return the last layers of the tasks of a pass over a batch; `labels` are those of each task in the whole step."""
     found = {}
     for name, features in out.features.items():
+        if name not in batch.targets:
+            continue
         task, head = tasks[name], model.heads[name]
         likelihood = task.likelihood()
         assert isinstance(head, LinearHead), "checked before training"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from typing import Any
 
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import write_json
@@ -26,7 +27,8 @@ def train_with_rollback(job: Job, out: RunDirectory, stop: StopRequest, bar: Pro
         Interrupted: `stop` was set; everything is saved.
         RunFailure: a loss, gradient or weight is not finite, or a file cannot be written.
     """
-    if job.plan.on_nonfinite == "rollback" and not any(out.checkpoints.glob("step_*.pt")):
+    ranks = job.learner.ranks
+    if job.plan.on_nonfinite == "rollback" and not ranks.tell(lambda: any(out.checkpoints.glob("step_*.pt"))):
         trainer.save(job, out, best=False)  # so that there is something to go back to
     while True:
         try:
@@ -46,9 +48,10 @@ def train_with_rollback(job: Job, out: RunDirectory, stop: StopRequest, bar: Pro
 
 def located(job: Job, out: RunDirectory, error: NotFinite) -> tuple[NotFinite, bool]:
     """Return the error with the rows of its step, and whether they are the cause; all rows go to nonfinite.json."""
-    found = bad_rows(job.train, error.draws, job.plan.accumulate)
+    found = bad_rows(job.train, error.draws, job.plan.micro_batches)
     rows = {dataset: dataclasses.asdict(each) for dataset, each in found.items()}
-    write_json(out.path / "nonfinite.json", {"what": error.what, "step": error.step, "datasets": rows})
+    if job.learner.ranks.is_first:
+        write_json(out.path / "nonfinite.json", {"what": error.what, "step": error.step, "datasets": rows})
     problem = NotFinite(error.what, error.step, error.draws, describe(found))
     return problem, any(each.is_cause for each in found.values())
 
@@ -60,17 +63,22 @@ def roll_back(job: Job, out: RunDirectory, problem: NotFinite) -> None:
         RunFailure: the checkpoint cannot be loaded.
     """
     count = job.progress.rollbacks + 1
-    try:
-        newest = checkpoint.newest_good(out.checkpoints)
-    except UserError as error:
-        raise RunFailure(f"{problem} It cannot go back: {error}") from error
-    for passed_over in newest.problems:
-        logger.warning("%s", passed_over)
-    job.load(newest.state)
+
+    def newest_state() -> dict[str, Any]:
+        try:
+            newest = checkpoint.newest_good(out.checkpoints)
+        except UserError as error:
+            raise RunFailure(f"{problem} It cannot go back: {error}") from error
+        for passed_over in newest.problems:
+            logger.warning("%s", passed_over)
+        return dict(newest.state)
+
+    state = job.learner.ranks.tell(newest_state)
+    job.load(state)
     job.progress.rollbacks = count
     factor = ROLLBACK_FACTOR**count
     step = job.progress.step
-    out.metrics.cut(newest.state["metrics_length"])
+    out.metrics.cut(state["metrics_length"])
     out.metrics.write(
         {"kind": "rollback", "step": step, "from_step": problem.step, "reason": problem.what, "lr_factor": factor}
     )

@@ -32,7 +32,9 @@ def evaluate_split(
     if baseline:
         constants = {name: task.trivial_outputs(job.summaries[name]) for name, task in learner.tasks.items()}
     with contextlib.nullcontext() if job.ema is None else job.ema.applied():
-        found = evaluate_model(learner.model, job.tasks, streams, learner.arithmetic.evaluation, constants, watcher)
+        found = evaluate_model(
+            learner.model, job.tasks, streams, learner.arithmetic.evaluation, constants, watcher, learner.ranks
+        )
     if baseline:
         job.baseline = found.constant
         tell_left_out(job, found.constant)

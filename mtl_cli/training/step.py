@@ -9,17 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Batch, StackTarget, labelled_tasks
+from mtl_cli.errors import RunFailure
+from mtl_cli.heads.base import tensors_of
 from mtl_cli.model.members import member_loss
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
+from mtl_cli.ranks.batch_norm import BatchNorms
+from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.report.spans import Spans
 from mtl_cli.seeding import seed_step
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.readouts import readouts
+from mtl_cli.training.sums import sum_by_name, sum_left, sum_reached
 from mtl_cli.weightings.base import Partition, Pass
+from mtl_cli.weightings.linalg.jacobian import Jacobian
 from mtl_cli.weightings.losses_base import Part, TaskLosses, places
 from mtl_cli.weightings.readout_base import Readout
+
+Counts = Mapping[str, Mapping[str, int]]
+"""The labels of a micro-batch by task, under their dataset."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,10 @@ class Learner:
     seed: int
     spans: Spans = field(default_factory=Spans)
     stacks: Mapping[str, TaskStack[Any]] = field(default_factory=dict)
-    """Those of the tasks that are computed as one, by the stack's name in a batch."""
+    """Those of the tasks that are computed as one, by the stack's name in a batch; none on several ranks."""
+    ranks: Ranks = ALONE
+    norms: BatchNorms | None = None
+    """The batch norms of a model that several ranks train."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -55,26 +67,38 @@ class Learner:
 class TrainStep:
     """One optimizer step; satisfies `mtl_cli.weightings.base.Step`.
 
-    `batches[draw][micro]` maps a dataset to its batch; see `Weighting.num_draws` and `trainer.accumulate`.
+    `batches[draw][number]` maps a dataset to its batch; see `Weighting.num_draws` and `trainer.accumulate`. They are
+    those of this rank, r of k: its number j is micro-batch r + k·j of the step. `counts[draw][number]` are the labels
+    by task, under their dataset, that the ranks have in their micro-batches of this number.
     Passes are reseeded by (seed, step, dataset, draw, micro-batch): nothing to save, and repeatable.
     """
 
     def __init__(
-        self, learner: Learner, index: int, batches: Sequence[Sequence[Mapping[str, Batch]]], logging: bool
+        self,
+        learner: Learner,
+        index: int,
+        batches: Sequence[Sequence[Mapping[str, Batch]]],
+        logging: bool,
+        counts: Sequence[Sequence[Counts]],
     ) -> None:
         self.index, self.seed, self.logging = index, learner.seed, logging
         self.partition = learner.partition
-        self._learner, self._batches = learner, batches
-        self._counts = [count_labels(part) for part in batches]
+        self._learner, self._batches, self._ranks = learner, batches, learner.ranks
+        self._labels = counts
+        self._counts = [count_labels(part) for part in counts]
         self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.apart}
         self._stack_totals = count_stacks(batches)
         self.tasks = self._present()
-        self.num_passes = len(batches[0])
+        self.num_passes = len(batches[0]) * self._ranks.size
+        self.keeps_graph = len(batches[0]) == 1
         self.datasets = tuple(batches[0][0])
         self.notes: dict[str, Tensor] = {}
         self.losses: Mapping[str, Tensor] = {}
         """Losses by task without declared weights, detached, as the step's passes saw them."""
-        self._penalties: list[tuple[nn.Parameter, Tensor]] = []
+        self._penalties: dict[nn.Parameter, Tensor] = {}
+        self._joint = learner.norms is not None and learner.norms.joint
+        self._statistics: dict[int, list[list[tuple[Tensor, Tensor]]]] = {}
+        self._is_summed = self._ranks.alone
 
     def _present(self) -> tuple[str, ...]:
         """Return the tasks that have a label, in their fixed order."""
@@ -105,7 +129,7 @@ class TrainStep:
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
         """Yield one Pass per micro-batch that has a label; each graph is made when it is asked for."""
         if draw == 0:
-            self.losses, self._penalties = {}, []
+            self.losses, self._penalties, self._statistics = {}, {}, {}
         return self._forwards(draw, boundary, noting=True)
 
     def replay(self) -> Iterator[Pass]:
@@ -125,30 +149,74 @@ class TrainStep:
         with torch.no_grad():
             for each in self.replay():
                 totals = plus(totals, each.losses)
-        return totals
+        return self._over_all(totals)
+
+    def total(self, part: Tensor) -> Tensor:
+        """Return the sum of what the ranks have of the step; the same bytes on each."""
+        return self._ranks.sum_(part)
+
+    def sum_rows(self, jacobian: Jacobian) -> None:
+        """Add up the rows of gradients that the ranks have recorded, and note which parameters any of them reached."""
+        if self._ranks.alone:
+            return
+        self._ranks.sum_(jacobian.rows)
+        jacobian.filled = sum_reached(self._ranks, jacobian.filled, len(jacobian.parameters))
+
+    def sum_gradients(self) -> None:
+        """Add up the gradients, penalties and losses that the passes left on each rank."""
+        if self._ranks.alone:
+            return
+        self._is_summed = True
+        sum_left(self._ranks, self._learner.trained, self._penalties)
+        self.losses = self._over_all(self.losses)
+        if self._learner.norms is not None:
+            self._learner.norms.track_all(self._statistics)
+
+    def _over_all(self, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return losses by task, added up over all ranks."""
+        if self._ranks.alone:
+            return own
+        return sum_by_name(self._ranks, own, self.tasks, self._learner.arithmetic.device)
 
     def finish(self) -> None:
         """Add what the weighting does not scale: gradients of the sharing mode's regulariser and penalties."""
         regularizer = self._learner.model.sharing.regularizer()
         if regularizer is not None and regularizer.requires_grad:
             regularizer.backward()
-        for parameter, gradient in self._penalties:
+        if not self._is_summed:
+            raise RunFailure(
+                "This weighting does not add up gradients over processes: its backward does not call "
+                "step.sum_gradients(). Use trainer.devices=1."
+            )
+        for parameter, gradient in self._penalties.items():
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
     def _forwards(self, draw: int, boundary: bool, noting: bool) -> Iterator[Pass]:
-        for micro, batches in enumerate(self._batches[draw]):
-            if any(
-                batch.stacks or any(map(self._learner.tasks.__contains__, batch.targets)) for batch in batches.values()
-            ):
+        for number, batches in enumerate(self._batches[draw]):
+            tasks = {dataset: self._tasks_of(batch, draw, number) for dataset, batch in batches.items()}
+            if any(tasks[dataset] or batch.stacks for dataset, batch in batches.items()):
+                micro = self._ranks.rank + self._ranks.size * number
                 with self._learner.spans.forward:
-                    done = self._forward(batches, draw, micro, boundary, noting)
+                    done = self._forward(batches, tasks, draw, micro, boundary, noting)
                 yield done
 
-    def _has_task(self, batch: Batch) -> bool:
-        """Return whether a batch has a label of a trained task."""
-        return bool(batch.stacks) or any(task in self._learner.tasks for task in batch.targets)
+    def _tasks_of(self, batch: Batch, draw: int, number: int) -> list[str]:
+        """Return the tasks, of those computed on their own, that a batch is run for: those that have a label in it.
 
-    def _forward(self, batches: Mapping[str, Batch], draw: int, micro: int, boundary: bool, noting: bool) -> Pass:
+        Where batch norms join the batches of all ranks, these run the same modules: for what any of them has a label.
+        """
+        counted = self._labels[draw][number].get(batch.inputs.dataset, {}) if self._joint else batch.targets
+        return [task for task in counted if task in self._learner.tasks]
+
+    def _forward(
+        self,
+        batches: Mapping[str, Batch],
+        tasks_of: Mapping[str, Sequence[str]],
+        draw: int,
+        micro: int,
+        boundary: bool,
+        noting: bool,
+    ) -> Pass:
         """Return one pass; where `noting`, its losses and penalties are kept."""
         learner = self._learner
         parts: list[Part] = []
@@ -156,7 +224,7 @@ class TrainStep:
         boundaries: list[Tensor] = []
         done: list[tuple[Batch, Outputs]] = []
         for dataset, batch in batches.items():
-            tasks = [task for task in batch.targets if task in learner.tasks]
+            tasks = tasks_of[dataset]
             if not tasks and not batch.stacks:
                 continue
             seed_step(learner.arithmetic.device, self.seed, "step", self.index, dataset, draw, micro)
@@ -178,10 +246,13 @@ class TrainStep:
                 self._penalise(out.penalty / (self.num_passes * len(self._batches)))
         if noting:
             self.losses = plus(self.losses, by_task(seen))
+        self._keep_statistics(len(self._batches[0]) * self._ranks.size * draw + micro, noting)
         return Pass(by_task(parts), boundaries, micro, partial(self._readouts, done))
 
     def _loss(self, task: str, batch: Batch, out: Outputs) -> Tensor:
-        """Return the loss of a task in a batch, scaled by the batch's share of the step's labels."""
+        """Return the loss of a task in a batch, scaled by the batch's share of the step's labels; 0 without one."""
+        if task not in batch.targets:
+            return torch.stack([tensor.float().sum() for tensor in tensors_of(out.outputs[task])]).sum() * 0.0
         own, members = self._learner.tasks[task], self._learner.model.members
         outputs, target, count = out.outputs[task], batch.targets[task], batch.counts[task]
         full = count == own.labels_of(batch.rows)
@@ -201,6 +272,13 @@ class TrainStep:
         rows = places(target.tasks, target.present, losses.device)
         return losses[rows], weighted[rows]
 
+    def _keep_statistics(self, number: int, noting: bool) -> None:
+        """Keep what batch norms saw in a pass, by its number in the step, unless it is to leave no trace."""
+        if self._learner.norms is not None:
+            seen = self._learner.norms.taken()
+            if noting:
+                self._statistics[number] = seen
+
     def _readouts(self, done: Sequence[tuple[Batch, Outputs]]) -> dict[str, Readout]:
         found: dict[str, Readout] = {}
         for batch, out in done:
@@ -210,7 +288,10 @@ class TrainStep:
     def _penalise(self, penalty: Tensor) -> None:
         parameters = self._learner.trained
         gradients = torch.autograd.grad(penalty, parameters, retain_graph=True, allow_unused=True)
-        self._penalties += [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                before = self._penalties.get(parameter)
+                self._penalties[parameter] = gradient if before is None else before + gradient
 
 
 def by_task(parts: Sequence[Part]) -> Mapping[str, Tensor]:
@@ -241,11 +322,11 @@ def count_stacks(batches: Sequence[Sequence[Mapping[str, Batch]]]) -> dict[str, 
     return totals
 
 
-def count_labels(batches: Sequence[Mapping[str, Batch]]) -> dict[str, int]:
+def count_labels(micro_batches: Sequence[Counts]) -> dict[str, int]:
     """Return the labels of each task over the micro-batches of a step."""
     totals: dict[str, int] = {}
-    for micro in batches:
-        for batch in micro.values():
-            for task, count in batch.counts.items():
+    for datasets in micro_batches:
+        for counts in datasets.values():
+            for task, count in counts.items():
                 totals[task] = totals.get(task, 0) + count
     return totals

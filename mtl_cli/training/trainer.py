@@ -18,6 +18,7 @@ from mtl_cli.training.clock import Clock
 from mtl_cli.training.evaluate import flat
 from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import ROLLBACK_FACTOR, Job
+from mtl_cli.training.news import News, Stop, exchanged
 from mtl_cli.training.resting import resting
 from mtl_cli.training.selection import (
     count_patience,
@@ -30,7 +31,7 @@ from mtl_cli.training.selection import (
     why_stopped,
 )
 from mtl_cli.training.signals import StopRequest
-from mtl_cli.training.step import TrainStep
+from mtl_cli.training.step import Counts, TrainStep
 from mtl_cli.training.window import NotFinite, all_finite, first_bad, total_norm
 
 logger = logging.getLogger("mtl_cli")
@@ -48,14 +49,17 @@ def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) 
     progress, plan, spans, clock = job.progress, job.plan, job.learner.spans, Clock(job)
     job.learner.model.train()
     judged(job)  # a run that was killed may have saved its last evaluation and not told it
+    news = job.news = News(job.learner.ranks, stop)
     while progress.step < job.total_steps and not stopped_early(job):
-        if stop.code is not None:
+        if news.stop is not None:
             clock.count()  # before the checkpoint, which holds it
-            interrupt(job, out, stop)
+            interrupt(job, out, news.stop)
         with spans.data:
+            news.wishes_to_save = minutes_over(job, clock)
             step = next_step(job)
         update = train_step(job, step)
         progress.step += 1
+        job.learner.ranks.watch.stepped()
         with spans.records:
             bar.advance(progress.samples)
         if step.logging:
@@ -69,7 +73,7 @@ def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) 
             clock.count()
             assess(job, out)
             clock.resume(out, progress)
-        elif save_due(job, clock):
+        elif save_due(job, clock, news):
             clock.count()
             with spans.checkpoints:
                 save(job, out, best=False)
@@ -83,24 +87,36 @@ def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) 
 
 
 def next_step(job: Job) -> TrainStep:
-    """Draw the batches of the next step: `accumulate` micro-batches of every dataset whose tasks take part."""
-    progress, plan = job.progress, job.plan
+    """Draw the batches of the next step: micro-batches of every dataset whose tasks take part.
+
+    Of the micro-batches of a step this rank draws every k-th, `accumulate` of them. The ranks tell each other how many
+    labels they have, and the news: signals, and whether the first one wants to save.
+    """
+    progress, plan, ranks = job.progress, job.plan, job.learner.ranks
     names = job.schedule.tasks(progress.step)
     everything = len(names) == len(job.learner.names)
-    parts = job.weighting.num_draws
-    batches: list[list[dict[str, Batch]]] = [[{} for _ in range(plan.accumulate)] for _ in range(parts)]
+    parts, own = job.weighting.num_draws, range(ranks.rank, plan.micro_batches, ranks.size)
+    batches: list[list[dict[str, Batch]]] = [[{} for _ in own] for _ in range(parts)]
+    rows = 0
     for dataset, stream in job.train.items():
         if not any(name in stream.targets for name in names):
             continue
         start = progress.draws.get(dataset, 0)
-        progress.draws[dataset] = start + plan.accumulate
-        for micro in range(plan.accumulate):
+        progress.draws[dataset] = start + plan.micro_batches
+        for number, micro in enumerate(own):
             for part, batch in enumerate(stream.batches(start + micro, parts)):
-                batches[part][micro][dataset] = batch if everything else only(batch, set(names))
-                progress.samples += batch.rows
+                batches[part][number][dataset] = batch if everything else only(batch, set(names))
+                rows += batch.rows
+    counts: list[list[Counts]] = [
+        [{dataset: batch.counts for dataset, batch in each.items()} for each in part] for part in batches
+    ]
+    if not ranks.alone:
+        asked = {dataset: [task for task in job.train[dataset].targets if task in names] for dataset in batches[0][0]}
+        rows, counts = exchanged(ranks, rows, counts, asked, job.news or News(ranks))
+    progress.samples += rows
     last = progress.step + 1 == job.total_steps
     logging_due = (progress.step + 1) % plan.log_every == 0 or last
-    return TrainStep(job.learner, progress.step, batches, logging_due)
+    return TrainStep(job.learner, progress.step, batches, logging_due, counts)
 
 
 def only(batch: Batch, tasks: Collection[str]) -> Batch:
@@ -180,7 +196,7 @@ def gradient_norm(job: Job) -> Tensor | None:
 
 def first_draws(job: Job, step: TrainStep) -> dict[str, int]:
     """Return the first draw of a step by dataset."""
-    return {dataset: job.progress.draws[dataset] - job.plan.accumulate for dataset in step.datasets}
+    return {dataset: job.progress.draws[dataset] - job.plan.micro_batches for dataset in step.datasets}
 
 
 class Before:
@@ -207,7 +223,7 @@ def skip(job: Job, step: TrainStep) -> bool:
     if bad is None:
         return False
     job.progress.skipped += 1
-    cause = describe(bad_rows(job.train, first_draws(job, step), job.plan.accumulate))
+    cause = describe(bad_rows(job.train, first_draws(job, step), job.plan.micro_batches))
     logger.warning("Step %d is skipped: %s is not finite. %s (%d so far)", step.index, bad, cause, job.progress.skipped)
     return True
 
@@ -240,11 +256,16 @@ def evaluation_due(job: Job) -> bool:
     return job.progress.step % period == 0 or job.progress.step == job.total_steps
 
 
-def save_due(job: Job, clock: "Clock") -> bool:
-    """True where the steps or the minutes between checkpoints are over."""
-    plan = job.plan
-    by_steps = plan.save_every is not None and job.progress.step % plan.save_every == 0
-    by_time = plan.save_every_minutes is not None and clock.since_save() > 60 * plan.save_every_minutes
+def minutes_over(job: Job, clock: Clock) -> bool:
+    """True where the minutes between checkpoints are over by the clock of this process."""
+    minutes = job.plan.save_every_minutes
+    return minutes is not None and clock.since_save() > 60 * minutes
+
+
+def save_due(job: Job, clock: Clock, news: News) -> bool:
+    """True where the steps or the minutes between checkpoints are over, the latter by the first rank's clock."""
+    by_steps = job.plan.save_every is not None and job.progress.step % job.plan.save_every == 0
+    by_time = minutes_over(job, clock) if job.learner.ranks.alone else news.save_wanted
     if by_steps or by_time:
         clock.saved()
         return True
@@ -282,7 +303,8 @@ def judged(job: Job) -> None:
     progress = job.progress
     if job.judge is None or progress.last_score is None:
         return
-    reason = job.judge(progress.last_eval // job.schedule.steps_per_epoch, progress.last_score)
+    judge, epoch, score = job.judge, progress.last_eval // job.schedule.steps_per_epoch, progress.last_score
+    reason = job.learner.ranks.tell(lambda: judge(epoch, score))
     if reason is not None and progress.step < job.total_steps:
         raise Pruned(reason)
 
@@ -300,7 +322,7 @@ def save(job: Job, out: RunDirectory, best: bool) -> None:
     out.status("running", job.progress.step, job.epoch)
 
 
-def interrupt(job: Job, out: RunDirectory, stop: StopRequest) -> None:
+def interrupt(job: Job, out: RunDirectory, stop: Stop) -> None:
     """Save and stop.
 
     Raises:
@@ -308,5 +330,4 @@ def interrupt(job: Job, out: RunDirectory, stop: StopRequest) -> None:
     """
     save(job, out, best=False)
     out.status("interrupted", job.progress.step, job.epoch, stop.name)
-    assert stop.code is not None
     raise Interrupted(stop.code, f"Stopped by {stop.name} after step {job.progress.step}.")

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.seeding import derive
+from mtl_cli.weightings.linalg.jacobian import Jacobian
 from mtl_cli.weightings.losses_base import places, vector_of
 from mtl_cli.weightings.readout_base import LastLayer, Readout
 
@@ -59,14 +60,33 @@ class Step(Protocol):
     """The tasks that have a label in this step, in the fixed order of all tasks."""
     partition: Partition
     num_passes: int
-    """Micro-batches in this step (`trainer.accumulate`)."""
+    """Micro-batches in this step, of all processes (`trainer.devices` × `trainer.accumulate`)."""
+    keeps_graph: bool
+    """Whether this process has one micro-batch, whose graph it may keep until the losses of the step are known."""
     logging: bool
     """Whether this step is logged: the time to `note` what is worth a record."""
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
-        """Yield one Pass per micro-batch that has a label, lazily; use up each graph before asking for the next.
+        """Yield one Pass per micro-batch of this process that has a label, lazily; there may be none.
 
-        `draw` < `num_draws` picks one of the independent parts that each batch is split into.
+        Use up each graph before asking for the next. `draw` < `num_draws` picks one of the independent parts that each
+        batch is split into.
+        """
+        ...
+
+    def total(self, part: Tensor) -> Tensor:
+        """Return the sum of what the processes have of the step, with the same bytes in each; every one must call."""
+        ...
+
+    def sum_rows(self, jacobian: Jacobian) -> None:
+        """Add up the rows of gradients that the processes have recorded; every one must call."""
+        ...
+
+    def sum_gradients(self) -> None:
+        """Add up over the processes what the passes have left in `.grad` of the model's parameters.
+
+        Called once in `backward`, behind the last pass, and before anything that is of the whole step is written into
+        a gradient or a gradient is scaled.
         """
         ...
 
@@ -82,7 +102,7 @@ class Step(Protocol):
         ...
 
     def losses_now(self) -> Mapping[str, Tensor]:
-        """Return the step's losses under the present parameters, from a replay without gradients."""
+        """Return the losses of the whole step under the present parameters, from a replay without gradients."""
         ...
 
     def note(self, name: str, value: Tensor) -> None:
@@ -269,7 +289,9 @@ class LossWeighting(Weighting):
         self.at = (step.seed, step.index)
         present = self.present(step.tasks)
         if step.num_passes > 1:
-            return self._accumulate(step, present)
+            found = self._accumulate(step, present)
+            step.sum_gradients()
+            return found
         (only,) = step.passes()
         losses = only.vector(step.tasks)
         weights = self._weights(losses, present) if step.logging else None
@@ -282,21 +304,38 @@ class LossWeighting(Weighting):
         return torch.autograd.grad(self(leaf, present), leaf)[0]
 
     def _accumulate(self, step: Step, present: Tensor) -> dict[str, Tensor]:
+        held = list(step.passes()) if step.keeps_graph else None
         if self.linear:
-            leaf = torch.ones(len(step.tasks), device=self._device(step), requires_grad=True)
+            leaf = torch.ones(len(step.tasks), device=self._device(step))
+        elif held is not None:
+            leaf = self._totals(step, [each.losses for each in held])
         else:
             now = step.losses_now()
-            leaf = vector_of(now, step.tasks).requires_grad_()
+            leaf = vector_of(now, step.tasks)
+        leaf.requires_grad_()
         self(leaf, present).backward()  # also the gradients of the weighting's own parameters
         assert leaf.grad is not None
-        totals = torch.zeros_like(leaf.grad)
-        for each in step.passes():
-            tasks = tuple(each.losses)
-            losses, rows = each.vector(tasks), places(step.tasks, tasks, leaf.device)
-            (leaf.grad[rows] * losses).sum().backward()
-            totals[rows] += losses.detach()
-        self.observe(totals, present)
+        used_up = self._backpropagated(step.passes() if held is None else held, step.tasks, leaf.grad)
+        self.observe(self._totals(step, used_up), present)
         return dict(zip(step.tasks, leaf.grad, strict=True))
+
+    @staticmethod
+    def _backpropagated(
+        passes: Iterable[Pass], tasks: tuple[str, ...], weights: Tensor
+    ) -> Iterator[Mapping[str, Tensor]]:
+        """Backpropagate the losses of each pass under the weights [K] of the step's tasks, and yield the losses."""
+        for each in passes:
+            own = tuple(each.losses)
+            (weights[places(tasks, own, weights.device)] * each.vector(own)).sum().backward()
+            yield each.losses
+
+    def _totals(self, step: Step, passes: Iterable[Mapping[str, Tensor]]) -> Tensor:
+        """Return the losses [K] of the whole step from those of the passes of this process."""
+        totals = torch.zeros(len(step.tasks), device=self._device(step))
+        for losses in passes:
+            tasks = tuple(losses)
+            totals[places(step.tasks, tasks, totals.device)] += vector_of(losses, tasks).detach()
+        return step.total(totals)
 
     @staticmethod
     def _device(step: Step) -> torch.device:

@@ -49,6 +49,8 @@ class BayesAgg(LastLayerWeighting):
         require(num_samples >= 2, "num_samples", num_samples, "at least 2", 512)
         self.warmup_epochs, self.gamma, self.power, self.num_samples = warmup_epochs, gamma, power, num_samples
         self.epoch = 0
+        self.shapes: dict[str, tuple[int, int]] = {}
+        """The blocks of each last layer's posterior and their size, (G, n)."""
         self.before: dict[str, Gaussian] = {}
         """What the last epoch says about each last layer."""
         self.now: dict[str, Gaussian] = {}
@@ -59,7 +61,8 @@ class BayesAgg(LastLayerWeighting):
         found = super().problems(setting)
         for task, layer in setting.last_layers.items():
             outputs, width = layer.shape
-            size = width + 1 if layer.likelihood != CATEGORICAL else outputs * (width + 1)
+            blocks, size = (outputs, width + 1) if layer.likelihood != CATEGORICAL else (1, outputs * (width + 1))
+            self.shapes[task] = blocks, size
             if not layer.problem and size > LARGEST:
                 found.append(
                     f"BayesAgg keeps the covariance of the last layer of '{task}', {size} × {size} numbers for {width} "
@@ -76,39 +79,65 @@ class BayesAgg(LastLayerWeighting):
         """Backpropagate the aggregated gradients from the features, and each loss into its last layer."""
         self.at = (step.seed, step.index)
         if self.epoch < self.warmup_epochs:
-            return self._plain(step)
-        if step.num_passes == 1:
-            (only,) = step.passes()
-            readouts = only.readouts()
-            self._backward(step, only, readouts, self._posteriors([readouts]))
-            return {}
-        with torch.no_grad():
-            posteriors = self._posteriors(each.readouts() for each in step.replay())
-        for each in step.passes():
-            self._backward(step, each, each.readouts(), posteriors)
+            weights = self._plain(step)
+            step.sum_gradients()
+            return weights
+        if step.keeps_graph:
+            held = [(each, each.readouts()) for each in step.passes()]
+            posteriors = self._posteriors(step, self._evidence(readouts for _, readouts in held))
+            for each, readouts in held:
+                self._backward(step, each, readouts, posteriors)
+        else:
+            with torch.no_grad():
+                posteriors = self._posteriors(step, self._evidence(each.readouts() for each in step.replay()))
+            for each in step.passes():
+                self._backward(step, each, each.readouts(), posteriors)
+        step.sum_gradients()
         return {}
 
     def _plain(self, step: Step) -> dict[str, Tensor]:
+        found: dict[str, Gaussian] = {}
         for each in step.passes():
-            self._posteriors([each.readouts()])
+            found = self._evidence([each.readouts()], found)
             torch.stack(list(each.losses.values())).sum().backward()
+        self._posteriors(step, found)
         return {task: torch.ones(()) for task in step.tasks}
 
+    @staticmethod
     @torch.no_grad()
-    def _posteriors(self, passes: Iterable[Mapping[str, Readout]]) -> dict[str, Gaussian]:
-        """Return what is known of each last layer after these passes, which the present epoch takes in."""
-        found: dict[str, Gaussian] = {}
+    def _evidence(
+        passes: Iterable[Mapping[str, Readout]], before: Mapping[str, Gaussian] | None = None
+    ) -> dict[str, Gaussian]:
+        """Return what passes say of each last layer, added to what passes `before` them said."""
+        found = dict(before or {})
         for readouts in passes:
             for task, readout in readouts.items():
                 new = evidence(readout)
                 found[task] = found[task] + new if task in found else new
+        return found
+
+    @torch.no_grad()
+    def _posteriors(self, step: Step, own: Mapping[str, Gaussian]) -> dict[str, Gaussian]:
+        """Return what is known of each last layer after this step, which the present epoch takes in."""
         posteriors = {}
-        for task, new in found.items():
+        for task in step.tasks:
+            new = own[task] if task in own else self._nothing(task, step)
+            new = Gaussian(step.total(new.precision), step.total(new.linear))
             device = new.linear.device
             self.now[task] = self.now[task].to(device) + new if task in self.now else new
             posterior = self.before[task].to(device) + new if task in self.before else new
             posteriors[task] = posterior.with_prior(self.gamma)
         return posteriors
+
+    def _nothing(self, task: str, step: Step) -> Gaussian:
+        blocks, size = self.shapes[task]
+        device = (step.partition.trunk or step.partition.above)[0].device
+        return Gaussian(
+            *(
+                torch.zeros(shape, dtype=torch.float64, device=device)
+                for shape in ((blocks, size, size), (blocks, size))
+            )
+        )
 
     def _backward(
         self, step: Step, each: Pass, readouts: Mapping[str, Readout], posteriors: Mapping[str, Gaussian]

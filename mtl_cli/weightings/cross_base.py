@@ -31,6 +31,7 @@ class CrossWeighting(RowWeighting):
         one, losses = self._record(step, 0)
         two, others = self._record(step, 1, slot=1)
         losses = losses + others
+        step.sum_gradients()
         means = torch.outer(self._means(step, 0), self._means(step, 1)).to(losses.device, non_blocking=True)
         cross = gramian(one.rows, two.rows) * means
         weights = self.weigh(cross, losses, present)

@@ -98,6 +98,7 @@ class GradientWeighting(RowWeighting):
 
     def _at_parameters(self, step: Step, present: Tensor) -> Tensor:
         jacobian, losses = self._record(step)
+        step.sum_gradients()
         gram = gramian_to_solve(jacobian.rows) if self.on_cpu else gramian(jacobian.rows)
         weights = self.weigh(gram, losses, present)
         jacobian.combine(weights)
@@ -112,25 +113,34 @@ class GradientWeighting(RowWeighting):
         1. Each pass adds its Gramian to the step's, and gives heads the gradients of their own losses.
         2. The weights are found, where none are `kept`.
         3. The trunk gets the gradient of Σ wᵢLᵢ: from the graph of step 1 where it is still there, else from a replay.
+        4. What the processes have is added up: Gramian and losses before the solution, gradients at the end.
         """
         above, index = self._above(step), {task: row for row, task in enumerate(step.tasks)}
         losses = torch.zeros(len(index), device=self._device(step))
-        total, weights = None, kept
+        total, weights, held = None, kept, None
         for each in step.passes(boundary=True):
             boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
             rows = boundary_rows(each.losses, boundary, above, index)  # [K, F]
             self._sum_losses(each, index, losses)
             if kept is None or step.logging:
                 total = gramian(rows) if total is None else total + gramian(rows)
-            if total is not None and kept is None and step.num_passes == 1:
-                weights = self.weigh(total, losses, present)
             if weights is not None:
                 boundary_backward(boundary, weights.to(rows) @ rows)
+            elif step.keeps_graph:
+                held = boundary, rows
             del each, boundary, rows  # so that their graph is freed before the next forward
+        losses = step.total(losses)
+        if kept is None or step.logging:
+            none = torch.zeros(len(index), len(index), dtype=torch.float64, device=losses.device)
+            total = step.total(none if total is None else total)
         if weights is None:
-            assert total is not None, "a step has a label"
+            assert total is not None, "no weights are kept"
             weights = self.weigh(total, losses, present)
-            self._replay(step, dict(zip(step.tasks, weights, strict=True)))
+            if held is not None:
+                boundary_backward(held[0], weights.to(held[1]) @ held[1])
+            elif not step.keeps_graph:
+                self._replay(step, dict(zip(step.tasks, weights, strict=True)))
+        step.sum_gradients()
         self._finish(step, losses, present)
         if step.logging and total is not None:
             self._note(step, step.tasks, total, combined_norm(total, weights.to(total)))
@@ -159,6 +169,8 @@ class GradientWeighting(RowWeighting):
             self._reuse_pass(each, by_task, reached if faint else None, {t: specific.get(t, []) for t in faint})
             self._sum_losses(each, rows, losses)
             del each
+        losses = step.total(losses)
+        step.sum_gradients()
         for task, weight in by_task.items():
             for parameter in [] if task in faint else specific.get(task, []):
                 if parameter.grad is not None:

@@ -29,8 +29,10 @@ class JacobianWeighting(RowWeighting):
         present = self.present(step.tasks)
         if self.level == "features":
             self._at_boundary(step)
+            step.sum_gradients()
         else:
             jacobian, losses = self._record(step)
+            step.sum_gradients()
             jacobian.write(self._update(step, step.tasks, jacobian.rows, losses))
             self._finish(step, losses, present)
         return {} if self.used is None else dict(zip(step.tasks, self.used, strict=True))

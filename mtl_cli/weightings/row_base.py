@@ -87,7 +87,7 @@ class RowWeighting(Weighting):
         """Take note of the step's losses [K], once per step; nothing by default."""
 
     def _record(self, step: Step, draw: int = 0, slot: int = 0) -> tuple[Jacobian, Tensor]:
-        """Return the Jacobian of a draw's losses, summed over its micro-batches, in buffer `slot`, and the losses."""
+        """Return the Jacobian of a draw's losses, summed over all micro-batches, in buffer `slot`, and the losses."""
         jacobian = self.jacobians.get(slot)
         if jacobian is None or not jacobian.serves(step.partition.shared, len(self.tasks)):
             jacobian = self.jacobians[slot] = Jacobian(step.partition.shared, len(self.tasks))
@@ -98,7 +98,8 @@ class RowWeighting(Weighting):
                 jacobian.add(each.losses, rows)
                 self._sum_losses(each, rows, totals)
                 del each  # so that its graph is freed before the next forward
-        return jacobian, totals
+        step.sum_rows(jacobian)
+        return jacobian, step.total(totals)
 
     def _finish(self, step: Step, losses: Tensor, present: Tensor) -> None:
         """Scale the heads' gradients where the method asks for it, and let the method observe."""

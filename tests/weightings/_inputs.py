@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mtl_cli.weightings.base import LossWeighting, Partition, Pass, Weighting
 from mtl_cli.weightings.gradient_base import GradientWeighting
 from mtl_cli.weightings.last_layer_base import LastLayerWeighting
+from mtl_cli.weightings.linalg.jacobian import Jacobian
 from mtl_cli.weightings.readout_base import Readout
 from mtl_cli.weightings.row_base import RowWeighting
 
@@ -120,6 +121,19 @@ class TinyStep:
     logging: bool = True
     scales: dict[str, float] = field(default_factory=dict)
     notes: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def keeps_graph(self) -> bool:
+        return self.num_passes == 1
+
+    def total(self, part: Tensor) -> Tensor:
+        return part
+
+    def sum_rows(self, jacobian: Jacobian) -> None:
+        pass
+
+    def sum_gradients(self) -> None:
+        pass
 
     @property
     def partition(self) -> Partition:

@@ -1,0 +1,97 @@
+"""What the ranks of a pool run together; each function takes the ranks and plain arguments."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl_cli.config.run_config import resolve
+from mtl_cli.config.targets import Trust
+from mtl_cli.ranks.ranks import Ranks
+from mtl_cli.runs.build import build
+from mtl_cli.training.job import Job
+from mtl_cli.training.selection import evaluate_split
+from mtl_cli.training.trainer import next_step, train_step
+from tests import _toy
+from tests.weightings._inputs import config as weighting_config
+
+
+def make(
+    ranks: Ranks, method: str, sharing: str, overrides: dict[str, Any], micro: int, changes: dict[str, Any]
+) -> Job:
+    """Return a job in which all ranks together take `micro` micro-batches in a step."""
+    first = next(iter(changes.get("tasks", {"quadrant": None})))
+    settings = {"trainer__log_every": 2, "trainer__clip_norm": 1.0, "ema__decay": 0.9, **changes}
+    config = _toy.config(
+        weighting={**weighting_config(method, first), **overrides},
+        sharing=_toy.option("sharing", sharing),
+        trainer__devices=ranks.size,
+        trainer__accumulate=micro // ranks.size,
+        **settings,
+    )
+    return build(resolve(config), Trust(("tests",)), ranks=ranks).job
+
+
+def steps(
+    ranks: Ranks,
+    method: str = "fixed",
+    sharing: str = "hard",
+    overrides: dict[str, Any] | None = None,
+    micro: int = 2,
+    number: int = 3,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Take steps; return all that a checkpoint holds, flat, and what was logged, once the ranks agree on it."""
+    job = make(ranks, method, sharing, overrides or {}, micro, changes)
+    logged = []
+    for _ in range(number):
+        step = next_step(job)
+        update = train_step(job, step)
+        job.progress.step += 1
+        if job.progress.step % job.schedule.steps_per_epoch == 0:
+            job.weighting.after_epoch()
+        logged.append({"losses": step.losses, "weights": update.weights, "norm": update.norm})
+    found = dict(flat({"job": job.state(), "logged": logged}))
+    ranks.agree({name: value for name, value in found.items() if isinstance(value, Tensor)}, "state")
+    for stream in job.train.values():
+        stream.close()
+    return found
+
+
+def evaluation(ranks: Ranks, **changes: Any) -> dict[str, Any]:
+    """Return the results of an untrained model on validation data, with the baseline; all ranks have the same."""
+    job = make(ranks, "fixed", "hard", {}, ranks.size, changes)
+    results = evaluate_split(job, job.val, baseline=True)
+    assert job.baseline is not None
+    every = {name: dataclasses.asdict(result) for name, result in results.items()}
+    base = {name: dataclasses.asdict(result) for name, result in job.baseline.items()}
+    found = dict(flat({"results": every, "baseline": base}))
+    told = ranks.collect({name: value for name, value in found.items() if not isinstance(value, Tensor)})
+    if told is not None:
+        assert all(repr(each) == repr(told[0]) for each in told)
+    return found
+
+
+def sums(ranks: Ranks, size: int) -> dict[str, Tensor]:
+    """Return sums and gathers of numbers whose sum depends on the order."""
+    own = torch.tensor([1e8, 1.0, -1e8, 0.1])[ranks.rank] * torch.ones(size)
+    total = ranks.sum_(own.clone())
+    ranks.agree({"total": total}, "sum")
+    strided = (torch.ones(2, 6) * (ranks.rank + 1)).t()[: 2 * size]
+    ordered = ranks.in_order(torch.tensor([[10.0 * ranks.rank], [10.0 * ranks.rank + 1]]))
+    return {"total": total, "strided": ranks.sum_(strided), "ordered": ordered}
+
+
+def flat(node: Any, at: str = "") -> Any:
+    """Yield the leaves of nested data by path; tensors as they are."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from flat(value, f"{at}/{key}")
+    elif isinstance(node, list | tuple) and not all(isinstance(each, int | float | str) for each in node):
+        for key, value in enumerate(node):
+            yield from flat(value, f"{at}/{key}")
+    elif isinstance(node, set):
+        yield at, sorted(node)
+    else:
+        yield at, node
