@@ -21,6 +21,7 @@ from bare_network import Bare
 from benchmark_data import data
 from benchmark_gpu import gpu
 from benchmark_start import growth, start, sweep
+from benchmark_tasks import tasks
 from benchmark_text import text
 from measuring import (
     ENDLESS,
@@ -144,6 +145,7 @@ PARTS = {
     "compilation": compilation,
     "data": data,
     "evaluation": evaluation,
+    "tasks": tasks,
     "text": text,
     "start": start,
     "sweep": sweep,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Writes the made-up tables of conf/experiment/: recommendation.csv and medicine.csv, the same ones every time.
+"""Writes the made-up tables of conf/experiment/: recommendation, medicine and assays.csv, the same ones every time.
 
     python scripts/generate_examples.py [FOLDER]        # examples/ by default
 
@@ -18,6 +18,10 @@ medicine.csv, 12,000 patients:
   readmitted                            1 with probability σ(score − 2.2), about one in six
   stay                                  days in hospital, Poisson
   months, died                          proportional hazards with constant baseline, censored at random within 60 months
+
+assays.csv, 4,000 compounds, of which each was tested in a tenth of 617 assays:
+  x00 … x31                             inputs
+  a000 … a616                           0 or 1, empty where not tested: σ of a score of the assay's group and its own
 """
 
 import csv
@@ -110,6 +114,28 @@ def medicine(rows: int = 12_000, seed: int = 1) -> tuple[dict[str, Array], dict[
     return columns, {**best, "survival": frailty}
 
 
+ASSAYS, ASSAY_GROUPS, DESCRIPTORS = 617, 12, 32
+
+
+def assays(
+    rows: int = 4_000, seed: int = 2, number: int = ASSAYS, missing: float = 0.9
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the columns of assays.csv, and the probabilities of a 1."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=(rows, DESCRIPTORS))
+    first, second = rng.normal(size=(2, DESCRIPTORS, ASSAY_GROUPS)) / np.sqrt(DESCRIPTORS)
+    groups = np.tanh(2.0 * inputs @ first) + np.abs(inputs @ second) - 0.8
+    own = inputs @ (rng.normal(size=(DESCRIPTORS, number)) / np.sqrt(DESCRIPTORS))
+    scores = 2.0 * groups[:, np.arange(number) % ASSAY_GROUPS] + 0.5 * own + 0.5 * rng.normal(size=number)
+    probabilities = sigmoid(scores)
+    positive, tested = rng.random((rows, number)) < probabilities, rng.random((rows, number)) >= missing
+    labels = np.where(tested, np.where(positive, "1", "0"), "")
+    names = [f"a{k:03d}" for k in range(number)]
+    columns = {f"x{k:02d}": inputs[:, k].round(4) for k in range(DESCRIPTORS)}
+    columns |= {name: labels[:, k] for k, name in enumerate(names)}
+    return columns, {name: probabilities[:, k] for k, name in enumerate(names)}
+
+
 def write(path: Path, columns: dict[str, Array]) -> None:
     """Write the columns of a table."""
     cells: Sequence[Sequence[Any]] = [values.tolist() for values in columns.values()]
@@ -123,7 +149,7 @@ def main() -> None:
     """Write both tables."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "examples")
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (recommendation, medicine):
+    for make in (recommendation, medicine, assays):
         write(folder / f"{make.__name__}.csv", make()[0])
         print(folder / f"{make.__name__}.csv")
 
