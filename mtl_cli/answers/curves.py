@@ -48,14 +48,6 @@ def mean_line(lines: Sequence[Line]) -> Line:
     return steps, [fmean(each[step] for each in known) for step in steps]
 
 
-def windowed(line: Line, windows: int = 20) -> Line:
-    """Return the means of a line over windows of steps: what single steps tell of gradients is mostly noise."""
-    steps, values = line
-    size = max(1, -(-len(steps) // windows))
-    starts = range(0, len(steps), size)
-    return [fmean(steps[at : at + size]) for at in starts], [fmean(values[at : at + size]) for at in starts]
-
-
 def thinned(steps: list[float], values: list[float]) -> Line:
     """Return a line of at most POINTS points, the last one among them."""
     every = max(1, -(-len(steps) // POINTS))

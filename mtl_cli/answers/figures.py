@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mtl_cli.answers.curves import Line, line_of, mean_line, names_of, windowed
+from mtl_cli.answers.curves import Line, line_of, mean_line, names_of
 from mtl_cli.answers.settings import Setting
 from mtl_cli.answers.verdict import BETTER, GAIN, WORSE, Answer, Verdict
 from mtl_cli.files import make_folder, write_bytes
-from mtl_cli.report.plots import GRID, INK, MUTED, escaped, legend, new_figure
+from mtl_cli.report.plots import GRID, INK, MARKERS, MUTED, STYLES, escaped, legend, new_figure, windowed
 from mtl_cli.report.shown import COLOURS
 from mtl_cli.report.tables import shortened
 
@@ -29,8 +29,6 @@ SETTINGS = 24
 """Settings of a figure at most."""
 THIN = 30
 """Runs up to which each is drawn as a thin line behind the mean of its setting."""
-STYLES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 NAME = 44
 """Letters of a setting's name in a figure."""
 

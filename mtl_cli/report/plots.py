@@ -15,14 +15,19 @@ mpl.use("Agg", force=False)
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from mtl_cli.files import write_bytes
 from mtl_cli.report.shown import COLOURS
 
 SURFACE, INK, MUTED, GRID = "#ffffff", "#1f2328", "#656d76", "#e6e8eb"
 STYLES = ("-", "--", ":", "-.")
-"""Line styles of the first eight tasks, the next eight and so on."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Line styles and markers: lines differ in them too, so that they are told apart without colours."""
+MARKS = 8
+"""Markers on a line, about."""
+WINDOWS = 25
+"""Points of a line that shows means over windows of steps."""
 MAX_NUMBERS = 30
 """Largest number of classes for which a confusion matrix shows its numbers."""
 MAX_NAMES = 60
@@ -34,6 +39,13 @@ MAX_PAIRS = 8
 
 MAX_LINES = 24
 """Number of tasks up to which a panel has a line for each."""
+TITLE: dict[str, Any] = {"x": 0.02, "ha": "left", "color": INK, "fontsize": 10}
+TRIVIAL, BEST = "trivial predictor", "best step"
+NOTES = (
+    ("conflicts", "share of conflicting pairs of tasks", "Conflicts of gradients, means over windows of steps"),
+    ("update_norm", "norm of the update", "Norm of the update, means over windows of steps"),
+)
+"""Notes of records that have a figure: their name, what the axis is called, and the title."""
 
 Line = tuple[list[float], list[float]]
 """The steps and the values of a line."""
@@ -48,14 +60,18 @@ def confusion(path: Path, task: str, split: str, counts: Sequence[Sequence[int]]
     write(confusion_figure(task, split, counts, names), path)
 
 
-def curves(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
+def curves(
+    folder: Path, records: Sequence[Mapping[str, Any]], trivial: Mapping[str, float] | None = None
+) -> list[Path]:
     """Write figures of losses, weights and whatever else a run's metrics.jsonl holds over steps; return the files.
+
+    `trivial` are the metrics "<task>/<metric>" of constant predictors on validation data.
 
     Raises:
         RunFailure: a file cannot be written.
     """
     paths = []
-    for name, figure in curve_figures(records).items():
+    for name, figure in curve_figures(records, trivial).items():
         paths.append(folder / f"{name}.png")
         write(figure, paths[-1])
     return paths
@@ -110,8 +126,10 @@ def confusion_figure(task: str, split: str, counts: Sequence[Sequence[int]], nam
     return figure
 
 
-def curve_figures(records: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
-    """Return, by name, the figures over steps for everything that the records hold."""
+def curve_figures(
+    records: Sequence[Mapping[str, Any]], trivial: Mapping[str, float] | None = None
+) -> dict[str, Figure]:
+    """Return, by name, the figures over steps for everything that the records hold; the best step is marked."""
     train = [record for record in records if record["kind"] == "train"]
     evals = [record for record in records if record["kind"] == "eval" and record["split"] == "val"]
     metrics = series(evals, "metrics")
@@ -121,18 +139,43 @@ def curve_figures(records: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
         figures["losses"] = losses_figure(losses, by_metric(metrics).get("loss", {}))
     weights = series(train, "weights")
     if any(len(set(values)) > 1 for _, values in weights.values()):
-        figures["weights"] = lines_figure(weights, "weight of the task's loss")
-    notes = series(train, "notes")
+        figures["weights"] = lines_figure(weights, "weight of the task's loss", "Weights of the tasks")
+    notes = {name: windowed(line) for name, line in series(train, "notes").items()}
     cosines = lowest({name: line for name, line in notes.items() if name.startswith("cosine/")})
     if cosines:
-        figures["cosines"] = lines_figure(cosines, "cosine of the tasks' gradients")
-    for name, label in (("conflicts", "share of conflicting pairs of tasks"), ("update_norm", "norm of the update")):
+        figures["cosines"] = lines_figure(
+            cosines, "cosine of the tasks' gradients", "Cosines of gradients, means over windows"
+        )
+    for name, label, title in NOTES:
         if name in notes:
-            figures[name] = lines_figure({name: notes[name]}, label)
+            figures[name] = lines_figure({name: notes[name]}, label, title)
     scores = {metric: lines for metric, lines in by_metric(metrics).items() if metric != "loss"}
     if scores:
-        figures["metrics"] = metrics_figure(scores)
+        figures["metrics"] = metrics_figure(scores, trivial or {})
+    for figure in figures.values():
+        mark_best(figure, records)
     return figures
+
+
+def mark_best(figure: Figure, records: Sequence[Mapping[str, Any]]) -> None:
+    """Draw a vertical line at the step whose checkpoint was tested, and add it to the legend's title."""
+    best = next((record["step"] for record in reversed(records) if record.get("split") == "test"), None)
+    if best is None:
+        return
+    for axis in figure.axes:
+        if axis.get_visible():
+            axis.axvline(best, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=0, gid=BEST)
+    if figure.get_suptitle():
+        figure.suptitle(f"{figure.get_suptitle()}; dashed: best step {best}", **TITLE)
+
+
+def windowed(line: Line, windows: int = WINDOWS) -> Line:
+    """Return the means of a line over windows of steps: what single steps tell of gradients is mostly noise."""
+    steps, values = line
+    size = max(1, -(-len(steps) // windows))
+    starts = range(0, len(steps), size)
+    parts = [(steps[at : at + size], values[at : at + size]) for at in starts]
+    return [math.fsum(s) / len(s) for s, _ in parts], [math.fsum(v) / len(v) for _, v in parts]
 
 
 def series(records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Line]:
@@ -191,29 +234,33 @@ def losses_figure(train: Mapping[str, Line], validation: Mapping[str, Line]) -> 
     handles = plot(axis, train)
     for index, task in enumerate(train):
         if task in validation:
-            axis.plot(*validation[task], "o", color=COLOURS[index % len(COLOURS)], markersize=5)
-    if validation:
-        handles["training"] = Line2D([], [], color=MUTED, linewidth=1.6)
-        handles["validation"] = Line2D([], [], color=MUTED, marker="o", markersize=5, linestyle="none")
+            marker = MARKERS[index % len(MARKERS)]
+            axis.plot(*validation[task], marker, color=COLOURS[index % len(COLOURS)], markersize=6, linestyle="none")
+            handles[task] = with_marker(handles[task], marker)
+    figure.suptitle("Losses: lines in training, markers on validation data", **TITLE)
     values = [value for lines in (train, validation) for _, line in lines.values() for value in line]
     dress(axis, "loss", log=min(values) > 0)
     legend(figure, handles)
     return figure
 
 
-def lines_figure(lines: Mapping[str, Line], label: str) -> Figure:
+def lines_figure(lines: Mapping[str, Line], label: str, title: str) -> Figure:
     """Return lines over steps in one panel."""
     lines, _ = few(lines, {})
     figure, (axis,) = new_figure(7.5, panel_height(len(lines)))
-    handles = plot(axis, lines)
+    handles = plot(axis, lines, marked=len(lines) > 1)
+    figure.suptitle(title, **TITLE)
     dress(axis, label)
     if len(lines) > 1 or label.startswith("cosine"):
         legend(figure, handles)
     return figure
 
 
-def metrics_figure(scores: Mapping[str, Mapping[str, Line]]) -> Figure:
-    """Return one panel per metric, each with one line per task; of many tasks the mean, the highest and the lowest."""
+def metrics_figure(scores: Mapping[str, Mapping[str, Line]], trivial: Mapping[str, float]) -> Figure:
+    """Return one panel per metric, each with one line per task; of many tasks the mean, the highest and the lowest.
+
+    What constant predictors reach is dotted, in the colour of the task.
+    """
     scores = {metric: few(lines, {})[0] for metric, lines in scores.items()}
     tasks = list(dict.fromkeys(task for lines in scores.values() for task in lines))
     columns = min(len(scores), 3)
@@ -221,11 +268,21 @@ def metrics_figure(scores: Mapping[str, Mapping[str, Line]]) -> Figure:
     figure, axes = new_figure(3.2 * columns + 1.5, max(2.8 * rows, panel_height(len(tasks))), rows, columns)
     handles: dict[str, Line2D] = {}
     for (metric, lines), axis in zip(scores.items(), axes, strict=False):
-        handles |= plot(axis, lines, tasks, marker="o")
+        handles |= plot(axis, lines, tasks, marked=True)
+        dotted = False
+        for task in lines:
+            value = trivial.get(f"{task}/{metric}", math.nan)
+            if math.isfinite(value):
+                colour = COLOURS[tasks.index(task) % len(COLOURS)]
+                axis.axhline(value, color=colour, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1, gid=TRIVIAL)
+                dotted = True
+        if dotted:
+            handles[TRIVIAL] = Line2D([], [], color=MUTED, linewidth=1.2, linestyle=(0, (1, 2)))
         dress(axis, f"validation {escaped(metric)}")
     for axis in axes[len(scores) :]:
         axis.set_visible(False)
-    legend(figure, {task: handles[task] for task in tasks})
+    figure.suptitle("Metrics on validation data", **TITLE)
+    legend(figure, {task: handles[task] for task in [*tasks, TRIVIAL] if task in handles})
     return figure
 
 
@@ -247,17 +304,33 @@ def panel_height(entries: int) -> float:
     return max(3.4, 0.19 * entries + 0.6)
 
 
-def plot(axis: Any, lines: Mapping[str, Line], order: Sequence[str] = (), marker: str = "") -> dict[str, Line2D]:  # noqa: ANN401  untyped
-    """Draw lines, coloured by their place in `order`; return them by name. A line of one or two points gets dots."""
+def plot(  # the axis is untyped
+    axis: Any,  # noqa: ANN401
+    lines: Mapping[str, Line],
+    order: Sequence[str] = (),
+    marked: bool = False,
+) -> dict[str, Line2D]:
+    """Draw lines, coloured by their place in `order`; return them by name. A line of one or two points is `marked`."""
     places = {name: place for place, name in enumerate(order or lines)}
     drawn = {}
     for name, (steps, values) in lines.items():
-        style, place = STYLES[places[name] // len(COLOURS) % len(STYLES)], places[name] % len(COLOURS)
-        dots = marker or ("o" if len(steps) < 3 else "")
+        place = places[name]
         (drawn[name],) = axis.plot(
-            steps, values, color=COLOURS[place], linestyle=style, linewidth=1.6, marker=dots, markersize=4
+            steps,
+            values,
+            color=COLOURS[place % len(COLOURS)],
+            linestyle=STYLES[(place + place // len(COLOURS)) % len(STYLES)],
+            linewidth=1.6,
+            marker=MARKERS[place % len(MARKERS)] if marked or len(steps) < 3 else "",
+            markersize=4.5,
+            markevery=max(1, len(steps) // MARKS),
         )
     return drawn
+
+
+def with_marker(line: Line2D, marker: str) -> Line2D:
+    """Return the entry of a legend for a line and for markers of its colour."""
+    return Line2D([], [], color=line.get_color(), linestyle=line.get_linestyle(), linewidth=1.6, marker=marker)
 
 
 def dress(axis: Any, label: str, log: bool = False) -> None:  # noqa: ANN401  untyped
@@ -272,6 +345,8 @@ def dress(axis: Any, label: str, log: bool = False) -> None:  # noqa: ANN401  un
         low, high = axis.get_ylim()
         axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if high < 10 * low else NullFormatter())
+        if 10 * low <= high < 1000 * low:
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def legend(figure: Figure, handles: Mapping[str, Line2D]) -> None:

@@ -169,7 +169,7 @@ def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:
     folder = out.path / "plots"
     make_folder(folder)
     try:
-        curves(folder, read_records(out.metrics.path))
+        curves(folder, read_records(out.metrics.path), flat(job.baseline or {}))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         logger.warning("No curves are drawn: %s holds a damaged record (%r).", out.metrics.path, error)
     draw_confusions(folder, "test", job.tasks, job.groups, results)

@@ -6,7 +6,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mtl_cli.errors import RunFailure
 from mtl_cli.report import plots
-from mtl_cli.report.plots import confusion, confusion_figure, curve_figures, curves, lowest, series
+from mtl_cli.report.plots import (
+    BEST,
+    TRIVIAL,
+    confusion,
+    confusion_figure,
+    curve_figures,
+    curves,
+    lowest,
+    series,
+    windowed,
+)
 
 LONG = ["setosa", "versicolor", "a class with a very long name indeed"]
 
@@ -119,7 +129,12 @@ def records(tasks=("digits", "letters"), steps=(10, 20, 30, 40), every=20):
 
 
 def data(axis):
-    return [(list(line.get_xdata()), list(line.get_ydata())) for line in axis.lines]
+    return [(list(line.get_xdata()), list(line.get_ydata())) for line in curves_of(axis)]
+
+
+def curves_of(axis):
+    """Return the lines of a panel without the best step and trivial predictors."""
+    return [line for line in axis.lines if line.get_gid() not in (BEST, TRIVIAL)]
 
 
 def legend(figure):
@@ -137,7 +152,8 @@ def test_losses_show_training_as_lines_and_validation_as_dots():
     ]
     assert axis.get_yscale() == "log"
     assert axis.lines[0].get_color() == axis.lines[2].get_color() != axis.lines[1].get_color()
-    assert legend(axis.figure) == ["digits", "letters", "training", "validation"]
+    assert legend(axis.figure) == ["digits", "letters"]
+    assert axis.figure.get_suptitle() == ("Losses: lines in training, markers on validation data; dashed: best step 40")
 
 
 def test_a_loss_that_is_not_positive_is_drawn_on_a_linear_scale():
@@ -151,6 +167,25 @@ def test_each_metric_has_a_panel_with_a_line_a_task_from_validation_data_only():
     for axis in figure.axes:
         assert data(axis) == [([20, 40], [0.52, 0.54])] * 2
     assert legend(figure) == ["digits", "letters"]
+
+
+def test_the_best_step_and_what_trivial_predictors_reach_are_drawn():
+    figure = curve_figures(records(), {"digits/accuracy": 0.1, "digits/f1": float("nan")})["metrics"]
+    accuracy, f1 = figure.axes
+    lines = {line.get_gid(): (list(line.get_xdata()), list(line.get_ydata())) for line in accuracy.lines}
+    assert lines[BEST][0] == [40, 40]
+    assert lines[TRIVIAL][1] == [0.1, 0.1]
+    assert TRIVIAL not in [line.get_gid() for line in f1.lines]
+    assert legend(figure) == ["digits", "letters", "trivial predictor"]
+    assert overlaps(figure) == []
+
+
+def test_gradients_are_shown_as_means_over_windows():
+    assert windowed((list(range(100)), [float(k % 2) for k in range(100)]), windows=25) == (
+        [4 * k + 1.5 for k in range(25)],
+        [0.5] * 25,
+    )
+    assert windowed(([1, 2], [0.0, 1.0])) == ([1.0, 2.0], [0.0, 1.0])
 
 
 def test_a_missing_value_is_left_out_of_its_line():
@@ -192,9 +227,11 @@ def test_lines_of_many_tasks_can_be_told_apart_and_their_names_do_not_overlap(nu
     tasks = [f"income_of_person_{index}" for index in range(number)]
     for name, figure in curve_figures(records(tasks)).items():
         axis = figure.axes[0]
-        looks = {(line.get_color(), line.get_linestyle()) for line in axis.lines if line.get_linestyle() != "None"}
+        looks = {(each.get_color(), each.get_linestyle()) for each in curves_of(axis) if each.get_linestyle() != "None"}
         assert len(looks) == number
-        assert [task for task in legend(figure) if task not in ("training", "validation")] == tasks
+        grey = {(line.get_linestyle(), line.get_marker()) for line in curves_of(axis)}
+        assert len(grey) >= min(number, 8), "the first eight differ without their colours"
+        assert legend(figure) == tasks
         assert overlaps(figure) == [], name
 
 
@@ -209,7 +246,7 @@ def test_of_very_many_tasks_the_mean_the_highest_and_the_lowest_are_drawn():
         ]
     figure = curve_figures(records)["losses"]
     shown = {text.get_text().strip() for text in figure.legends[0].get_texts()}
-    assert shown == {"mean of 617 tasks", "highest: t616", "lowest: t0", "training", "validation"}
+    assert shown == {"mean of 617 tasks", "highest: t616", "lowest: t0"}
     lines = [line.get_ydata() for line in figure.axes[0].get_lines()]
     for expected in ([30.8, 15.4], [61.6, 30.8], [0.0, 0.0]):
         assert any(line == pytest.approx(expected) for line in lines)
@@ -218,7 +255,7 @@ def test_of_very_many_tasks_the_mean_the_highest_and_the_lowest_are_drawn():
 def test_a_single_step_is_seen():
     figures = curve_figures(records(steps=(3,), every=3))
     for figure in figures.values():
-        assert all(line.get_marker() == "o" for line in figure.axes[0].lines)
+        assert all(line.get_marker() not in ("", "None") for line in curves_of(figure.axes[0]))
         assert overlaps(figure) == []
         assert [tick for tick in figure.axes[0].get_xticks() if tick != int(tick)] == []
 
