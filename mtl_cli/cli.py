@@ -15,6 +15,7 @@ from mtl_cli.commands import export as export_command
 from mtl_cli.commands import init as init_command
 from mtl_cli.commands import predict as predict_command
 from mtl_cli.commands import report as report_command
+from mtl_cli.commands import serve as serve_command
 from mtl_cli.commands import train as train_command
 from mtl_cli.commands.command_line import CommandLine, parse_arguments
 from mtl_cli.commands.import_path import own_path
@@ -52,6 +53,11 @@ def export() -> int:
     return main_export(sys.argv[1:])
 
 
+def serve() -> int:
+    """Run mtl-serve with the arguments of this process; return its exit code."""
+    return main_serve(sys.argv[1:])
+
+
 def init() -> int:
     """Run mtl-init with the arguments of this process; return its exit code."""
     return main_init(sys.argv[1:])
@@ -85,6 +91,11 @@ def main_predict(arguments: Sequence[str]) -> int:
 def main_export(arguments: Sequence[str]) -> int:
     """Run mtl-export in this process; return its exit code."""
     return guarded(export_command.PROGRAM, arguments)
+
+
+def main_serve(arguments: Sequence[str]) -> int:
+    """Run mtl-serve in this process; return its exit code."""
+    return guarded(serve_command.PROGRAM, arguments)
 
 
 def main_init(arguments: Sequence[str]) -> int:

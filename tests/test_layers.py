@@ -16,7 +16,7 @@ PACKAGE = Path(mtl_cli.__file__).parent
 LAYERS = (
     "cli api",
     "commands",
-    "export",
+    "export serving",
     "inference",
     "runs init answers",
     "training",

@@ -131,8 +131,9 @@ def write_model(
     else:
         write_state(folder, pruned(portable(state), list(own.tasks), trust), wanted.form)
         columns = {key: {"task": task, "names": []} for task, keys in of_task.items() for key in keys}
-        datasets = {name: {"columns": [key for task, keys in of_task.items() if own.dataset_of[task] == name
-                                       for key in keys]} for name in own.sources}  # fmt: skip
+        for name, source in own.sources.items():
+            keys = [key for task, names in of_task.items() if own.dataset_of[task] == name for key in names]
+            datasets[name] = {"inputs": source.preprocessing() or {}, "columns": keys}
     tasks_told = {
         name: {
             "kind": f"{type(task).__module__}.{type(task).__qualname__}",

@@ -1,0 +1,1 @@
+"""mtl-serve: a bundle behind HTTP. Nothing here imports torch."""

@@ -1,0 +1,145 @@
+"""The application: what is asked by which address, and how it is answered."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from mtl_cli import __version__
+from mtl_cli.bundles.manifest import Manifest
+from mtl_cli.errors import UserError
+from mtl_cli.inference.base import Predictor
+from mtl_cli.serving.batching import Batcher, Busy
+from mtl_cli.serving.figures import Figures
+from mtl_cli.serving.guard import Guard
+from mtl_cli.serving.limits import Limits
+from mtl_cli.serving.requests import Inputs, csv_lines, rows_of
+from mtl_cli.tables.given import Given
+
+logger = logging.getLogger("mtl_cli")
+FILES = {"type": "object", "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}}
+
+
+def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
+    """Return the application that serves a bundle.
+
+    Raises:
+        UserError: the bundle does not say what its inputs are.
+    """
+    kinds = [each.get("inputs", {}).get("kind") for each in manifest.data["datasets"].values()]
+    if None in kinds:
+        raise UserError(f"{manifest.folder} does not say what its inputs are, so no request could be checked.")
+    figures, inputs = Figures(), Inputs(list(dict.fromkeys(kinds)), limits.max_rows)
+    batcher: list[Batcher] = []
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        async with Batcher(predictor, limits, figures) as found:
+            batcher.append(found)
+            yield
+
+    app = FastAPI(
+        title="mtl-serve", version=__version__, lifespan=life, redoc_url=None,
+        description=f"Predicts {', '.join(predictor.tasks)}. Columns: {', '.join(predictor.columns)}.",
+    )  # fmt: skip
+
+    @app.exception_handler(HTTPException)
+    async def told(request: Request, error: HTTPException) -> Response:
+        return problem(error.status_code, str(error.detail))
+
+    @app.post("/predict", openapi_extra={"requestBody": described(manifest, kinds)})
+    async def predict(request: Request) -> Response:
+        """Return every task's prediction for each row, as JSON; as CSV where the client accepts text/csv."""
+        return await answered(request, inputs, batcher[0], limits)
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        """Return that the model is loaded, and what it predicts."""
+        return {"status": "ok", "tasks": predictor.tasks, "columns": predictor.columns, "mtl_cli": __version__}
+
+    @app.get("/metrics")
+    async def metrics() -> PlainTextResponse:
+        """Return what was counted since the start, for Prometheus."""
+        return PlainTextResponse(figures.text())
+
+    return Guard(app, limits, figures)
+
+
+async def answered(request: Request, inputs: Inputs, batcher: Batcher, limits: Limits) -> Response:
+    """Return the predictions of a request, or what is wrong with it."""
+    try:
+        columns = await batcher.predict(await read(request, inputs))
+    except UserError as error:
+        return problem(422, "\n".join(error.problems))
+    except Busy:
+        return problem(503, "Too many requests wait. Come again.", {"retry-after": "1"})
+    except TimeoutError:
+        return problem(504, f"The prediction took longer than {limits.timeout_s:g} seconds.")
+    except HTTPException:
+        raise
+    except Exception as error:
+        logger.error("A prediction failed: %s: %s", type(error).__name__, error)
+        return problem(500, f"The prediction failed: {type(error).__name__}.")
+    if "text/csv" in request.headers.get("accept", ""):
+        return PlainTextResponse("".join(csv_lines(columns)), media_type="text/csv")
+    return JSONResponse({"predictions": rows_of(columns)})
+
+
+async def read(request: Request, inputs: Inputs) -> Given:
+    """Return the inputs in a request.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return await asyncio.to_thread(inputs.of_json, await request.body())
+    if kind == "text/csv":
+        return await asyncio.to_thread(inputs.of_csv, await request.body())
+    if kind == "multipart/form-data":
+        async with request.form(max_files=inputs.max_rows, max_fields=0) as form:
+            files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]
+            found = [(each.filename or "a file", await each.read()) for each in files]
+        return await asyncio.to_thread(inputs.of_images, found)
+    if kind.startswith("image/"):
+        return await asyncio.to_thread(inputs.of_images, [("the body", await request.body())])
+    raise UserError(f"The content type is {kind}; it is application/json, text/csv, multipart/form-data or image/*.")
+
+
+def problem(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer that says what is wrong."""
+    return JSONResponse({"error": text}, status, headers)
+
+
+def described(manifest: Manifest, kinds: list[Any]) -> dict[str, Any]:
+    """Return what a request holds, for the OpenAPI page."""
+    content: dict[str, Any] = {}
+    if "pictures" in kinds:
+        content["multipart/form-data"] = {"schema": FILES}
+    if set(kinds) != {"pictures"}:
+        content["application/json"] = {"schema": {"type": "object"}, "example": example(manifest)}
+        content["text/csv"] = {"schema": {"type": "string"}}
+    return {"required": True, "content": content}
+
+
+def example(manifest: Manifest) -> dict[str, Any]:
+    """Return an example of a JSON body."""
+    row: dict[str, Any] = {}
+    for each in manifest.data["datasets"].values():
+        inputs = each["inputs"]
+        if inputs["kind"] == "sentences":
+            return {"sentences": [["words", "of", "a", "sentence"]]}
+        if inputs["kind"] == "array":
+            return {"arrays": [[0.0] * min(8, inputs["shape"][0])]}
+        row |= dict.fromkeys((inputs.get("text") or {}).get("columns", ()), "a text")
+        table = inputs.get("table") or {"numbers": (), "dates": (), "texts": (), "vocabularies": ()}
+        row |= dict.fromkeys(table["numbers"], 0.5) | dict.fromkeys(table["dates"], "2024-01-31")
+        row |= {name: next((v for v in values if v is not None), "a") for name, values in
+                zip(table["texts"], table["vocabularies"], strict=True)}  # fmt: skip
+    return {"rows": [row]}

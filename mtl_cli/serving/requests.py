@@ -1,0 +1,155 @@
+"""Bodies of requests as inputs, and predictions as bodies of answers."""
+
+import io
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.decoding import MAX_PIXELS
+from mtl_cli.inference.base import Predicted
+from mtl_cli.tables.given import Given, given
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+KEYS = ("rows", "texts", "sentences", "arrays")
+"""Keys of a JSON body, each with a list."""
+
+
+class Inputs:
+    """Turns bodies into inputs that a bundle reads.
+
+    Args:
+        kinds: the kinds of preprocessing in the bundle.
+        max_rows: rows of a request, at most.
+    """
+
+    def __init__(self, kinds: Sequence[str], max_rows: int) -> None:
+        self.kinds, self.max_rows = list(kinds), max_rows
+
+    def of_json(self, body: bytes) -> Given:
+        """Return the inputs in a JSON body: a list, or an object with one of `KEYS`.
+
+        Raises:
+            UserError: it is not JSON of that form.
+        """
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"The body is not JSON: {error}.") from error
+        if isinstance(data, dict):
+            found = [key for key in KEYS if key in data]
+            if len(data) != 1 or not found:
+                raise UserError(f"The body has the keys {', '.join(map(str, data))}; it has one of {', '.join(KEYS)}.")
+            data = data[found[0]]
+        if not isinstance(data, list):
+            raise UserError(f'The body holds a {type(data).__name__}; give {{"rows": [{{"column": value}}, …]}}.')
+        self.check_rows(len(data))
+        inputs = given(data)
+        if "pictures" in self.kinds and (inputs.table is not None or inputs.strings is not None):
+            raise UserError("This bundle reads images, which are sent as files (multipart/form-data), not as paths.")
+        return inputs
+
+    def of_csv(self, body: bytes) -> Given:
+        """Return the rows in a CSV body, whose first line names the columns.
+
+        Raises:
+            UserError: it is not CSV.
+        """
+        from mtl_cli.tables.arrow import arrow_csv, pa
+
+        if "pictures" in self.kinds:
+            raise UserError("This bundle reads images, which are sent as files (multipart/form-data), not as paths.")
+        try:
+            names = arrow_csv.open_csv(io.BytesIO(body)).schema.names
+            options = arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
+                                               null_values=[""])  # fmt: skip
+            table = arrow_csv.read_csv(
+                io.BytesIO(body), arrow_csv.ReadOptions(use_threads=False),
+                arrow_csv.ParseOptions(newlines_in_values=True), options,
+            )  # fmt: skip
+        except (pa.ArrowException, UnicodeError) as error:
+            raise UserError(f"The body is not CSV: {error}.") from error
+        self.check_rows(table.num_rows)
+        return Given(table=table)
+
+    def of_images(self, files: Sequence[tuple[str, bytes]]) -> Given:
+        """Return images in the files of a form, each with its name.
+
+        Raises:
+            UserError: one is not an image, or the bundle reads none.
+        """
+        if "pictures" not in self.kinds:
+            raise UserError(f"This bundle reads {', '.join(self.kinds)}, not files of images. Send JSON or CSV.")
+        self.check_rows(len(files))
+        images, left = [], MAX_PIXELS
+        for name, data in files:
+            images.append(decoded(name, data, left))
+            left -= images[-1].width * images[-1].height
+        return Given(arrays=images)
+
+    def check_rows(self, count: int) -> None:
+        """Refuse a request without rows, or with too many.
+
+        Raises:
+            UserError: it is one.
+        """
+        if not 1 <= count <= self.max_rows:
+            raise UserError(f"The request has {count} rows; it has 1 to {self.max_rows}.")
+
+
+def decoded(name: str, data: bytes, most: int) -> "Image.Image":
+    """Return an image of Pillow, of `most` pixels: those that the images of one request may have together.
+
+    Raises:
+        UserError: it cannot be decoded, or is too large.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own limit warns; ours refuses
+            image = Image.open(io.BytesIO(data))
+            if image.width * image.height > most:
+                raise UserError(
+                    f"{name} claims {image.width}×{image.height} pixels; the images of a request have {MAX_PIXELS:,} at "
+                    "most."
+                )
+            image.load()
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything on damaged files
+        raise UserError(f"{name} cannot be read as an image: {type(error).__name__}.") from error
+    return image
+
+
+def rows_of(columns: Predicted) -> list[dict[str, Any]]:
+    """Return predictions row by row, as JSON holds them; a number that is not finite is null."""
+    lists = {name: [plain(value) for value in values] for name, values in columns.items()}
+    return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401  a cell of predictions
+    """Return a cell as JSON holds it."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return [plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def csv_lines(columns: Predicted) -> Iterator[str]:
+    """Yield predictions as lines of CSV, the names of the columns first."""
+    import csv
+
+    for row in ([list(columns)], ([plain(value) for value in row] for row in zip(*columns.values(), strict=True))):
+        stream = io.StringIO()
+        csv.writer(stream, lineterminator="\n").writerows(row)
+        yield stream.getvalue()
