@@ -117,7 +117,7 @@ def decoded(name: str, data: bytes, most: int) -> "Image.Image":
             image = Image.open(io.BytesIO(data))
             if image.width * image.height > most:
                 raise UserError(
-                    f"{name} claims {image.width}×{image.height} pixels; the images of a request have {MAX_PIXELS:,} at "
+                    f"{name} claims {image.width}×{image.height} pixels; those of a request have {MAX_PIXELS:,} at "
                     "most."
                 )
             image.load()
