@@ -36,6 +36,9 @@ from mtl_cli.report.tables import table
 from mtl_cli.tables.reading import TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
 
+SHOWN = 12
+"""Columns that a message names."""
+
 
 def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     """Look at a file, print what it is taken for and why, and write its dataset and tasks into a conf folder.
@@ -46,7 +49,7 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     check_options(options)
     path, seen = Path(source).expanduser(), tuple[str, ...]()
     if path.is_dir():
-        chosen = choose(path, options.get("format", "auto"))
+        chosen = choose(path, options.get("format", "auto"), bool(options.get("target")))
         source, seen = str(Path(source, chosen.path.relative_to(path))), chosen.others
         path = chosen.path
     found = survey(path, options)
@@ -73,7 +76,7 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         told = options.get("format", "auto")
         return survey_images(path, None, asked_of(options), kinds_of(options), told if told in FORMS else "auto")
     if not options.get("target"):
-        raise UserError("No target is given. Use for example 'target=[income,married]', the columns to predict.")
+        raise UserError(no_target(path, options))
     words = holds_words(path, options.get("format", "auto"), options.get("encoding"))
     kind, wrong = ("one word a line", ONLY_ROWS) if words else ("rows", ONLY_WORDS)
     if extra := [key for key in wrong if key in options]:
@@ -95,6 +98,16 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
 
         return survey_text(file, texts, asked)
     return survey_table(file, asked)
+
+
+def no_target(path: Path, options: Mapping[str, Any]) -> str:
+    """Return the message that no target is given, with the columns that a table has."""
+    message = "No target is given. Use for example 'target=[income,married]', the columns to predict."
+    try:
+        columns = open_unknown(path, reading_of(options), asked_of(options).told).columns
+    except UserError:  # not a table, or one that cannot be read yet; the target comes first
+        return message
+    return f"{message} {path} has {', '.join(columns[:SHOWN])}{', …' if len(columns) > SHOWN else ''}."
 
 
 def survey_words(path: Path, options: Mapping[str, Any]) -> FileSurvey:

@@ -20,8 +20,10 @@ class Chosen:
     others: tuple[str, ...] = ()
 
 
-def choose(folder: Path, format: str) -> Chosen:
+def choose(folder: Path, format: str, targeted: bool) -> Chosen:
     """Return the one table of a folder, else its one file of COCO, else the folder; `format` decides otherwise.
+
+    Unless columns to predict are named (`targeted`), a file of COCO, which needs none, goes before a table.
 
     Raises:
         UserError: there are several tables or several files of COCO, or nothing of the format.
@@ -31,8 +33,8 @@ def choose(folder: Path, format: str) -> Chosen:
     form = form_of(folder)
     if format in FORMS and format not in ("auto", "coco"):
         return Chosen(folder)
-    if format == "coco" or (format == "auto" and not tables and jsons):
-        others = [f"{each.name} (a table: format=csv)" for each in tables]
+    if format == "coco" or (format == "auto" and jsons and not (tables and targeted)):
+        others = [f"{each.name} (a table: name the columns to predict, target=[…])" for each in tables]
         return Chosen(_only(jsons, folder, "files of COCO"), tuple(others))
     if tables:
         others = [f"{each.name} (COCO: format=coco)" for each in jsons]

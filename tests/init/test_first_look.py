@@ -190,7 +190,7 @@ def test_imbalance_is_pointed_out(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ([], "No target is given"),
+        ([], "the columns to predict. data.csv has "),
         (["target=incme"], "has no column 'incme'. Did you mean 'income'?"),
         (["target=income", "ovrwrite=true"], "no option ovrwrite=True. Did you mean 'overwrite'?"),
         (["target=[income,income]"], "has 'income' twice"),
