@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from mtl_cli.commands import affinity as affinity_command
 from mtl_cli.commands import evaluate as evaluate_command
 from mtl_cli.commands import explain as explain_command
 from mtl_cli.commands import export as export_command
@@ -73,6 +74,11 @@ def explain() -> int:
     return main_explain(sys.argv[1:])
 
 
+def affinity() -> int:
+    """Run mtl-affinity with the arguments of this process; return its exit code."""
+    return main_affinity(sys.argv[1:])
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run mtl-train in this process; return its exit code."""
     return guarded(train_command.PROGRAM, arguments)
@@ -111,6 +117,11 @@ def main_report(arguments: Sequence[str]) -> int:
 def main_explain(arguments: Sequence[str]) -> int:
     """Run mtl-explain in this process; return its exit code."""
     return guarded(explain_command.PROGRAM, arguments)
+
+
+def main_affinity(arguments: Sequence[str]) -> int:
+    """Run mtl-affinity in this process; return its exit code."""
+    return guarded(affinity_command.PROGRAM, arguments)
 
 
 def guarded(program: Program, arguments: Sequence[str]) -> int:

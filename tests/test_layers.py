@@ -17,7 +17,7 @@ LAYERS = (
     "cli api",
     "commands",
     "export serving",
-    "inference",
+    "inference affinity",
     "runs init answers",
     "training",
     "model",

@@ -23,6 +23,7 @@ PROGRAMS = {
     "mtl-train": cli.main, "mtl-eval": cli.main_eval, "mtl-predict": cli.main_predict, "mtl-init": cli.main_init,
     "mtl-report": cli.main_report, "mtl-explain": cli.main_explain, "mtl-export": cli.main_export,
     "mtl-serve": cli.main_serve,
+    "mtl-affinity": cli.main_affinity,
 }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class CommandLine:
         What else is only resumed or looked at may be a stranger's, and so may the working directory.
         """
         words = [text.lstrip("+") for text in self.arguments]
-        starts = self.program == "mtl-train" and not any(
+        starts = self.program in ("mtl-train", "mtl-affinity") and not any(
             text.startswith("resume=") and text not in ("resume=auto", "resume=null") for text in words
         )
         return starts or any(text.startswith(("trust=", "--config-dir", "-cd")) for text in words)

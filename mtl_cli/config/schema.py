@@ -117,7 +117,7 @@ class Selection:
     """Which checkpoint is the best."""
 
     metric: str = "skill"
-    """Validation metric: skill (mean gain over a trivial predictor, at least -1 each), <task>/<metric>, or last."""
+    """Validation metric: skill (mean gain over a trivial predictor, each at least -1), <task>/<metric> or last."""
 
 
 @dataclass

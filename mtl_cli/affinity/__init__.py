@@ -1,0 +1,1 @@
+"""Which tasks belong together: measured in one joint run, and groups that follow from it."""
