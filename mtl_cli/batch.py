@@ -78,6 +78,8 @@ class FieldSpec:
     """Of "ranking": the highest relevance of the training labels, such as 5 stars; 1 for yes and no, and for shares."""
     longest: int = 0
     """Of "pieces": entries of the longest training label."""
+    copies: bool = False
+    """Of "pieces": whether the inputs are pieces of the same numbers, so that they can be copied."""
 
     @property
     def far(self) -> bool:

@@ -17,12 +17,14 @@ class Features:
     """Hidden values: vectors [B, D], sequences [B, L, D] or maps [B, C, H, W].
 
     `mask` [B, L], True where a token is real, comes with sequences that are padded. `skips` are earlier values that a
-    later stage or a head reads, such as the maps of an encoder, the earliest (finest) first.
+    later stage or a head reads, such as the maps of an encoder, the earliest (finest) first. `pieces` int64 [B, L] are
+    those of the text that the backbone read; the model adds them for heads that copy, stages never see them.
     """
 
     values: Tensor
     mask: Tensor | None = None
     skips: tuple[Tensor, ...] = ()
+    pieces: Tensor | None = None
 
     @property
     def kind(self) -> str:

@@ -24,6 +24,8 @@ folders, which needs no target; columns of what is said become transcripts.
   output=DIR          the conf folder; files that are there already are not overwritten
   name=[A,B]          names of the tasks, one per target; by default those of their columns
   text=COLUMN         the column of text, or text=[title,body]; text=null makes a table in any case
+  source=COLUMN       the column of texts of which the targets are written, such as translations: 'target=[de,fr]'. The
+                      file may also be lines, train.en, beside train.de and train.fr: source=en
   drop=[A,B]          columns that are not inputs
   split=COLUMN        column that says train, val or test; by default it is found by looking
   group=COLUMN        column whose groups stay in one split, such as patients; in CoNLL a key of comments
@@ -47,6 +49,7 @@ Example:
   mtl-init input=data.csv 'target=[income,married]' output=my_conf
   mtl-train --config-dir my_conf task=income+married backbone=tabular
   mtl-init input=reviews.jsonl 'target=[stars,topic]' text=review output=my_conf
+  mtl-init input=pairs.tsv source=en 'target=[de,fr]' output=my_conf
   mtl-init input=train.conllu 'target=[upos,deprel]' output=my_conf
 """
 

@@ -128,8 +128,12 @@ class ColumnSource(FileSource[Table]):
     def fit_targets(self, table: Table, rows: np.ndarray) -> None:
         """Fit the targets on the training `rows` [N] of a table, and keep them."""
         file = self._files[table.path]
-        self._fitted_writing = {name: fit_writing(each, file, rows) for name, each in self._writing.items()}
+        self._fitted_writing = {name: self.fit_writing(each, file, rows) for name, each in self._writing.items()}
         self.keep_targets({name: fit_target(each, table, rows) for name, each in self._targets.items()})
+
+    def fit_writing(self, target: WrittenTarget, file: TableFile, rows: np.ndarray) -> FittedWriting:
+        """Return a text to be written, fitted on the training `rows` [N] of a file."""
+        return fit_writing(target, file, rows)
 
     def keep_targets(self, fitted: Mapping[str, Any]) -> None:
         """Keep the fitted targets, beside those of texts to be written."""

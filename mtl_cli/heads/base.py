@@ -58,6 +58,9 @@ def heads_that_give(what: str) -> list[type[Head]]:
 class TeacherForced(nn.Module, ABC):
     """A head's module that sees the target in training, and makes up its own in evaluation and prediction."""
 
+    copies: bool = False
+    """Whether it copies from the text that the backbone read, and so is given `Features.pieces`."""
+
     @abstractmethod
     def forward(self, features: Features, target: Tensor | None) -> Output:
         """Return the outputs that the loss compares with `target` [B, ...].

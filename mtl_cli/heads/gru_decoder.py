@@ -16,7 +16,7 @@ class GRUDecoder(DecoderHead):
     texts at once.
 
     Args:
-        num_layers, dropout, beam, length_penalty: as of every `DecoderHead`.
+        num_layers, dropout, beam, length_penalty, copy: as of every `DecoderHead`.
         width: D of the network; None is that of the features.
     """
 
@@ -26,9 +26,10 @@ class GRUDecoder(DecoderHead):
         dropout: float = 0.1,
         beam: int = 1,
         length_penalty: float = 1.0,
+        copy: bool = False,
         width: int | None = None,
     ) -> None:
-        super().__init__(num_layers, dropout, beam, length_penalty)
+        super().__init__(num_layers, dropout, beam, length_penalty, copy)
         if width is not None and width < 1:
             raise ValueError(f"head.width is {width}; it is 1 or more, or null for that of the features.")
         self.width = width
@@ -42,7 +43,7 @@ class GRUWriter(PieceWriter):
     """A GRU, and attention from its hidden values to the features."""
 
     def __init__(self, memory: int, width: int, num_pieces: int, how: GRUDecoder) -> None:
-        super().__init__(width, num_pieces, how.beam, how.length_penalty)
+        super().__init__(memory, width, num_pieces, how)
         between = how.dropout if how.num_layers > 1 else 0.0
         self.gru = nn.GRU(width, width, how.num_layers, batch_first=True, dropout=between)
         self.first = nn.Linear(memory, how.num_layers * width)

@@ -17,7 +17,7 @@ class TransformerDecoder(DecoderHead):
     Source: Vaswani et al., "Attention is all you need", NIPS 2017.
 
     Args:
-        num_layers, dropout, beam, length_penalty: as of every `DecoderHead`.
+        num_layers, dropout, beam, length_penalty, copy: as of every `DecoderHead`.
         width: D of the layers, even and a multiple of num_heads; None is that of the features.
         num_heads: heads of attention.
         hidden_factor: width of the feed-forward layers, as a multiple of D.
@@ -29,11 +29,12 @@ class TransformerDecoder(DecoderHead):
         dropout: float = 0.1,
         beam: int = 1,
         length_penalty: float = 1.0,
+        copy: bool = False,
         width: int | None = None,
         num_heads: int = 4,
         hidden_factor: int = 4,
     ) -> None:
-        super().__init__(num_layers, dropout, beam, length_penalty)
+        super().__init__(num_layers, dropout, beam, length_penalty, copy)
         if num_heads < 1 or hidden_factor < 1:
             raise ValueError(f"head.num_heads is {num_heads} and hidden_factor {hidden_factor}; both are 1 or more.")
         self.width, self.num_heads, self.hidden_factor = width, num_heads, hidden_factor
@@ -54,7 +55,7 @@ class TransformerWriter(PieceWriter):
     """A stack of decoder layers on the vectors of pieces, with sinusoids of their places."""
 
     def __init__(self, memory: int, width: int, num_pieces: int, how: TransformerDecoder) -> None:
-        super().__init__(width, num_pieces, how.beam, how.length_penalty)
+        super().__init__(memory, width, num_pieces, how)
         self.layers = nn.ModuleList(
             DecoderLayer(width, memory, how.num_heads, how.hidden_factor * width, how.dropout)
             for _ in range(how.num_layers)

@@ -14,13 +14,21 @@ from mtl_cli.tables.reading import ReadOptions
 
 READING = tuple(each.name for each in fields(ReadOptions))
 OPTIONS = (
-    "target", "name", "ignore_case", "text", "drop", "split", "group", "columns", "word", *READING, "overwrite",
+    "target", "name", "ignore_case", "text", "source", "drop", "split", "group", "columns", "word", *READING,
+    "overwrite",
 )  # fmt: skip
 TABLES = ("csv", "tsv", "jsonl", "parquet", "feather")
 IMAGES = ("coco", "voc", "yolo", "pairs", "classes")
 FORMATS = ("auto", *TABLES, "conll", "conllu", *IMAGES)
 ONLY_WORDS = ("columns", "word")
-ONLY_ROWS = ("text", "drop", "split", "ignore_case", *(key for key in READING if key not in ("format", "encoding")))
+ONLY_ROWS = (
+    "text",
+    "source",
+    "drop",
+    "split",
+    "ignore_case",
+    *(key for key in READING if key not in ("format", "encoding")),
+)
 """Options that only files of one word a line have, and that only files of rows have."""
 KIND = "kind."
 """What begins an option that says of what kind a column of pictures is: kind.instances=detection."""
@@ -96,7 +104,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     ]
     problems += [
         f"{key} is {options[key]!r}; it is a text. Quote it: {key}='\"…\"'."
-        for key in ("group", "split", "word", "format", "delimiter", "encoding")
+        for key in ("group", "split", "word", "source", "format", "delimiter", "encoding")
         if not isinstance(options.get(key, ""), str)
     ]
     if (told := options.get("format", "auto")) not in FORMATS:

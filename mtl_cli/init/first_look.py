@@ -77,6 +77,8 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         return survey_images(path, None, asked_of(options), kinds_of(options), told if told in FORMS else "auto")
     if not options.get("target"):
         raise UserError(no_target(path, options))
+    if "source" in options:
+        return survey_pairs_of(path, options)
     words = holds_words(path, options.get("format", "auto"), options.get("encoding"))
     kind, wrong = ("one word a line", ONLY_ROWS) if words else ("rows", ONLY_WORDS)
     if extra := [key for key in wrong if key in options]:
@@ -108,6 +110,19 @@ def no_target(path: Path, options: Mapping[str, Any]) -> str:
     except UserError:  # not a table, or one that cannot be read yet; the target comes first
         return message
     return f"{message} {path} has {', '.join(columns[:SHOWN])}{', …' if len(columns) > SHOWN else ''}."
+
+
+def survey_pairs_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
+    """Return a first look at a file of texts and of what is written of them.
+
+    Raises:
+        UserError: the file cannot be used, or an option does not go with it.
+    """
+    if extra := [key for key in ("text", "drop", "ignore_case", *ONLY_WORDS) if key in options]:
+        raise UserError(f"{extra[0]}={options[extra[0]]} does not apply beside source=. Leave it out.")
+    from mtl_cli.init.pair_survey import survey_pairs
+
+    return survey_pairs(path, options["source"], reading_of(options), asked_of(options))
 
 
 def survey_words(path: Path, options: Mapping[str, Any]) -> FileSurvey:

@@ -13,7 +13,7 @@ from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
 from mtl_cli.features import run_stages
 from mtl_cli.heads.base import Output, run_head
-from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.model.multi_task_model import MultiTaskModel, read_by
 from mtl_cli.tasks.base import Task
 from mtl_cli.weightings.base import Partition
 
@@ -107,7 +107,7 @@ def costs_alone(
 
 def forward_alone(stages: nn.Sequential, head: nn.Module, inputs: Inputs) -> Output:
     """Return the outputs of one task's own network."""
-    return run_head(head, run_stages(stages, inputs))
+    return run_head(head, read_by(head, run_stages(stages, inputs), inputs))
 
 
 def size(module: nn.Module) -> int:

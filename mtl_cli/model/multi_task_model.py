@@ -115,7 +115,8 @@ class MultiTaskModel(nn.Module):
         outputs = {}
         for task in apart:
             target = None if targets is None else targets.get(task)
-            outputs[task] = as_floats(run_head(self.heads[task], shared.features[task], target))
+            features = read_by(self.heads[task], shared.features[task], inputs)
+            outputs[task] = as_floats(run_head(self.heads[task], features, target))
         stacked = run_stacks(stacks, shared.features)
         return Outputs(outputs, shared.boundary, shared.penalty, features=shared.features, stacked=stacked)
 
@@ -129,9 +130,10 @@ class MultiTaskModel(nn.Module):
             if not isinstance(head, TeacherForced):
                 outputs[task] = member_mean(as_floats(head(features[task])), self.members)
                 continue
-            generated[task] = as_floats(head.generate(features[task]))
+            given = read_by(head, features[task], inputs)
+            generated[task] = as_floats(head.generate(given))
             if targets is not None:
-                outputs[task] = as_floats(head(features[task], targets[task]))
+                outputs[task] = as_floats(head(given, targets[task]))
         return Outputs(outputs, [], None, generated, stacked=run_stacks(stacks, features))
 
     def _choose(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[StackedHeads, ...]]:
@@ -182,6 +184,14 @@ class MultiTaskModel(nn.Module):
 def run_stacks(stacks: Sequence[StackedHeads], features: Mapping[str, Features]) -> dict[tuple[str, ...], Tensor]:
     """Return the outputs [B, T, O] of stacked heads by the names of their tasks, as float32."""
     return {stack.tasks: stack(features[stack.tasks[0]]).float() for stack in stacks}
+
+
+def read_by(head: nn.Module, features: Features, inputs: Inputs) -> Features:
+    """Return features as a head reads them: one that copies sees the pieces of the text."""
+    if not (isinstance(head, TeacherForced) and head.copies):
+        return features
+    assert not isinstance(inputs.values, Tensor), "texts are inputs by name"
+    return replace(features, pieces=inputs.values["ids"])
 
 
 def as_floats(output: Output) -> Output:

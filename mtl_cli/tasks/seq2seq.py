@@ -13,7 +13,7 @@ from mtl_cli.batch import FieldSpec, set_entries
 from mtl_cli.config.annotations import one_of
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head
-from mtl_cli.heads.decoder_base import PieceWriter
+from mtl_cli.heads.decoder_base import DecoderHead, PieceWriter
 from mtl_cli.report.shown import Shown
 from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.class_base import checked_smoothing
@@ -108,6 +108,11 @@ class Seq2Seq(Task):
         field: FieldSpec,
     ) -> None:
         super().__init__(target, weight, head, name=name, field=field)
+        if isinstance(head, DecoderHead) and head.copy and not field.copies:
+            raise ValueError(
+                f"tasks.{name}.head.copy is true, but its texts are not cut as the inputs are. Use dataset=parallel, "
+                f"whose tokenizer is shared, or tasks.{name}.head.copy=false."
+            )
         self.label_smoothing = checked_smoothing(label_smoothing, f"tasks.{name}")
         self._metrics = checked_metrics(metrics, f"tasks.{name}")
         self.primary = self._metrics[0]

@@ -92,6 +92,8 @@ class FittedWriting:
     target: WrittenTarget
     tokenizer: PieceTokenizer
     longest: int
+    copies: bool = False
+    """Whether the pieces of the inputs have the same numbers, so that they can be copied."""
 
     @property
     def field_spec(self) -> FieldSpec:
@@ -103,12 +105,13 @@ class FittedWriting:
             columns=(self.target.column,),
             varying=True,
             longest=self.longest,
+            copies=self.copies,
         )
 
     def state(self) -> dict[str, Any]:
         """Return plain data for a checkpoint."""
         target = {"name": self.target.name, "column": self.target.column, "pieces": vars(self.target.pieces)}
-        return {"target": target, "tokenizer": self.tokenizer.state(), "longest": self.longest}
+        return {"target": target, "tokenizer": self.tokenizer.state(), "longest": self.longest, "copies": self.copies}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "FittedWriting":
@@ -121,11 +124,15 @@ class FittedWriting:
         if type(longest) is not int or not 1 <= longest <= 1 << 20:
             raise ValueError(f"the longest text has {str(longest)[:40]} pieces")
         target = typed(WrittenTarget, {**state["target"], "pieces": typed(Pieces, state["target"]["pieces"])})
-        return cls(target, PieceTokenizer.of(state["tokenizer"]), longest)
+        if type(state["copies"]) is not bool:
+            raise ValueError(f"whether pieces can be copied is {str(state['copies'])[:40]}")
+        return cls(target, PieceTokenizer.of(state["tokenizer"]), longest, state["copies"])
 
 
-def fit_writing(target: WrittenTarget, file: TableFile, rows: np.ndarray) -> FittedWriting:
-    """Return a target with the tokenizer of the training `rows` [N] of a file.
+def fit_writing(
+    target: WrittenTarget, file: TableFile, rows: np.ndarray, shared: PieceTokenizer | None = None
+) -> FittedWriting:
+    """Return a target with the tokenizer of the training `rows` [N] of a file, or with the one that is shared.
 
     Raises:
         UserError: no training row has a text.
@@ -136,11 +143,12 @@ def fit_writing(target: WrittenTarget, file: TableFile, rows: np.ndarray) -> Fit
             f"{file.path}, column '{target.column}': {target.where} is to be written, but no training row has a text. "
             "Name another column, or leave the task out."
         )
-    tokenizer = train_pieces(target.pieces.kind, target.pieces.size, target.pieces.lowercase, texts)
+    how = target.pieces
+    tokenizer = train_pieces(how.kind, how.size, how.lowercase, texts) if shared is None else shared
     longest = int(tokenizer.texts(texts).lengths.max())
     if target.pieces.longest is not None:
         longest = min(longest, target.pieces.longest + 1)
-    return FittedWriting(target, tokenizer, longest)
+    return FittedWriting(target, tokenizer, longest, copies=shared is not None)
 
 
 def column_of(file: TableFile, column: str) -> list[str]:
