@@ -83,8 +83,15 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     kind, wrong = ("one word a line", ONLY_ROWS) if words else ("rows", ONLY_WORDS)
     if extra := [key for key in wrong if key in options]:
         raise UserError(f"{path} is a file of {kind}, so {extra[0]}={options[extra[0]]} does not apply. Leave it out.")
-    if words:
-        return survey_words(path, options)
+    return survey_words(path, options) if words else survey_rows_of(path, options)
+
+
+def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
+    """Return a first look at a file of rows, by what its columns hold: paths of sounds or images, texts, or a table.
+
+    Raises:
+        UserError: the file cannot be used, or an option does not go with it.
+    """
     asked = asked_of(options)
     file = open_unknown(path, reading_of(options), asked.told)
     require_columns(asked.taken, file.columns, path)
