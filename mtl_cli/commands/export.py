@@ -7,6 +7,8 @@ from mtl_cli.commands.console import console
 from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError
+from mtl_cli.runs.calibration.wish import WORDS as CALIBRATION
+from mtl_cli.runs.statistics.asked import Asked
 
 HELP = """\
 Usage: mtl-export checkpoint=RUN_DIR|FILE output=DIR [format=torch|onnx|safetensors] [key=value ...]
@@ -21,6 +23,8 @@ the checkpoint by at most 1e-4 of max(1, |x|). mtl_cli.load(DIR) predicts by it,
                       pickle; onnx: a graph with any number of rows, which runs without torch
   tasks=[A,B]         these tasks only; the default is all
   quantise=int8       weights of 8 bits (onnx); refused where a metric loses more than a point on validation rows
+  calibrate=true      first fits temperatures, sets and intervals on the validation rows, as mtl-eval does, and stores
+                      them in the checkpoint; with thresholds=f1|accuracy|COSTS and coverage=0.9 also these
   licence=TEXT        what the card says of the licence
   rows=1000           validation rows that are replayed, at most
   key=value           any key of the config of the run, such as another place of its files
@@ -45,7 +49,12 @@ def command(line: CommandLine) -> int:
     from mtl_cli.commands.overrides import parse_values
 
     overrides = parse_values(line.others(*WORDS), "mtl-export")
-    if problems := key_problems(overrides, OWN, "mtl-export"):
+    problems = key_problems(overrides, (*OWN, *CALIBRATION), "mtl-export")
+    try:
+        Asked.of({key: overrides[key] for key in CALIBRATION if key in overrides})
+    except UserError as error:
+        problems += error.problems
+    if problems:
         raise UserError(problems)
     with console(overrides.get("verbose", False), overrides.get("quiet", False)):
         from mtl_cli.export import bundle
@@ -58,6 +67,11 @@ def command(line: CommandLine) -> int:
         if problems := wanted.problems():
             raise UserError(problems)
         checkpoint, output = (Path(str(line.word(key))).expanduser() for key in WORDS)
+        if any(key in overrides for key in CALIBRATION):
+            from mtl_cli.runs.evaluation import evaluate_checkpoint
+
+            evaluate_checkpoint(checkpoint, overrides, line.command, line.trusted_folders)
+            overrides = {key: value for key, value in overrides.items() if key not in CALIBRATION}
         bundle.export(checkpoint, output, wanted, overrides, line.trusted_folders, line.command)
     return EXIT_DONE
 

@@ -82,7 +82,9 @@ def export(
         rows = validation_rows(predictor, wanted.rows)
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         data = write_model(folder.temporary, predictor, state, wanted, trust)
-        data["decisions"] = dict(state.get("decisions") or {})
+        data["decisions"] = {
+            name: task.calibration.state() for name, task in predictor.model.tasks.items() if task.calibration
+        }
         data |= {"licence": wanted.licence, "commands": [" ".join(command)], "check": {}}
         variants = [speed("checkpoint, torch", predictor, rows, file.stat().st_size)]
         reload = partial(load, overrides={} if wanted.form == "onnx" else {**EXACT, **overrides}, folders=folders)

@@ -63,14 +63,19 @@ class Columns(nn.Module):
                     f"tasks.{name}: what a {type(task).__name__} says of a row is not columns of numbers, which is all "
                     "that format=onnx can hold. Use format=torch, or choose others: tasks=[…]."
                 )
-            found.append((name, task.coded(output), output))
+            found.append((name, task.columns(output), output))
         return found
 
 
 def has_columns(task: Task) -> bool:
     """Return whether all that a task says of a row are its coded columns."""
     kind = type(task)
-    return kind.coded is not Task.coded and kind.decode is Task.decode and kind.write is Task.write
+    return (
+        kind.coded is not Task.coded
+        and kind.columns is Task.columns
+        and kind.decode is Task.decode
+        and kind.write is Task.write
+    )
 
 
 def write_graph(columns: Columns, path: Path, any_size: bool) -> None:

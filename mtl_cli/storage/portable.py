@@ -11,7 +11,7 @@ from torch import Tensor
 from mtl_cli.errors import UserError, not_installed
 from mtl_cli.storage import checkpoint
 
-KEPT = ("config", "datasets", "decisions")
+KEPT = ("config", "datasets", "calibration")
 """What is kept beside the weights, where it is there."""
 TENSOR = "$tensor"
 """Key of a mapping that stands for a tensor in JSON."""

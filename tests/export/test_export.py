@@ -153,6 +153,25 @@ def test_a_graph_says_the_same_without_torch(table, tmp_path):
 
 
 @pytest.mark.slow
+def test_calibrations_and_decisions_go_along_in_every_form(tmp_path):
+    path = _trained.train("table", tmp_path)
+    rows = rows_of(tmp_path / "table.csv")
+    words = ["calibrate=true", "thresholds=f1", "coverage=0.8"]
+    assert export(path, tmp_path / "graph", "format=onnx", *words) == 0
+    expected = mtl_cli.load(path).predict(rows)
+    assert "y_set_0" in expected
+    for form in ("torch", "safetensors"):
+        assert export(path, tmp_path / form, f"format={form}", "tasks=[z]") == 0
+        same(
+            {key: each for key, each in expected.items() if key[0] == "z"}, mtl_cli.load(tmp_path / form).predict(rows)
+        )
+    same(expected, mtl_cli.load(tmp_path / "graph").predict(rows))
+    decisions = json.loads((tmp_path / "graph" / "manifest.json").read_text())["decisions"]
+    assert set(decisions) == {"y", "z"}
+    assert decisions["z"]["temperature"] > 0
+
+
+@pytest.mark.slow
 def test_graphs_of_texts_sentences_arrays_and_images_say_the_same(tmp_path):
     backbones = {"text": "text_cnn", "conll": "transformer", "arrays": "mlp"}
     for kind, backbone in backbones.items():
