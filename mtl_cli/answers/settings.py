@@ -18,6 +18,8 @@ SILENT_ENDS = (".cache_dir",)
 SILENT_SECTIONS = ("save.",)
 LONGEST = 60
 """Letters of a setting's name that is made of what sets it apart."""
+LONGEST_WORD = 26
+"""Letters of each word of a name that would be longer."""
 Key = tuple[tuple[str, str], ...]
 
 
@@ -104,10 +106,18 @@ def setting_names(values: Sequence[Mapping[str, str]], tasks: Sequence[Sequence[
         ]
         name = " ".join(words) or "all runs"
         if len(name) > LONGEST:
+            name = " ".join(_shortened(word) for word in words)
+        if len(name) > LONGEST:
             name = name[: LONGEST - 2] + " …"
         same = sum(other == name or other.startswith(f"{name} (") for other in names)
         names.append(f"{name} ({same + 1})" if same else name)
     return names
+
+
+def _shortened(word: str) -> str:
+    """Return a word with its middle left out where it is long, such as the names of many tasks."""
+    half = LONGEST_WORD // 2
+    return word if len(word) <= LONGEST_WORD else f"{word[:half]}…{word[1 - half :]}"
 
 
 def _differs(key: str, values: Sequence[Mapping[str, str]]) -> bool:

@@ -1,6 +1,6 @@
 import pytest
 
-from mtl_cli.answers.settings import natural, settings_of
+from mtl_cli.answers.settings import natural, setting_names, settings_of
 from tests.answers._runs import run
 
 
@@ -46,3 +46,13 @@ def test_runs_that_are_not_complete_or_come_twice_are_told():
 @pytest.mark.parametrize(("low", "high"), [("x=2", "x=10"), ("a", "b1"), ("lr=1e-3", "lr=0.1"), ("7", "a")])
 def test_numbers_in_names_are_sorted_by_value(low, high):
     assert natural(low) < natural(high)
+
+
+def test_long_words_lose_their_middle_so_that_all_that_sets_apart_is_seen():
+    many = ["scenes_segmentation", "scenes_depth", "scenes_normals", "scenes_detection"]
+    values = [{"trainer.max_steps": steps} for steps in ("100", "200", "100")]
+    assert setting_names(values, [many, many, many[:1]]) == [
+        "task=scenes_s…es_detection trainer.max_steps=100",
+        "task=scenes_s…es_detection trainer.max_steps=200",
+        "task=scenes_segmentation trainer.max_steps=100",
+    ]
