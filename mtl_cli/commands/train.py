@@ -1,5 +1,6 @@
 """mtl-train starts a run, continues one, or runs a sweep."""
 
+import os
 from pathlib import Path
 
 from mtl_cli.commands.command_line import CommandLine
@@ -22,6 +23,7 @@ def command(line: CommandLine) -> int:
     """
     place = place_of()
     if place is not None and not place.is_first:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else a rank that is gone is told by stacks of C++
         from mtl_cli.runs.follow import follow
 
         return follow(place)

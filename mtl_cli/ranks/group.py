@@ -25,7 +25,10 @@ END_SECONDS = 20.0
 """Seconds in which the processes that this one started must have ended, when it ends."""
 NEVER = timedelta(days=7)
 """What torch is told of the time that an exchange may take: the watch knows better."""
-START = "import sys; from mtl_cli.cli import train; sys.exit(train())"
+START = (
+    "import os, sys; from mtl_cli.cli import train; code = train(); "
+    "sys.stdout.flush(); sys.stderr.flush(); os._exit(code)"  # nothing is left to do, and torch takes its time
+)
 _groups = 0
 
 
@@ -49,7 +52,8 @@ def start(rank: int, size: int, port: int, code: str = START) -> "subprocess.Pop
     """Start one rank of a run; it takes what it needs to know from the first one."""
     told = {
         "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port, "MTL_LAUNCHER": OWN, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "MASTER_PORT": port, "MTL_LAUNCHER": OWN, "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }  # fmt: skip
     environment = {**os.environ, **{key: str(value) for key, value in told.items()}}
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=subprocess.DEVNULL)

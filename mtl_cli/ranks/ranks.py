@@ -129,7 +129,7 @@ class Ranks:
         if self.size == 1:
             return
         digest = hashlib.blake2b(digest_size=7)
-        for name, tensor in own.items():
+        for name, tensor in sorted(own.items()):
             flat = tensor.detach().cpu().contiguous().flatten()
             digest.update(name.encode() + flat.view(torch.uint8).numpy().tobytes())
         mine = int.from_bytes(digest.digest(), "big")

@@ -156,8 +156,9 @@ class Watch:
         while not self._done.wait(BEAT_SECONDS):
             beat += 1
             try:
-                self._beat(beat)
-                self._look()
+                if self.lost is None:
+                    self._beat(beat)
+                    self._look()
             except RuntimeError:  # the store is on the first rank, or with the program that started all
                 if self._done.is_set():
                     return
