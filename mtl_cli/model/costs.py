@@ -1,13 +1,13 @@
 """What a model costs: parameters and floating-point operations, beside those of independent models."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from mtl_cli.backbones.base import BackboneFactory
 from mtl_cli.batch import Inputs
@@ -32,6 +32,8 @@ class Costs:
     flops: dict[str, int]
     independent_parameters: dict[str, int]
     independent_flops: dict[str, int]
+    products: dict[str, int] = field(default_factory=dict)
+    """Matrix products and convolutions of a forward pass, by dataset."""
 
     def record(self) -> dict[str, Any]:
         """Return the costs for a summary."""
@@ -61,10 +63,10 @@ def costs(
     """Return a model's costs; `flops` by dataset, for all its tasks together. Leaves the model as it is."""
     training = model.training
     model.eval()
-    flops = {}
+    flops, products = {}, {}
     for dataset, inputs in examples.items():
         names = [task for task, of in factory.dataset_of.items() if of == dataset]
-        flops[dataset] = count_flops(partial(model, tasks=names), inputs)
+        flops[dataset], products[dataset] = count_work(partial(model, tasks=names), inputs)
     model.train(training)
     specific = {task: sum(p.numel() for p in own) for task, own in partition.specific.items()}
     for stack in model.stacks:
@@ -79,6 +81,7 @@ def costs(
         flops=flops,
         independent_parameters={task: parameters for task, (parameters, _) in alone.items()},
         independent_flops={task: operations for task, (_, operations) in alone.items()},
+        products=products,
     )
 
 
@@ -117,8 +120,26 @@ def size(module: nn.Module) -> int:
 
 def count_flops(forward: Callable[[Inputs], object], inputs: Inputs) -> int:
     """Return the operations of a forward pass, per sample."""
+    return count_work(forward, inputs)[0]
+
+
+def count_work(forward: Callable[[Inputs], object], inputs: Inputs) -> tuple[int, int]:
+    """Return the operations of a forward pass, per sample, and the number of products that they are done in."""
     values = inputs.values
     rows = len(values if isinstance(values, torch.Tensor) else next(iter(values.values())))
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), FlopCounterMode(display=False) as counter:
+    products = 0
+
+    def counted(formula: Callable[..., int]) -> Callable[..., int]:
+        def count(*args: Any, **kwargs: Any) -> int:  # noqa: ANN401  what an operator is called with
+            nonlocal products
+            products += 1
+            return formula(*args, **kwargs)
+
+        count._get_raw = True  # type: ignore[attr-defined]  # FlopCounterMode would hand it shapes otherwise
+        return count
+
+    formulas = {operator: counted(formula) for operator, formula in flop_registry.items()}
+    counter = FlopCounterMode(display=False, custom_mapping=formulas)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), counter:
         forward(inputs)
-    return counter.get_total_flops() // rows
+    return counter.get_total_flops() // rows, products

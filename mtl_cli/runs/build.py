@@ -22,7 +22,7 @@ from mtl_cli.runs.modelling import make_tasks, prepare_model
 from mtl_cli.runs.stacking import stacks_of
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
-from mtl_cli.training.arithmetic import make_arithmetic, on_rank
+from mtl_cli.training.arithmetic import make_arithmetic, on_rank, suited
 from mtl_cli.training.dynamo import lean
 from mtl_cli.training.job import Job, Plan
 from mtl_cli.training.late_gradients import take_late
@@ -101,6 +101,9 @@ def build(
     tasks = make_tasks(components.tasks, {name: summary.spec() for name, summary in data.summaries.items()})
     trained = {name: task for name, task in tasks.items() if task.weight > 0}
     modelled = prepare_model(config, components, tasks, data, start, arithmetic.device)
+    flops, batch_sizes = modelled.costs.flops, {name: source.batch_size for name, source in data.sources.items()}
+    operations = sum(flops[name] * batch_sizes[name] for name in flops)
+    arithmetic = suited(arithmetic, config, operations, sum(modelled.costs.products.values()))
     check_lengths(tasks, modelled.model.sharing.specs, data)
     norms = make_norms(config, modelled.model, ranks)
     device, stacks = arithmetic.device, stacks_of(modelled.model, tasks)

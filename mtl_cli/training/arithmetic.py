@@ -87,15 +87,31 @@ def on_rank(arithmetic: Arithmetic, ranks: Ranks) -> Arithmetic:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, a CPU with AMX or AVX512_BF16.
-
-    Steps/s against float32 on one core with AVX512_BF16 and without AMX: 1.62 for the default CNN, 1.97 for an MLP of
-    1.3 M parameters, 1.68 for a GRU, 1.57 for a transformer, 1.07 to 1.18 for small ones. With AMX: 2 to 2.5.
-    """
+    """True where the hardware's flags say that bf16 is fast: a GPU with bf16 units, a CPU with AMX or AVX512_BF16."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     flags = (torch.cpu._is_amx_tile_supported, torch.cpu._is_avx512_bf16_supported)
     return device.type == "cpu" and platform.machine() == "x86_64" and any(flag() for flag in flags)
+
+
+LARGE_PRODUCT = 13_000_000
+"""Operations of one matrix product or convolution from which on a CPU gains by bf16; below, casts cost what it saves.
+
+Steps/s against float32 at so many million, on one core with AVX512_BF16: 0.51 for a GRU of width 64, 0.75 at 1.4, 0.76
+at 8, 0.96 at 12.5, 1.21 at 14 (convolutions), 1.05 to 1.16 at 23 to 25, 1.54 at 52, 1.62 at 267."""
+
+
+def suited(arithmetic: Arithmetic, config: Mapping[str, Any], operations: int, products: int) -> Arithmetic:
+    """Return the arithmetic with `trainer.precision=auto` decided: on a CPU bf16 is for models of large products alone.
+
+    A forward pass of a step has so many `operations` in so many `products`. It is a rule, not a measurement, so that
+    two runs of one config agree.
+    """
+    if config["trainer"]["precision"] != "auto" or arithmetic.device.type != "cpu" or not arithmetic.bf16:
+        return arithmetic
+    bf16 = operations >= LARGE_PRODUCT * max(1, products)
+    evaluation = bf16 if config["trainer"]["eval_precision"] == "auto" else arithmetic.eval_bf16
+    return replace(arithmetic, bf16=bf16, eval_bf16=evaluation)
 
 
 @contextmanager

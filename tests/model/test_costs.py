@@ -34,6 +34,7 @@ def test_hard_sharing_costs_one_trunk_and_a_head_a_task():
     assert found.flops == {"digits": TRUNK_FLOPS + 2 * HEAD_FLOPS, "signs": TRUNK_FLOPS + HEAD_FLOPS}
     assert found.independent_parameters == ALONE
     assert found.independent_flops == ALONE_FLOPS
+    assert found.products == {"digits": 2 + 2, "signs": 2 + 1}  # a convolution, a dense layer, and heads
 
 
 def test_independent_networks_cost_what_is_said_beside_hard_sharing():
