@@ -80,6 +80,12 @@ def run_single(line: CommandLine) -> int:
         job = compose_run(session, line.overrides)
         directory = job.run_dir
     with console(job.config["verbose"], job.config["quiet"]):
+        if job.config["dry_run"] or job.config["lr_range_test"]:
+            from mtl_cli.runs import trials
+
+            trial = trials.dry_run if job.config["dry_run"] else trials.lr_range_test
+            trial(job.config, directory, line.folders)
+            return EXIT_DONE
         from mtl_cli.runs import run
 
         run.train(job.config, directory, line.command, line.folders)

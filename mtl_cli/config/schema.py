@@ -134,6 +134,12 @@ class Config:
     """Show more on the console."""
     quiet: bool = False
     """Show only warnings and the final table on the console."""
+    dry_run: bool = False
+    """Do everything up to the first step, then say what would run; nothing is written."""
+    lr_range_test: bool = False
+    """In place of a run, raise the learning rate for 100 steps and draw the loss, into hydra.run.dir."""
+    overfit: int | None = knob(None, low=1)
+    """Train and evaluate on so many batches of each training split only, which a sound model learns by heart."""
     resume: str | None = None
     """Run directory or checkpoint to continue, or auto (hydra.run.dir, if begun); only on the command line."""
     init_from: str | None = None

@@ -8,13 +8,14 @@ import torch
 
 from mtl_cli.config.targets import Component, Trust
 from mtl_cli.config.task_groups import GROUPS
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.model.costs import Costs
 from mtl_cli.model.ema import EMA
+from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.ranks.batch_norm import BatchNorms, batch_norms
 from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.runs.checks import check_metrics, setting_of
-from mtl_cli.runs.components import bind_all
+from mtl_cli.runs.components import LR_FACTORS, bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
 from mtl_cli.runs.lengths import check_lengths
@@ -63,9 +64,17 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
     )
 
 
-def make_optimizer(component: Component, model: torch.nn.Module, weighting: Weighting) -> torch.optim.Optimizer:
-    """Return the optimizer: the model's trained parameters, and the weighting's own in a group without decay."""
-    groups: list[dict[str, Any]] = [{"params": [p for p in model.parameters() if p.requires_grad]}]
+def make_optimizer(
+    component: Component, model: MultiTaskModel, weighting: Weighting, factors: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
+    """Return the optimizer: the model's trained parameters, and the weighting's own in a group without decay.
+
+    With `factors` of parts there is a group for each learning rate, those of the trunk first.
+
+    Raises:
+        UserError: a factor names no part of the model.
+    """
+    groups = parameter_groups(model, factors or {}, float(component.arguments.get("lr", 0.0)))
     own = list(weighting.parameters())
     if own:
         groups.append({"params": own, "lr": weighting.lr, "weight_decay": 0.0})
@@ -73,6 +82,38 @@ def make_optimizer(component: Component, model: torch.nn.Module, weighting: Weig
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
     return optimizer
+
+
+def parameter_groups(model: MultiTaskModel, factors: Mapping[str, float], lr: float) -> list[dict[str, Any]]:
+    """Return the trained parameters of the model, in one group, or in one for each factor of the learning rate.
+
+    Raises:
+        UserError: a factor names no part of the model, or is not a number ≥ 0.
+    """
+    if not factors:
+        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
+    heads = list(model.heads)
+    problems = []
+    for part, factor in factors.items():
+        if part not in ("trunk", "heads", *heads):
+            known, one = some(["trunk", "heads", *heads]), " Heads that are computed as one have one rate: heads."
+            problems.append(
+                f"optimizer.lr_factors names '{part}'.{nearest(str(part), heads)} Parts: {known}."
+                + (one if model.stacks else "")
+            )
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor < float("inf"):
+            problems.append(f"optimizer.lr_factors.{part} is {factor!r}; it is a number ≥ 0, such as 0.1.")
+    if problems:
+        raise UserError(problems)
+    by_factor: dict[float, list[torch.nn.Parameter]] = {}
+    part_of = {id(parameter): "trunk" for parameter in model.sharing.parameters()}
+    part_of |= {id(parameter): name for name, head in model.heads.items() for parameter in head.parameters()}
+    for parameter in model.parameters():
+        part = part_of.get(id(parameter), "heads")
+        usual = 1.0 if part == "trunk" else factors.get("heads", 1.0)
+        if parameter.requires_grad:
+            by_factor.setdefault(float(factors.get(part, usual)), []).append(parameter)
+    return [{"params": found, "lr": lr * factor} for factor, found in by_factor.items()]
 
 
 def build(
@@ -117,7 +158,7 @@ def build(
     schedule = make_schedule(components.schedule, train, data, list(trained), plan, seed)
     weighting = make_weighting(components.weighting, list(trained), seed, arithmetic.device)
     always = all(map(data.always_labelled, trained))
-    optimizer = make_optimizer(components.optimizer, modelled.model, weighting)
+    optimizer = make_optimizer(components.optimizer, modelled.model, weighting, config["optimizer"].get(LR_FACTORS))
     setting = setting_of(learner, schedule, train, always, plan, optimizer)
     problems = check_metrics(config, tasks) + weighting.problems(setting)
     if problems:
@@ -138,6 +179,7 @@ def build(
         summaries=data.summaries,
         plan=plan,
         groups=config.get(GROUPS, {}),
+        num_scheduled=len(optimizer.param_groups) - any(True for _ in weighting.parameters()),
     )
     return Built(job, modelled.costs, data, weighting.cautions(setting))
 

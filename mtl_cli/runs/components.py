@@ -25,6 +25,8 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.training.dynamo import leave_out
 from mtl_cli.weightings.base import Weighting
 
+LR_FACTORS = "lr_factors"
+"""Where the optimizer's node says what learning rates of parts of the model are, over `lr`."""
 SUMMARIES = "labels"
 """Where a dataset's state in a checkpoint holds what is known of its tasks' labels, beside the source's own state."""
 
@@ -86,7 +88,9 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
         sharing=bound("sharing", Sharing, ("backbone", "tasks")),
         weighting=bound("weighting", Weighting, ("tasks",)),
         schedule=bound("schedule", Schedule, ("steps_per_pass", "sizes", "dataset_of", "seed")),
-        optimizer=bound("optimizer", torch.optim.Optimizer, ("params",)),
+        optimizer=collect(
+            problems, partial(bind, own_arguments(config), torch.optim.Optimizer, "optimizer", trust, ("params",))
+        ),
         lr_schedule=bound("lr_schedule", LRSchedule, ()),
     )
     dry: list[tuple[Component, dict[str, Any]]] = [(components.backbone, {}), (components.lr_schedule, {})]
@@ -98,6 +102,11 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
     if problems:
         raise UserError(once_per_group(problems, config.get(GROUPS, {})))
     return components
+
+
+def own_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the optimizer's node without what it does not know itself: the learning rates of parts of the model."""
+    return {key: value for key, value in config["optimizer"].items() if key != LR_FACTORS}
 
 
 def divided(node: Mapping[str, Any], where: str, trust: Trust) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,11 +10,12 @@ import torch
 
 from mtl_cli.batch import Inputs, Split
 from mtl_cli.datasets.base import SPLITS, DataSource
-from mtl_cli.datasets.division_base import Division
+from mtl_cli.datasets.division_base import Division, joined
 from mtl_cli.errors import UserError
 from mtl_cli.runs.components import Components, collect, group_datasets, make_source, state_of, wanted_fields
 from mtl_cli.runs.data_files import Compare, up_to_date
 from mtl_cli.runs.summaries import check_fields, state_with, summarise, wanted_by
+from mtl_cli.seeding import generator
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -32,6 +33,8 @@ class Data:
     sources: dict[str, DataSource]
     dataset_of: dict[str, str]
     summaries: dict[str, LabelSummary] = field(default_factory=dict)
+    overfit: int | None = None
+    """Batches of training rows that every split is made of; None leaves the splits as they are."""
 
     @cached_property
     def examples(self) -> dict[str, Inputs]:
@@ -72,7 +75,7 @@ def open_data(
     wanted = wanted_by(components.tasks)
     check_fields(wanted, sources, dataset_of)
     told = {dataset: state_of(dataset, states) for dataset in sources}
-    return Data(sources, dataset_of, summarise(wanted, sources, dataset_of, told, config["seed"]))
+    return Data(sources, dataset_of, summarise(wanted, sources, dataset_of, told, config["seed"]), config["overfit"])
 
 
 def open_datasets(
@@ -144,12 +147,22 @@ def make_streams(
         if not own:
             continue
         rows, by = source.full_split(split), source.balance if split == "train" else None
+        if data.overfit is not None:
+            rows = few_rows(source, data.overfit, dataset, seed)
         classes = None if by is None else rows.classes(by)
-        joined = [stack for stack in stacks if stack.names[0] in own]
+        training = split == "train" and data.overfit is None  # what is learnt by heart is not augmented
+        together = [stack for stack in stacks if stack.names[0] in own]
         streams[dataset] = make_stream(
-            source, rows, dataset, own, seed, device, workers, classes, split == "train", joined, prepared
+            source, rows, dataset, own, seed, device, workers, classes, training, together, prepared
         )
     return streams
+
+
+def few_rows(source: DataSource, batches: int, dataset: str, seed: int) -> Split:
+    """Return the rows of a few batches of the training split, chosen at random."""
+    train = source.full_split("train")
+    order = torch.randperm(len(train), generator=generator(seed, "overfit", dataset))
+    return joined([train], order[: batches * source.batch_size].sort().values, source.all_fields)
 
 
 def make_stream(

@@ -83,7 +83,7 @@ def evaluate_checkpoint(
     file = checkpoint.find(path, "best")
     state = checkpoint.load(file)
     own = load_run_config(state["config"])
-    config = checked(override(own, {"trainer.compile": False, **overrides}))
+    config = checked(override(own, {"trainer.compile": False, "overfit": None, **overrides}))
     trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
     with torch_settings(config):
         if source is None:

@@ -27,7 +27,7 @@ from mtl_cli.training.selection import evaluate_split, evaluate_validation, lowe
 logger = logging.getLogger("mtl_cli")
 
 
-def print_head(built: Built, out: RunDirectory) -> None:
+def print_head(built: Built, directory: Path) -> None:
     """Log what is about to run."""
     job, cost = built.job, built.costs
     for dataset, source in built.data.sources.items():
@@ -49,7 +49,7 @@ def print_head(built: Built, out: RunDirectory) -> None:
     logger.info(
         "%d steps, %d per epoch, on %s, %s; run directory %s",
         job.total_steps, job.schedule.steps_per_epoch, arithmetic.device, arithmetic.precision,
-        out.path,
+        directory,
     )  # fmt: skip
     if job.plan.micro_batches > 1:
         logger.info("%s", rows_of_a_step(job))

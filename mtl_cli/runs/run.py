@@ -42,6 +42,8 @@ from mtl_cli.training.selection import why_stopped
 from mtl_cli.training.signals import stop_requests
 
 logger = logging.getLogger("mtl_cli")
+TRIALS = ("dry_run", "lr_range_test")
+"""Knobs that ask for something in the place of a run (`mtl_cli.runs.trials`)."""
 
 
 def check(config: Config, folders: Sequence[Path] = ()) -> None:
@@ -85,6 +87,10 @@ def train(
     config = with_devices(config)
     resolved = checked(config, folders)
     refuse(device_problems(resolved))
+    if tries := [key for key in TRIALS if resolved[key]]:
+        raise UserError(
+            f"{tries[0]}=true is for a single new run, not for a sweep or resume=auto. Leave out one of them."
+        )
     if read_status(directory):
         raise UserError(
             f"{directory} holds a run already. Give another hydra.run.dir, or continue it with resume={directory}."
@@ -200,7 +206,7 @@ def execute(
         if surroundings is not None:
             write_json(out.path / "environment.json", surroundings)
         if job.learner.ranks.is_first:
-            print_head(built, out)
+            print_head(built, out.path)
         job.learner.ranks.agree(job.learner.model.state_dict(), "weights")
         out.status("running", job.progress.step, job.epoch)
         if config["trainer"]["profile"] and job.learner.ranks.is_first:

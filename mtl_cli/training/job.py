@@ -130,6 +130,8 @@ class Job:
     profiler: Profiler = field(default_factory=NoProfiler)
     news: News | None = None
     """What the ranks tell each other with every step."""
+    num_scheduled: int = 1
+    """The first groups of the optimizer, whose learning rates are scheduled; that of the weighting comes after them."""
     judge: Judge | None = None
     """Whoever compares this run with others; the test split of such a candidate is not looked at."""
 

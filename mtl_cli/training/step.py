@@ -118,6 +118,11 @@ class TrainStep:
         found = [(self._learner.stacks[key].names, totals == 0) for key, totals in self._stack_totals.items()]
         return [(names, absent.nonzero()[:, 0]) for names, absent in found if bool(absent.any())]
 
+    @property
+    def batches(self) -> Sequence[Sequence[Mapping[str, Batch]]]:
+        """The batches by dataset, of each draw and micro-batch."""
+        return self._batches
+
     def note(self, name: str, value: Tensor) -> None:
         """Record a scalar that is read when the step is logged."""
         self.notes[name] = value.detach()

@@ -177,10 +177,11 @@ def clear_gradients(job: Job) -> None:
 
 def set_learning_rate(job: Job) -> float:
     """Set the scheduled learning rate of the model's parameters and return it; the weighting's own stays."""
-    group = job.optimizer.param_groups[0]
+    groups = job.optimizer.param_groups[: job.num_scheduled]
     factor = job.lr_schedule.factor(job.progress.step, job.total_steps) * ROLLBACK_FACTOR**job.progress.rollbacks
-    group["lr"] = group["base_lr"] * factor
-    return group["lr"]
+    for group in groups:
+        group["lr"] = group["base_lr"] * factor
+    return groups[0]["lr"]
 
 
 def gradient_norm(job: Job) -> Tensor | None:

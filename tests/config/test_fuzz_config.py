@@ -17,6 +17,7 @@ from mtl_cli import cli
 from mtl_cli.config.annotations import shown
 from mtl_cli.config.schema import knobs
 from mtl_cli.config.shipped import conf_dir
+from mtl_cli.runs.run import TRIALS
 from tests import _toy
 
 GROUPS = ("backbone", "sharing", "weighting", "schedule", "optimizer", "lr_schedule")
@@ -78,7 +79,7 @@ def mutate(stream, keys):
     kind = stream.choices(
         ("none", "near", "value", "typo", "extra", "missing", "option", "target"), (1, 5, 4, 2, 1, 1, 1, 1)
     )[0]
-    key = stream.choice([key for key in keys if key not in ("debug", "resume", *HARMLESS)])
+    key = stream.choice([key for key in keys if key not in ("debug", "resume", *TRIALS, *HARMLESS)])
     last = key.rpartition(".")[2]
     if kind == "near":  # its default, or a number close to it
         value = keys[key]

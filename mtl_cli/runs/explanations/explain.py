@@ -60,7 +60,9 @@ def explain(
         RunFailure: the disk is full.
     """
     state = checkpoint.load(checkpoint.find(path, "best"))
-    config = checked(override(load_run_config(state["config"]), {"trainer.compile": False, **overrides}))
+    config = checked(
+        override(load_run_config(state["config"]), {"trainer.compile": False, "overfit": None, **overrides})
+    )
     with torch_settings(config):
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         built = build(config, trust, state["datasets"], compare=Evaluated(request.split, lambda dataset: False))
