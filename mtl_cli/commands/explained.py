@@ -10,6 +10,8 @@ import yaml
 
 from mtl_cli.commands.help import knob_lines
 from mtl_cli.commands.option_facts import facts, knob_lines_of
+from mtl_cli.commands.search.options import KINDS as SEARCHES
+from mtl_cli.commands.search.options import search_lines
 from mtl_cli.config.schema import COMPONENTS, knobs, sections
 from mtl_cli.config.shipped import conf_dir, group_options, read_yaml
 from mtl_cli.config.source_text import PACKAGE_PARENT, SourceClass, source_class
@@ -37,6 +39,22 @@ def explain(topics: Sequence[str], config_dir: Path | None = None) -> str:
     return "\n\n".join(texts)
 
 
+def search_words(topic: str) -> str:
+    """Return what `search=` and the keys below it are.
+
+    Raises:
+        UserError: there is no such key.
+    """
+    found = {f"search.{name}": (default, text) for name, default, text in search_lines()}
+    name = topic.partition(".")[2]
+    if topic != "search" and topic not in found:
+        raise UserError(f"search has no key '{name}'.{nearest(name, [key.partition('.')[2] for key in found])}")
+    chosen = found if topic == "search" else {topic: found[topic]}
+    lines = [_entry(f"{key}={default}", text) for key, (default, text) in chosen.items()]
+    head = f"search={'|'.join(SEARCHES)} makes of -m a search over the keys with several values:"
+    return "\n".join([head, *lines] if topic == "search" else lines)
+
+
 class Library:
     """The options in some conf folders, and the sources of their classes in the package and beside these folders."""
 
@@ -48,6 +66,8 @@ class Library:
     def explained(self, topic: str) -> str:
         """Return the explanation of one topic."""
         key, _, value = topic.partition("=")
+        if key.partition(".")[0] == "search" and not value:
+            return search_words(key)
         if key == "tasks":
             return self.kind(value) if value else self.kinds()
         if key in self.groups:

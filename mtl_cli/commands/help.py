@@ -28,7 +28,7 @@ Options:
   --info defaults-tree               says how the config was composed (also: config, defaults, plugins, searchpath)
   --shell-completion install=bash    completion: eval "$(mtl-train --shell-completion install=bash)" (also zsh, fish)
   --help TOPIC                       explains a group (weighting), an option (weighting=pcgrad), the kinds of tasks
-                                     (tasks, tasks=ordinal), a section or a key (trainer, trainer.clip_norm)
+                                     (tasks, tasks=ordinal), a section or a key (trainer, trainer.clip_norm), search
   --hydra-help, --version, --help
 """
 
@@ -62,7 +62,7 @@ def knob_lines() -> list[tuple[str, str, str]]:
 def _units() -> dict[str, str]:
     """Return the docstring of each knob, read from the schema's source."""
     tree = ast.parse(Path(schema.__file__).read_text(encoding="utf-8"))
-    classes = {node.name: _docstrings(node) for node in tree.body if isinstance(node, ast.ClassDef)}
+    classes = {node.name: docstrings(node) for node in tree.body if isinstance(node, ast.ClassDef)}
     names = {name: f"{name.replace('EarlyStopping', 'early_stopping').lower()}." for name in classes}
     return {
         (names[name] if name != "Config" else "") + field: text
@@ -71,7 +71,7 @@ def _units() -> dict[str, str]:
     }
 
 
-def _docstrings(node: ast.ClassDef) -> dict[str, str]:
+def docstrings(node: ast.ClassDef) -> dict[str, str]:
     """Return the text under each annotated field of a class."""
     found = {}
     for item, after in zip(node.body, node.body[1:], strict=False):

@@ -1,13 +1,15 @@
 """What `search=` and the keys below it say: how candidates are proposed, how many, and which one wins."""
 
+import ast
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from mtl_cli.commands.overrides import parse_values
-from mtl_cli.config.annotations import problem
+from mtl_cli.commands.help import docstrings
+from mtl_cli.config.annotations import problem, shown
 from mtl_cli.config.schema import knob, knobs_of
 from mtl_cli.errors import UserError, nearest
 
@@ -51,6 +53,20 @@ class SearchOptions:
         return self.kind != "grid" if self.prune is None else self.prune
 
 
+def search_lines() -> list[tuple[str, str, str]]:
+    """Return name, default and meaning of each key below `search`."""
+    (node,) = [
+        each for each in ast.parse(Path(__file__).read_text(encoding="utf-8")).body
+        if isinstance(each, ast.ClassDef) and each.name == SearchOptions.__name__
+    ]  # fmt: skip
+    texts = docstrings(node)
+    return [
+        (key, shown(item.default), f"{texts[key]} It is {item.described}.")
+        for key, item in knobs_of(SearchOptions).items()
+        if key in texts
+    ]
+
+
 NOT_IDENTITY = ("trials", "workers", "choose", "preference", "retrain")
 """Keys that change neither the proposals nor what a trial is: a search goes on with others of them."""
 
@@ -67,6 +83,8 @@ def read_options(overrides: Sequence[str]) -> SearchOptions:
     Raises:
         UserError: every problem with them.
     """
+    from mtl_cli.commands.overrides import parse_values  # Hydra, which explaining these keys does without
+
     values = parse_values([text for text in overrides if is_search_word(text)], "search=")
     if WORD not in values:
         given = ", ".join(f"{key}=" for key in values)

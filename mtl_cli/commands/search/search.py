@@ -140,13 +140,17 @@ def plan(session: Session, overrides: Sequence[str], options: SearchOptions) -> 
         space = replace(space, same=(*space.same, f"selection.metric={options.metric}"))
     if options.kind == "scalarization":
         space = replace(space, axes=(simplex(session, space), *space.axes))
+    check_division(overrides, options)
+    jobs, first = compose_jobs(session, [runs_at(space, values, options.folds)[0] for values in space.examples()])
+    given = {text.lstrip("+").partition("=")[0] for text in overrides}
+    params = first.hydra.sweeper.get("params") or {}
+    if added := [f"{key}={value}" for key, value in params.items() if str(key) not in given]:
+        return plan(session, [*added, *overrides], options)  # ranges that stand in an experiment
     if not space.axes:
         raise UserError(
             f"search={options.kind} has nothing to search: no key has several values. "
             "Use for example 'tasks.letters.weight=interval(0.1,10)'."
         )
-    check_division(overrides, options)
-    jobs, first = compose_jobs(session, [runs_at(space, values, options.folds)[0] for values in space.examples()])
     if not str(first.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
         raise UserError("hydra/sweeper is changed; search= has samplers of its own. Use hydra/sweeper=basic.")
     if (launcher := str(first.hydra.runtime.choices["hydra/launcher"])) != "basic":

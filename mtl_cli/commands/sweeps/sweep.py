@@ -140,7 +140,10 @@ def combinations(session: Session, overrides: Sequence[str]) -> list[tuple[list[
             values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
             choices.append([(f"{key}={value}", key.lstrip("+"), value) for value in values])
         elif override.is_sweep_override():
-            raise UserError(f"{text} is not a list of values. Sweeps take a,b,c, choice(...), range(...) or glob(...).")
+            raise UserError(
+                f"{text} is not a list of values. Sweeps take a,b,c, choice(...), range(...) or glob(...); a search "
+                "takes intervals too: search=tpe."
+            )
         else:
             choices.append([(text, "", "")])
     number = 1

@@ -221,3 +221,25 @@ def test_the_winner_is_trained_on_all_rows_that_are_not_tested(run, capsys):
     assert len(run.trained) == 7
     assert cli.main([*FOLDED, "search.retrain=true", "data.train_on=train+val"]) == 2
     assert "set data.train_on themselves" in capsys.readouterr().err
+
+
+def test_ranges_may_stand_in_an_experiment(run, tmp_path):
+    (tmp_path / "my_conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "my_conf" / "experiment" / "weights.yaml").write_text(
+        "# @package _global_\nhydra: {sweeper: {params: {tasks.letters.weight: 'interval(1,2)'}}}\n"
+    )
+    words = ["-m", "--config-dir", "my_conf", "experiment=weights", "search=random", "search.trials=2"]
+    assert cli.main([*words, "hydra.sweep.dir=found"]) == 0
+    assert all(1 <= weight <= 2 for weight in weights(run))
+    assert len(set(weights(run))) == 2
+
+
+def test_help_explains_the_search(capsys):
+    assert cli.main(["--help", "search"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("search=grid|random|tpe|scalarization")
+    assert "search.trials=null" in text
+    assert cli.main(["--help", "search.choose"]) == 0
+    assert "mean_gain, worst_task, preference" in capsys.readouterr().out
+    assert cli.main(["--help", "search.trial"]) == 2
+    assert "Did you mean 'trials'?" in capsys.readouterr().err
