@@ -201,7 +201,8 @@ def draw(output: Path, tasks: Sequence[str], probe: AffinityProbe, chosen: Group
                 steps, values = zip(*known, strict=True)
                 lines[f"cosine/{tasks[one]}/{tasks[other]}"] = (list(map(float, steps)), list(values))
     if lines:
-        write(lines_figure(lowest(lines), "cosine of the tasks' gradients"), output / "cosines.png")
+        figure = lines_figure(lowest(lines), "cosine of the tasks' gradients", "Cosines of the tasks' gradients")
+        write(figure, output / "cosines.png")
 
 
 def show(
