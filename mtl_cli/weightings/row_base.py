@@ -1,5 +1,6 @@
 """What weightings that combine the tasks' gradients have in common: rows of gradients, one per task."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
 from mtl_cli.weightings.linalg.jacobian import Jacobian, cosines, row_norms
 
+MAX_PAIRED = 32
+"""Tasks up to which the cosine of each pair is in the records: 496 numbers; of 617 tasks they would be 190,000."""
 LONG = 0.5
 """Part of an average of gradients that is kept in a step, above which two of them in a row slow a run down."""
 
@@ -133,16 +136,16 @@ class RowWeighting(Weighting):
 
     @staticmethod
     def _note(step: Step, tasks: Sequence[str], gram: Tensor, norm: Tensor) -> None:
-        """Note cosines of all pairs, the fraction that conflicts and the update's norm, without a device sync."""
+        """Note cosines of pairs of not too many tasks, the fraction that conflicts and the update's norm; no sync."""
         step.note("update_norm", norm)
         if len(tasks) < 2:
             return
         cosine = cosines(gram)
-        pairs = [(i, j) for i in range(len(tasks)) for j in range(i + 1, len(tasks))]
-        for i, j in pairs:
-            step.note(f"cosine/{tasks[i]}/{tasks[j]}", cosine[i, j])
-        first, second = zip(*pairs, strict=True)
-        step.note("conflicts", (cosine[list(first), list(second)] < 0).double().mean())
+        if len(tasks) <= MAX_PAIRED:
+            for i, j in itertools.combinations(range(len(tasks)), 2):
+                step.note(f"cosine/{tasks[i]}/{tasks[j]}", cosine[i, j])
+        first, second = torch.triu_indices(len(tasks), len(tasks), offset=1, device=cosine.device)
+        step.note("conflicts", (cosine[first, second] < 0).double().mean())
 
 
 def combined_norm(gram: Tensor, weights: Tensor) -> Tensor:

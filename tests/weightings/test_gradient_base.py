@@ -1,9 +1,11 @@
 import pytest
 import torch
 
+from mtl_cli.weightings import row_base
 from mtl_cli.weightings.base import Setting
 from mtl_cli.weightings.pcgrad import PCGrad
-from tests.weightings._inputs import GRADIENT_METHODS, TinyStep, gradients, make, net, task_names
+from mtl_cli.weightings.row_base import RowWeighting
+from tests.weightings._inputs import GRADIENT_METHODS, TinyStep, gradients, jacobian, make, net, task_names
 
 
 class Given(PCGrad):
@@ -110,6 +112,21 @@ def test_cosines_conflicts_and_norm_are_noted_on_log_steps(level):
     quiet = TinyStep(net(3), tasks, logging=False)
     make("pcgrad", 3, level=level).backward(quiet)
     assert quiet.notes == {}
+
+
+def test_of_many_tasks_no_cosines_of_pairs_are_noted():
+    notes = {}
+
+    class Noting:
+        def note(self, name, value):
+            notes[name] = value
+
+    rows = jacobian(row_base.MAX_PAIRED + 1)
+    tasks = task_names(len(rows))
+    RowWeighting._note(Noting(), tasks, rows @ rows.T, torch.tensor(1.0))
+    assert set(notes) == {"conflicts", "update_norm"}
+    RowWeighting._note(Noting(), tasks[:-1], (rows @ rows.T)[:-1, :-1], torch.tensor(1.0))
+    assert len(notes) == 2 + row_base.MAX_PAIRED * (row_base.MAX_PAIRED - 1) // 2
 
 
 @pytest.mark.parametrize("method", GRADIENT_METHODS)
