@@ -47,23 +47,44 @@ class PairOptions(Options):
     """Whether a source of more than max_length pieces loses its end, which is counted, or is an error."""
     hidden: float = option(0.0, low=0.0, below=1.0)
     """Share of the pieces of a source that are hidden in training; a target may then be the source itself."""
+    copied: float = option(0.0, low=0.0, below=1.0)
+    """Share of the rows whose targets are their source when they are drawn in training: what is never seen is then
+    copied rather than made up."""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the options, each and together."""
+        found = super().problems()
+        if self.copied and not self.shared:
+            found.append("copied needs one tokenizer of sources and targets. Use shared=true, or copied=0.")
+        return found
 
 
-class HiddenPieces(Augmentation):
-    """Replaces pieces of a text by the unknown one, each with the same probability.
+class ChangedPairs(Augmentation):
+    """Hides pieces of a source, each with the same probability, and takes some sources for their own targets.
 
-    Source: Iyyer et al., "Deep unordered composition rivals syntactic methods", ACL 2015 (word dropout); where the
-    target is the text itself, this is a denoising task: Lewis et al., "BART", ACL 2020 (token masking).
+    Sources: Iyyer et al., "Deep unordered composition rivals syntactic methods", ACL 2015 (word dropout); where the
+    target is the text itself, this is a denoising task: Lewis et al., "BART", ACL 2020 (token masking). Currey et al.,
+    "Copied monolingual data improves low-resource neural machine translation", WMT 2017. Differs from it in that the
+    copies are those of sources, in the draws of their own pairs.
+
+    Args:
+        hidden: probability that a piece is hidden.
+        unknown: number of the piece that hides it.
+        copied: probability that all targets of a row become its source, before anything is hidden.
+        written: fields of targets.
     """
 
-    def __init__(self, share: float, unknown: int) -> None:
-        self.share, self.unknown = share, unknown
+    def __init__(self, hidden: float, unknown: int, copied: float, written: Sequence[str]) -> None:
+        self.hidden, self.unknown, self.copied, self.written = hidden, unknown, copied, list(written)
 
     def __call__(self, row: Sample) -> Sample:
-        """Return the row with some pieces hidden."""
+        """Return the row, changed."""
         assert not isinstance(row.inputs, Tensor), "texts are inputs by name"
-        hidden = (torch.rand(row.inputs["ids"].shape) < self.share) & row.inputs["mask"]
-        return replace(row, inputs={**row.inputs, "ids": row.inputs["ids"].masked_fill(hidden, self.unknown)})
+        ids, mask, fields = row.inputs["ids"], row.inputs["mask"], dict(row.fields)
+        if float(torch.rand(())) < self.copied:
+            fields |= {name: ids[mask] for name in self.written if name in fields}
+        hidden = (torch.rand(ids.shape) < self.hidden) & mask
+        return replace(row, inputs={**row.inputs, "ids": ids.masked_fill(hidden, self.unknown)}, fields=fields)
 
 
 class Parallel(TextFileSource):
@@ -156,7 +177,6 @@ class Parallel(TextFileSource):
             texts = training_texts(self._files[found.path], columns, rows)
             self._shared = train_shared(self._options, texts)
         super().fit(found, rows)
-        self._hide()
 
     def fit_writing(self, target: WrittenTarget, file: TableFile, rows: np.ndarray) -> FittedWriting:
         """Return a text to be written, in the shared pieces where there are some."""
@@ -170,14 +190,13 @@ class Parallel(TextFileSource):
         """Return the tokenizer of a checkpoint."""
         return SourcePieces.of(state)
 
-    def load_inputs(self, state: Mapping[str, Any]) -> None:
-        """Take over the tokenizer."""
-        super().load_inputs(state)
-        self._hide()
-
-    def _hide(self) -> None:
-        if self._pairs.hidden:
-            self.augmentation = HiddenPieces(self._pairs.hidden, fitted(self._tokenizer).specials.unknown)
+    def open(self) -> None:
+        """Read the files and fit, as every source does, and make what changes training rows."""
+        super().open()
+        how = self._pairs
+        if how.hidden or how.copied:
+            unknown = fitted(self._tokenizer).specials.unknown
+            self.augmentation = ChangedPairs(how.hidden, unknown, how.copied, list(self._fitted_writing))
 
     def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
         """Return the model's inputs of rows.

@@ -19,7 +19,9 @@ SMALL, LARGE = 5_000, 50_000
 LONGEST = 512
 SHORT = 12
 """Characters of the middle target up to which a text is right or wrong as a whole: digits, codes, a word."""
-BATCH, STEPS = 32, 2_500
+BATCH, STEPS, SHORT_STEPS, MOST_EPOCHS = 32, 2_000, 2_500, 80
+KEPT, COPIED = 0.03, 0.3
+"""Share of the words of targets that their source has too, from which on sources are learnt to be copied; how often."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class PairAdvice:
     metrics: tuple[str, ...]
     why: str
     """Why these metrics."""
+    smoothing: float
     head: Mapping[str, object]
     overrides: Mapping[str, Choice]
 
@@ -40,7 +43,7 @@ class PairAdvice:
     def task_lines(self) -> str:
         """Return the lines of YAML of a task, after its weight."""
         lines = [
-            entry("label_smoothing", 0.1, "share of the probability that every other piece gets"),
+            entry("label_smoothing", self.smoothing, "share of the probability that every other piece gets"),
             entry("metrics", list(self.metrics), "the first one selects: exact_match, token_accuracy, chrf, bleu"),
             "head:",
             *(f"  {entry(key, value, NOTES.get(key, ''))}" for key, value in self.head.items()),
@@ -82,11 +85,24 @@ def advise_pairs(source: Sequence[str], targets: Mapping[str, Sequence[str]]) ->
     options = {"tokenizer": kind, "vocab_size": size}
     if longest > LONGEST:
         options["max_length"] = Choice(str(longest), "characters of the longest source")
+    if not short and (own := kept(source, targets)) >= KEPT:
+        why_copied = f"{own:.0%} of the words of targets are words of their source: what is never seen is copied"
+        options["copied"] = Choice(str(COPIED), why_copied)
     head = {
-        "_target_": "mtl_cli.heads.gru_decoder.GRUDecoder", "num_layers": 1, "dropout": 0.3, "beam": 1,
-        "length_penalty": 1.0, "copy": True, "width": None,
+        "_target_": "mtl_cli.heads.gru_decoder.GRUDecoder", "num_layers": 1, "dropout": 0.1 if short else 0.3,
+        "beam": 1, "length_penalty": 1.0, "copy": True, "width": None,
     }  # fmt: skip
-    return PairAdvice(options, metrics, why, head, choose_training(rows))
+    return PairAdvice(options, metrics, why, 0.0 if short else 0.1, head, choose_training(rows, short))
+
+
+def kept(source: Sequence[str], targets: Mapping[str, Sequence[str]]) -> float:
+    """Return the share of the words of targets that are words of their own source."""
+    same = total = 0
+    for texts in targets.values():
+        for text, other in zip(texts, source, strict=True):
+            words, own = text.split(), set(other.split())
+            same, total = same + sum(word in own for word in words), total + len(words)
+    return same / max(1, total)
 
 
 def choose_pieces(columns: Sequence[Sequence[str]], rows: int) -> tuple[Choice, Choice]:
@@ -107,15 +123,16 @@ def repeated(texts: Sequence[str]) -> float:
     return sum(count for count in words.values() if count > 1) / total if total else 1.0
 
 
-def choose_training(rows: int) -> dict[str, Choice]:
+def choose_training(rows: int, short: bool) -> dict[str, Choice]:
     """Return backbone, batch size and epochs for a number of pairs."""
     training = train_rows(rows)
-    epochs = max(3, min(80, math.ceil(STEPS * BATCH / training)))
+    steps = SHORT_STEPS if short else STEPS
+    epochs = max(3, min(MOST_EPOCHS, math.ceil(steps * BATCH / training)))
     return {
         "backbone": Choice("gru", "reads a text in both directions; learns from few pairs too"),
         "backbone.num_layers": Choice("1", "the decoder has attention of its own"),
         "data.batch_size": Choice(str(BATCH), "few rows need more steps a pass"),
         "optimizer.lr": Choice("0.003", "for networks of this size"),
         "trainer.precision": Choice("fp32", "layers this small gain nothing from fewer digits"),
-        "trainer.max_epochs": Choice(str(epochs), f"{STEPS} steps or so"),
+        "trainer.max_epochs": Choice(str(epochs), f"{steps} steps or so"),
     }

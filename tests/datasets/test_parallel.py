@@ -114,6 +114,26 @@ def test_a_batch_holds_texts_of_like_lengths_and_hidden_pieces_are_drawn_anew_in
     assert (one.fields["de"] == -100).all(dim=1).tolist() == (plain.fields["de"] == -100).all(dim=1).tolist()
 
 
+def test_some_rows_are_drawn_with_their_source_as_target_and_missing_targets_stay_missing(tmp_path):
+    source = opened(write_csv(tmp_path / "pairs.csv", HEADER, ROWS), copied=0.5)
+    rows = source.full_split("train")
+    reader = Reader(rows, "de", 0, {"de": "de"}, {}, source.augmentation, source.all_fields, {})
+    everything = torch.arange(len(rows))
+    plain, drawn = reader.as_they_are(everything), reader.draw(0, everything)
+    assert torch.equal(drawn.inputs["ids"], plain.inputs["ids"])
+    names = source.field_specs["de"].class_names
+    read = [text_of(names, row) for row in plain.inputs["ids"].tolist()]
+    copies = 0
+    told, found = (texts_of(source, "de", each.fields["de"]) for each in (plain, drawn))
+    for own, before, after in zip(read, told, found, strict=True):
+        assert after in ((own, before) if before else ("",))
+        copies += after == own
+    assert 0.2 * len(rows) < copies < 0.7 * len(rows)
+    assert texts_of(source, "fr", drawn.fields["fr"]) != texts_of(source, "fr", plain.fields["fr"])
+    with pytest.raises(UserError, match="copied needs one tokenizer"):
+        opened(tmp_path / "pairs.csv", copied=0.5, shared=False)
+
+
 def table(folder, rows=ROWS):
     return write_csv(folder / "a.csv", HEADER, rows)
 
