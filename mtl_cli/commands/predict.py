@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.console import console
-from mtl_cli.commands.program import Program
+from mtl_cli.commands.program import Program, listed
 from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError
 
@@ -16,7 +16,9 @@ The predictions and probabilities of every task stand in further columns that ar
 (.npz, .npy) and images (a folder, a file, .npy) it writes a CSV or TSV file with one line per row. Where a task makes
 files, such as label images, the output is a new folder. Statistics and categories are those of the training run.
 
-  checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
+  checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file; of several, checkpoint=[A,B], the output
+                      has the mean of their numbers with the standard deviation (_spread), and the classes of the mean
+                      probabilities with the share of checkpoints that say the same (_agreement)
   input=PATH          a file with the input columns of the model; other columns, such as labels, are copied only
   output=PATH         appears whole or not at all; it replaces a file of that name, but never the input
   samples=16          in the place of input: images that a variational autoencoder makes up, as one sheet
@@ -33,6 +35,7 @@ is an error, and so is a cell that is not a number where one is needed.
 
 Examples:
   mtl-predict checkpoint=RUN_DIR input=new.csv output=predicted.csv
+  mtl-predict checkpoint=[RUN_DIR,OTHER_RUN] input=new.csv output=predicted.csv
   mtl-predict checkpoint=RUN_DIR samples=16 output=samples.png
 """
 
@@ -58,6 +61,13 @@ def command(line: CommandLine) -> int:
         from mtl_cli.runs import generate, predict
 
         checkpoint, source, target = (Path(str(line.word(key))) for key in WORDS)
+        several = listed(str(line.word("checkpoint")))
+        if len(several) > 1 and number is None:
+            from mtl_cli.runs import ensemble
+
+            paths = [Path(each).expanduser() for each in several]
+            ensemble.predict_together(paths, source, target, overrides, line.trusted_folders)
+            return EXIT_DONE
         if number is not None:
             generate.generate(checkpoint, target, number, overrides, line.trusted_folders)
             return EXIT_DONE
@@ -72,5 +82,6 @@ PROGRAM = Program(
     usage="mtl-predict checkpoint=RUN_DIR input=FILE output=FILE",
     needs=WORDS,
     instead={"input": SAMPLES},
+    lists=("checkpoint",),
     reads={"checkpoint": "checkpoint=PATH", "input": "input=PATH"},
 )

@@ -26,6 +26,8 @@ class Program:
     """Words that may stand for a required one, by that one."""
     reads: Mapping[str, str] = field(default_factory=dict)
     """Required words that name a file or folder which must exist, each with what to give in its place."""
+    lists: tuple[str, ...] = ()
+    """Words of `reads` that may name several: [A,B]."""
     flags: tuple[str, ...] | None = ("--config-dir",)
     """Flags beside --help and --version; None leaves them to the body."""
 
@@ -55,9 +57,11 @@ class Program:
         if absent := [f"{key}=" for key, value in words.items() if value is None]:
             raise UserError(f"{self.name} needs {', '.join(absent)}.{self._meant(line, absent)} Use {self.usage}.")
         problems = [
-            f"No {key} at {words[key]}. Give {instead}."
+            f"No {key} at {path}. Give {instead}."
             for key, instead in self.reads.items()
-            if key in words and not Path(str(words[key])).expanduser().exists()
+            if key in words
+            for path in (listed(str(words[key])) if key in self.lists else [str(words[key])])
+            if not Path(path).expanduser().exists()
         ]
         if problems:
             raise UserError(problems)
@@ -75,6 +79,13 @@ class Program:
         paths = [text for text in line.overrides if "=" not in text and Path(text).exists()]
         readable = [word for word in absent if word.rstrip("=") in self.reads]
         return f" Did you mean {readable[0]}{paths[0]}?" if len(paths) == len(readable) == 1 else ""
+
+
+def listed(text: str) -> list[str]:
+    """Return the paths that a word names: one, or those of a list such as [A,B]."""
+    if not (text.startswith("[") and text.endswith("]")) or Path(text).exists():
+        return [text]
+    return [path.strip().strip("'\"") for path in text[1:-1].split(",")]
 
 
 def _lines_on(topics: Sequence[str], text: str, program: str) -> str:
