@@ -23,6 +23,7 @@ from mtl_cli.sounds.checking import ClipOptions, Clips, check_clips, decoded_byt
 from mtl_cli.sounds.features import FeatureOptions, Frames
 from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.sounds.rows import FORMS, MAP, SEQUENCE, ClipRows, Encoder, decode_all
+from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.given_table import GivenTable
 from mtl_cli.tables.inputs import ColumnOptions
@@ -132,6 +133,17 @@ class Audio(ColumnSource):
         if inputs.table is None:
             return None
         return self._reading_in(GivenTable(inputs.table, self._reading), Path(), Path(Path.cwd().anchor))
+
+    def given_rows(self, split: str, most: int) -> Given:
+        """Return the paths of the sounds of a split, with the parts of them where clips are parts."""
+        found, rows = self.divide()[split]
+        clips, options = self._check(found), self._clips
+        chosen = clips.usable(rows)[:most].tolist()
+        paths = [str(clips.folder / clips.names[row]) for row in chosen]
+        if not (options.start or options.end):
+            return Given(strings=paths)
+        spans = zip((options.start, options.end), zip(*(clips.span(row) for row in chosen), strict=True), strict=True)
+        return Given(table=pa.table({options.audio: paths, **{name: list(values) for name, values in spans if name}}))
 
     def _reading_in(self, file: TableFile, folder: Path, limit: Path) -> Reading:
         """Return the clips of a table whose paths are relative to a folder, and may not leave another one."""

@@ -95,6 +95,12 @@ class Clips:
         clip = self.clips[row]
         return 0.0 if clip is None else (clip.stop - clip.start) / self.rates[row]
 
+    def span(self, row: int) -> tuple[float, float]:
+        """Return the seconds at which a clip begins and ends in its file."""
+        clip = self.clips[row]
+        assert clip is not None, "rows that cannot be used are left out"
+        return clip.start / self.rates[row], clip.stop / self.rates[row]
+
     def usual_rate(self, rows: np.ndarray) -> int:
         """Return the rate of most of some rows, at most that of telephones made twice as good."""
         return min(MOST_RATE, Counter(self.rates[row] for row in rows.tolist()).most_common(1)[0][0])

@@ -11,6 +11,8 @@ ZEROS, BETA = 10, 5.0
 """Zero crossings of the filter to either side, and the shape of its Kaiser window."""
 MOST_PHASES = 1 << 15
 """Filters of one sample each that a change of rate may have; two rates that need more are brought near each other."""
+MOST_LOOPS = 1024
+"""Phases up to which outputs of one phase are computed together."""
 CHUNK = 1 << 16
 """Samples that are computed at a time."""
 
@@ -27,8 +29,20 @@ def resampled(sound: Array, rate: int, new_rate: int) -> Array:
     table, taps = filters(up, down)
     length = -(-len(sound) * up // down)
     padded = np.concatenate([np.zeros(taps, np.float32), sound, np.zeros(taps + 1, np.float32)])
+    if up > MOST_LOOPS:
+        return gathered(padded, table, length, up, down)
     out = np.empty(length, np.float32)
-    reach = np.arange(2 * taps + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * taps + 1)
+    for first in range(min(up, length)):  # outputs first, first + up, … have one phase and lie `down` samples apart
+        own = out[first::up]
+        own[:] = windows[first * down // up :: down][: len(own)] @ table[first * down % up]
+    return out
+
+
+def gathered(padded: Array, table: Array, length: int, up: int, down: int) -> Array:
+    """Return what `resampled` returns where there are so many phases that few outputs have the same one."""
+    out = np.empty(length, np.float32)
+    reach = np.arange(table.shape[1])
     for start in range(0, length, CHUNK):
         at = np.arange(start, min(start + CHUNK, length), dtype=np.int64) * down
         windows = padded[(at // up)[:, None] + reach]  # [n, 2·taps + 1]

@@ -156,6 +156,19 @@ def test_state_travels_without_refitting(table, tmp_path):
     assert len(second.split("train")) + len(second.split("val")) + len(second.split("test")) == 5
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_rows_can_be_given_again_as_they_were(table, parts):
+    lines = table.read_text().splitlines()
+    spans = ["from,to", *[f"0.01,{0.05 + 0.001 * k}" for k in range(12)]]
+    table.write_text("\n".join(f"{line},{span}" for line, span in zip(lines, spans, strict=True)) + "\n")
+    source = audio(table, **({"start": "from", "end": "to"} if parts else {}))
+    rows = source.split("train")
+    (again,) = source.reading_of(source.given_rows("train", 5)).batches(10)
+    expected = rows.__getitems__(torch.arange(5)).inputs
+    torch.testing.assert_close(again.inputs["frames"], expected["frames"], rtol=0, atol=0)
+    assert torch.equal(again.inputs["mask"], expected["mask"])
+
+
 def test_changes_are_a_pure_function_of_the_draw_and_leave_evaluation_alone(table):
     how = {"speed": [0.8, 1.2], "gain": 6.0, "noise": [10, 30], "time_masks": 1, "frequency_masks": 1}
     source, plain = audio(table, **how), audio(table)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from mtl_cli.sounds.resampling import ratio, resampled
+from mtl_cli.sounds.resampling import filters, gathered, ratio, resampled
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,14 @@ def test_it_is_what_scipy_computes(rate, new_rate):
     assert found.dtype == np.float32
     assert len(found) == len(expected)
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_both_ways_to_compute_it_agree():
+    sound = np.random.default_rng(0).normal(size=700).astype(np.float32)
+    table, taps = filters(40, 37)
+    padded = np.concatenate([np.zeros(taps, np.float32), sound, np.zeros(taps + 1, np.float32)])
+    found = resampled(sound, 37, 40)
+    np.testing.assert_allclose(found, gathered(padded, table, len(found), 40, 37), atol=1e-6)
 
 
 def test_a_tone_keeps_its_pitch_and_height():
