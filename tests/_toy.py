@@ -110,8 +110,8 @@ def dense(**changes: Any) -> dict[str, Any]:
 def config(**changes: Any) -> dict[str, Any]:
     """Return the config of a run of two epochs on two tasks of one toy dataset; in `changes`, `__` stands for a dot."""
     base: dict[str, Any] = {
-        "seed": 0, "deterministic": False, "debug": False, "verbose": False, "quiet": False, "resume": None,
-        "dry_run": False, "lr_range_test": False, "overfit": None,
+        "seed": 0, "deterministic": False, "debug": False, "verbose": False, "quiet": False, "logger": "none",
+        "dry_run": False, "lr_range_test": False, "overfit": None, "resume": None,
         "init_from": None, "freeze": "none", "trust": ["tests"],
         "data": {"source": "packaged", "root": None, "batch_size": 16, "workers": 0, "folds": None, "fold": 0,
                  "inner_folds": None, "inner_fold": 0, "train_on": "train"},

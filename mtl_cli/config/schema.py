@@ -134,6 +134,8 @@ class Config:
     """Show more on the console."""
     quiet: bool = False
     """Show only warnings and the final table on the console."""
+    logger: str = knob("none", choices=("none", "tensorboard"))
+    """Where records go besides the run directory's metrics.jsonl: none, or tensorboard (RUN_DIR/tensorboard)."""
     dry_run: bool = False
     """Do everything up to the first step, then say what would run; nothing is written."""
     lr_range_test: bool = False
@@ -178,7 +180,7 @@ RESUMABLE = (
     "save.",
 )
 """The knobs that a resumed run may change: keys, or sections, which end in a dot."""
-CONSOLE = ("debug", "verbose", "quiet", "resume")
+CONSOLE = ("debug", "verbose", "quiet", "logger", "resume")
 """The knobs that do not change what a run computes; a config's hash leaves them out."""
 
 

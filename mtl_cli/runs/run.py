@@ -23,6 +23,7 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.errors import Interrupted as Interrupted
 from mtl_cli.errors import Pruned, RunFailure, UserError, exhausted, smaller_parts
 from mtl_cli.files import write_json
+from mtl_cli.report import tensorboard
 from mtl_cli.report.profile import StepProfiler
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.runs.build import Built, build
@@ -86,7 +87,7 @@ def train(
     """
     config = with_devices(config)
     resolved = checked(config, folders)
-    refuse(device_problems(resolved))
+    refuse([*device_problems(resolved), *logger_problems(resolved)])
     if tries := [key for key in TRIALS if resolved[key]]:
         raise UserError(
             f"{tries[0]}=true is for a single new run, not for a sweep or resume=auto. Leave out one of them."
@@ -102,6 +103,7 @@ def train(
         built = build(resolved, trust, start=start, ranks=ranks)
         built.job.judge = judge
         out = RunDirectory.create(directory, config, config_hash(config))
+        mirror_records(out, resolved, 0)
         surroundings = environment(command, resolved, built.job.learner.arithmetic)
         return execute(built, out, resolved, resume_command(directory, resolved, command), surroundings)
 
@@ -145,7 +147,7 @@ def continue_from(
     config = load_run_config(state["config"])
     check_written(directory / "config.yaml", config)
     resolved = checked(with_devices(override(config, {**devices_started(), **overrides})))
-    refuse([*device_problems(resolved), *split_problems(config, resolved)])
+    refuse([*device_problems(resolved), *split_problems(config, resolved), *logger_problems(resolved)])
     trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
     with torch_settings(resolved, ranks_here(resolved)), together(resolved) as ranks:
         tell(ranks, Told.of(resolved, directory, trust, judge is not None, state=state))
@@ -158,6 +160,7 @@ def continue_from(
         if not newest.problems:  # no checkpoint was passed over: later ones are there only where the user chose a file
             out.go_back(progress.step)
         out.take_up(progress.step, progress.best_step, progress.best_score)
+        mirror_records(out, resolved, progress.step)
         logger.info("Resuming %s after step %d.", directory, progress.step)
         return execute(built, out, resolved, resume_command(directory, resolved, command))
 
@@ -170,6 +173,22 @@ def refuse(problems: Sequence[str]) -> None:
     """
     if problems:
         raise UserError(problems)
+
+
+def logger_problems(config: Config) -> list[str]:
+    """Return that the package which `logger` needs is missing, if it is."""
+    try:
+        if config.get("logger") == "tensorboard":
+            tensorboard.require()
+    except UserError as error:
+        return error.problems
+    return []
+
+
+def mirror_records(out: RunDirectory, config: Config, step: int) -> None:
+    """Let the records of a run, which begins or continues after `step`, go where `logger` says."""
+    if config.get("logger") == "tensorboard":
+        out.metrics.mirrors.append(tensorboard.TensorBoard(out.path, step))
 
 
 def start_weights(config: Config) -> dict[str, torch.Tensor] | None:

@@ -139,7 +139,10 @@ def refuse_links(path: Path) -> None:
     Raises:
         UserError: there are such files; it names them.
     """
-    files, folders = (".lock", "metrics.jsonl", "timing.jsonl", "train.log"), ("checkpoints", "plots", "profile")
+    files, folders = (
+        (".lock", "metrics.jsonl", "timing.jsonl", "train.log"),
+        ("checkpoints", "plots", "profile", "tensorboard"),
+    )
     links = [name for name in (*files, *folders) if (path / name).is_symlink()]
     others = [name for name in files if (path / name).exists() and not (path / name).is_file() and name not in links]
     if others:

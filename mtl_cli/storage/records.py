@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mtl_cli.errors import RunFailure
 from mtl_cli.files import finite
@@ -14,12 +14,25 @@ BLOCK = 1 << 16
 """Bytes that are read at once."""
 
 
+class Mirror(Protocol):
+    """Takes every record that is written, such as for TensorBoard."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Take note of a record."""
+        ...
+
+    def close(self) -> None:
+        """Write what is left."""
+        ...
+
+
 class RecordFile:
-    """An append-only file of JSON objects. Equal runs write equal bytes."""
+    """An append-only file of JSON objects. Equal runs write equal bytes. Records that are cut stay in `mirrors`."""
 
     def __init__(self, path: Path, length: int | None = 0) -> None:
         """Open `path`, cut to the whole lines among its first `length` bytes; None keeps all whole lines."""
         self.path = path
+        self.mirrors: list[Mirror] = []
         self._file = path.open("ab", buffering=0)
         self._file.truncate(whole_lines(path, length))
         self._file.seek(0, os.SEEK_END)
@@ -44,6 +57,8 @@ class RecordFile:
             with contextlib.suppress(OSError):
                 self._file.truncate(length)
             raise RunFailure(f"Cannot write {self.path}: {error.strerror}.") from error
+        for mirror in self.mirrors:
+            mirror.write(record)
 
     def cut(self, length: int) -> None:
         """Drop what was written after the first `length` bytes.
@@ -70,8 +85,10 @@ class RecordFile:
         return self.length
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and its mirrors."""
         self._file.close()
+        for mirror in self.mirrors:
+            mirror.close()
 
 
 def whole_lines(path: Path, length: int | None = None) -> int:

@@ -90,7 +90,7 @@ def test_sections_and_keys_are_explained():
         ("weighting=pcgard", "Unknown weighting option 'pcgard'. Did you mean 'pcgrad'? Known: aligned_mtl, "),
         ("tasks=binry", "Unknown kind of task 'binry'. Did you mean 'binary'? Known: Binary, "),
         ("wieghting", "--help knows nothing of 'wieghting'. Did you mean 'weighting'?"),
-        ("logger", "--help knows nothing of 'logger'. It explains a group (--help weighting)"),
+        ("reporter", "--help knows nothing of 'reporter'. It explains a group (--help weighting)"),
     ],
 )
 def test_an_unknown_topic_is_a_mistake(topic, message, capsys):

@@ -73,7 +73,7 @@ def run_job(job: SweepJob, command: Sequence[str], folders: Sequence[Path], judg
 
     checkpoints = job.directory / "checkpoints"
     if (checkpoints / "last.json").is_file() or any(checkpoints.glob("step_*.pt")):
-        same = {key: job.config[key] for key in ("trust", "debug", "verbose", "quiet")}
+        same = {key: job.config[key] for key in ("trust", "debug", "verbose", "quiet", "logger")}
         run.resume(job.directory, {**same, **caches(job.config)}, command, folders, judge)
         return
     if job.directory.exists():
