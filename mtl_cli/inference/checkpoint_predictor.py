@@ -70,7 +70,8 @@ class CheckpointPredictor(Predictor):
             read = {name: reading(source) for name, source in self._model.sources.items()}
             readings = {name: each for name, each in read.items() if each is not None}
             possible = [name for name in self.tasks if self._model.dataset_of[name] in readings]
-            chosen = choose(self._names, self._model.tasks, possible, what)
+            asked = self._names is not None or not possible
+            chosen = choose(self._names, self._model.tasks, possible, what) if asked else possible
             model = self._model.only(chosen)
             own = {name: each for name, each in readings.items() if name in model.sources}
             return joined([columns_of(found) for _, found in model.run(own, size, in_memory=True)])

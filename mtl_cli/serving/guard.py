@@ -20,6 +20,8 @@ class Guard:
 
     def __init__(self, app: App, limits: Limits, figures: Figures) -> None:
         self._app, self._limits, self._figures = app, limits, figures
+        self.ending: Callable[[], bool] = lambda: False
+        """Whether the server ends: then clients are told to send no further request on their connection."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -32,6 +34,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self.ending():
+                    message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
         try:

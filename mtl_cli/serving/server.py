@@ -64,11 +64,31 @@ def serve(folder: Path, host: str, port: int, limits: Limits) -> None:
         app, host, port, http="h11", ws="none", log_config=None, access_log=False, server_header=False,
         limit_concurrency=CONNECTIONS, timeout_keep_alive=5, timeout_graceful_shutdown=int(limits.timeout_s) + 1,
     )  # fmt: skip
+    with listening(host, port) as sock:
+        server = Server(config)
+        app.ending = lambda: server.should_exit
+        server.run([sock])
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address.
+
+    Its protocol is named, because asyncio sends small packets at once on such sockets only: 4 ms per answer, not 50.
+
+    Raises:
+        UserError: the address is taken, or is none.
+    """
     try:
-        listening = config.bind_socket()
-    except SystemExit as error:
-        raise UserError(f"Cannot listen on {host}:{port}; it may be taken. Give another port=8001, or host.") from error
-    try:
-        Server(config).run([listening])
-    finally:
-        listening.close()
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+        except OSError:
+            found.close()
+            raise
+    except OSError as error:
+        raise UserError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Give another port=8001, or host."
+        ) from error
+    return found

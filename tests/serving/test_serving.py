@@ -18,6 +18,7 @@ from PIL import Image
 
 import mtl_cli
 from mtl_cli import cli
+from mtl_cli.serving.server import listening
 from tests import _kinds, _trained
 from tests._trained import rows_of
 
@@ -183,6 +184,7 @@ def test_requests_that_come_together_are_batched_and_all_are_answered_when_it_en
         for each in open_ones:
             with each.getresponse() as answer:
                 statuses.append(answer.status)
+                assert answer.getheader("connection") == "close"  # so that no client sends another request here
             each.close()
         assert statuses == [200] * 20
         output, _ = server.process.communicate(timeout=30)
@@ -223,6 +225,14 @@ def test_texts_and_images_are_served(tmp_path, monkeypatch):
             assert answer.status_code == 422
             assert message in answer.json()["error"]
         assert server.end()[0] == 0
+
+
+def test_a_taken_address_is_told_and_small_answers_are_sent_at_once():
+    with listening("127.0.0.1", 0) as first:
+        first.listen()
+        assert first.proto == socket.IPPROTO_TCP  # else asyncio lets small packets wait for each other
+        with pytest.raises(mtl_cli.UserError, match=r"Cannot listen on 127.0.0.1:\d+: .*port=8001"):
+            listening("127.0.0.1", first.getsockname()[1])
 
 
 def test_what_cannot_be_served_is_told_before_anything_starts(tmp_path, capsys):
