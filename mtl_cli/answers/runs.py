@@ -181,10 +181,11 @@ def _numbers(values: object) -> dict[str, float]:
 def _unit(config: Mapping[str, Any]) -> Unit:
     data = config.get("data")
     data = data if isinstance(data, Mapping) else {}
-    seed, fold = config.get("seed", 0), data.get("fold", 0)
-    return Unit(
-        seed if isinstance(seed, int) else 0, fold if data.get("folds") is not None and isinstance(fold, int) else None
-    )
+    seed, fold = config.get("seed", 0), None
+    for folds, number in (("folds", "fold"), ("inner_folds", "inner_fold")):  # inner folds of a fold count on
+        if isinstance(data.get(folds), int) and isinstance(data.get(number, 0), int):
+            fold = (fold or 0) * data[folds] + data.get(number, 0)
+    return Unit(seed if isinstance(seed, int) else 0, fold)
 
 
 def _groups(config: Mapping[str, Any]) -> dict[str, list[str]]:

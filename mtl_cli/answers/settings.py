@@ -1,5 +1,6 @@
 """Settings: runs that differ in their seed or fold only, named by what sets them apart from the others."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from mtl_cli.answers.runs import Run
 from mtl_cli.config.interpolation import leaves
 from mtl_cli.config.schema import CONSOLE
 
-REPEATED = ("seed", "data.fold")
+REPEATED = ("seed", "data.fold", "data.inner_fold")
 """Keys whose values are repetitions of one setting."""
 SILENT = (*REPEATED, *CONSOLE, "trust", "data.workers", "trainer.threads", "trainer.log_every", "trainer.profile")
 """Keys that do not make another setting: repetitions, and what does not change results."""
@@ -51,8 +52,9 @@ class Setting:
     def folds(self) -> int | None:
         """Number of folds of its cross-validation."""
         data = self.first.config.get("data")
-        folds = data.get("folds") if isinstance(data, Mapping) else None
-        return folds if isinstance(folds, int) and folds > 1 else None
+        found = [data.get(key) or 1 for key in ("folds", "inner_folds")] if isinstance(data, Mapping) else []
+        folds = math.prod(each for each in found if isinstance(each, int))
+        return folds if folds > 1 else None
 
 
 def settings_of(runs: Sequence[Run]) -> tuple[list[Setting], list[str]]:

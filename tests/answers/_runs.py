@@ -5,7 +5,6 @@ from pathlib import Path
 
 import yaml
 
-from mtl_cli.answers.inference import Unit
 from mtl_cli.answers.runs import Run
 
 COSTS = {"parameters": {"total": 1000}, "flops": {"total": 5000}, "samples_per_second": 10.0, "seconds": 2.0}
@@ -36,12 +35,11 @@ def config(sharing="hard", seed=0, tasks=("a", "b"), folds=None, fold=0, **knobs
 def run(metrics, *, val=None, lower=(), digest="d", rows=90, status="completed", path="run", **knobs):
     """A run in memory, with test metrics "<task>/<metric>"."""
     made = config(**knobs)
-    unit = Unit(made["seed"], made["data"]["fold"] if made["data"]["folds"] else None)
     summary = summary_of(metrics, val=val, lower=lower, digest=digest, rows=rows, tasks=made["tasks"])
     from mtl_cli.answers import runs
 
     return Run(
-        Path(path), made, status, "", unit, summary["best_val"], summary["test"], frozenset(lower), {},
+        Path(path), made, status, "", runs._unit(made), summary["best_val"], summary["test"], frozenset(lower), {},
         tuple(made["tasks"]), runs._costs(summary), runs._data(summary, made), summary,
     )  # fmt: skip
 

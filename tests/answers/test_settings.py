@@ -16,6 +16,16 @@ def test_runs_that_differ_in_seed_and_fold_are_one_setting():
     assert (setting.folds, notes) == (2, [])
 
 
+def test_inner_folds_are_repetitions_like_folds():
+    runs = [run({}, data__inner_folds=3, data__inner_fold=fold) for fold in (0, 1, 2)]
+    (setting,), notes = settings_of(runs)
+    assert setting.name == "all runs"
+    assert [unit.fold for unit in setting.runs] == [0, 1, 2]
+    assert (setting.folds, notes) == (3, [])
+    both = [run({}, folds=2, fold=k // 3, data__inner_folds=3, data__inner_fold=k % 3) for k in range(6)]
+    assert [unit.fold for unit in settings_of(both)[0][0].runs] == list(range(6))
+
+
 def test_settings_are_named_by_what_sets_them_apart():
     assert names(run({}), run({}, sharing="independent")) == ["sharing=hard", "sharing=independent"]
     assert names(*(run({}, tasks__a__weight=weight) for weight in (10, 2))) == [
