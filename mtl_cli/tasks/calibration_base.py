@@ -51,6 +51,8 @@ class Calibration:
         lowest: of classes: a class is in the set of a row where its probability is at least this.
         margins: of numbers: half the length of the interval around a prediction, per column.
         coverage: the share of rows whose set or interval is to hold the truth.
+        times: of survival: the times whose probability to live beyond them is told.
+        hazards: of survival: the cumulative baseline hazard at each of these times.
     """
 
     temperature: float = 1.0
@@ -59,6 +61,8 @@ class Calibration:
     lowest: float | None = None
     margins: Numbers | None = None
     coverage: float | None = None
+    times: Numbers | None = None
+    hazards: Numbers | None = None
 
     def state(self) -> dict[str, Any]:
         """Return plain data for a checkpoint or a bundle."""
@@ -76,6 +80,8 @@ class Calibration:
         found = typed(cls, state)
         if not found.temperature > 0:
             raise ValueError(f"Calibration.temperature is {found.temperature}")
+        if len(found.times or ()) != len(found.hazards or ()):
+            raise ValueError(f"Calibration.times are {found.times}, hazards {found.hazards}")
         return found if found.decision is None else replace(found, decision=tuple(map(tuple, found.decision)))
 
     def problem(self, task: Calibratable) -> str | None:
@@ -95,6 +101,10 @@ class Calibration:
         """
         scaled = outputs / self.temperature if self.temperature != 1.0 else outputs
         columns = task.coded(scaled)
+        if task.calibrates == "survival":
+            living = self.survival(outputs[:, 0])
+            curves = [f"{task.name}_survival_{time:g}" for time in self.times or ()]
+            return {**columns, **{name: Coded(living[:, index]) for index, name in enumerate(curves)}}
         if task.calibrates == "numbers":
             return {**columns, **self._intervals(task, scaled, columns)}
         probabilities = task.probabilities(scaled)
@@ -118,6 +128,11 @@ class Calibration:
         return (
             probabilities @ torch.tensor(self.decision, dtype=probabilities.dtype, device=probabilities.device)
         ).argmax(dim=1)
+
+    def survival(self, risks: Tensor) -> Tensor:
+        """Return the probability to live beyond each of the times [B, number of times]; log risks [B]."""
+        hazards = torch.tensor(self.hazards or (), dtype=risks.dtype, device=risks.device)
+        return torch.exp(-hazards * risks.exp().unsqueeze(1))
 
     def _intervals(self, task: Calibratable, outputs: Tensor, columns: Mapping[str, Coded]) -> dict[str, Coded]:
         if self.margins is None:

@@ -50,6 +50,7 @@ class Survival(Task):
 
     field_kind = "survival"
     primary = "concordance"
+    calibrates: ClassVar[str | None] = "survival"
     accepts: ClassVar[tuple[str, ...]] = ("survival",)
     summary_class: ClassVar[type[LabelSummary]] = Survivals
     adds_up: ClassVar[bool] = False

@@ -32,9 +32,12 @@ def checked(task: Task, told: Told, found: Calibration) -> dict[str, float]:
 
     Of classes: calibration error, log loss, accuracy and F1, the share of rows whose set holds the truth (coverage) and
     its mean size. Of labels: the same over all entries, without sets. Of numbers: coverage and length of intervals.
+    Of survival: the largest distance of the mean curve from that of Kaplan and Meier.
     """
     if task.calibrates == "numbers":
         return interval_check(task, told, found)
+    if task.calibrates == "survival":
+        return survival_check(told, found)
     values: dict[str, float] = {}
     truth = task.references(told.target).numpy()
     for suffix, one in (("", Calibration()), ("_calibrated", found)):
@@ -75,6 +78,21 @@ def interval_check(task: Task, told: Told, found: Calibration) -> dict[str, floa
     known = ~np.isnan(truth)
     inside = np.abs(predicted - truth) <= np.array(found.margins)
     return {"coverage": float(inside[known].mean()), "length": 2 * float(np.mean(found.margins))}
+
+
+def survival_check(told: Told, found: Calibration) -> dict[str, float]:
+    """Return how far the mean of the survival curves is from Kaplan and Meier's estimate, at most."""
+    if not found.times:
+        return {}
+    times, events = told.target.double().numpy().T
+    moments, places = np.unique(times, return_inverse=True)
+    ended = np.bincount(places, events > 0)
+    at_risk = len(times) - np.searchsorted(np.sort(times), moments)
+    curve = np.cumprod(1 - ended / at_risk)
+    mean = found.survival(told.outputs[:, 0].double()).mean(dim=0).numpy()
+    last = np.searchsorted(moments, np.array(found.times), side="right") - 1
+    expected = np.where(last >= 0, curve[last.clip(min=0)], 1.0)
+    return {"survival_error": float(np.abs(mean - expected).max())}
 
 
 def check_table(checks: Mapping[str, Mapping[str, float]], found: Mapping[str, Calibration], title: str) -> str:

@@ -2,6 +2,7 @@
 
 - The temperature T > 0 makes the probabilities of outputs/T the likeliest: Guo, Pleiss, Sun, Weinberger, "On
   calibration of modern neural networks", ICML 2017.
+- The baseline hazard of a Cox model, with which its risk becomes a survival curve.
 - Decisions that are best by accuracy or F1, or have the lowest expected cost.
 - Sets of classes and intervals of numbers by split conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic learning
   in a random world", 2005; the sets are those of Sadinle, Lei, Wasserman, "Least ambiguous set-valued classifiers with
@@ -32,6 +33,8 @@ from mtl_cli.training.loading import Stream
 Array = np.ndarray[Any, Any]
 ROUNDING = 1e-6
 """What sets and intervals are wider by, so that a row at their edge stays in them in float32."""
+QUARTILES = (0.25, 0.5, 0.75)
+"""Shares of the observed times that survival is told at."""
 LARGEST = 20.0
 """Temperatures are from 1/20 to 20."""
 
@@ -106,13 +109,16 @@ def check_wish(tasks: Mapping[str, Task], told: Mapping[str, Told], wish: Wish) 
                 told_sizes = ", ".join(f"{task} has {size}" for task, size in sizes.items()) or "no task has classes"
                 problems.append(f"thresholds has costs of {len(wanted)} classes; {told_sizes}.")
     if not told:
-        problems.append("No task of this run can be calibrated: none has classes, labels or numbers per row.")
+        kinds = "classes, labels, numbers or survival times"
+        problems.append(f"No task of this run can be calibrated: none has {kinds} per row.")
     if problems:
         raise UserError(problems)
 
 
 def calibrated(task: Task, told: Told, wish: Wish) -> Calibration:
     """Return what is fitted for one task."""
+    if task.calibrates == "survival":
+        return survival(told.outputs[:, 0].double().numpy(), told.target.double().numpy())
     if task.calibrates == "numbers":
         return Calibration(margins=margins(task, told, wish.coverage), coverage=wish.coverage)
     temperature = best_temperature(task, told)
@@ -197,3 +203,21 @@ def margins(task: Task, told: Told, coverage: float) -> tuple[float, ...] | None
             return None
         found.append(float(known[rank - 1]) * (1 + ROUNDING))
     return tuple(found)
+
+
+def survival(risks: Array, target: Array) -> Calibration:
+    """Return the cumulative baseline hazard at quartiles of the observed times; log risks [N], time and event [N, 2].
+
+    Breslow's estimator (Breslow, discussion of Cox, JRSS B 1972): at each event the hazard rises by one over the sum of
+    exp(risk) of those who are at risk.
+    """
+    times, events = target[:, 0], target[:, 1] > 0
+    if not events.any():
+        return Calibration()
+    asked = np.unique([float(f"{time:.3g}") for time in np.quantile(times, QUARTILES)])
+    order = np.argsort(times, kind="stable")
+    sums = np.exp(risks[order])[::-1].cumsum()[::-1]  # over those whose time is not less
+    at_risk = sums[np.searchsorted(times[order], times)]
+    rises = events / at_risk
+    hazards = [float(rises[times <= time].sum()) for time in asked]
+    return Calibration(times=tuple(asked.tolist()), hazards=tuple(hazards))

@@ -105,7 +105,9 @@ def described(tasks: Mapping[str, Task]) -> str:
         if task.calibration is None:
             continue
         each = task.calibration
-        words = [f"temperature {each.temperature:g}"] if task.calibrates != "numbers" else []
+        has_temperature = task.calibrates in ("classes", "labels")
+        words = [f"temperature {each.temperature:g}"] if has_temperature else []
+        words += ["survival curves"] if each.times else []
         words += ["thresholds"] if each.decision is not None or each.thresholds is not None else []
         words += [f"sets of {100 * each.coverage:g} %"] if each.lowest is not None and each.coverage else []
         words += [f"intervals of {100 * each.coverage:g} %"] if each.margins is not None and each.coverage else []

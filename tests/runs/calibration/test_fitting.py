@@ -8,7 +8,7 @@ from mtl_cli.batch import FieldSpec
 from mtl_cli.errors import UserError
 from mtl_cli.runs.calibration.checking import calibration_error, checked
 from mtl_cli.runs.calibration.decisions import best_cut, best_weights, score
-from mtl_cli.runs.calibration.fitting import Told, best_temperature, calibrate, lowest_in_set, margins
+from mtl_cli.runs.calibration.fitting import Told, best_temperature, calibrate, lowest_in_set, margins, survival
 from mtl_cli.runs.calibration.wish import Wish
 from mtl_cli.tasks.calibration_base import Calibration
 from tests.tasks._inputs import make
@@ -147,3 +147,40 @@ def test_other_data_is_not_a_calibration(state):
 def test_words_that_ask_for_nothing_are_refused(words, told):
     with pytest.raises(UserError, match=told):
         Wish.read(words)
+
+
+SURVIVAL = make("survival")
+
+
+def lives(rows, seed=0):
+    """Return risks and times with the hazard 0.2·exp(risk), a part of them cut off."""
+    stream = np.random.default_rng(seed)
+    risks = stream.normal(size=rows)
+    time = stream.exponential(1 / (0.2 * np.exp(risks)))
+    cut = stream.exponential(12, rows)
+    target = np.stack([np.minimum(time, cut), time <= cut], axis=1)
+    return Told(torch.tensor(risks[:, None], dtype=torch.float32), torch.tensor(target, dtype=torch.float32))
+
+
+def test_without_a_risk_the_baseline_is_the_estimate_of_nelson_and_aalen():
+    target = np.array([[1.0, 1], [2.0, 0], [2.0, 1], [2.0, 1], [5.0, 1]])
+    found = survival(np.zeros(5), target)
+    assert found.times == (2.0,)
+    assert found.hazards == pytest.approx((1 / 5 + 2 / 4,))
+
+
+def test_a_planted_hazard_gives_its_survival_curves():
+    fitted, new = lives(6000), lives(4000, seed=1)
+    found = calibrate({SURVIVAL.name: SURVIVAL}, {SURVIVAL.name: fitted}, WISH)[SURVIVAL.name]
+    assert len(found.times) == 3
+    assert found.hazards == pytest.approx([0.2 * time for time in found.times], rel=0.06)
+    assert checked(SURVIVAL, new, found)["survival_error"] < 0.02
+    columns = found.columns(SURVIVAL, new.outputs)
+    time = found.times[1]
+    truth = torch.exp(-0.2 * time * new.outputs[:, 0].exp())
+    assert (columns[f"t_survival_{time:g}"].numbers - truth).abs().max() < 0.03
+    assert Calibration.of(found.state()) == found
+
+
+def test_without_an_event_there_is_no_curve():
+    assert survival(np.zeros(3), np.array([[1.0, 0]] * 3)) == Calibration()
