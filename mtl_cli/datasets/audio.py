@@ -147,7 +147,8 @@ class Audio(ColumnSource):
 
     def _reading_in(self, file: TableFile, folder: Path, limit: Path) -> Reading:
         """Return the clips of a table whose paths are relative to a folder, and may not leave another one."""
-        clips = check_clips(file, replace(self._present(file), skip_bad=False), folder, limit)
+        options = replace(self._present(file), skip_bad=False)
+        clips = check_clips(file, options, folder, limit, "Leave them out of the input.")
         self._check_lengths(clips)
         return SoundReading(file, clips, self.encode_clips, self.batch_size)
 

@@ -161,6 +161,8 @@ def survey_audio(
     clips = check_clips(listing, replace(options, skip_bad=True), folder, folder)
     texts = find_transcripts(listing, asked.targets, kinds)
     asked = replace(asked, targets={n: each for n, each in asked.targets.items() if n not in {t.name for t in texts}})
+    if len(clips.bad) == len(clips.names):
+        raise UserError([*bad[:1], f"{path}: none of the {len(clips.names)} sounds can be used."])
     rows = written(listing, asked.answers, asked)
     labels = read_labels(rows.file, rows.profile.columns, asked.answers, len(clips.names), rows.missing)
     guesses = guess_targets(rows.file, labels, asked, len(clips.names), rows.missing) if asked.targets else ()

@@ -19,6 +19,7 @@ from mtl_cli.tables.reading import TableFile, require_columns
 logger = logging.getLogger("mtl_cli")
 SHOWN = 10
 """Problems, or names of clips, that a message lists."""
+LEAVE_OUT = "tasks.NAME.dataset.skip_bad=true leaves out such rows and says how many."
 LONG = 60.0
 """Seconds from which on a clip is called very long."""
 MOST_RATE = 16_000
@@ -58,7 +59,10 @@ class Clip:
 
 @dataclass
 class Clips:
-    """The clips of one file of a set. `rates` are of each clip's file; `bad` are rows that cannot be used."""
+    """The clips of one file of a set. `rates` are of each clip's file; `bad` are rows that cannot be used.
+
+    `way` says what to do about these, where they are not left out (`skip`).
+    """
 
     path: Path
     folder: Path
@@ -66,6 +70,7 @@ class Clips:
     clips: list[Clip | None]
     rates: list[int]
     skip: bool
+    way: str
     bad: set[int] = field(default_factory=set)
 
     def usable(self, rows: np.ndarray) -> np.ndarray:
@@ -108,11 +113,10 @@ class Clips:
     def first_of(self, problems: Sequence[str]) -> list[str]:
         """Return the first problems, and how many there are in all."""
         more = [f"{self.path}: {len(problems)} clips cannot be used in all."] if len(problems) > SHOWN else []
-        way = "tasks.NAME.dataset.skip_bad=true leaves out such rows and says how many."
-        return [*problems[:SHOWN], *more, *([] if self.skip else [way])]
+        return [*problems[:SHOWN], *more, *([] if self.skip else [self.way])]
 
 
-def check_clips(file: TableFile, options: ClipOptions, folder: Path, limit: Path) -> Clips:
+def check_clips(file: TableFile, options: ClipOptions, folder: Path, limit: Path, way: str = LEAVE_OUT) -> Clips:
     """Return the clips of a file; with `skip_bad`, rows that cannot be used are marked and counted in the log.
 
     Raises:
@@ -120,7 +124,7 @@ def check_clips(file: TableFile, options: ClipOptions, folder: Path, limit: Path
             of these together.
     """
     names, spans = read_cells(file, options)
-    found = Clips(file.path, folder, names, [], [], options.skip_bad)
+    found = Clips(file.path, folder, names, [], [], options.skip_bad, way)
     headers: dict[str, Header] = {}
     problems, cut, limit = list[str](), list[str](), limit.resolve()
     for row, name in enumerate(names):

@@ -252,6 +252,15 @@ def test_bad_clips_are_named_together(tmp_path):
     assert "skip_bad=true" in problems
 
 
+def test_new_clips_that_are_bad_are_named_with_other_advice(tmp_path):
+    source = audio(tone_set(tmp_path / "set", 12))
+    spoil(tone_set(tmp_path / "new", 12))
+    with pytest.raises(UserError) as caught:
+        source.reading(tmp_path / "new" / "table.csv")
+    assert caught.value.problems[-1] == "Leave them out of the input."
+    assert len(caught.value.problems) == 7
+
+
 def test_bad_clips_are_left_out_and_counted_where_that_is_asked_for(tmp_path, caplog):
     caplog.set_level(logging.INFO, "mtl_cli")
     table = tone_set(tmp_path / "set", 24)

@@ -209,6 +209,14 @@ def test_clips_that_cannot_be_used_are_told_and_left_out(folder, capsys):
     train(out)
 
 
+def test_a_set_without_a_sound_that_can_be_used_is_refused(folder):
+    table = tone_set(folder / "set", 6)
+    for clip in (table.parent / "clips").iterdir():
+        clip.write_text("not a sound")
+    with pytest.raises(UserError, match=r"does not begin as WAV(.|\n)*none of the 6 sounds can be used"):
+        init_config("set/table.csv", folder / "conf", {"target": ["tone"]})
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
