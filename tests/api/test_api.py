@@ -26,8 +26,6 @@ def runs(tmp_path_factory):
     for kind in _trained.KINDS:
         folder = tmp_path_factory.mktemp(kind)
         found[kind] = folder, _trained.train(kind, folder)
-    folder = tmp_path_factory.mktemp("pictures")
-    found["pictures"] = folder, _trained.train_pictures(folder)
     return found
 
 
@@ -115,8 +113,9 @@ def test_texts_arrays_and_sentences(runs, tmp_path):
     assert [list(values) for values in columns["y_prediction"]] == [[c[3] for c in block] for block in blocks if block]
 
 
-def test_images_give_columns_and_maps_of_their_own_size(runs, tmp_path):
-    folder, path = runs["pictures"]
+@pytest.mark.slow
+def test_images_give_columns_and_maps_of_their_own_size(tmp_path):
+    folder, path = tmp_path, _trained.train_pictures(tmp_path)
     predict(path, folder / "images", tmp_path / "out", {})
     written = columns_written(tmp_path / "out" / "table.csv")
     files = sorted((folder / "images").iterdir())
@@ -179,9 +178,10 @@ def state_of_the_process():
 def test_train_returns_a_run_whose_metrics_are_those_of_its_files_and_leaves_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     before = state_of_the_process()
-    overrides = ["task=letters", "trainer.max_steps=2", "hydra.run.dir=run", "trainer.threads=1", "deterministic=true"]
+    overrides = ["task=mnist_digits", "backbone=mlp", "trainer.max_steps=2", "hydra.run.dir=run"]
+    overrides += ["trainer.threads=1", "deterministic=true"]
     run = mtl_cli.train(overrides)
-    assert "letters" in capsys.readouterr().out
+    assert "mnist_digits" in capsys.readouterr().out
     assert state_of_the_process() == before
     assert run.path.name == "run"
     assert run.summary == _trained.read_json(tmp_path / "run" / "summary.json")
@@ -189,9 +189,9 @@ def test_train_returns_a_run_whose_metrics_are_those_of_its_files_and_leaves_not
     assert run.figures
     assert all(path.suffix == ".png" for path in run.figures)
     found = mtl_cli.evaluate(run.path, split="test")
-    assert found["metrics"]["letters/accuracy"] == pytest.approx(run.summary["test"]["letters/accuracy"])
+    assert found["metrics"]["mnist_digits/accuracy"] == pytest.approx(run.summary["test"]["mnist_digits/accuracy"])
     images = np.zeros((2, 28, 28), np.uint8)
-    assert next(iter(run.load().predict(images))) == "letters_prediction"
+    assert next(iter(run.load().predict(images))) == "mnist_digits_prediction"
     assert state_of_the_process() == before
     for wrong, message in (
         (["task=lettters"], "Did you mean"), ("task=letters", "one text"), (["resume=run"], "resume"),
