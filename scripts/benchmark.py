@@ -23,6 +23,7 @@ from benchmark_gpu import gpu
 from benchmark_start import growth, start, sweep
 from benchmark_tasks import tasks
 from benchmark_text import text
+from benchmark_writing import writing
 from measuring import (
     ENDLESS,
     Row,
@@ -147,6 +148,7 @@ PARTS = {
     "evaluation": evaluation,
     "tasks": tasks,
     "text": text,
+    "writing": writing,
     "start": start,
     "sweep": sweep,
     "growth": growth,

@@ -32,7 +32,6 @@ class PairAdvice:
     metrics: tuple[str, ...]
     why: str
     """Why these metrics."""
-    smoothing: float
     head: Mapping[str, object]
     overrides: Mapping[str, Choice]
 
@@ -43,7 +42,7 @@ class PairAdvice:
     def task_lines(self) -> str:
         """Return the lines of YAML of a task, after its weight."""
         lines = [
-            entry("label_smoothing", self.smoothing, "share of the probability that every other piece gets"),
+            entry("label_smoothing", 0.1, "share of the probability that every other piece gets"),
             entry("metrics", list(self.metrics), "the first one selects: exact_match, token_accuracy, chrf, bleu"),
             "head:",
             *(f"  {entry(key, value, NOTES.get(key, ''))}" for key, value in self.head.items()),
@@ -89,10 +88,10 @@ def advise_pairs(source: Sequence[str], targets: Mapping[str, Sequence[str]]) ->
         why_copied = f"{own:.0%} of the words of targets are words of their source: what is never seen is copied"
         options["copied"] = Choice(str(COPIED), why_copied)
     head = {
-        "_target_": "mtl_cli.heads.gru_decoder.GRUDecoder", "num_layers": 1, "dropout": 0.1 if short else 0.3,
+        "_target_": "mtl_cli.heads.gru_decoder.GRUDecoder", "num_layers": 1, "dropout": 0.3,
         "beam": 1, "length_penalty": 1.0, "copy": True, "width": None,
     }  # fmt: skip
-    return PairAdvice(options, metrics, why, 0.0 if short else 0.1, head, choose_training(rows, short))
+    return PairAdvice(options, metrics, why, head, choose_training(rows, short))
 
 
 def kept(source: Sequence[str], targets: Mapping[str, Sequence[str]]) -> float:
