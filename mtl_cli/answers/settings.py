@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ SILENT = (*REPEATED, *CONSOLE, "trust", "data.workers", "trainer.threads", "trai
 """Keys that do not make another setting: repetitions, and what does not change results."""
 SILENT_ENDS = (".cache_dir",)
 SILENT_SECTIONS = ("save.",)
+MOST_NOTES = 3
+"""Runs of one status that are named one by one."""
 LONGEST = 60
 """Letters of a setting's name that is made of what sets it apart."""
 LONGEST_WORD = 26
@@ -60,10 +62,9 @@ class Setting:
 def settings_of(runs: Sequence[Run]) -> tuple[list[Setting], list[str]]:
     """Return the settings of the complete runs by name, and what had to be left out, in words."""
     grouped: dict[Key, dict[Unit, Run]] = {}
-    notes = []
+    notes = list(left_out([run for run in runs if not run.completed]))
     for run in runs:
         if not run.completed:
-            notes.append(f"{run.path} is left out: it is {run.status}{': ' + run.reason if run.reason else ''}.")
             continue
         own = grouped.setdefault(tuple(sorted(setting_values(run.config).items())), {})
         if run.unit in own:
@@ -77,6 +78,19 @@ def settings_of(runs: Sequence[Run]) -> tuple[list[Setting], list[str]]:
     ]
     settings = [Setting(*each) for each in zip(names, values, ordered, strict=True)]
     return sorted(settings, key=lambda setting: natural(setting.name)), notes
+
+
+def left_out(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield which runs are not complete, in words: one by one, or many of one status together."""
+    by_status: dict[str, list[Run]] = {}
+    for run in runs:
+        by_status.setdefault(run.status, []).append(run)
+    for status, own in by_status.items():
+        if len(own) > MOST_NOTES:
+            yield f"{len(own)} runs are left out: they are {status}, such as {own[0].path}."
+            continue
+        for run in own:
+            yield f"{run.path} is left out: it is {status}{': ' + run.reason.rstrip('.') if run.reason else ''}."
 
 
 def natural(text: str) -> list[tuple[int, float, str]]:

@@ -48,9 +48,14 @@ def test_what_does_not_change_results_makes_no_setting():
 def test_runs_that_are_not_complete_or_come_twice_are_told():
     _, notes = settings_of([run({}), run({}, path="again"), run({}, status="failed", path="bad")])
     assert notes == [
-        "again is left out: run has the same setting, seed and fold.",
         "bad is left out: it is failed.",
+        "again is left out: run has the same setting, seed and fold.",
     ]
+
+
+def test_many_runs_that_are_not_complete_are_told_together():
+    runs = [run({}), *(run({}, status="pruned", path=f"p{number}") for number in range(30))]
+    assert settings_of(runs)[1] == ["30 runs are left out: they are pruned, such as p0."]
 
 
 @pytest.mark.parametrize(("low", "high"), [("x=2", "x=10"), ("a", "b1"), ("lr=1e-3", "lr=0.1"), ("7", "a")])
