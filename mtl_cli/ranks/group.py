@@ -29,7 +29,6 @@ START = (
     "import os, sys; from mtl_cli.cli import train; code = train(); "
     "sys.stdout.flush(); sys.stderr.flush(); os._exit(code)"  # nothing is left to do, and torch takes its time
 )
-_groups = 0
 
 
 @contextmanager
@@ -79,13 +78,11 @@ def joined(
         RunFailure: the ranks do not come together.
         RankLost: another rank has failed.
     """
-    global _groups
-    _groups += 1
     own = children or {}
     try:
         base = connected(place) if store is None else store
         restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        shared = PrefixStore(f"mtl/{restart}/{_groups}", base)
+        shared = PrefixStore(f"mtl/{restart}", base)
         watch = Watch(shared, place.rank, place.size, own)
     except (RuntimeError, ValueError, OSError) as error:
         where = f"{place.address}:{place.port}"
