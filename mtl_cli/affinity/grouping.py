@@ -1,15 +1,19 @@
 """Groups of tasks that help each other most, found from the affinities of all pairs."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+import numpy as np
 
 MOST_EXACT = 12
 """Number of tasks up to which every partition is looked at."""
 Affinity = Sequence[Sequence[float]]
 """affinity[i][j] of task i onto task j."""
 Group = tuple[int, ...]
+Matrix = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -95,45 +99,62 @@ def exact(affinity: Affinity, most: int) -> Found:
 
 def greedy(affinity: Affinity, most: int) -> Found:
     """Return good partitions: merges of two groups down to each number of groups, each improved by moves of tasks."""
-    valued = cache(lambda group: worth(group, affinity))
-    groups: list[Group] = [(task,) for task in range(len(affinity))]
-    by_number = {len(groups): list(groups)}
-    while len(groups) > 1:
-        pairs = [(a, b) for a in range(len(groups)) for b in range(a + 1, len(groups))]
-        a, b = max(pairs, key=lambda pair: _gain(groups[pair[0]], groups[pair[1]], valued))
-        joined = tuple(sorted(groups[a] + groups[b]))
-        groups = [group for index, group in enumerate(groups) if index not in (a, b)] + [joined]
-        by_number[len(groups)] = list(groups)
+    given = np.nan_to_num(np.asarray(affinity, dtype=float))
+    both = given + given.T
+    np.fill_diagonal(both, 0.0)
+    of_task = np.arange(len(both))
+    by_number = {len(both): of_task}
+    for left in range(len(both) - 1, 0, -1):
+        one, other = _best_merge(both, of_task)
+        of_task = np.where(of_task == other, one, of_task)
+        of_task = np.where(of_task > other, of_task - 1, of_task)
+        by_number[left] = of_task
     found: Found = []
     for number in range(1, most + 1):
-        moved = improved(by_number[number], valued)
-        score = sum(map(valued, moved))
+        moved = improved(both, by_number[number])
+        groups = [tuple(np.flatnonzero(moved == name).tolist()) for name in np.unique(moved)]
+        score = sum(worth(group, affinity) for group in groups)
         if found and found[-1][1] >= score:
-            moved, score = list(found[-1][0]), found[-1][1]
-        found.append((tuple(moved), score))
+            groups, score = list(found[-1][0]), found[-1][1]
+        found.append((tuple(groups), score))
     return found
 
 
-def _gain(one: Group, other: Group, valued: Callable[[Group], float]) -> float:
-    return valued(tuple(sorted(one + other))) - valued(one) - valued(other)
+def _sums(both: Matrix, of_task: Matrix, groups: int) -> tuple[Matrix, Matrix, Matrix]:
+    """Return the affinities both ways between each task and each group [T, G], within each group [G], and sizes [G]."""
+    members = np.eye(groups)[of_task]  # [T, G]
+    to_group = both @ members
+    return to_group, (members * to_group).sum(axis=0) / 2, members.sum(axis=0)
 
 
-def improved(groups: Sequence[Group], valued: Callable[[Group], float]) -> list[Group]:
-    """Return groups in which no move of one task to another group raises the score."""
-    now = list(groups)
+def _worths(within: Matrix, sizes: Matrix) -> Matrix:
+    """Return what groups are worth: all tasks of one are compared with as many others, so that it is one quotient."""
+    return np.where(sizes > 1, within / np.maximum(sizes - 1, 1), 0.0)
+
+
+def _best_merge(both: Matrix, of_task: Matrix) -> tuple[int, int]:
+    """Return the two groups, the lower number first, whose merge gains most."""
+    groups = int(of_task.max()) + 1
+    to_group, within, sizes = _sums(both, of_task, groups)
+    between = np.eye(groups)[of_task].T @ to_group  # [G, G]
+    worths = _worths(within, sizes)
+    joined = _worths(within[:, None] + within[None, :] + between, sizes[:, None] + sizes[None, :])
+    gains = np.where(np.triu(np.ones_like(joined), 1) > 0, joined - worths[:, None] - worths[None, :], -np.inf)
+    one, other = np.unravel_index(int(gains.argmax()), gains.shape)
+    return int(one), int(other)
+
+
+def improved(both: Matrix, of_task: Matrix) -> Matrix:
+    """Return the group of each task [T], such that no move of one task to another group raises the score."""
+    of_task, groups = of_task.copy(), int(of_task.max()) + 1
+    tasks = np.arange(len(of_task))
     while True:
-        best, change = 1e-12, None
-        for source, group in enumerate(now):
-            for task in group:
-                rest = tuple(each for each in group if each != task)
-                for target, other in enumerate(now):
-                    if target == source:
-                        continue
-                    more = tuple(sorted((*other, task)))
-                    gain = valued(rest) + valued(more) - valued(group) - valued(other)
-                    if gain > best:
-                        best, change = gain, (source, rest, target, more)
-        if change is None:
-            return [group for group in now if group]
-        source, rest, target, more = change
-        now[source], now[target] = rest, more
+        to_group, within, sizes = _sums(both, of_task, groups)
+        worths, own = _worths(within, sizes), to_group[tasks, of_task]
+        loss = worths[of_task] - _worths(within[of_task] - own, sizes[of_task] - 1)  # [T]
+        gain = _worths(within[None, :] + to_group, sizes[None, :] + 1) - worths[None, :] - loss[:, None]  # [T, G]
+        gain[tasks, of_task] = -np.inf
+        task, group = np.unravel_index(int(gain.argmax()), gain.shape)
+        if not gain[task, group] > 1e-12 * (1.0 + np.abs(worths).sum()):
+            return of_task
+        of_task[task] = group

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mtl_cli.affinity.grouping import Grouping, best_groupings
+from mtl_cli.affinity.grouping import MOST_EXACT, Grouping, best_groupings
 from mtl_cli.affinity.labels import LabelPair, label_pairs
 from mtl_cli.affinity.probe import AffinityProbe, Matrix
 from mtl_cli.config.run_config import checked, config_hash
@@ -101,7 +101,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write matrices, figures, groups and configs; print the groups; return what groups.json holds."""
     affinity, cosine = probe.affinity.means, probe.cosine.means
-    groupings = best_groupings(affinity, len(tasks) if budget is None else budget)
+    groupings = best_groupings(affinity, min(len(tasks), MOST_EXACT) if budget is None else budget)
     chosen = groupings[-1 if budget is not None else min(2, len(groupings)) - 1]
     write_text(output / "affinity.csv", to_csv(tasks, affinity))
     write_text(output / "cosine.csv", to_csv(tasks, cosine))

@@ -17,7 +17,7 @@ lowers the losses of the others (inter-task affinity), and the cosines of their 
 figures, how the labels of the tasks hang together, and the best groups, as configs with sharing=groups.
 
   output=DIR          a new folder for everything, the joint run included
-  budget=N            most groups: every group has a trunk of its own; the default is all numbers of groups
+  budget=N            most groups: every group has a trunk of its own; the default is every number up to 12
   every=10            steps between measurements; one costs a pass over the batch for each task, forwards and back
   key=value           any word of mtl-train; arithmetic is float32 unless trainer.precision says otherwise
 

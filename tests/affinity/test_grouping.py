@@ -92,3 +92,12 @@ def test_twelve_tasks_are_searched_exactly():
     assert {frozenset(group) for group in found.groups} == {
         frozenset(np.flatnonzero(of_task == group).tolist()) for group in range(4)
     }
+
+
+def test_many_tasks_are_grouped_at_once():
+    affinity, of_task = planted(150, 5, 0.5, 0)
+    found = best_groupings(affinity, 5)[-1]
+    assert {frozenset(group) for group in found.groups} == {
+        frozenset(np.flatnonzero(of_task == group).tolist()) for group in range(5)
+    }
+    assert found.score == pytest.approx(sum(worth(group, affinity) for group in found.groups))
