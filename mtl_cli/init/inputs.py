@@ -8,7 +8,7 @@ import numpy as np
 from mtl_cli.init.codes import guess_codes
 from mtl_cli.init.guess import Guess, guess_drop
 from mtl_cli.init.labels import label_numbers, of_numbers
-from mtl_cli.init.leaks import copies, nearly_answers
+from mtl_cli.init.leaks import Screen, copies, nearly_answers
 from mtl_cli.init.probe import Cells, Probe
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.place import Place
@@ -38,7 +38,8 @@ def find_inputs(
     drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in names}
     drop = {name: reason for name, reason in drop.items() if reason}
     left = {name: sample for name, sample in samples.items() if name not in drop}
-    same = {name: why for guess in guesses for name, why in copies(guess, left).items()}
+    screen = Screen(left)
+    same = {name: why for guess in guesses for name, why in copies(guess, screen).items()}
     warnings = []
     if same.keys() == left.keys():
         warnings = [f"{name} stays an input, because no other is left, but {why}" for name, why in same.items()]

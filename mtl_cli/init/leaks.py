@@ -15,7 +15,50 @@ FEW = 100
 """Rows that most columns are refused by."""
 
 
-def copies(guess: Guess, samples: Mapping[str, Cells]) -> dict[str, str]:
+class Screen:
+    """Columns of inputs, with what refuses most of them as copies of a target at once.
+
+    Hundreds of targets times a thousand columns are half a million pairs, of which each would take 0.1 ms.
+    """
+
+    def __init__(self, columns: Mapping[str, Cells]) -> None:
+        self.columns = dict(columns)
+        first = [cells.codes[:FEW] for cells in columns.values()]
+        self._few = np.stack(first) if first else np.empty((0, 0), dtype=np.int64)  # [C, n]
+        self._rich = np.array([is_rich(cells.numbers) for cells in columns.values()], dtype=bool)  # [C]
+
+    def candidates(self, target: LabelColumn) -> list[str]:
+        """Return the columns that may say the same as a target."""
+        named = self._named(target.codes[: self._few.shape[1]])
+        if is_rich(target.numbers):
+            named |= self._rich
+        return [name for name, may in zip(self.columns, named.tolist(), strict=True) if may]
+
+    def _named(self, codes: np.ndarray) -> np.ndarray:
+        """Return in which columns each code of the first rows [n] goes with one other code [C]."""
+        may = np.ones(len(self._few), dtype=bool)
+        low = []
+        for code in np.unique(codes[codes >= 0]).tolist():
+            own = self._few[:, codes == code]
+            there = own >= 0
+            least, most = np.where(there, own, FAR).min(axis=1), np.where(there, own, -1).max(axis=1)
+            may &= ~there.any(axis=1) | (least == most)  # one value in these rows
+            low.append(np.where(there.any(axis=1), least, -1 - code))
+        if low:  # values of different codes differ
+            ordered = np.sort(np.stack(low), axis=0)
+            may &= (ordered[1:] != ordered[:-1]).all(axis=0)
+        return may
+
+
+FAR = np.iinfo(np.int64).max
+
+
+def is_rich(numbers: np.ndarray | None) -> bool:
+    """Return whether there are so many different numbers that rising or falling with others says something."""
+    return numbers is not None and len(np.unique(numbers[~np.isnan(numbers)])) >= MIN_ROWS
+
+
+def copies(guess: Guess, screen: Screen) -> dict[str, str]:
     """Return the inputs that say the same as a target, with the reason.
 
     Either each value of one goes with one value of the other, or both are numbers and each rises or falls with the
@@ -23,8 +66,8 @@ def copies(guess: Guess, samples: Mapping[str, Cells]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for column in guess.columns[:1] if guess.kind == "ranking" else guess.columns:
-        for name, sample in samples.items():
-            if why := says(column, sample):
+        for name in screen.candidates(column):
+            if why := says(column, screen.columns[name]):
                 found[name] = f"it {why} the target {column.name}"
     return found
 
@@ -36,18 +79,10 @@ def says(column: LabelColumn, sample: Cells) -> str:
     numbers = None if column.numbers is None else column.numbers[:size]
     if numbers is not None and sample.numbers is not None and (how := goes_with(sample.numbers, numbers)):
         return how
-    if not name_each_other(codes[:FEW], sample.codes[:FEW]):
-        return ""
     distinct = len(np.unique(codes[codes >= 0]))
     if 2 <= distinct <= size / 2 and says_the_same(codes, sample.codes, distinct):
         return "says the same as"
     return ""
-
-
-def name_each_other(one: np.ndarray, other: np.ndarray) -> bool:
-    """Return True where each code [n] goes with one other code; quick, to refuse most columns by."""
-    pairs = {(a, b) for a, b in zip(one.tolist(), other.tolist(), strict=True) if a >= 0 and b >= 0}
-    return len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
 
 
 def goes_with(one: np.ndarray, other: np.ndarray) -> str:
