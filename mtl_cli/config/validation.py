@@ -8,7 +8,7 @@ from mtl_cli.config.annotations import Rule, describe, fits, misfit, problem
 from mtl_cli.config.interpolation import get_key, has_key, leaves, resolve
 from mtl_cli.config.schema import COMPONENTS, KNOWN_KEYS, knobs, sections
 from mtl_cli.config.shipped import conf_dir, default_nodes, target_nodes
-from mtl_cli.config.task_groups import READING, TASK_NAME, distinct_nodes, group_problems, task_names
+from mtl_cli.config.task_groups import METRICS, READING, TASK_NAME, distinct_nodes, group_problems, task_names
 from mtl_cli.errors import UserError, nearest, some
 
 
@@ -156,7 +156,7 @@ def _type_problems(config: Mapping[str, Any], folders: Sequence[Path]) -> Iterat
         shipped = defaults.get(node["_target_"], [])
         for key, value in node.items():
             known = [other[key] for other in shipped if key in other]
-            if known and key not in ("_target_", "weight", *READING):
+            if known and key not in ("_target_", "weight", METRICS, *READING):
                 yield from _type_problem(f"{at}.{key}", value, known)
 
 

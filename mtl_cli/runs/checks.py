@@ -21,7 +21,7 @@ def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[
     """Return what is wrong with the metrics that selection and early stopping name: of tasks, or of groups of them."""
     known = ["skill", LAST]
     for name, members in {**{name: [name] for name in tasks}, **config.get(GROUPS, {})}.items():
-        known += dict.fromkeys(f"{name}/{metric}" for task in members for metric in ("loss", *tasks[task].metric_info))
+        known += dict.fromkeys(f"{name}/{metric}" for task in members for metric in ("loss", *tasks[task].reported))
     problems = []
     for key in ("selection", "early_stopping"):
         metric = config[key]["metric"]

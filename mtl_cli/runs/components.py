@@ -13,7 +13,7 @@ import torch
 from mtl_cli.backbones.base import Backbone
 from mtl_cli.batch import WantedField
 from mtl_cli.config.targets import Component, Trust, bind, locate
-from mtl_cli.config.task_groups import GROUPS, READING, once_per_group
+from mtl_cli.config.task_groups import GROUPS, METRICS, READING, once_per_group
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.datasets.division_base import Division
 from mtl_cli.errors import UserError
@@ -75,7 +75,7 @@ def bind_all(config: Mapping[str, Any], trust: Trust) -> Components:
     for name, node in config["tasks"].items():
         where, dataset = f"tasks.{name}", node.get("dataset")
         own, readings[name] = divided(node, where, trust)
-        tasks[name] = collect(problems, partial(bind, own, Task, where, trust, ("name", "field")))
+        tasks[name] = collect(problems, partial(bind_task, own, where, trust, node.get(METRICS)))
         if id(dataset) not in bound_datasets:
             bind_dataset = partial(bind, dataset, DataSource, f"{where}.dataset", trust)
             bound_datasets[id(dataset)] = collect(problems, bind_dataset)
@@ -115,7 +115,43 @@ def divided(node: Mapping[str, Any], where: str, trust: Trust) -> tuple[dict[str
     with contextlib.suppress(UserError):  # binding reports it
         takes = inspect.signature(locate(node.get("_target_"), Task, where, trust)).parameters
     reading = {key: node[key] for key in READING if key in node and key not in takes}
-    return {key: value for key, value in node.items() if key != "dataset" and key not in reading}, reading
+    apart = {"dataset", *reading, *({METRICS} - set(takes))}
+    return {key: value for key, value in node.items() if key not in apart}, reading
+
+
+@dataclass(frozen=True)
+class TaskComponent(Component):
+    """A kind of task with its arguments, and the metrics that are to be reported."""
+
+    metrics: tuple[str, ...] = ()
+
+    def make(self, **runtime: Any) -> Any:  # noqa: ANN401  what the class makes
+        """Return a new task.
+
+        Raises:
+            UserError: it refuses its arguments, or has no such metric.
+        """
+        task = super().make(**runtime)
+        try:
+            task.choose_metrics(self.metrics)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        return task
+
+
+def bind_task(own: dict[str, Any], where: str, trust: Trust, chosen: object) -> Component:
+    """Return a kind of task with its arguments, and the metrics of its node that are `chosen` where it names some.
+
+    Raises:
+        UserError: the node does not fit.
+    """
+    component = bind(own, Task, where, trust, ("name", "field"))
+    if chosen is None or METRICS in own:
+        return component
+    names = [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{where}.{METRICS} is {chosen!r}; it is a list of names, such as ++{where}.{METRICS}=[f1].")
+    return TaskComponent(**vars(component), metrics=tuple(names))
 
 
 def wanted_fields(components: Components, dataset_of: Mapping[str, str], dataset: str) -> list[WantedField]:

@@ -46,7 +46,7 @@ def stack_heads(
     alike: dict[Hashable, list[str]] = {}
     for name, task in tasks.items():
         form, head_form = task.form, task.head.form
-        if task.weight > 0 and form is not None and head_form is not None:
+        if task.weight > 0 and not task.chosen_metrics and form is not None and head_form is not None:
             dataset = data.dataset_of[name]
             if data.sources[dataset].augmentation is None:
                 alike.setdefault((dataset, form, type(task.head), head_form, task.num_outputs), []).append(name)

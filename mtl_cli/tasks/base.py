@@ -118,6 +118,9 @@ class Task(ABC):
     calibration: Calibration | None = None
     """What was fitted for this task, where a checkpoint has it."""
 
+    chosen_metrics: tuple[str, ...] = ()
+    """The metrics that are reported where the task's node names some; () stands for all."""
+
     def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"tasks.{name}.weight is {weight}; a weight is a finite number ≥ 0.")
@@ -250,6 +253,25 @@ class Task(ABC):
     @abstractmethod
     def metrics(self) -> "dict[str, Metric]":
         """Return fresh metrics by name, each updated with what `predictions` and `references` return."""
+
+    def choose_metrics(self, names: Sequence[str]) -> None:
+        """Report these metrics only; the first one is what the task is selected by.
+
+        Raises:
+            ValueError: the task has no such metric.
+        """
+        known = list(self.metric_info)
+        if not names or len(set(names)) < len(names) or any(name not in known for name in names):
+            raise ValueError(
+                f"tasks.{self.name}.metrics is {list(names)}; it names some of {', '.join(known)}, each once. "
+                f"Use for example ++tasks.{self.name}.metrics=[{self.primary}]."
+            )
+        self.chosen_metrics, self.primary = tuple(names), names[0]
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """The names of the metrics that are reported, all of `metric_info` unless some are chosen."""
+        return self.chosen_metrics or tuple(self.metric_info)
 
     @abstractmethod
     def predictions(self, outputs: Any) -> Tensor:  # noqa: ANN401  an Output of the head

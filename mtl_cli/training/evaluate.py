@@ -59,7 +59,9 @@ class Meter:
         self.task = task
         floats = torch.float32 if device.type == "mps" else None  # it has no float64
         self.metrics: dict[str, Metric] = {
-            name: metric.to(device=device, dtype=floats) for name, metric in task.metrics().items()
+            name: metric.to(device=device, dtype=floats)
+            for name, metric in task.metrics().items()
+            if not task.chosen_metrics or name in ("confusion", *task.chosen_metrics)
         }
         self.loss: WeightedMean = WeightedMean().to(device=device, dtype=floats)
         """Mean of the batches' losses, each weighted by its number of labels; the weight is their number."""
@@ -92,7 +94,7 @@ class Meter:
         """Return the totals; NaN where the split has no label."""
         count = int(self.loss.weight)
         if count == 0:
-            return Result(float("nan"), dict.fromkeys(self.task.metric_info, float("nan")), None, 0)
+            return Result(float("nan"), dict.fromkeys(self.task.reported, float("nan")), None, 0)
         values = {name: metric.compute().cpu() for name, metric in self.metrics.items()}
         confusion = values.pop("confusion", None)
         numbers = {name: shortest(value) for name, value in values.items()}
