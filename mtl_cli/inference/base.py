@@ -51,6 +51,14 @@ class Predictor(ABC):
         inputs = given(data)
         return by_sentence(self.predict_given(inputs, batch_size), inputs.sentences)
 
+    def evaluate(self, *, split: str | None = None, input: str | Path | None = None) -> dict[str, Any]:
+        """Return what mtl-eval finds on a split of the run's data ("test" by default), or on all rows of a file.
+
+        Raises:
+            UserError: the data does not fit, or this is a bundle, which does not know the run's data.
+        """
+        raise UserError(f"{self.path} is a bundle, which does not know the run's data. Use mtl_cli.evaluate(RUN_DIR).")
+
     @abstractmethod
     def predict_given(self, inputs: Given, batch_size: int) -> Predicted:
         """Return predictions of inputs in memory."""

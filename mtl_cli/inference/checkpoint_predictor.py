@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mtl_cli.bundles.manifest import Manifest
+from mtl_cli.bundles.manifest import Manifest, is_bundle
 from mtl_cli.config.run_config import Config, checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.base import DataSource
@@ -37,6 +37,10 @@ class CheckpointPredictor(Predictor):
 
     def __init__(self, path: Path, config: Config, model: Model, names: str | Sequence[str] | None) -> None:
         self.path, self._config, self._model, self._names = path, config, model, names
+        self.overrides: dict[str, Any] = {}
+        """The keys of the run's config that it was loaded with."""
+        self.folders: list[Path] = []
+        """Folders of the user's own modules that it was loaded with."""
 
     @property
     def model(self) -> Model:
@@ -52,6 +56,16 @@ class CheckpointPredictor(Predictor):
     def columns(self) -> list[str]:
         """The columns of predictions, as mtl-predict names them."""
         return list(self._model.no_columns())
+
+    def evaluate(self, *, split: str | None = None, input: str | Path | None = None) -> dict[str, Any]:
+        """Return what mtl-eval finds and writes; of a bundle see `Predictor.evaluate`."""
+        if is_bundle(self.path):
+            return super().evaluate(split=split, input=input)
+        from mtl_cli.runs.evaluation import evaluate_checkpoint
+
+        words = {**self.overrides, **({} if split is None else {"split": split})}
+        source = None if input is None else Path(input).expanduser()
+        return evaluate_checkpoint(self.path, words, ["mtl_cli.evaluate"], self.folders, source)
 
     def predict_given(self, inputs: Given, batch_size: int) -> Predicted:
         """Return predictions of inputs in memory."""
@@ -147,4 +161,6 @@ def predictor_of(
     with torch_settings(config):
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         model = build_predictor(config, trust, state, held if tasks is None else tasks)
-    return CheckpointPredictor(path, config, model, tasks)
+    found = CheckpointPredictor(path, config, model, tasks)
+    found.overrides, found.folders = dict(overrides), list(folders)
+    return found

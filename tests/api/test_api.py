@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -168,10 +169,11 @@ def test_no_rows_give_empty_columns_and_tasks_can_be_chosen(runs):
 
 
 def state_of_the_process():
+    variables = {key: each for key, each in os.environ.items() if key != "TORCHINDUCTOR_CACHE_DIR"}  # of torch's import
     return (
-        torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), list(sys.path), os.getcwd(),
+        torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), list(sys.path), Path.cwd(), variables,
         GlobalHydra.instance().is_initialized(), signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM),
-        logging.getLogger("mtl_cli").level, list(logging.getLogger("mtl_cli").handlers), dict(os.environ),
+        logging.getLogger("mtl_cli").level, list(logging.getLogger("mtl_cli").handlers),
     )  # fmt: skip
 
 
@@ -190,6 +192,9 @@ def test_train_returns_a_run_whose_metrics_are_those_of_its_files_and_leaves_not
     assert all(path.suffix == ".png" for path in run.figures)
     found = mtl_cli.evaluate(run.path, split="test")
     assert found["metrics"]["mnist_digits/accuracy"] == pytest.approx(run.summary["test"]["mnist_digits/accuracy"])
+    assert run.load().evaluate(split="val")["metrics"]["mnist_digits/accuracy"] == pytest.approx(
+        run.summary["best_val"]["mnist_digits/accuracy"]
+    )
     images = np.zeros((2, 28, 28), np.uint8)
     assert next(iter(run.load().predict(images))) == "mnist_digits_prediction"
     assert state_of_the_process() == before

@@ -148,6 +148,8 @@ def test_a_graph_says_the_same_without_torch(table, tmp_path):
     ):
         with pytest.raises(mtl_cli.UserError, match=message):
             predictor.predict(wrong)
+    with pytest.raises(mtl_cli.UserError, match=r"Use mtl_cli\.evaluate\(RUN_DIR\)"):
+        predictor.evaluate()
     with pytest.raises(mtl_cli.UserError, match="takes no overrides"):
         mtl_cli.load(tmp_path / "bundle", overrides={"seed": 1})
 
