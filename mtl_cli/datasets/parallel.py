@@ -127,6 +127,11 @@ class Parallel(TextFileSource):
                 f"tokenizer is {tokenizer.tokenizer}, which targets cannot be written in. Use one of "
                 f"{', '.join(KINDS)}, or shared=false."
             )
+        if pairs.shared and tokenizer.min_count != 1:
+            raise UserError(
+                f"min_count is {tokenizer.min_count}, which a shared tokenizer does not know. Use vocab_size, or "
+                "shared=false."
+            )
         self._shared: SourcePieces | None = None
 
     def want(self, fields: Sequence[WantedField]) -> None:

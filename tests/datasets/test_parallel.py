@@ -151,6 +151,7 @@ def write_lines(folder, **files):
         (lambda f: write_lines(f, en="abc", de="abc"), {}, r"train\.en has no column 'fr'"),
         (lambda f: table(f), {"source": "english"}, "has no column 'english'"),
         (lambda f: table(f), {"source": "de"}, r"tasks\.de writes: .*hidden=0\.2"),
+        (lambda f: table(f), {"min_count": 2}, "min_count is 2, which a shared tokenizer does not know"),
         (lambda f: table(f), {"tokenizer": "wordpiece"}, "Use one of bpe, words, characters"),
         (lambda f: table(f, [*ROWS, ("a " * 700, "b", "c")]), {},
          r"1 texts have more than max_length=512 pieces, the first in row 41, the longest \d+\. Set max_length=.*cut="),
