@@ -52,7 +52,10 @@ class _Resolver:
         """Return `value`, which stands at the key `at`, resolved; `seen` are the interpolations that led to it."""
         self.nodes += 1
         if self.nodes > MAX_NODES or len(at) > MAX_DEPTH:
-            raise UserError(f"The config {TOO_LARGE}")
+            raise UserError(
+                f"The config {TOO_LARGE} Where many tasks each have a node, one node can stand for all: give it "
+                "'targets: {NAME: {}, OTHER: {}}' in the place of target."
+            )
         if isinstance(value, Mapping):
             return {key: self.value(item, (*at, str(key)), seen) for key, item in value.items()}
         if isinstance(value, list | tuple):
