@@ -107,6 +107,7 @@ class Watch:
         self._done = threading.Event()
         self._seen: dict[int, tuple[str, float]] = {}
         self._lost_at = 0.0
+        self._beat(0)  # so that a rank that has come is missed from the start
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 

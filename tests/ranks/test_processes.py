@@ -1,0 +1,173 @@
+"""Runs on processes of their own: their files, their end by signals and accidents, and going on with other numbers."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mtl_cli.errors import UserError
+from mtl_cli.runs import run
+from mtl_cli.storage.records import read_records
+from tests import _toy
+
+SMALL = [
+    "task=mnist_digits", "backbone=mlp", "backbone.hidden=[8]", "trainer.eval_every=1000",
+    "trainer.device=cpu", "trainer.precision=fp32", "trainer.threads=1",
+    "trainer.max_epochs=null", "schedule.epoch_length=6", "data.batch_size=8", "trainer.log_every=2", "quiet=true",
+]  # fmt: skip
+RUN = "import sys; from mtl_cli.cli import train; sys.exit(train())"
+LIMIT = 120
+"""Seconds after which a test gives up, and leaves no process behind."""
+
+
+def start(*words, **environment):
+    """Start mtl-train in a session of its own, all of whose processes can be found by it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+
+
+def finished(process):
+    """The exit code and what was printed; no process of its session is left."""
+    try:
+        text, _ = process.communicate(timeout=LIMIT)
+    finally:
+        left = members(process)
+        for number in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+    assert left == []
+    return process.returncode, text
+
+
+def members(process):
+    """The numbers of the processes in a session, but for those that have ended and wait for their parents."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            state, _, _, session = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:4]
+            if int(session) == process.pid and state != "Z":
+                found.append(int(entry))
+    return found
+
+
+def started(process, directory, rank=1):
+    """The number of the process of a rank, once the run has taken steps."""
+    end = time.monotonic() + LIMIT
+    while not (directory / "metrics.jsonl").exists() or not read_records(directory / "metrics.jsonl"):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    for number in members(process):
+        with contextlib.suppress(OSError):
+            if f"\0RANK={rank}\0".encode() in Path(f"/proc/{number}/environ").read_bytes():
+                return number
+    return pytest.fail("no such rank")
+
+
+def endless(directory):
+    return start(*SMALL, "trainer.max_steps=1000000", "trainer.devices=2", f"hydra.run.dir={directory}", "save.every=5")
+
+
+def records(directory):
+    return (directory / "metrics.jsonl").read_bytes()
+
+
+def train(directory, **changes):
+    """Train on the toy data in this process, which is then rank 0."""
+    return run.train(_toy.config(early_stopping__patience=9, ema__decay=0.9, **changes), directory, [])
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_bytes_of_one_and_a_run_goes_on_with_other_numbers(tmp_path):
+    one, two, parts = (tmp_path / name for name in ("one", "two", "parts"))
+    train(one, trainer__accumulate=2, trainer__max_epochs=6)
+    train(two, trainer__devices=2, trainer__max_epochs=6)
+    assert records(one) == records(two)
+    assert values_on_test(one) == values_on_test(two)
+    train(parts, trainer__devices=2, trainer__max_epochs=2)
+    more = {"trainer.devices": 1, "trainer.max_epochs": 4, "trust": ["tests"]}
+    with pytest.raises(UserError, match=r"makes 1. Use trainer.devices=1 trainer.accumulate=2."):
+        run.resume(parts, more, [])
+    run.resume(parts, {**more, "trainer.accumulate": 2}, [])
+    run.resume(parts, {"trainer.max_epochs": 6, "trust": ["tests"]}, [])
+    own, whole = ([r for r in read_records(each / "metrics.jsonl") if r["kind"] == "train"] for each in (parts, one))
+    assert [r["step"] for r in own] == [r["step"] for r in whole]
+
+
+def values_on_test(directory):
+    return json.loads((directory / "summary.json").read_text())["test"]
+
+
+@pytest.mark.slow
+def test_processes_that_a_launcher_has_started_are_one_run_of_which_the_first_talks(tmp_path):
+    address = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(20000 + os.getpid() % 20000)}
+    common = [*SMALL, "trainer.max_steps=6", f"hydra.run.dir={tmp_path / 'run'}"]
+    ranks = [start(*common, RANK=str(rank), LOCAL_RANK=str(rank), **address) for rank in (0, 1)]
+    found = [finished(process) for process in ranks]
+    assert [code for code, _ in found] == [0, 0], found
+    assert "test, best step 6" in found[0][1]
+    assert found[1][1] == ""
+    assert "devices: 2" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_any_process_ends_in_one_checkpoint(tmp_path, rank):
+    process = endless(tmp_path / "run")
+    other = started(process, tmp_path / "run")
+    os.kill(process.pid if rank == 0 else other, signal.SIGTERM)
+    code, text = finished(process)
+    assert code == 143
+    assert text.startswith("Stopped by SIGTERM after step ")
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["status"], status["reason"]) == ("interrupted", "SIGTERM")
+    assert (tmp_path / "run" / "checkpoints" / f"step_{status['step']:08}.pt").is_file()
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_others_with_its_name_and_the_run_resumes(tmp_path):
+    process = endless(tmp_path / "run")
+    os.kill(started(process, tmp_path / "run"), signal.SIGKILL)
+    before = time.monotonic()
+    code, text = finished(process)
+    assert time.monotonic() - before < 60
+    assert code == 1
+    assert "error: Rank 1 (process " in text
+    assert "was killed by SIGKILL" in text
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["status"] == "failed"
+    code, text = finished(start(f"resume={tmp_path / 'run'}", f"trainer.max_steps={status['step'] + 6}"))
+    assert (code, "error" in text) == (0, False), text
+
+
+@pytest.mark.slow
+def test_a_process_that_stands_still_ends_the_others(tmp_path):
+    process = endless(tmp_path / "run")
+    os.kill(started(process, tmp_path / "run"), signal.SIGSTOP)
+    before = time.monotonic()
+    code, text = finished(process)
+    assert time.monotonic() - before < 60
+    assert code == 1
+    assert "has given no sign of life for" in text
+
+
+@pytest.mark.slow
+def test_the_others_end_where_the_first_is_killed(tmp_path):
+    process = endless(tmp_path / "run")
+    started(process, tmp_path / "run")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(LIMIT)
+    end = time.monotonic() + 60
+    while members(process) and time.monotonic() < end:
+        time.sleep(0.2)
+    code, text = finished(process)
+    assert code == -signal.SIGKILL
+    assert text.strip() == "error: Rank 0 has ended, or does not answer."
