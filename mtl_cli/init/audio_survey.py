@@ -31,7 +31,7 @@ from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.listing import Listing, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
-BATCH, STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 2000, 8, 200
+BATCH, STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 2400, 8, 200
 """Clips per step, and optimizer steps (with transcripts: more) and passes of what is proposed."""
 LOOKS = 30
 """Evaluations in training, at most."""
