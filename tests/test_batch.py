@@ -83,7 +83,7 @@ def test_labels_are_swept_in_order_in_parts_that_fit_in_memory(monkeypatch):
             self.asked = max(self.asked, len(indices))
             return Sample(indices, {"mask": indices.reshape(-1, 1).expand(-1, 100), "class": indices % 3})
 
-    monkeypatch.setattr("mtl_cli.batch.CHUNK", 20 * 800)  # 20 masks of 100 whole numbers
+    monkeypatch.setattr("mtl_cli.batch.split.CHUNK", 20 * 800)  # 20 masks of 100 whole numbers
     rows = Lazy()
     parts = list(rows.sweep_fields(["mask"]))
     assert torch.cat([part["mask"][:, 0] for part in parts]).tolist() == list(range(200))

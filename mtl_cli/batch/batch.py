@@ -1,0 +1,86 @@
+"""Rows of one dataset with the targets of the tasks that have a label in them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mtl_cli.batch.samples import move
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Model inputs [B, ...] of one dataset. The name lets a per-dataset stem find its own."""
+
+    values: Tensor | Mapping[str, Tensor]
+    dataset: str
+
+    def to(self, device: torch.device) -> "Inputs":
+        """Return the same inputs on `device`."""
+        return Inputs(move(self.values, device), self.dataset)
+
+
+@dataclass(frozen=True)
+class StackTarget:
+    """The targets [B, T] of tasks that are computed as one; `counts` int64 [T], on the host, are each task's labels."""
+
+    tasks: tuple[str, ...]
+    values: Tensor
+    counts: Tensor
+
+    @cached_property
+    def present(self) -> tuple[str, ...]:
+        """The tasks that have a label."""
+        return labelled_tasks(self.tasks, self.counts)
+
+    def only(self, tasks: Collection[str]) -> "StackTarget":
+        """Return the targets with the labels of some tasks alone counted."""
+        taken = torch.tensor([task in tasks for task in self.tasks])
+        return StackTarget(self.tasks, self.values, torch.where(taken, self.counts, 0))
+
+
+def labelled_tasks(tasks: tuple[str, ...], counts: Tensor) -> tuple[str, ...]:
+    """Return those of the tasks [T] whose number of labels, on the host, is not 0; `tasks` itself where all are."""
+    if bool(counts.all()):
+        return tasks
+    return tuple(task for task, count in zip(tasks, counts.tolist(), strict=True) if count)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one dataset with the targets of the tasks that have a label in it.
+
+    `targets` and `counts` (labelled samples, tokens or pixels) are keyed by task; a task without any label is left out.
+    `weights` [B] are those of rows in the loss, for tasks that have some. `stacks` are the targets of tasks that are
+    computed as one, by the stack's name; one in which no task has a label is left out.
+    """
+
+    inputs: Inputs
+    targets: Mapping[str, Tensor]
+    counts: Mapping[str, int]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    stacks: Mapping[str, StackTarget] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that have a label here, those of stacks excepted."""
+        return tuple(self.targets)
+
+    def apart(self) -> "Batch":
+        """Return the same targets task by task, without stacks."""
+        if not self.stacks:
+            return self
+        targets, counts = dict(self.targets), dict(self.counts)
+        for stack in self.stacks.values():
+            for row, (task, count) in enumerate(zip(stack.tasks, stack.counts.tolist(), strict=True)):
+                if count:
+                    targets[task], counts[task] = stack.values[:, row], count
+        return Batch(self.inputs, targets, counts, self.weights)
+
+    @property
+    def rows(self) -> int:
+        """Number of samples, labelled or not."""
+        values = self.inputs.values
+        return len(values if isinstance(values, Tensor) else next(iter(values.values())))

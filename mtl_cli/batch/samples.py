@@ -1,0 +1,63 @@
+"""Rows of a dataset: inputs and label fields."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Values = Tensor | Mapping[str, Tensor]
+"""One tensor, or several by name."""
+
+
+def change_values(change: Callable[[Tensor], Tensor], values: Values) -> Tensor | dict[str, Tensor]:
+    """Return the tensor, or each tensor of the mapping, changed."""
+    if isinstance(values, Tensor):
+        return change(values)
+    return {name: change(value) for name, value in values.items()}
+
+
+class Frame(Protocol):
+    """Where in the input of a network an image lies, which may have been resized and filled up."""
+
+    @property
+    def file(self) -> tuple[int, int]:
+        """Height and width of the image's file."""
+        ...
+
+    def map_back(self, values: Tensor) -> Tensor:
+        """Return a map [C, H, W] of the input as one of the size of the image's file."""
+        ...
+
+    def boxes_back(self, boxes: Tensor) -> Tensor:
+        """Return boxes [N, 4] in pixels of the input (x₁, y₁, x₂, y₂) in pixels of the file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a dataset: inputs [B, ...] and its label fields by name, each [B, ...].
+
+    `counts` are the labels of each row [B] by task, on the host, where they were counted with the rows.
+    """
+
+    inputs: Values
+    fields: Mapping[str, Tensor]
+    counts: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def pin_memory(self) -> "Sample":
+        """Return the same rows in page-locked memory, for quick copies to a GPU; torch's DataLoader calls this."""
+        pinned = change_values(lambda value: value.pin_memory(), self.inputs)
+        return Sample(pinned, {name: field.pin_memory() for name, field in self.fields.items()}, self.counts)
+
+    def rows(self, start: int, stop: int) -> "Sample":
+        """Return rows `start` … `stop`, the latter excluded."""
+        part = change_values(lambda value: value[start:stop], self.inputs)
+        fields = {name: value[start:stop] for name, value in self.fields.items()}
+        return Sample(part, fields, {name: count[start:stop] for name, count in self.counts.items()})
+
+
+def move(values: Tensor | Mapping[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:
+    """Return the tensor, or each tensor of the mapping, on `device`."""
+    return change_values(lambda value: value.to(device, non_blocking=True), values)
