@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtl_cli.errors import UserError
-from mtl_cli.tables.cells import category_cells, number_cells
 from mtl_cli.tables.place import Place
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def read_column(file: "TableFile", name: str) -> WholeColumn:
     Raises:
         UserError: the file cannot be read, or its cells are neither text nor numbers.
     """
+    from mtl_cli.tables.cells import category_cells, number_cells  # needs pyarrow, which other columns do not
+
     how, known = file.options.notation, dict[str, int]()
     codes: list[np.ndarray[Any, Any]] = []
     numbers: list[np.ndarray[Any, Any]] = []
