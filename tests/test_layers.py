@@ -17,7 +17,7 @@ LAYERS = (
     "cli api",
     "commands",
     "export serving",
-    "inference affinity",
+    "inference affinity merging",
     "runs init answers",
     "training",
     "model",

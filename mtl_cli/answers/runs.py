@@ -17,6 +17,9 @@ from mtl_cli.storage.records import read_records
 
 DEPTH = 5
 """Folders below the one that is named in which runs are looked for."""
+MERGED = "merge.json"
+"""What a run directory has that was not trained but merged from others: by which method."""
+MERGINGS = ("task_arithmetic", "ties")
 ERRORS = ("loss", "error", "_err", "mae", "mse", "deviance", "angle_", "count_rel")
 """Parts of the names of metrics that are better when lower: for runs from before summaries said which are."""
 COSTS = {"parameters": "parameters", "flops": "FLOPs", "samples_per_second": "samples/s", "seconds": "seconds"}
@@ -121,6 +124,8 @@ def read_run(path: Path) -> Run:
         raise UserError(f"Cannot read {path / 'config.yaml'}: {error}.") from error
     except UserError as error:
         raise UserError([f"{path}: {problem}" for problem in error.problems]) from error
+    if (method := read_json(path / MERGED).get("method")) in MERGINGS:
+        config = {**config, "merge": method}  # a value that sets it apart from joint training
     status, summary = read_json(path / "status.json"), read_json(path / "summary.json")
     if summary:
         val, test = _numbers(summary.get("best_val")), _numbers(summary.get("test"))

@@ -7,9 +7,10 @@ from mtl_cli.commands.console import console
 from mtl_cli.commands.program import Program
 from mtl_cli.errors import EXIT_DONE, UserError, nearest
 
-WORDS = ("baseline", "output", "margin", "verbose", "quiet", "debug")
+WORDS = ("baseline", "output", "margin", "merge", "trust", "verbose", "quiet", "debug")
 HELP = """\
 Usage: mtl-report RUN_OR_SWEEP ... [baseline=SETTING|DIR] [output=DIR] [margin=PERCENT]
+                  [merge=task_arithmetic|ties]
 
 Compares the settings of any runs with a baseline, seed by seed or fold by fold, prints the verdict, and writes
 report.html, tables (CSV, Markdown, LaTeX) and figures (SVG, PDF). The rule of the verdict is written in the report.
@@ -20,6 +21,9 @@ report.html, tables (CSV, Markdown, LaTeX) and figures (SVG, PDF). The rule of t
                       weighting=fixed, else the first by name
   output=DIR          where the report goes; the default is the first directory that is named
   margin=1            percent of the baseline's value below which a difference does not matter
+  merge=METHOD        task_arithmetic, ties, or both as 'merge=[task_arithmetic,ties]': runs of each task alone from one
+                      init_from are merged into a model of all tasks without training, which is compared as a setting
+  trust=[MODULE]      with merge=: modules of your own that the configs of the runs name
 
   --version, --help
 
@@ -42,20 +46,48 @@ def command(line: CommandLine) -> int:
             paths.append(Path(text).expanduser())
         elif key not in WORDS:
             problems.append(
-                f"mtl-report has no '{key}'.{nearest(key, WORDS)} It takes directories, baseline=, output= and margin=."
+                f"mtl-report has no '{key}'.{nearest(key, WORDS)} It takes directories, baseline=, output=, margin= "
+                "and merge=."
             )
         elif key in ("verbose", "quiet", "debug") and value not in ("true", "false"):
             problems.append(f"{key} is '{value}'; it is true or false. Use {key}=true.")
     if not paths:
         problems.append("mtl-report needs the directory of a run or sweep. Use mtl-report RUN_OR_SWEEP.")
     margin = _margin(line.word("margin"), problems)
+    methods = _methods(line, problems)
     if problems:
         raise UserError(problems)
+    output = Path(line.word("output") or paths[0]).expanduser()
     with console(line.word("verbose") == "true", line.word("quiet") == "true"):
+        if methods:
+            paths.append(_merged(line, paths, methods, output))
         from mtl_cli.answers import report
 
-        report.write(paths, line.word("baseline"), Path(line.word("output") or paths[0]).expanduser(), margin)
+        report.write(paths, line.word("baseline"), output, margin)
     return EXIT_DONE
+
+
+def _methods(line: CommandLine, problems: list[str]) -> list[str]:
+    from mtl_cli.answers.runs import MERGINGS
+
+    text = line.word("merge") or ""
+    methods = [word.strip() for word in text.strip("[]").split(",") if word.strip()]
+    problems += [
+        f"merge is '{method}'; it is {' or '.join(MERGINGS)}.{nearest(method, MERGINGS)} Use merge={MERGINGS[0]}."
+        for method in methods
+        if method not in MERGINGS
+    ]
+    return list(dict.fromkeys(methods))
+
+
+def _merged(line: CommandLine, paths: list[Path], methods: list[str], output: Path) -> Path:
+    """Merge the single-task runs among those named; return the folder of what they make."""
+    from mtl_cli.config.targets import Trust
+    from mtl_cli.merging.merge import merge
+
+    modules = [word.strip() for word in (line.word("trust") or "").strip("[]").split(",") if word.strip()]
+    merge(paths, methods, output / "merged", line.command, Trust(tuple(modules), tuple(line.trusted_folders)))
+    return output / "merged"
 
 
 def _margin(text: str | None, problems: list[str]) -> float:

@@ -1,0 +1,87 @@
+"""Runs of one task each, merged by the command and compared with joint training."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+
+from mtl_cli import cli
+from mtl_cli.merging.merge import SCALES
+from mtl_cli.runs import run
+from mtl_cli.storage import checkpoint
+from tests import _toy
+
+TASKS = {name: _toy.task(name) for name in ("quadrant", "sign")}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run that others start from, two of each task alone, and a joint one."""
+    folder = tmp_path_factory.mktemp("runs")
+    run.train(_toy.config(tasks=TASKS, seed=9), folder / "start", [])
+    for name, tasks in {"q": ["quadrant"], "s": ["sign"], "joint": list(TASKS)}.items():
+        made = _toy.config(tasks={task: TASKS[task] for task in tasks}, init_from=str(folder / "start"))
+        run.train(made, folder / "sweep" / name, [])
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch):
+    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda verdict: {})
+
+
+def weights(path):
+    return checkpoint.load(checkpoint.find(path, "best"))["model"]
+
+
+def test_merged_models_are_settings_beside_joint_training(runs, tmp_path):
+    sweep = tmp_path / "sweep"
+    shutil.copytree(runs / "sweep", sweep)
+    line = [str(sweep), "merge=[task_arithmetic,ties]", "trust=[tests]"]
+    assert cli.main_report(line) == 0
+    with (sweep / "settings.csv").open(newline="", encoding="utf-8") as file:
+        names = [row["setting"] for row in csv.DictReader(file)]
+    assert [sum(f"merge={method}" in name for name in names) for method in ("task_arithmetic", "ties")] == [1, 1]
+    out = sweep / "merged" / "task_arithmetic" / "seed_0"
+    record = json.loads((out / "merge.json").read_text())
+    assert set(record["scores"]) == {str(scale) for scale in SCALES}
+    assert record["scores"][str(record["scale"])] == max(record["scores"].values())
+    own, start = weights(out), weights(runs / "start")
+    one, other = weights(sweep / "q"), weights(sweep / "s")
+    for name, tensor in own.items():
+        if name.startswith("heads."):
+            expected = (one if "quadrant" in name else other)[name]
+        else:
+            expected = start[name] + record["scale"] * (one[name] + other[name] - 2 * start[name])
+        torch.testing.assert_close(tensor, expected)
+    written = (out / "summary.json").read_bytes()
+    assert cli.main_report(line) == 0  # a second time nothing is merged again
+    assert (out / "summary.json").read_bytes() == written
+    assert cli.main_eval([f"checkpoint={out}", "trust=[tests]", "bootstrap=0"]) == 0
+    tested = json.loads(
+        (out / "evaluations" / next(p.name for p in (out / "evaluations").iterdir()) / "metrics.json").read_text()
+    )
+    assert tested["metrics"] == pytest.approx(json.loads(written)["test"])
+
+
+def test_runs_without_a_common_initialisation_are_refused(runs, tmp_path, capsys):
+    run.train(_toy.config(tasks={"sign": TASKS["sign"]}), tmp_path / "fresh", [])
+    for paths, reason in (
+        ([runs / "sweep" / "q", tmp_path / "fresh"], "common initialisation"),
+        ([runs / "sweep" / "q"], "two or more tasks"),
+    ):
+        assert cli.main_report([*map(str, paths), "merge=ties", "trust=[tests]", f"output={tmp_path / 'out'}"]) == 2
+        assert reason in capsys.readouterr().err
+    made = _toy.config(tasks={"sign": TASKS["sign"]}, init_from=str(tmp_path / "fresh"))
+    run.train(made, tmp_path / "elsewhere", [])
+    paths = [str(runs / "sweep" / "q"), str(tmp_path / "elsewhere")]
+    assert cli.main_report([*paths, "merge=ties", "trust=[tests]", f"output={tmp_path / 'out'}"]) == 2
+    assert "it started from" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_method_is_named(runs, capsys):
+    assert cli.main_report([str(runs / "sweep"), "merge=tie"]) == 2
+    assert "merge is 'tie'; it is task_arithmetic or ties." in capsys.readouterr().err
