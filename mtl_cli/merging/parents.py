@@ -13,6 +13,8 @@ from mtl_cli.errors import UserError, some
 logger = logging.getLogger("mtl_cli")
 MODELLED = ("sharing", "backbone", "data", "freeze")
 """Parts of the configs that must agree: they make the model and divide the data."""
+FREE = ("data.workers", "data.batch_size")
+"""Keys of these parts that may be chosen for each task."""
 ADVICE = "Train each task alone from one run: mtl-train -m task=A,B init_from=RUN_DIR."
 
 
@@ -92,7 +94,7 @@ def _differences(parents: Parents) -> Iterator[str]:
         for part in MODELLED:
             mine, theirs = (_leaves(each.config.get(part), part) for each in (first, run))
             for key in sorted(mine.keys() | theirs.keys()):
-                if key != "data.workers" and mine.get(key) != theirs.get(key):
+                if key not in FREE and mine.get(key) != theirs.get(key):
                     yield (
                         f"{run.path} cannot be merged with {first.path}: {key} is {theirs.get(key)} there and "
                         f"{mine.get(key)} here. Train both with {key}={mine.get(key)}."

@@ -82,6 +82,24 @@ def test_runs_without_a_common_initialisation_are_refused(runs, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
+def test_other_batch_sizes_may_be_merged_but_not_other_frozen_stages(runs, tmp_path, capsys):
+    changes = {"batch": {"data__batch_size": 8}, "frozen": {"freeze": "stages:1"}}
+    for name, change in changes.items():
+        made = _toy.config(
+            tasks={"sign": TASKS["sign"]}, init_from=str(runs / "start"), trainer__max_epochs=1, **change
+        )
+        run.train(made, tmp_path / name, [])
+    words = [str(runs / "sweep" / "q"), "merge=ties", "trust=[tests]"]
+    assert cli.main_report([*words, str(tmp_path / "batch"), f"output={tmp_path / 'one'}"]) == 0
+    merged = tmp_path / "one" / "merged" / "ties" / "seed_0"
+    before = weights(merged)
+    assert cli.main([f"resume={merged}", "trust=[tests]"]) == 0  # there is nothing left to train
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(merged).items())
+    capsys.readouterr()
+    assert cli.main_report([*words, str(tmp_path / "frozen"), f"output={tmp_path / 'two'}"]) == 2
+    assert "freeze is stages:1 there and none here. Train both with freeze=none." in capsys.readouterr().err
+
+
 def test_an_unknown_method_is_named(runs, capsys):
     assert cli.main_report([str(runs / "sweep"), "merge=tie"]) == 2
     assert "merge is 'tie'; it is task_arithmetic or ties." in capsys.readouterr().err
