@@ -6,7 +6,7 @@ from typing import Any
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.console import console
 from mtl_cli.commands.program import Program
-from mtl_cli.config.knobs import key_problems
+from mtl_cli.config.knobs import PREFERENCE, key_problems
 from mtl_cli.errors import EXIT_DONE, UserError, nearest
 from mtl_cli.runs.statistics.asked import WORDS, Asked
 
@@ -29,6 +29,7 @@ Rebuilds the model from the config of the run, prints the metrics of a split or 
   thresholds=f1       with calibrate=true: decisions by accuracy, f1, or the costs of a true and a said class,
                       'thresholds=cost=[[0,1],[5,0]]'; for single tasks 'thresholds={diagnosis:f1}'
   coverage=0.9        with calibrate=true: share of rows whose set or interval holds the truth
+  preference=[.3,.7]  of a run of weighting=preference: how much each task counts, in their order; the sum is 1
   key=value           any key of the config of the run, such as another source of the same data
 
   --config-dir DIR    folder of your own modules that the config of the run names and that you trust
@@ -87,6 +88,9 @@ def eval_problems(overrides: dict[str, Any]) -> list[str]:
     if split not in SPLITS:
         hint = nearest(str(split), SPLITS)
         problems.append(f"split is '{split}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test.")
+    chosen = [key for key in (PREFERENCE, f"weighting.{PREFERENCE}") if key in overrides]
+    if chosen and overrides.get("calibrate") is True:
+        problems.append(f"calibrate=true stores what fits the run's own preference. Leave out {chosen[0]}=.")
     rest = {key: value for key, value in overrides.items() if key not in OWN}
     return problems + key_problems(rest, (*OWN, "input", "checkpoint"), "mtl-eval")
 

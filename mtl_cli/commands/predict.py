@@ -25,6 +25,7 @@ files, such as label images, the output is a new folder. Statistics and categori
                       (output=FILE.png) or a folder of images
   batch_size=4096     rows that are predicted at a time
   tasks=[A,B]         predicts these tasks only; the default is all tasks that can read the input
+  preference=[.3,.7]  of a run of weighting=preference: how much each task counts, in their order; the sum is 1
   key=value           any key of the config of the run, such as trainer.device=cpu
 
 A category that training never saw counts as unknown. A missing number is imputed as in training. A missing input column

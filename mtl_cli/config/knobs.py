@@ -6,13 +6,16 @@ from typing import Any
 from mtl_cli.config.schema import KNOWN_KEYS, knobs, sections
 from mtl_cli.errors import nearest
 
+PREFERENCE = "preference"
+"""Short for weighting.preference, where a run is trained and its config has that key."""
+
 
 def key_problems(overrides: dict[str, Any], own: Sequence[str], program: str) -> list[str]:
     """Return what is wrong with overrides of a run's config; `own` are further keys, which the program takes itself."""
     problems = []
     for key, value in overrides.items():
-        if key not in own and key.partition(".")[0] not in KNOWN_KEYS:
-            hint = nearest(key, [*own, *KNOWN_KEYS])
+        if key not in (*own, PREFERENCE) and key.partition(".")[0] not in KNOWN_KEYS:
+            hint = nearest(key, [*own, PREFERENCE, *KNOWN_KEYS])
             problems.append(f"Unknown key '{key}' in {key}={value}.{hint} {program} --help shows what it takes.")
     return problems + value_problems(overrides)
 

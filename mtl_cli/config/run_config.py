@@ -11,6 +11,7 @@ import yaml
 
 from mtl_cli.config.interpolation import leaves
 from mtl_cli.config.interpolation import resolve as resolve
+from mtl_cli.config.knobs import PREFERENCE
 from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.config.schema import CONSOLE, knobs
 from mtl_cli.config.schema import KNOWN_KEYS as KNOWN_KEYS
@@ -115,6 +116,7 @@ def override(config: Config, overrides: Mapping[str, Any]) -> Config:
 
     The folders that it names for caches count only where the overrides repeat them (`caches`): nothing is written where
     the config of a stranger says. Where the key is that of a task in a group, the task gets a value of its own.
+    `preference` is short for weighting.preference.
 
     Raises:
         UserError: the config has no such key.
@@ -124,7 +126,8 @@ def override(config: Config, overrides: Mapping[str, Any]) -> Config:
     for key, value in unused.items():
         logger.info("The cache goes to its usual folder. The run's own was another: say %s=%s to use it.", key, value)
     problems = []
-    for key, value in {**dict.fromkeys(unused), **overrides}.items():
+    for given, value in {**dict.fromkeys(unused), **overrides}.items():
+        key = f"weighting.{PREFERENCE}" if given == PREFERENCE else given
         own = key_in_group(changed.get("tasks"), key)
         *path, last = (own or key).split(".")
         has_own = own is not None and task_has(changed["tasks"], key)
@@ -134,7 +137,8 @@ def override(config: Config, overrides: Mapping[str, Any]) -> Config:
                 node[part] = node.get(part) or {}
             node = node.get(part) if isinstance(node, dict) else None
         if not isinstance(node, dict) or not (has_own or last in node):
-            problems.append(f"{key}={value}: the run's config has no key '{key}'.")
+            advice = " Leave it out: only runs of weighting=preference take one." if given == PREFERENCE else ""
+            problems.append(f"{given}={value}: the run's config has no key '{key}'.{advice}")
         else:
             node[last] = value
     if problems:

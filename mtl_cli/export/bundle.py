@@ -10,6 +10,7 @@ from typing import Any
 
 from mtl_cli import __version__
 from mtl_cli.bundles.manifest import FORMATS, write_manifest
+from mtl_cli.config.knobs import PREFERENCE
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.export.card import Variant, card, summary_of
@@ -75,6 +76,11 @@ def export(
         RunFailure: the disk is full.
     """
     start = time.monotonic()
+    if wanted.form != "onnx" and {PREFERENCE, f"weighting.{PREFERENCE}"} & set(overrides):
+        raise UserError(
+            f"A bundle with format={wanted.form} takes a preference when it is loaded: mtl_cli.load(BUNDLE, "
+            "overrides={'preference': [...]}). Leave preference= out, or use format=onnx, which keeps one."
+        )
     file = checkpoint.find(path, "best")
     state = checkpoint.load(file)
     predictor = predictor_of(path, state, wanted.tasks, {**EXACT, **overrides}, folders)

@@ -11,6 +11,7 @@ from mtl_cli.features import Features
 from mtl_cli.heads.base import Output, TeacherForced, change_output, run_head, tensors_of
 from mtl_cli.heads.stack_base import StackedHeads
 from mtl_cli.layers.named_modules import NamedModules
+from mtl_cli.model.conditioning import Conditioner
 from mtl_cli.model.members import member_mean
 from mtl_cli.model.stacking import Part, head_parts, put_together, take_apart
 from mtl_cli.seeding import seeded
@@ -54,7 +55,8 @@ class MultiTaskModel(nn.Module):
     """A sharing mode with one head per task, on a backbone of so many members (`Backbone.members`).
 
     Heads that are computed as one are in `stacks`, all others in `heads`. The state of the model is that of a model
-    whose heads are all apart, in the order of the tasks.
+    whose heads are all apart, in the order of the tasks. A `conditioner`, which is hooked into stages and heads,
+    makes the features depend on a vector too.
 
     Raises:
         ValueError: there are several members, and a head sees the target, so that its outputs cannot be averaged.
@@ -66,6 +68,7 @@ class MultiTaskModel(nn.Module):
         heads: Mapping[str, nn.Module],
         members: int = 1,
         stacks: Sequence[StackedHeads] = (),
+        conditioner: Conditioner | None = None,
     ) -> None:
         super().__init__()
         for task, head in heads.items():
@@ -78,6 +81,7 @@ class MultiTaskModel(nn.Module):
         stacked = {task for stack in stacks for task in stack.tasks}
         self.heads = NamedModules({task: head for task, head in heads.items() if task not in stacked})
         self.stacked = nn.ModuleList(stacks)
+        self.conditioner = conditioner
         self._tasks = tuple(heads)
         self._frozen: tuple[nn.Module, ...] = ()
         self._chosen: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[StackedHeads, ...]]] = {}
@@ -154,7 +158,9 @@ class MultiTaskModel(nn.Module):
     def parts(self) -> list[Part]:
         """Return all parameters as they are where every head is apart, in the order of that model's `parameters`."""
         shared = [Part(*each) for each in self.sharing.named_parameters(prefix="sharing")]
-        return shared + head_parts(dict(self.heads.items()), self.stacks, self._tasks)
+        heads = head_parts(dict(self.heads.items()), self.stacks, self._tasks)
+        own = () if self.conditioner is None else self.conditioner.named_parameters(prefix="conditioner")
+        return [*shared, *heads, *(Part(*each) for each in own)]
 
     @property
     def stacks(self) -> list[StackedHeads]:

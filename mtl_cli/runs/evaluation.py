@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mtl_cli.batch import Split
+from mtl_cli.config.knobs import PREFERENCE
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.config.task_groups import GROUPS
@@ -57,6 +58,8 @@ class Found:
     """Draws samples of images into a folder."""
     texts: Sequence[str] = ()
     """Samples of texts that were written, in lines."""
+    preference: Sequence[float] | None = None
+    """The preference among the tasks that the features were conditioned on, where one was set."""
 
 
 def evaluate_checkpoint(
@@ -90,6 +93,7 @@ def evaluate_checkpoint(
             found = on_split(config, checked(override(own, {})), trust, state, split, asked)
         else:
             found = on_file(config, trust, state, source, asked)
+    found = replace(found, preference=config["weighting"].get(PREFERENCE))
     for dataset, told in found.data.items():
         where, tasks = described(told), some(told["tasks"])
         logger.info("dataset %s: %d rows of %s; tasks %s", dataset, told["rows"], where, tasks)
@@ -221,8 +225,15 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
     while (out := folder / "evaluations" / f"{file.stem}_{what}_{number:03d}").exists():
         sweep(out)
         number += 1
-    record = {"checkpoint": file.name, "split": what, "data": found.data, "metrics": flat(found.results)}
+    record: dict[str, Any] = {
+        "checkpoint": file.name,
+        "split": what,
+        "data": found.data,
+        "metrics": flat(found.results),
+    }
     statistics = found.statistics
+    if found.preference is not None:
+        record["preference"] = list(found.preference)
     if statistics.method is not None:
         record |= {"intervals": flat_intervals(statistics.intervals), "bootstrap": statistics.method}
     try:

@@ -13,6 +13,7 @@ from mtl_cli.backbones.base import Backbone, BackboneFactory
 from mtl_cli.batch import FieldSpec
 from mtl_cli.config.targets import Component
 from mtl_cli.errors import UserError
+from mtl_cli.model.conditioning import Conditioner
 from mtl_cli.model.costs import Costs, costs
 from mtl_cli.model.fit import misfits
 from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads, partition
@@ -23,7 +24,7 @@ from mtl_cli.runs.stacking import may_stack, stack_heads
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
-from mtl_cli.weightings.base import Partition
+from mtl_cli.weightings.base import Partition, Weighting
 
 logger = logging.getLogger("mtl_cli")
 
@@ -82,6 +83,8 @@ def prepare_model(
     found = Modelled(model, parts, costs(model, parts, factory, tasks, data.examples))
     model.to(device)
     if config["trainer"]["compile"]:
+        if model.conditioner is not None:
+            raise UserError("A conditioned backbone is not compiled. Use trainer.compile=false.")
         from mtl_cli.model.compiling import compile_model  # its imports take a second
 
         compile_model(model)
@@ -112,8 +115,32 @@ def make_model(
             raise UserError(problems)
         heads = build_heads(tasks, sharing, seed)
         stacks = stack_heads(tasks, heads, data, sharing) if stacking and backbone.members == 1 else []
-        return MultiTaskModel(sharing, heads, backbone.members, stacks), factory
+        conditioner = make_conditioner(components, tasks, sharing, heads, factory, seed)
+        return MultiTaskModel(sharing, heads, backbone.members, stacks, conditioner), factory
     except UserError:
         raise
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def make_conditioner(
+    components: Components,
+    tasks: Mapping[str, Task],
+    sharing: Sharing,
+    heads: Mapping[str, nn.Module],
+    factory: BackboneFactory,
+    seed: int,
+) -> Conditioner | None:
+    """Return what makes the features depend on a vector, where the weighting gives one.
+
+    Raises:
+        ValueError: the vector does not fit the trained tasks, or there is no stage.
+    """
+    trained = [name for name, task in tasks.items() if task.weight > 0]
+    with seeded(seed, "weighting"):
+        weighting: Weighting = components.weighting.make(tasks=trained)
+    fixed = weighting.condition
+    if fixed is None:
+        return None
+    with seeded(seed, "conditioner"):
+        return Conditioner(sharing, factory.specs, heads, fixed)

@@ -123,6 +123,12 @@ class TrainStep:
         """The batches by dataset, of each draw and micro-batch."""
         return self._batches
 
+    def condition(self, vector: Tensor) -> None:
+        """Give the model the vector [T] that its features depend on in this step."""
+        conditioner = self._learner.model.conditioner
+        assert conditioner is not None, "a weighting that calls this has a `condition`"
+        conditioner.condition(vector)
+
     def note(self, name: str, value: Tensor) -> None:
         """Record a scalar that is read when the step is logged."""
         self.notes[name] = value.detach()

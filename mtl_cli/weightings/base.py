@@ -105,6 +105,10 @@ class Step(Protocol):
         """Return the losses of the whole step under the present parameters, from a replay without gradients."""
         ...
 
+    def condition(self, vector: Tensor) -> None:
+        """Give the model the vector [T] that its features depend on in this step; see `Weighting.condition`."""
+        ...
+
     def note(self, name: str, value: Tensor) -> None:
         """Record a scalar under `name`, such as "conflicts"; read without a device sync, on log steps only."""
         ...
@@ -226,6 +230,18 @@ class Weighting(nn.Module, ABC):
     def silent_epochs(self) -> int:
         """Epochs before the method begins."""
         return 0
+
+    @property
+    def condition(self) -> list[float] | None:
+        """A vector [T] that the features depend on outside of training; None where they depend on inputs alone.
+
+        With one, every stage of the model is conditioned on it (`mtl_cli.model.conditioning`). In training, `backward`
+        says for each step which vector it is (`Step.condition`).
+
+        Raises:
+            ValueError: what was set does not fit the tasks.
+        """
+        return None
 
     @property
     def uses_boundary(self) -> bool:

@@ -175,6 +175,9 @@ class TinyStep:
                     totals[task] = totals.get(task, torch.zeros(())) + loss
         return totals
 
+    def condition(self, vector: Tensor) -> None:
+        self.notes["condition"] = vector
+
     def note(self, name: str, value: Tensor) -> None:
         self.notes[name] = value
 
