@@ -191,7 +191,11 @@ def test_equal_overrides_give_equal_configs_and_hashes():
             "Unknown task 'leters' in task=mnist_digits+leters. Did you mean 'letters'?",
             "Use task=mnist_digits+letters.",
         ),
-        ("task=zzz", "Unknown task 'zzz' in task=zzz. Known: cifar10, fashion_mnist, letters", ""),
+        (
+            "task=zzz",
+            "Unknown task 'zzz' in task=zzz. Known: cifar10, cifar100, cifar100_group, fashion_mnist, letters",
+            "",
+        ),
         ("task=", "Unknown task '' in task=", ""),
         ("task=letters+letters", "two tasks named alike: 'letters'", "Use task=letters."),
         ("task=[letters,mnist_digits]", "is a list of options", "task=letters+mnist_digits"),
