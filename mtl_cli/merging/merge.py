@@ -66,7 +66,8 @@ def _merged(parents: Parents, method: str, folder: Path, command: Sequence[str],
         built = build(resolved, trust, start=start)
         _refuse_other_data(parents, built)
         model = built.job.learner.model
-        common = common_tensors(dict(model.named_parameters()), start, ends)
+        specific = {task: set(map(id, each)) for task, each in built.job.learner.partition.specific.items()}
+        common = common_tensors(dict(model.named_parameters()), specific, start, ends)
         own = own_tensors(model, common, ends)
         way = direction(method, common, [{name: end[name] for name in common} for end in ends.values()])
         out = RunDirectory.create(folder, config, config_hash(config))
@@ -120,22 +121,28 @@ def _refuse_other_data(parents: Parents, built: Built) -> None:
                 )
 
 
-def common_tensors(parameters: Weights, start: Weights, ends: Mapping[str, Weights]) -> dict[str, Tensor]:
+def common_tensors(
+    parameters: Weights, specific: Mapping[str, set[int]], start: Weights, ends: Mapping[str, Weights]
+) -> dict[str, Tensor]:
     """Return the start's values of the parameters below the heads that several tasks trained from it.
 
+    `specific` are the identities of those that reach one task alone in the joint model. A stem is named after the first
+    task of its dataset, so that other tasks of this dataset had stems of other names when they were trained alone.
+
     Raises:
-        UserError: there are none, or several tasks have a parameter that did not start there.
+        UserError: there are none, or several tasks need a parameter that did not start there in all of their runs.
     """
     common: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
         holders = [task for task, end in ends.items() if name in end]
-        if name.startswith("heads.") or len(holders) == 1:
+        if name.startswith("heads.") or (len(holders) == 1 and id(parameter) in specific[holders[0]]):
             continue
         known = name in start and len(holders) == len(ends)
         if not known or any(each[name].shape != parameter.shape for each in (start, *ends.values())):
             raise UserError(
                 f"The runs cannot be merged: {name} did not start from the same values in all of them, because "
-                f"init_from does not have it, or one of the runs has no such part. {ADVICE}"
+                "init_from or one of the runs has no such part. Tasks can be merged whose common parts have one name "
+                "in all runs, as stages have behind the stem; a stem with weights is named after a task of its dataset."
             )
         common[name] = start[name]
     if not common:

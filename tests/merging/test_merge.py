@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mtl_cli import cli
-from mtl_cli.merging.merge import SCALES
+from mtl_cli.errors import UserError
+from mtl_cli.merging.merge import SCALES, common_tensors
 from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint
 from tests import _toy
@@ -103,3 +104,14 @@ def test_other_batch_sizes_may_be_merged_but_not_other_frozen_stages(runs, tmp_p
 def test_an_unknown_method_is_named(runs, capsys):
     assert cli.main_report([str(runs / "sweep"), "merge=tie"]) == 2
     assert "merge is 'tie'; it is task_arithmetic or ties." in capsys.readouterr().err
+
+
+def test_a_stem_that_several_tasks_need_is_not_taken_from_one_of_them():
+    weight, own = torch.zeros(1), torch.ones(1)
+    parameters = {"sharing.trunk.0.stems.a.weight": weight, "sharing.trunk.1.weight": own}
+    ends = {"a": dict(parameters), "b": {"sharing.trunk.0.stems.b.weight": weight, "sharing.trunk.1.weight": own}}
+    start = {"sharing.trunk.1.weight": own}
+    found = common_tensors(parameters, {"a": {id(weight)}, "b": set()}, start, ends)
+    assert list(found) == ["sharing.trunk.1.weight"]
+    with pytest.raises(UserError, match=r"stems\.a\.weight did not start from the same values"):
+        common_tensors(parameters, {"a": set(), "b": set()}, start, ends)
