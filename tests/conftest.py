@@ -1,5 +1,7 @@
 """One thread and one seed for every test: speed on few cores, and the same numbers everywhere."""
 
+import os
+
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ def _one_seed():
 
 def pytest_configure(config):
     torch.set_num_threads(1)
+    os.environ.pop("COLUMNS", None)  # pytest-xdist says 80 to its workers, which no terminal did
 
 
 @pytest.fixture(autouse=True, scope="session")

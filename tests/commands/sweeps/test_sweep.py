@@ -168,7 +168,7 @@ def test_a_job_with_a_checkpoint_is_continued_and_one_without_starts_again(run):
     assert cli.main(["-m", "seed=0,1,2,3"]) == 0
     assert [config["seed"] for config, _ in run.trained] == [0, 1, 2, 2, 3]
     assert [overrides for _, overrides in run.resumed] == [
-        {"trust": [], "debug": False, "verbose": False, "quiet": False}
+        {"trust": [], "debug": False, "verbose": False, "quiet": False, "logger": "none"}
     ]
     assert run.resumed[0][0] == run.trained[1][1]
     assert not (run.trained[-2][1] / "left").exists()
