@@ -49,6 +49,8 @@ def warm_start(model: MultiTaskModel, source: Mapping[str, Tensor], where: str) 
         where, len(taken) - sum(name in heads for name in taken), len(shared), ", ".join(sorted(fitting)) or "none",
         ", ".join(fresh) or "none",
     )  # fmt: skip
+    if left := sorted({".".join(name.split(".")[1:4]) for name in shared if name not in source}):
+        logger.warning("init_from=%s has no %s, so that they start afresh.", where, ", ".join(left))
 
 
 def head_of(name: str) -> str:

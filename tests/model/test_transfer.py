@@ -6,6 +6,7 @@ import torch
 from mtl_cli.config.run_config import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
+from mtl_cli.model.transfer import warm_start
 from mtl_cli.runs import run
 from mtl_cli.runs.build import build
 from tests import _toy
@@ -44,6 +45,16 @@ def test_a_head_with_other_classes_starts_afresh(source):
     tasks = {"quadrant": {**_toy.task("sign")}}  # the old name on a field with two classes
     model = model_of(source, tasks=tasks).model
     assert model.heads["quadrant"].layers[0].out_features == 2
+
+
+def test_what_the_run_lacks_below_the_heads_is_said_to_start_afresh(caplog):
+    model = build(resolve(_toy.config()), TRUST).job.learner.model
+    cut = {name: value for name, value in model.state_dict().items() if not name.startswith("sharing.trunk.1.")}
+    warm_start(model, cut, "there")
+    assert "init_from=there has no trunk.1." in caplog.text
+    caplog.clear()
+    warm_start(model, model.state_dict(), "there")
+    assert "start afresh" not in caplog.text
 
 
 def test_another_width_is_refused_and_named(source):
