@@ -74,7 +74,7 @@ def make_optimizer(
     Raises:
         UserError: a factor names no part of the model.
     """
-    groups = parameter_groups(model, factors or {}, float(component.arguments.get("lr", 0.0)))
+    groups = parameter_groups(model, {} if factors is None else factors, float(component.arguments.get("lr", 0.0)))
     own = list(weighting.parameters())
     if own:
         groups.append({"params": own, "lr": weighting.lr, "weight_decay": 0.0})
@@ -90,6 +90,11 @@ def parameter_groups(model: MultiTaskModel, factors: Mapping[str, float], lr: fl
     Raises:
         UserError: a factor names no part of the model, or is not a number ≥ 0.
     """
+    if not isinstance(factors, Mapping):
+        raise UserError(
+            f"optimizer.lr_factors is {factors!r}; it is a factor for each part. Use for example "
+            "'optimizer.lr_factors={trunk: 0.1, heads: 1}'."
+        )
     if not factors:
         return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
     heads = list(model.heads)

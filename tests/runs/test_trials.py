@@ -111,7 +111,14 @@ def test_parts_have_learning_rates_of_their_own(folder):
 
 
 @pytest.mark.parametrize(
-    ("factors", "told"), [("{trunc: 1}", "names 'trunc'"), ("{sign: -1}", "≥ 0"), ("{sign: a}", "≥ 0")]
+    ("factors", "told"),
+    [
+        ("{trunc: 1}", "names 'trunc'"),
+        ("{sign: -1}", "≥ 0"),
+        ("{sign: a}", "≥ 0"),
+        ("[1]", "lr_factors is [1]; it is a factor for each part"),
+        ("0.1", "lr_factors is 0.1; it is a factor for each part"),
+    ],
 )
 def test_wrong_rates_of_parts_are_refused(folder, factors, told, capsys):
     assert cli.main([*COMMAND, f"optimizer.lr_factors={factors}"]) == 2

@@ -12,9 +12,9 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.class_base import weights_by_class
 from mtl_cli.tasks.segmentation import Segmentation
 from tests.tables._files import arrays, everything, tabular, write_csv
-from tests.tasks._inputs import CLASSES, FIELDS, make, targets, with_missing
+from tests.tasks._inputs import CLASSES, FIELDS, KINDS, make, targets, with_missing
 
-WEIGHTED = [kind for kind, (cls, _) in CLASSES.items() if cls.takes_weights()]
+WEIGHTED = [kind for kind in KINDS if CLASSES[kind][0].takes_weights()]
 assert len(WEIGHTED) >= 8
 
 
