@@ -87,9 +87,30 @@ class Session:
         return config
 
 
+def refuse_shadowed(folder: Path) -> None:
+    """Refuse a conf folder with an option that never takes effect, since one that ships has its name.
+
+    Raises:
+        UserError: every such file, unless it says the same as the one that ships.
+    """
+    problems = []
+    for file in sorted(folder.glob("*/*.yaml")):
+        shipped = conf_dir() / file.relative_to(folder)
+        if shipped.is_file() and file.is_file() and shipped.read_bytes() != file.read_bytes():
+            group = file.parent.name
+            problems.append(
+                f"{file} has the name of an option that ships, which would be taken in its place. Rename it, for "
+                f"example to {group}/my_{file.name}, and use {group}=my_{file.stem}."
+            )
+    if problems:
+        raise UserError(problems)
+
+
 @contextmanager
 def hydra_session(config_dir: Path | None = None, config_name: str = "config") -> Iterator[Session]:
     """Set Hydra up for a block; nothing of it is left afterwards."""
+    if config_dir is not None:
+        refuse_shadowed(config_dir)
     hydra_plugin.register(config_dir)
     try:
         with hydra.initialize_config_dir(str(conf_dir()), job_name="mtl-train", **version_base()):

@@ -7,6 +7,7 @@ from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.commands.composed_run import compose, compose_run, hydra_value, short_choice
 from mtl_cli.config.run_config import KNOWN_KEYS, config_hash, load_run_config
 from mtl_cli.config.schema import knobs
+from mtl_cli.config.shipped import conf_dir
 from mtl_cli.errors import UserError
 
 TASK = """\
@@ -302,3 +303,15 @@ def test_the_primary_config_and_the_schema_agree():
     assert set(plain_config(config)) == KNOWN_KEYS
     assert config.hydra.output_subdir is None
     assert config.hydra.job.chdir is False
+
+
+def test_an_own_option_with_the_name_of_a_shipped_one_is_refused_rather_than_passed_over(tmp_path):
+    (tmp_path / "dataset").mkdir()
+    own = tmp_path / "dataset" / "letters.yaml"
+    own.write_bytes((conf_dir() / "dataset" / "letters.yaml").read_bytes())
+    with hydra_session(tmp_path):
+        pass  # a copy that says the same does no harm
+    own.write_text("_target_: my_parts.Letters\n")
+    told = r"dataset/letters\.yaml has the name of an option that ships.*=my_letters"
+    with pytest.raises(UserError, match=told), hydra_session(tmp_path):
+        pass
