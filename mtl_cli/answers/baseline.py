@@ -12,7 +12,7 @@ from mtl_cli.errors import UserError
 INDEPENDENT = "independent"
 ALONE = "each task alone"
 USUAL = ("sharing=hard", "weighting=fixed", "weighting=equal")
-"""What is the baseline before others, where there is no network for each task."""
+"""The settings that are tried as the baseline, in this order, where no setting has a network for each task."""
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def _dress(axis: Any, title: str) -> None:  # noqa: ANN401  untyped
 
 
 def _primaries(settings: Sequence[Setting]) -> list[str]:
-    """Return one metric of each task: the primary one where runs say which it is, else the first that is no loss."""
+    """Return one metric of each task: the primary one where runs name it, else the first that is not a loss."""
     told = settings[0].first.summary.get("primary")
     told = told if isinstance(told, Mapping) else {}
     found: dict[str, str] = {}

@@ -181,7 +181,7 @@ def _lacking(setting: Setting, names: Sequence[str], split: str) -> Iterator[str
 def _pairs(setting: Setting, base: Baseline, names: Sequence[str], lower: set[str], split: str) -> list[Paired]:
     """Return the metrics that a setting and its baseline have in common.
 
-    Where all values of all runs are equal, losses included, there is no chance in it, and so no grain.
+    Where all values of all runs are equal, losses included, chance plays no part, and so the grain is 0.
     """
     found = []
     partners = [(run, base.run(unit, task)) for unit, run in setting.runs.items() for task in setting.tasks]

@@ -87,7 +87,48 @@ def numbers(start: int, rows: Sized) -> list[str]:
     return [str(start + k) for k in range(len(rows))]
 
 
-class ImageSource(DataSource):
+class OneSize(DataSource):
+    """Images of one shape with fixed fields, and with the images themselves as fields where a task asks for them."""
+
+    shape: tuple[int, int, int]
+    """Shape of an image, [C, H, W]."""
+    mean: tuple[float, ...]
+    """Mean of each channel, on a scale where white is 1."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel, on that scale."""
+    _copies: Sequence[str] = ()
+
+    @abstractmethod
+    def images(self, name: str) -> Split:
+        """Return the images of "train", "val" or "test" with their fixed fields."""
+
+    def split(self, name: str) -> Dataset:
+        """Return the rows of "train", "val" or "test"."""
+        return with_images(self.images(name), self._copies)
+
+    def want(self, fields: Sequence[WantedField]) -> None:
+        """Take note of fields that are to hold the images themselves; the others are fixed."""
+        super().want(fields)
+        self._copies = image_fields(fields)
+        spec = Pixels(self.shape[0], self.mean, self.std).field_spec(self.shape[1:])
+        self.field_specs = {**self.field_specs, **dict.fromkeys(self._copies, spec)}
+
+    def reads(self, path: Path) -> bool:
+        """Return True for image files, folders of them, and .npy files of pixels."""
+        return path.is_dir() or path.suffix.lower() in (*ENDINGS, ".npy")
+
+    def reading(self, path: Path) -> Reading:
+        """Return new images, which must have the size and channels of this source."""
+        return ImageReading(path, self.shape, self.mean, self.std, self.batch_size)
+
+    def reading_of(self, inputs: Given) -> Reading | None:
+        """Return images in memory, or those that paths name."""
+        if inputs.arrays is None and inputs.strings is None:
+            return None
+        return ImageReading(GIVEN, self.shape, self.mean, self.std, self.batch_size, inputs)
+
+
+class ImageSource(OneSize):
     """Images that are held in memory, with fields of classes.
 
     Args:
@@ -103,12 +144,6 @@ class ImageSource(DataSource):
     """Stem of its YAML in conf/dataset, for messages."""
     sources: ClassVar[Sequence[str]] = SOURCES
     """Where the images may come from."""
-    shape: ClassVar[tuple[int, int, int]]
-    """Shape of an image, [C, H, W]."""
-    mean: ClassVar[tuple[float, ...]]
-    """Mean of each channel, on a scale where white is 1."""
-    std: ClassVar[tuple[float, ...]]
-    """Standard deviation of each channel, on that scale."""
     fields: ClassVar[Sequence[str]] = ("label",)
     """Names of the label fields."""
     class_names: ClassVar[tuple[str, ...]]
@@ -126,17 +161,9 @@ class ImageSource(DataSource):
         self.input_spec = InputSpec("image", self.shape)
         names = {field: self.names_of(field) for field in self.fields}
         self.field_specs = {field: FieldSpec("class", len(own), own) for field, own in names.items()}
-        self._copies: list[str] = []
         self._splits = {
             split: MemoryDataset(*self.labelled(rows, split), self.mean, self.std) for split, rows in splits.items()
         }
-
-    def want(self, fields: Sequence[WantedField]) -> None:
-        """Take note of fields that are to hold the images themselves; the others are fixed."""
-        super().want(fields)
-        self._copies = image_fields(fields)
-        spec = Pixels(self.shape[0], self.mean, self.std).field_spec(self.shape[1:])
-        self.field_specs = {**self.field_specs, **dict.fromkeys(self._copies, spec)}
 
     def files(self) -> Mapping[str, Sequence[Path]]:
         """Return the official files, or the packaged one, under the name "images"."""
@@ -156,20 +183,6 @@ class ImageSource(DataSource):
         """Return the images uint8 [N, C, H, W] of a split and their labels int64 [N] by field."""
         return rows.images, {"label": rows.labels}
 
-    def reads(self, path: Path) -> bool:
-        """Return True for image files, folders of them, and .npy files of pixels."""
-        return path.is_dir() or path.suffix.lower() in (*ENDINGS, ".npy")
-
-    def reading(self, path: Path) -> Reading:
-        """Return new images, which must have the size and channels of this source."""
-        return ImageReading(path, self.shape, self.mean, self.std, self.batch_size)
-
-    def reading_of(self, inputs: Given) -> Reading | None:
-        """Return images in memory, or those that paths name."""
-        if inputs.arrays is None and inputs.strings is None:
-            return None
-        return ImageReading(GIVEN, self.shape, self.mean, self.std, self.batch_size, inputs)
-
     def preprocessing(self) -> dict[str, Any]:
         """Return the shape of an image and how pixels become inputs."""
         channels, *exact = self.shape
@@ -180,9 +193,9 @@ class ImageSource(DataSource):
         """Return the images of a split."""
         return Given(arrays=self._splits[split].images[:most].numpy())
 
-    def split(self, name: str) -> Dataset:
-        """Return the rows of "train", "val" or "test"."""
-        return with_images(self._splits[name], self._copies)
+    def images(self, name: str) -> Split:
+        """Return the images of a split."""
+        return self._splits[name]
 
 
 def image_fields(fields: Sequence[WantedField]) -> list[str]:

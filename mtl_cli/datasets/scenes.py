@@ -1,17 +1,14 @@
 """Drawn scenes: images of solids with exact labels of every dense kind, drawn by seed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, FieldSpec, InputSpec, Sample, Split, WantedField, pad_sets
-from mtl_cli.datasets.base import SPLITS, Dataset, DataSource, checked_batch_size
-from mtl_cli.datasets.image_base import ImageReading, image_fields, with_images
-from mtl_cli.datasets.reading_base import Reading
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, InputSpec, Sample, Split, pad_sets
+from mtl_cli.datasets.base import SPLITS, checked_batch_size
+from mtl_cli.datasets.image_base import OneSize
 from mtl_cli.errors import UserError
-from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.picture_rows import Pixels
 from mtl_cli.images.scene_views import (
     View,
@@ -41,7 +38,7 @@ SPECS = {
 }
 
 
-class Scenes(DataSource):
+class Scenes(OneSize):
     """Images [3, size, size] of two to four solids in a room, drawn when they are fetched.
 
     Fields: `nearest`, the kind of the nearest solid (ball, box or pyramid); `count`, the number of solids that show;
@@ -78,28 +75,13 @@ class Scenes(DataSource):
         self.batch_size = checked_batch_size(batch_size)
         self.size, self.seed = size, seed
         self._numbers = numbers
-        self.input_spec = InputSpec("image", (3, size, size))
+        self.shape, self.mean, self.std = (3, size, size), MEAN, STD
+        self.input_spec = InputSpec("image", self.shape)
         self.field_specs = SPECS
-        self._copies: list[str] = []
 
-    def want(self, fields: Sequence[WantedField]) -> None:
-        """Take note of fields that are to hold the images themselves; the others are fixed."""
-        super().want(fields)
-        self._copies = image_fields(fields)
-        spec = PIXELS.field_spec((self.size, self.size))
-        self.field_specs = {**SPECS, **dict.fromkeys(self._copies, spec)}
-
-    def split(self, name: str) -> Dataset:
+    def images(self, name: str) -> Split:
         """Return the scenes of "train", "val" or "test"."""
-        return with_images(DrawnScenes(make_world(self._numbers[name], self.seed, name), self.size), self._copies)
-
-    def reads(self, path: Path) -> bool:
-        """Return True for image files, folders of them, and .npy files of pixels."""
-        return path.is_dir() or path.suffix.lower() in (*ENDINGS, ".npy")
-
-    def reading(self, path: Path) -> Reading:
-        """Return new images, which must have the size of the scenes."""
-        return ImageReading(path, (3, self.size, self.size), MEAN, STD, self.batch_size)
+        return DrawnScenes(make_world(self._numbers[name], self.seed, name), self.size)
 
 
 class DrawnScenes(Split):
