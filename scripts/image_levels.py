@@ -1,0 +1,182 @@
+#!/usr/bin/env python
+"""Measures what the commands that mtl-init prints reach on the shared sets of images, unedited.
+
+    python scripts/image_levels.py                          # all runs of the table, the folder in $MTL_TEST_DATA
+    python scripts/image_levels.py --only nuclei --seeds 0  # one row, one seed (of clothing: one fold)
+    python scripts/image_levels.py trainer.device=cuda      # with overrides of mtl-train
+
+| row | what is learnt | repeated | levels on test images |
+| --- | --- | --- | --- |
+| nuclei | foreground, stain and count | 3 seeds | Dice ≥ 0.89, accuracy of stain ≥ 0.97 |
+| nuclei_boxes | boxes around nuclei | 3 seeds | relative error of the number of boxes ≤ 0.15 |
+| blood_cells | boxes of three kinds of cells | 3 seeds | mAP50 ≥ 0.87 |
+| clothing | the ten most frequent classes | 3 folds, senders apart | accuracy ≥ 0.50 |
+| clothing_rotation | the same, and by how far an image was turned | 3 folds | reported |
+| clothing_kids | the same, and whether it is for kids | 3 folds | reported |
+| together | foreground, boxes and stain of nuclei, from one trunk | 3 seeds | each within 2 points of `alone_…` |
+| alone_mask, alone_objects, alone_stain | the same tasks one by one | 3 seeds | reported |
+"""
+
+import argparse
+import csv
+import json
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CLASSES, FOLDS = 10, 3
+TURN = """# @package _global_
+defaults: [/dataset@tasks.turn.dataset: table]
+tasks:
+  turn:
+    _target_: mtl_cli.tasks.classification.Classification
+    target: turn
+    weight: 0.3
+    label_smoothing: 0.0
+    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: the set, the words of mtl-init, the tasks that are trained, and levels by metric."""
+
+    set: Callable[[Path, Path], None]
+    init: tuple[str, ...]
+    levels: dict[str, float]
+    tasks: str = ""
+    folds: bool = False
+    rotation: bool = False
+
+
+def copied(source: Path, folder: Path, name: str) -> list[dict[str, str]]:
+    """Copy a set, and return the rows of its table."""
+    shutil.copytree(source / name, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    for each in (folder, *folder.rglob("*")):
+        each.chmod(0o755 if each.is_dir() else 0o644)
+    with (folder / "table.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(folder: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write the table of a set."""
+    with (folder / "table.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def nuclei(source: Path, folder: Path) -> None:
+    """Copy the nuclei."""
+    copied(source, folder, "nuclei")
+
+
+def nuclei_twice(source: Path, folder: Path) -> None:
+    """Copy the nuclei with their label images in two columns: as a mask, and as objects with boxes."""
+    rows = copied(source, folder, "nuclei")
+    write_table(folder, [{**{k: row[k] for k in ("image", "stain")}, "mask": row["instances"],
+                          "objects": row["instances"]} for row in rows])  # fmt: skip
+
+
+def blood_cells(source: Path, folder: Path) -> None:
+    """Copy the blood cells."""
+    copied(source, folder, "blood_cells")
+
+
+def clothing(source: Path, folder: Path) -> None:
+    """Copy the photographs of the most frequent classes."""
+    rows = copied(source, folder, "clothing")
+    frequent = {name for name, _ in Counter(row["label"] for row in rows).most_common(CLASSES)}
+    write_table(folder, [row for row in rows if row["label"] in frequent])
+
+
+NUCLEI = ("input=table.csv", "target=[instances,stain,count]")
+TWICE = ("input=table.csv", "target=[mask,objects,stain]", "kind.objects=detection")
+CLOTHING = ("input=table.csv", "target=[label]", "group=sender", "drop=[kids]")
+BOTH = ("input=table.csv", "target=[label,kids]", "group=sender")
+ACCURACY = {"label/accuracy": 0.50}
+ROWS = {
+    "nuclei": Row(nuclei, NUCLEI, {"instances/dice": 0.89, "stain/accuracy": 0.97}),
+    "nuclei_boxes": Row(
+        nuclei, ("input=table.csv", "target=[instances]", "kind.instances=detection"), {"instances/count_rel": 0.15}
+    ),
+    "blood_cells": Row(blood_cells, ("input=boxes.json",), {"boxes/map50": 0.87}),
+    "clothing": Row(clothing, CLOTHING, ACCURACY, folds=True),
+    "clothing_rotation": Row(clothing, CLOTHING, {}, "label+turn", folds=True, rotation=True),
+    "clothing_kids": Row(clothing, BOTH, {}, folds=True),
+    "together": Row(nuclei_twice, TWICE, {}),
+    "alone_mask": Row(nuclei_twice, TWICE, {}, "mask"),
+    "alone_objects": Row(nuclei_twice, TWICE, {}, "objects"),
+    "alone_stain": Row(nuclei_twice, TWICE, {}, "stain"),
+}
+
+
+def run(words: Sequence[str], folder: Path) -> str:
+    """Run one of the program's commands in a folder; return what it printed."""
+    name = words[0].removeprefix("mtl-").replace("eval", "evaluate")
+    program = f"import sys; from mtl_cli.cli import {name} as main; sys.exit(main())"
+    found = subprocess.run([sys.executable, "-c", program, *words[1:]], cwd=folder, capture_output=True, text=True)
+    if found.returncode:
+        raise SystemExit(f"{shlex.join(words)}\n{found.stdout}{found.stderr}")
+    return found.stdout + found.stderr
+
+
+def measure(row: Row, source: Path, folder: Path, number: int, further: Sequence[str]) -> dict[str, float]:
+    """Return the test metrics of one seed or fold."""
+    row.set(source, folder)
+    printed = run(["mtl-init", *row.init, "output=conf", "overwrite=true"], folder)
+    command = shlex.split(next(line for line in printed.splitlines() if line.strip().startswith("mtl-train")))
+    if row.tasks:
+        command = [f"task={row.tasks}" if word.startswith("task=") else word for word in command]
+    if row.rotation:
+        (folder / "conf/task/turn.yaml").write_text(TURN)
+        dataset = folder / "conf/dataset/table.yaml"
+        dataset.write_text(dataset.read_text() + "rotation: true\n")
+    which = [f"data.folds={FOLDS}", f"data.fold={number}"] if row.folds else [f"seed={number}"]
+    print(shlex.join([*command, *which, *further]), flush=True)
+    run([*command, *which, "hydra.run.dir=run", *further], folder)
+    run(["mtl-eval", "checkpoint=run"], folder)
+    record = sorted((folder / "run" / "evaluations").rglob("metrics.json"))[-1]
+    return json.loads(record.read_text())["metrics"]
+
+
+def main() -> None:
+    """Run the rows that are asked for, and print mean, spread and levels of each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("MTL_TEST_DATA"), help="folder of the sets")
+    parser.add_argument("--only", choices=ROWS, help="one row")
+    parser.add_argument("--seeds", default="0,1,2", help="seeds, or folds")
+    parser.add_argument("further", nargs="*", help="overrides of mtl-train")
+    args = parser.parse_args()
+    if args.data is None:
+        parser.error("give --data FOLDER, or set MTL_TEST_DATA")
+    for name in [args.only] if args.only else ROWS:
+        found: dict[str, list[float]] = {}
+        for seed in map(int, args.seeds.split(",")):
+            started = time.monotonic()
+            with tempfile.TemporaryDirectory() as place:
+                metrics = measure(ROWS[name], args.data.resolve(), Path(place), seed, args.further)
+            told = ", ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+            print(f"{name}, {seed}: {told} ({time.monotonic() - started:.0f} s)", flush=True)
+            for key, value in metrics.items():
+                found.setdefault(key, []).append(value)
+        for key, values in found.items():
+            spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+            level = ROWS[name].levels.get(key)
+            mean = statistics.mean(values)
+            good = level is not None and (mean <= level if "count" in key else mean >= level)
+            verdict = "" if level is None else f" ({'reached' if good else 'NOT REACHED'}: {level})"
+            print(f"{name}: {key} {mean:.4f}{spread}{verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
