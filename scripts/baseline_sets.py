@@ -66,9 +66,16 @@ def diabetes() -> SmallSet:
     return SmallSet(numbered(found.data), targets={"progression": found.target + 0.001})  # a fraction: not a count
 
 
-def steps(stream: np.random.Generator) -> SmallSet:
-    """3,000 rows: sums and products of steps of four inputs among ten."""
-    x = stream.uniform(-1, 1, (3000, 10))
+def linnerud() -> SmallSet:
+    """20 men: their exercises, and the numbers of their bodies."""
+    found = packaged.load_linnerud()
+    body = {name.lower(): found.target[:, index] for index, name in enumerate(found.target_names)}
+    return SmallSet(numbered(found.data), targets=body)
+
+
+def steps(rows: int, stream: np.random.Generator) -> SmallSet:
+    """Rows of sums and products of steps of four inputs among ten."""
+    x = stream.uniform(-1, 1, (rows, 10))
     z = np.floor(4 * x[:, 0]) + 2 * np.floor(3 * x[:, 1]) * (x[:, 2] > 0.3) + np.floor(5 * x[:, 3])
     noisy = [z + 0.5 * stream.normal(size=len(z)) for _ in range(2)]
     return SmallSet(numbered(x), targets={"value": noisy[0], "high": yes(noisy[1] > 0)})
@@ -81,28 +88,28 @@ def board(stream: np.random.Generator) -> SmallSet:
     return SmallSet(numbered(x), targets={"white": yes(colour ^ (stream.random(2000) < 0.05))})
 
 
-def products(stream: np.random.Generator) -> SmallSet:
-    """5,000 rows: products of pairs of inputs."""
-    x = stream.normal(size=(5000, 8))
+def products(rows: int, stream: np.random.Generator) -> SmallSet:
+    """Rows of products of pairs of inputs."""
+    x = stream.normal(size=(rows, 8))
     z = x[:, 0] * x[:, 1] + x[:, 2] * x[:, 3] + 0.5 * x[:, 4]
     noisy = [z + 0.3 * stream.normal(size=len(z)) for _ in range(2)]
     return SmallSet(numbered(x), targets={"value": noisy[0], "positive": yes(noisy[1] > 0)})
 
 
-def tails(stream: np.random.Generator) -> SmallSet:
-    """4,000 rows: inputs and charges with long tails, and who died."""
-    x = np.exp(1.5 * stream.normal(size=(4000, 8)))
+def tails(rows: int, stream: np.random.Generator) -> SmallSet:
+    """Rows of inputs and charges with long tails, and who died."""
+    x = np.exp(1.5 * stream.normal(size=(rows, 8)))
     z = 0.5 * np.log(x[:, 0]) + 0.3 * np.log(x[:, 1]) + 0.5 * (x[:, 2] > 3)
     charge = 1000 * np.exp(z + 0.4 * stream.normal(size=len(z)))
     return SmallSet(numbered(x), targets={"charge": charge, "died": yes(z + stream.logistic(size=len(z)) > 0.2)})
 
 
-def categories(stream: np.random.Generator) -> SmallSet:
-    """6,000 rows: four columns of 4 to 300 categories, each with an effect of its own, and four numbers."""
+def categories(rows: int, stream: np.random.Generator) -> SmallSet:
+    """Rows of four columns of 4 to 300 categories, each with an effect of its own, and four numbers."""
     sizes = (300, 50, 12, 4)
-    codes = [stream.integers(0, size, 6000) for size in sizes]
+    codes = [stream.integers(0, size, rows) for size in sizes]
     effects = [stream.normal(size=size)[code] for size, code in zip(sizes, codes, strict=True)]
-    x = stream.normal(size=(6000, 4))
+    x = stream.normal(size=(rows, 4))
     z = sum(effects) + x[:, 0] + effects[2] * x[:, 1]
     named = {f"c{size}": words(code) for size, code in zip(sizes, codes, strict=True)}
     bought = yes(z + stream.logistic(size=len(z)) > 0)
@@ -186,6 +193,7 @@ def members_of(library: str) -> list[object]:
 
 
 SETS: Mapping[str, Callable[[], SmallSet]] = {
+    "linnerud": linnerud,
     "iris": lambda: from_sklearn("iris"),
     "wine": lambda: from_sklearn("wine"),
     "breast_cancer": lambda: from_sklearn("breast_cancer"),
@@ -193,16 +201,20 @@ SETS: Mapping[str, Callable[[], SmallSet]] = {
     "diabetes": diabetes,
     "line_500": lambda: line(500),
     "clusters_1000": lambda: clusters(1000),
+    "steps_500": lambda: steps(500, np.random.default_rng(1)),
+    "tails_500": lambda: tails(500, np.random.default_rng(1)),
+    "categories_800": lambda: categories(800, np.random.default_rng(1)),
     "friedman1_500": lambda: friedman(1, 500),
     "friedman2_1000": lambda: friedman(2, 1000),
+    "products_1000": lambda: products(1000, np.random.default_rng(1)),
     "friedman3_2000": lambda: friedman(3, 2000),
     "board_2000": lambda: board(np.random.default_rng(0)),
-    "steps_3000": lambda: steps(np.random.default_rng(0)),
-    "tails_4000": lambda: tails(np.random.default_rng(0)),
+    "steps_3000": lambda: steps(3000, np.random.default_rng(0)),
+    "tails_4000": lambda: tails(4000, np.random.default_rng(0)),
     "hastie_4000": lambda: hastie(4000),
-    "products_5000": lambda: products(np.random.default_rng(0)),
+    "products_5000": lambda: products(5000, np.random.default_rng(0)),
     "clusters_5000": lambda: clusters(5000),
-    "categories_6000": lambda: categories(np.random.default_rng(0)),
+    "categories_6000": lambda: categories(6000, np.random.default_rng(0)),
     "mixed_20000": lambda: mixed(np.random.default_rng(0)),
     "docstrings": documentation,
 }

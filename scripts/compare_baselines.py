@@ -1,25 +1,29 @@
 """Compares what mtl-init proposes with scikit-learn on small sets and prints one Markdown table.
 
-    python scripts/compare_baselines.py [--sets iris,steps_3000] [--quick] [--splits 3]
+    python scripts/compare_baselines.py [--sets iris,steps_3000] [--quick] [--splits 3] [--jobs 4]
 
 For each set: mtl-init looks at its CSV, and the command that it prints is run as it stands; where a set has several
 targets, also one run for each alone ("single"). A linear model (ridge or logistic regression on standardised numbers
 and one-hot categories; for texts TF-IDF of words and pairs of them) and HistGradientBoosting, both as scikit-learn sets
 them, learn from the training and the validation rows of the same split and are scored on the same test rows. Scores are
 100 × AUC for two classes, accuracy for more and R² for numbers, means over the splits: sets of fewer than 1,000 rows
-have three times as many. Gaps are against the better of the two. Seconds are of one thread's CPU
-time, which other programs on the machine do not lengthen; reading the file, evaluating and saving are included.
+have three times as many, those of fewer than 200 twenty times. R² is against the variance of the target in all rows, so
+that its mean over splits is the R² of all their test rows: three rows have no variance of their own worth the name.
+Gaps are against the better of the two. Seconds are of one thread's CPU time, which other programs on the machine do not
+lengthen; reading the file, evaluating and saving are included. With `--jobs` splits are compared side by side.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import multiprocessing
 import shlex
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +36,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
+from sklearn.metrics import accuracy_score, mean_squared_error, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -43,7 +47,8 @@ from mtl_cli.datasets.file_base import FileSource
 from mtl_cli.runs.build import build
 
 QUICK = ("iris", "diabetes", "board_2000")
-SMALL = 1000
+SPLITS = {200: 20, 1000: 3}
+"""Times the splits of sets that have fewer rows than this."""
 METHODS = ("proposal", "single", "linear", "boosting")
 
 
@@ -75,7 +80,7 @@ def proposed(folder: Path, found: SmallSet) -> list[str]:
     return shlex.split(command)[1:]
 
 
-def trained(words: Sequence[str], run: Path, targets: Sequence[str], split: int) -> dict[str, Score]:
+def trained(words: Sequence[str], run: Path, targets: Mapping[str, np.ndarray], split: int) -> dict[str, Score]:
     """Run a command on one split of the rows; return the test scores of its tasks."""
     dividing = [f"tasks.{name}.dataset.split_seed={split}" for name in targets]
     own = ["trainer.device=cpu", "trainer.threads=1", "quiet=true", f"hydra.run.dir={run}"]
@@ -86,8 +91,19 @@ def trained(words: Sequence[str], run: Path, targets: Sequence[str], split: int)
     if code:
         raise SystemExit(f"{shlex.join(words)} ended with {code}")
     test = json.loads((run / "summary.json").read_text())["test"]
-    known = {name: next(key for key in ("auc", "accuracy", "r2") if f"{name}/{key}" in test) for name in targets}
-    return {name: Score(100 * test[f"{name}/{key}"], seconds) for name, key in known.items()}
+    return {name: Score(tested(test, name, target), seconds) for name, target in targets.items()}
+
+
+def tested(test: Mapping[str, float], name: str, target: np.ndarray) -> float:
+    """Return the score of a task from its metrics on the test rows."""
+    if (kind := kind_of(target)) == "r2":
+        return explained(test[f"{name}/rmse"] ** 2, target)
+    return 100 * test[f"{name}/{kind}"]
+
+
+def explained(error: float, target: np.ndarray) -> float:
+    """Return 100 × R² of a mean squared error, against the variance of the target in all rows."""
+    return float(100 * (1 - error / target.var()))
 
 
 def rows_of(words: Sequence[str], targets: Sequence[str], split: int) -> tuple[np.ndarray, np.ndarray]:
@@ -148,8 +164,10 @@ def learnt(
     seconds = time.process_time() - before
     if kind == "auc":
         value = roc_auc_score(y[test] == model.classes_[1], model.predict_proba(x[test])[:, 1])
+    elif kind == "accuracy":
+        value = accuracy_score(y[test], model.predict(x[test]))
     else:
-        value = (r2_score if kind == "r2" else accuracy_score)(y[test], model.predict(x[test]))
+        return Score(explained(mean_squared_error(y[test], model.predict(x[test])), y), seconds)
     return Score(100 * float(value), seconds)
 
 
@@ -157,14 +175,14 @@ def compared(found: SmallSet, folder: Path, split: int) -> dict[str, dict[str, S
     """Return the scores of all methods by target on one split."""
     words = proposed(folder, found)
     targets = list(found.targets)
-    joint = trained(words, folder / f"run_{split}", targets, split)
+    joint = trained(words, folder / f"run_{split}", found.targets, split)
     fit, test = rows_of(words, targets, split)
     scores = {}
     for target in targets:
         alone = joint[target]
         if len(targets) > 1:
             single = [f"task={target}" if word.startswith("task=") else word for word in words]
-            alone = trained(single, folder / f"run_{target}_{split}", [target], split)[target]
+            alone = trained(single, folder / f"run_{target}_{split}", {target: found.targets[target]}, split)[target]
         others = {"linear": linear, "boosting": boosting}
         scores[target] = {
             "proposal": joint[target],
@@ -194,25 +212,43 @@ def table(rows: Sequence[tuple[str, dict[str, Score]]]) -> list[str]:
     return [*lines, "", f"Gaps: {mean:+.2f} on average, {min(gaps):+.1f} at worst; gains counted as 0, {capped:+.2f}."]
 
 
+def compared_by_name(name: str, split: int) -> dict[str, dict[str, Score]]:
+    """Return the scores of all methods by target on one split of a set, in a folder that goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        return compared(SETS[name](), Path(folder), split)
+
+
+def splits_of(name: str, splits: int) -> int:
+    """Return in how many ways a set is divided."""
+    rows = len(next(iter(SETS[name]().targets.values())))
+    return splits * next((times for most, times in SPLITS.items() if rows < most), 1)
+
+
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}, one split each")
     parser.add_argument("--splits", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     given = parser.parse_args()
-    rows = []
-    for name in QUICK if given.quick else given.sets.split(","):
-        found = SETS[name]()
-        size = len(next(iter(found.targets.values())))
-        splits = 1 if given.quick else given.splits * (3 if size < SMALL else 1)
-        with tempfile.TemporaryDirectory() as folder:
-            runs = [compared(found, Path(folder), split) for split in range(splits)]
-        for target in found.targets:
-            by = {method: averaged([run[target][method] for run in runs]) for method in METHODS}
-            rows.append((f"{name}, {target}", by))
-            print(*table(rows[-1:])[2:3], flush=True)
-    print("", *table(rows), sep="\n")
+    names = QUICK if given.quick else given.sets.split(",")
+    rows: dict[str, list[tuple[str, dict[str, Score]]]] = {name: [] for name in names}
+    with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as pool:
+        runs = {
+            name: [
+                pool.submit(compared_by_name, name, split)
+                for split in range(1 if given.quick else splits_of(name, given.splits))
+            ]
+            for name in reversed(names)  # the largest first, so that none is left to run alone
+        }
+        for name, waiting in runs.items():
+            scores = [each.result() for each in waiting]
+            for target in scores[0]:
+                by = {method: averaged([score[target][method] for score in scores]) for method in METHODS}
+                rows[name].append((f"{name}, {target}", by))
+                print(table(rows[name])[-3], flush=True)
+    print("", *table([row for found in rows.values() for row in found]), sep="\n")
 
 
 if __name__ == "__main__":
