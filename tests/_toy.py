@@ -124,6 +124,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "save": {"every": None, "every_minutes": None, "keep": 2},
         "early_stopping": {"metric": None, "patience": None},
         "ema": {"decay": None},
+        "privacy": {"epsilon": None, "delta": None, "noise": None, "clip_norm": 1.0},
         "selection": {"metric": "skill"},
         "tasks": {"quadrant": task("quadrant"), "sign": task("sign")},
         "backbone": {

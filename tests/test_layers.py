@@ -20,7 +20,7 @@ LAYERS = (
     "inference affinity merging",
     "runs init answers",
     "training",
-    "model",
+    "model privacy",
     "sharing tasks weightings schedules datasets",
     "backbones heads metrics bundles",
     "texts images sounds",

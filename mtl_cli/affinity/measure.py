@@ -20,6 +20,7 @@ from mtl_cli.config.run_config import checked, config_hash
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError, some
 from mtl_cli.files import make_folder, write_json, write_text
+from mtl_cli.privacy.asked import Asked
 from mtl_cli.report.heat_map import heat_map_figure
 from mtl_cli.report.plots import lines_figure, lowest, write
 from mtl_cli.report.tables import number, table
@@ -59,6 +60,9 @@ def measure(
         Interrupted: a signal asked to stop; what was measured until then is lost.
     """
     resolved = checked(dict(config), folders)
+    if Asked.of(resolved) is not None:
+        raise UserError("What tasks do to each other is measured without noise, so nothing would be private. "
+                        "Leave out privacy.epsilon, privacy.noise and privacy.delta.")  # fmt: skip
     with torch_settings(resolved):
         built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
         tasks = list(built.job.learner.tasks)

@@ -53,6 +53,8 @@ def cost(ancestors: Sequence[str], constants: Mapping[str, Any]) -> str:
         return f"one backward per step{again}"
     if "LastLayerWeighting" in ancestors:
         return "one backward per step, and a posterior of each last layer; with `trainer.accumulate` also a forward"
+    if constants["num_draws"] is None:
+        return "a forward and a backward per row"
     if constants["num_draws"] > 1:
         return f"one backward per task on each of {constants['num_draws']} parts of the batch"
     if "GradientWeighting" in ancestors and constants["on_cpu"]:

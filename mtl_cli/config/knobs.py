@@ -8,6 +8,14 @@ from mtl_cli.errors import nearest
 
 PREFERENCE = "preference"
 """Short for weighting.preference, where a run is trained and its config has that key."""
+NOT_PRIVATE: dict[str, Any] = {
+    "privacy.epsilon": None,
+    "privacy.delta": None,
+    "privacy.noise": None,
+    "privacy.clip_norm": 1.0,
+}
+NO_TRAINING: dict[str, Any] = {"trainer.compile": False, "overfit": None, **NOT_PRIVATE}
+"""What overrides the config of a run whose model is looked at and not trained."""
 
 
 def key_problems(overrides: dict[str, Any], own: Sequence[str], program: str) -> list[str]:

@@ -113,6 +113,20 @@ class Ema:
 
 
 @dataclass
+class Privacy:
+    """How much a model may tell of single training rows (DP-SGD)."""
+
+    epsilon: float | None = knob(None, above=0.0)
+    """The most ε that the whole run may spend, from which the noise follows; null = no privacy."""
+    delta: float | None = knob(None, above=0.0, below=1.0)
+    """The δ at which ε is counted: less than one over the number of training rows."""
+    noise: float | None = knob(None, low=0.0)
+    """Deviation of the noise in units of privacy.clip_norm, in the place of privacy.epsilon; null = what ε asks for."""
+    clip_norm: float = knob(1.0, above=0.0)
+    """Largest norm of the gradient of one row."""
+
+
+@dataclass
 class Selection:
     """Which checkpoint is the best."""
 
@@ -155,6 +169,7 @@ class Config:
     save: Save = field(default_factory=Save)
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     ema: Ema = field(default_factory=Ema)
+    privacy: Privacy = field(default_factory=Privacy)
     selection: Selection = field(default_factory=Selection)
     tasks: dict[str, Any] = field(default_factory=dict)
     backbone: dict[str, Any] = field(default_factory=dict)

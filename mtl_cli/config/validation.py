@@ -68,12 +68,34 @@ def _together(config: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
     if isinstance(trainer, Mapping) and trainer.get("max_epochs", 0) is trainer.get("max_steps", 0) is None:
         yield "trainer.max_epochs and trainer.max_steps are both null, so the run has no end. Use trainer.max_epochs=6."
     yield from _fold_problems(config.get("data"), config.get("tasks"))
+    yield from _privacy_problems(config.get("privacy"))
     if config.get("verbose") is True and config.get("quiet") is True:
         yield "verbose and quiet are both true. Use one of them."
     for key in ("selection.metric", "early_stopping.metric"):
         metric = get_key(config, key) if has_key(config, key) else None
         if isinstance(metric, str) and names:
             yield from _metric_problem(key, metric, names)
+
+
+def _privacy_problems(privacy: object) -> Iterator[str]:
+    if not isinstance(privacy, Mapping):
+        return
+    epsilon, delta, noise = (privacy.get(key) for key in ("epsilon", "delta", "noise"))
+    if epsilon is None and noise is None:
+        ignored = [f"privacy.{key}={privacy[key]}" for key, usual in (("delta", None), ("clip_norm", 1.0))
+                   if privacy.get(key, usual) != usual]  # fmt: skip
+        if ignored:
+            yield (
+                f"{ignored[0]} would be ignored: nothing asks for privacy. "
+                "Use for example privacy.epsilon=3 privacy.delta=1e-5."
+            )
+    elif epsilon is not None and noise is not None:
+        yield f"privacy.noise is {noise}, and privacy.epsilon={epsilon} sets the noise too. Use one of them."
+    elif delta is None:
+        yield (
+            "privacy.delta has no value. It is less than one over the number of training rows. "
+            "Use for example privacy.delta=1e-5."
+        )
 
 
 def _fold_problems(data: object, tasks: object) -> Iterator[str]:

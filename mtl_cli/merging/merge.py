@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.answers.runs import MERGED, find_runs
+from mtl_cli.config.knobs import NO_TRAINING
 from mtl_cli.config.run_config import checked, config_hash, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
@@ -87,7 +88,7 @@ def joint_config(parents: Parents) -> dict[str, Any]:
     """Return the config of a joint run of the tasks, as that of the first one has it otherwise."""
     first = parents.first.config
     tasks = {name: node for run in parents.runs.values() for name, node in run.config["tasks"].items()}
-    changes: dict[str, Any] = {"trainer.compile": False, "trainer.devices": 1, "ema.decay": None, "tasks": tasks}
+    changes: dict[str, Any] = {**NO_TRAINING, "trainer.devices": 1, "ema.decay": None, "tasks": tasks}
     metrics = {str(run.config["selection"]["metric"]) for run in parents.runs.values()}
     if len(metrics) > 1 or "/" in next(iter(metrics)):  # each task's own metric says nothing of all tasks
         changes["selection.metric"] = "skill"

@@ -12,6 +12,7 @@ from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.model.costs import Costs
 from mtl_cli.model.ema import EMA
 from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.privacy.asked import Asked
 from mtl_cli.ranks.batch_norm import BatchNorms, batch_norms
 from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.runs.checks import check_metrics, setting_of
@@ -20,6 +21,7 @@ from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
 from mtl_cli.runs.lengths import check_lengths
 from mtl_cli.runs.modelling import make_tasks, prepare_model
+from mtl_cli.runs.private import make_private, private_problems
 from mtl_cli.runs.stacking import stacks_of
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
@@ -166,8 +168,15 @@ def build(
     optimizer = make_optimizer(components.optimizer, modelled.model, weighting, config["optimizer"].get(LR_FACTORS))
     setting = setting_of(learner, schedule, train, always, plan, optimizer)
     problems = check_metrics(config, tasks) + weighting.problems(setting)
+    private = Asked.of(config)
+    if private is not None:
+        problems += private_problems(config, learner, train, schedule, weighting, data)
     if problems:
         raise UserError(problems)
+    cautions = weighting.cautions(setting)
+    if private is not None:
+        weighting, told = make_private(private, train, list(trained), plan.num_steps(schedule.steps_per_epoch))
+        cautions += [told]
     decay = config["ema"]["decay"]
     job = Job(
         learner=learner,
@@ -186,7 +195,7 @@ def build(
         groups=config.get(GROUPS, {}),
         num_scheduled=len(optimizer.param_groups) - any(True for _ in weighting.parameters()),
     )
-    return Built(job, modelled.costs, data, weighting.cautions(setting))
+    return Built(job, modelled.costs, data, cautions)
 
 
 def make_norms(config: Mapping[str, Any], model: torch.nn.Module, ranks: Ranks) -> BatchNorms | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.batch import Split
-from mtl_cli.config.knobs import PREFERENCE
+from mtl_cli.config.knobs import NO_TRAINING, PREFERENCE
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.config.task_groups import GROUPS
@@ -86,7 +86,7 @@ def evaluate_checkpoint(
     file = checkpoint.find(path, "best")
     state = checkpoint.load(file)
     own = load_run_config(state["config"])
-    config = checked(override(own, {"trainer.compile": False, "overfit": None, **overrides}))
+    config = checked(override(own, {**NO_TRAINING, **overrides}))
     trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
     with torch_settings(config):
         if source is None:

@@ -15,6 +15,7 @@ from mtl_cli.report.spans import outside_arithmetic
 from mtl_cli.report.tables import count, duration, evaluation_table
 from mtl_cli.runs.build import Built
 from mtl_cli.runs.facts import class_names, confusions_record, data_record, metrics_record
+from mtl_cli.runs.private import privacy_record
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.storage.records import read_records
@@ -107,6 +108,7 @@ def written(built: Built, out: RunDirectory, results: Mapping[str, Result]) -> d
         **metrics_record(job, list({**progress.best_val, **values})),
         "data": data_record(built.data),
         **built.costs.record(),
+        **privacy_record(job),
         "steps": progress.step,
         "skipped_steps": progress.skipped,
         "rollbacks": progress.rollbacks,

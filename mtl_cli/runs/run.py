@@ -31,6 +31,7 @@ from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data_files import refuse_changes
 from mtl_cli.runs.environment import environment
 from mtl_cli.runs.outcome import finish, print_head
+from mtl_cli.runs.private import longer_problems
 from mtl_cli.runs.splitting import norm_problems, split_problems
 from mtl_cli.runs.together import Told, device_problems, devices_started, ranks_here, tell, together, with_devices
 from mtl_cli.storage import checkpoint
@@ -147,7 +148,8 @@ def continue_from(
     config = load_run_config(state["config"])
     check_written(directory / "config.yaml", config)
     resolved = checked(with_devices(override(config, {**devices_started(), **overrides})))
-    refuse([*device_problems(resolved), *split_problems(config, resolved), *logger_problems(resolved)])
+    problems = [*split_problems(config, resolved), *longer_problems(config, resolved)]
+    refuse([*device_problems(resolved), *problems, *logger_problems(resolved)])
     trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
     with torch_settings(resolved, ranks_here(resolved)), together(resolved) as ranks:
         tell(ranks, Told.of(resolved, directory, trust, judge is not None, state=state))

@@ -8,6 +8,7 @@ from torch import nn
 
 from mtl_cli.heads.stack_base import StackedHeads
 from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.privacy.asked import Asked
 from mtl_cli.runs.components import Components
 from mtl_cli.runs.data import Data
 from mtl_cli.sharing.base import Sharing
@@ -25,8 +26,9 @@ def may_stack(components: Components, config: Mapping[str, Any]) -> bool:
     """Return whether weighting and optimizer of a run do not tell a row of a parameter from a parameter.
 
     Several processes add up gradients parameter by parameter, and a task without a label has none: they stack nothing.
+    Nor does a private run, whose rows are looked at one by one.
     """
-    if config["trainer"]["devices"] > 1:
+    if config["trainer"]["devices"] > 1 or Asked.of(config) is not None:
         return False
     weighting, optimizer = components.weighting.cls, components.optimizer.cls
     assert issubclass(weighting, Weighting), "bound as one"

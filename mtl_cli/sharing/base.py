@@ -28,6 +28,8 @@ class Sharing(nn.Module, ABC):
     specs: dict[str, FeatureSpec]
     has_boundary: bool = False
     """Whether `forward` can name the tensors where shared computation hands over to the tasks."""
+    penalises: bool = False
+    """Whether `forward` may return a penalty on the batch."""
     same_features: bool = False
     """Whether `forward` returns one and the same `Features` for all tasks of a dataset."""
 

@@ -77,6 +77,7 @@ class DSelectK(Sharing):
                 else:
                     self.gates[task] = ExampleGate(num_experts, num_selected, gamma, backbone.specs[split].width)
         self.is_static = gate == "static"
+        self.penalises = not self.is_static
         self.specs = dict.fromkeys(tasks, backbone.specs[-1])
 
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:

@@ -87,9 +87,13 @@ class Stream:
         self._ahead: Iterator[Sample] | None = None
         self._next = -1
 
-    def batches(self, draw: int, parts: int = 1) -> list[Batch]:
-        """Return draw number `draw`, split into `parts` batches of nearly equal size."""
+    def batches(self, draw: int, parts: int | None = 1) -> list[Batch]:
+        """Return draw number `draw`, split into `parts` batches of nearly equal size, or row by row; none if empty."""
         indices = self.order.rows(draw)
+        if not len(indices):
+            self._next += self.stride if draw == self._next else 0  # workers leave it out
+            return []
+        parts = len(indices) if parts is None else parts
         sample = self._read(draw, indices)
         if parts == 1:
             return [self._batch(sample, len(indices), self.apart)]
@@ -248,7 +252,9 @@ class _Draws(Sampler[tuple[int, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         for draw in itertools.count(self.start, self.stride):
-            yield draw, self.order.rows(draw)
+            rows = self.order.rows(draw)
+            if len(rows):  # a Poisson sample may be empty
+                yield draw, rows
 
 
 class _WholeBatches(torch.utils.data.Dataset[Sample]):

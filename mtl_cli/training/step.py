@@ -89,7 +89,7 @@ class TrainStep:
         self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.apart}
         self._stack_totals = count_stacks(batches)
         self.tasks = self._present()
-        self.num_passes = len(batches[0]) * self._ranks.size
+        self.num_draws, self.num_passes = len(batches), len(batches[0]) * self._ranks.size
         self.keeps_graph = len(batches[0]) == 1
         self.datasets = tuple(batches[0][0])
         self.notes: dict[str, Tensor] = {}

@@ -96,7 +96,7 @@ def next_step(job: Job) -> TrainStep:
     names = job.schedule.tasks(progress.step)
     everything = len(names) == len(job.learner.names)
     parts, own = job.weighting.num_draws, range(ranks.rank, plan.micro_batches, ranks.size)
-    batches: list[list[dict[str, Batch]]] = [[{} for _ in own] for _ in range(parts)]
+    batches: list[list[dict[str, Batch]]] = [[{} for _ in own] for _ in range(parts or 1)]
     rows = 0
     for dataset, stream in job.train.items():
         if not any(name in stream.targets for name in names):
@@ -105,6 +105,8 @@ def next_step(job: Job) -> TrainStep:
         progress.draws[dataset] = start + plan.micro_batches
         for number, micro in enumerate(own):
             for part, batch in enumerate(stream.batches(start + micro, parts)):
+                if part == len(batches):  # a part for each row
+                    batches.append([{} for _ in own])
                 batches[part][number][dataset] = batch if everything else only(batch, set(names))
                 rows += batch.rows
     counts: list[list[Counts]] = [
@@ -143,7 +145,7 @@ class Update:
 def train_step(job: Job, step: TrainStep) -> Update:
     """Take one optimizer step: gradients, regulariser, check, clipping, update, average."""
     lr = set_learning_rate(job)
-    if not step.tasks:  # a batch without any label
+    if not step.tasks and not job.weighting.steps_without_labels:
         return Update({}, None, lr)
     job.learner.model.sharing.start_step(step.seed, step.index, step.index / job.total_steps)
     clear_gradients(job)

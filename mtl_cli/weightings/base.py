@@ -63,6 +63,8 @@ class Step(Protocol):
     """Micro-batches in this step, of all processes (`trainer.devices` × `trainer.accumulate`)."""
     keeps_graph: bool
     """Whether this process has one micro-batch, whose graph it may keep until the losses of the step are known."""
+    num_draws: int
+    """Parts that the batch of this step is split into (`Weighting.num_draws`)."""
     logging: bool
     """Whether this step is logged: the time to `note` what is worth a record."""
 
@@ -151,8 +153,12 @@ class Weighting(nn.Module, ABC):
     in a group of their own: `lr`, no weight decay, not clipped, not averaged.
     """
 
-    num_draws: ClassVar[int] = 1
-    """Independent parts that each batch is split into."""
+    num_draws: ClassVar[int | None] = 1
+    """Independent parts that each batch is split into; None makes one of each row."""
+    steps_without_labels: ClassVar[bool] = False
+    """Whether the optimizer takes a step also where no row of the batch has a label."""
+    is_sum: ClassVar[bool] = False
+    """Whether the total loss is the plain sum of the losses, whatever they are."""
     needs_all_tasks: ClassVar[bool] = False
     """Whether the method's state cannot live with a step in which a task is absent."""
     scale_invariant: ClassVar[bool] = False

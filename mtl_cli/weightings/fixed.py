@@ -9,6 +9,7 @@ class Fixed(LossWeighting):
     """Σᵢ wᵢLᵢ with the weights that the tasks declare (`tasks.<name>.weight`), which are in the losses already."""
 
     linear = True
+    is_sum = True
 
     def forward(self, losses: Tensor, present: Tensor) -> Tensor:
         """Return the sum of losses [K]."""

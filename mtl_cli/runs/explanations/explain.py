@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import InputPlace, Sample, change_values
+from mtl_cli.config.knobs import NO_TRAINING
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.base import DataSource
@@ -60,9 +61,7 @@ def explain(
         RunFailure: the disk is full.
     """
     state = checkpoint.load(checkpoint.find(path, "best"))
-    config = checked(
-        override(load_run_config(state["config"]), {"trainer.compile": False, "overfit": None, **overrides})
-    )
+    config = checked(override(load_run_config(state["config"]), {**NO_TRAINING, **overrides}))
     with torch_settings(config):
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         built = build(config, trust, state["datasets"], compare=Evaluated(request.split, lambda dataset: False))
