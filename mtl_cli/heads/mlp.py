@@ -65,9 +65,14 @@ class StackedDense(StackedHeads):
         """Activations and dropout, which have no parameters."""
         self._linear = [isinstance(layer, nn.Linear) for layer in first.layers]
 
-    def forward(self, features: Features) -> Tensor:
+    def read(self, features: Features) -> Tensor:
+        """Return the pooled features [B, D]."""
+        return pool(features)
+
+    def run(self, values: Tensor) -> Tensor:
         """Return outputs [B, T, O]."""
-        values, rows, between = pool(features), iter(self.rows), iter(self.between)
+        values = values.transpose(0, 1) if values.ndim == 3 else values
+        rows, between = iter(self.rows), iter(self.between)
         for is_linear in self._linear:
             values = linear_by_task(values, next(rows), next(rows)) if is_linear else next(between)(values)
         return values

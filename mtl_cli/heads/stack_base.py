@@ -25,6 +25,14 @@ class StackedHeads(nn.Module, ABC):
         self.rows = nn.ParameterList(torch.stack([each[name].detach() for each in named]) for name in self.names)
         """The parameters, in the order of `names`."""
 
-    @abstractmethod
     def forward(self, features: Features) -> Tensor:
         """Return outputs [B, T, O]; all tasks read the same features."""
+        return self.run(self.read(features))
+
+    @abstractmethod
+    def read(self, features: Features) -> Tensor:
+        """Return the vectors [B, D] that all tasks start from."""
+
+    @abstractmethod
+    def run(self, values: Tensor) -> Tensor:
+        """Return outputs [B, T, O] from vectors [B, D] that all tasks read, or from those of each task, [T, B, D]."""

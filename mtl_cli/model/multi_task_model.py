@@ -35,6 +35,8 @@ class Outputs:
     features: dict[str, Features] = field(default_factory=dict)
     stacked: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
     """Outputs [B, T, O] of tasks that are computed as one, by their names; `outputs` does not hold them."""
+    views: "Views" = field(default_factory=dict)
+    """With a boundary, the features [B, D] that these tasks start from, and each task's own view of them [T, B, D]."""
 
     def predicted(self, task: str) -> Output:
         """Return the outputs of a task that were made without its target."""
@@ -121,8 +123,9 @@ class MultiTaskModel(nn.Module):
             target = None if targets is None else targets.get(task)
             features = read_by(self.heads[task], shared.features[task], inputs)
             outputs[task] = as_floats(run_head(self.heads[task], features, target))
-        stacked = run_stacks(stacks, shared.features)
-        return Outputs(outputs, shared.boundary, shared.penalty, features=shared.features, stacked=stacked)
+        views = view_stacks(stacks, shared.features) if boundary else {}
+        stacked = run_stacks(stacks, shared.features, views)
+        return Outputs(outputs, shared.boundary, shared.penalty, {}, shared.features, stacked, views)
 
     def predict(self, inputs: Inputs, tasks: Sequence[str], targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """Return outputs that were made without targets; with `targets`, beside those that the loss takes."""
@@ -187,8 +190,22 @@ class MultiTaskModel(nn.Module):
         put_together(state, prefix, model.stacks, missing, errors)
 
 
-def run_stacks(stacks: Sequence[StackedHeads], features: Mapping[str, Features]) -> dict[tuple[str, ...], Tensor]:
+Views = dict[tuple[str, ...], tuple[Tensor, Tensor]]
+"""The features [B, D] that the tasks of a stack start from, and each task's view of them [T, B, D]."""
+
+
+def view_stacks(stacks: Sequence[StackedHeads], features: Mapping[str, Features]) -> Views:
+    """Return the views of stacked heads by the names of their tasks."""
+    read = {stack.tasks: stack.read(features[stack.tasks[0]]) for stack in stacks}
+    return {tasks: (values, values.expand(len(tasks), *values.shape)) for tasks, values in read.items()}
+
+
+def run_stacks(
+    stacks: Sequence[StackedHeads], features: Mapping[str, Features], views: Views | None = None
+) -> dict[tuple[str, ...], Tensor]:
     """Return the outputs [B, T, O] of stacked heads by the names of their tasks, as float32."""
+    if views:
+        return {stack.tasks: stack.run(views[stack.tasks][1]).float() for stack in stacks}
     return {stack.tasks: stack(features[stack.tasks[0]]).float() for stack in stacks}
 
 
@@ -253,6 +270,7 @@ def partition(model: MultiTaskModel, examples: Mapping[str, Inputs], dataset_of:
         },
         trunk=[p for index, p in enumerate(parameters) if index in below],
         above=[p for index, p in enumerate(parameters) if index not in below],
+        stacked={stack.tasks: [p for p in stack.parameters() if p.requires_grad] for stack in model.stacks},
     )
 
 

@@ -1,6 +1,6 @@
 """One optimizer step as a weighting sees it: lazily made forward passes over the step's micro-batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -24,6 +24,7 @@ from mtl_cli.training.readouts import readouts
 from mtl_cli.training.sums import sum_by_name, sum_left, sum_reached
 from mtl_cli.weightings.base import Partition, Pass
 from mtl_cli.weightings.linalg.jacobian import Jacobian
+from mtl_cli.weightings.linalg.views import Views
 from mtl_cli.weightings.losses_base import Part, TaskLosses, places
 from mtl_cli.weightings.readout_base import Readout
 
@@ -59,6 +60,11 @@ class Learner:
         return tuple(task for task in self.tasks if task not in stacked)
 
     @cached_property
+    def rows(self) -> dict[str, tuple[str, int]]:
+        """Stack and row of the tasks that are computed as one."""
+        return {task: (key, row) for key, stack in self.stacks.items() for row, task in enumerate(stack.names)}
+
+    @cached_property
     def trained(self) -> list[nn.Parameter]:
         """The model's trained parameters: walking through the modules for them takes 50 µs a step."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -87,7 +93,8 @@ class TrainStep:
         self._labels = counts
         self._counts = [count_labels(part) for part in counts]
         self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.apart}
-        self._stack_totals = count_stacks(batches)
+        self._stack_counts = [count_stacks(draw) for draw in batches]
+        self._stack_totals = sum_counts(self._stack_counts)
         self.tasks = self._present()
         self.num_draws, self.num_passes = len(batches), len(batches[0]) * self._ranks.size
         self.keeps_graph = len(batches[0]) == 1
@@ -134,8 +141,12 @@ class TrainStep:
         self.notes[name] = value.detach()
 
     def share(self, task: str, draw: int) -> float:
-        """Return the part of the step's labels of a task, one computed on its own, that a draw holds."""
-        return self._counts[draw].get(task, 0) / self._totals[task]
+        """Return the part of the step's labels of a task that a draw holds."""
+        if task in self._totals:
+            return self._counts[draw].get(task, 0) / self._totals[task]
+        stack, row = self._learner.rows[task]
+        own = self._stack_counts[draw].get(stack)
+        return 0.0 if own is None else int(own[row]) / int(self._stack_totals[stack][row])
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
         """Yield one Pass per micro-batch that has a label; each graph is made when it is asked for."""
@@ -234,6 +245,7 @@ class TrainStep:
         seen: list[Part] = []
         boundaries: list[Tensor] = []
         done: list[tuple[Batch, Outputs]] = []
+        views: list[Views] = []
         for dataset, batch in batches.items():
             tasks = tasks_of[dataset]
             if not tasks and not batch.stacks:
@@ -253,12 +265,14 @@ class TrainStep:
                 loss, weighted = self._stack_losses(key, target, out.stacked[target.tasks])
                 seen.append((target.present, loss.detach()))
                 parts.append((target.present, weighted))
+                if boundary:
+                    views.append(self._views(target, weighted, out))
             if noting and out.penalty is not None and out.penalty.requires_grad:
                 self._penalise(out.penalty / (self.num_passes * len(self._batches)))
         if noting:
             self.losses = plus(self.losses, by_task(seen))
         self._keep_statistics(len(self._batches[0]) * self._ranks.size * draw + micro, noting)
-        return Pass(by_task(parts), boundaries, micro, partial(self._readouts, done))
+        return Pass(by_task(parts), boundaries, micro, partial(self._readouts, done), views)
 
     def _loss(self, task: str, batch: Batch, out: Outputs) -> Tensor:
         """Return the loss of a task in a batch, scaled by the batch's share of the step's labels; 0 without one."""
@@ -282,6 +296,13 @@ class TrainStep:
             return losses, weighted
         rows = places(target.tasks, target.present, losses.device)
         return losses[rows], weighted[rows]
+
+    def _views(self, target: StackTarget, losses: Tensor, out: Outputs) -> Views:
+        """Return the views of the features that the tasks of a stack have in a pass; `losses` [K] are weighted."""
+        features, values = out.views[target.tasks]
+        rows = None if target.present is target.tasks else places(target.tasks, target.present, losses.device)
+        parameters = self.partition.stacked[target.tasks]
+        return Views(target.present, losses, rows, features, values, parameters)
 
     def _keep_statistics(self, number: int, noting: bool) -> None:
         """Keep what batch norms saw in a pass, by its number in the step, unless it is to leave no trace."""
@@ -322,14 +343,19 @@ def plus(totals: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> Mapping[st
     return {**totals, **{task: totals[task] + loss if task in totals else loss for task, loss in more.items()}}
 
 
-def count_stacks(batches: Sequence[Sequence[Mapping[str, Batch]]]) -> dict[str, Tensor]:
-    """Return the labels [T] of tasks that are computed as one over all batches of a step, by the stack's name."""
+def count_stacks(batches: Sequence[Mapping[str, Batch]]) -> dict[str, Tensor]:
+    """Return the labels [T] of tasks that are computed as one over the batches of a draw, by the stack's name."""
+    return sum_counts(
+        {key: target.counts for key, target in batch.stacks.items()} for each in batches for batch in each.values()
+    )
+
+
+def sum_counts(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return labels [T], by the stack's name, added up."""
     totals: dict[str, Tensor] = {}
-    for draw in batches:
-        for micro in draw:
-            for batch in micro.values():
-                for key, target in batch.stacks.items():
-                    totals[key] = totals[key] + target.counts if key in totals else target.counts
+    for part in parts:
+        for key, counts in part.items():
+            totals[key] = totals[key] + counts if key in totals else counts
     return totals
 
 

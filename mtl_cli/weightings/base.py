@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from mtl_cli.seeding import derive
 from mtl_cli.weightings.linalg.jacobian import Jacobian
-from mtl_cli.weightings.losses_base import places, vector_of
+from mtl_cli.weightings.linalg.views import Views
+from mtl_cli.weightings.losses_base import TaskLosses, places, vector_of
 from mtl_cli.weightings.readout_base import LastLayer, Readout
 
 
@@ -23,13 +24,20 @@ class Pass:
     their sums over the passes of a step, in all its draws, are the losses that a weighting balances. `boundary` is
     filled when asked for.
     `micro` is the number of the micro-batch in its step; it seeds what is drawn per micro-batch. `readouts` makes the
-    last layers of the tasks, for weightings that say `needs_readouts`.
+    last layers of the tasks, for weightings that say `needs_readouts`. `views` are there with a boundary: one for each
+    stack, tasks that are computed as one.
     """
 
     losses: Mapping[str, Tensor]
     boundary: list[Tensor]
     micro: int
     readouts: Callable[[], dict[str, Readout]] = dict
+    views: Sequence[Views] = ()
+
+    @property
+    def apart(self) -> Mapping[str, Tensor]:
+        """The losses of the tasks that have no `views`."""
+        return self.losses.scalars if self.views and isinstance(self.losses, TaskLosses) else self.losses
 
     def vector(self, tasks: tuple[str, ...]) -> Tensor:
         """Return the losses [K] of some of the tasks, in their order."""
@@ -41,13 +49,15 @@ class Partition:
     """Which trained parameters are reached by several tasks (`shared`) and which by one (`specific`).
 
     `trunk` lies below the boundary, `above` between the boundary and the losses; both cover all parameters once.
-    The four lists are in the order of `model.parameters()`.
+    The four lists are in the order of `model.parameters()`. Tasks that are computed as one have no `specific`
+    parameters: `stacked` has those of each stack, [T, ...], by the names of its tasks.
     """
 
     shared: list[nn.Parameter]
     specific: dict[str, list[nn.Parameter]]
     trunk: list[nn.Parameter]
     above: list[nn.Parameter]
+    stacked: Mapping[tuple[str, ...], Sequence[nn.Parameter]] = field(default_factory=dict)
 
 
 class Step(Protocol):
@@ -168,7 +178,10 @@ class Weighting(nn.Module, ABC):
     needs_readouts: ClassVar[bool] = False
     """Whether the method reads the tasks' last layers (`Pass.readouts`), which not every task, head and mode offers."""
     takes_stacks: ClassVar[bool] = False
-    """Whether tasks of one form may be computed as one: not where it uses the parameters or the gradient of a task."""
+    """Whether tasks of one form may be computed as one: not where it uses the parameters or the gradient of a task.
+
+    One that uses gradients takes those of stacked tasks from `Pass.views`.
+    """
     min_tasks: ClassVar[int] = 1
     lr: float = 0.025
     """Learning rate of the weighting's own parameters."""

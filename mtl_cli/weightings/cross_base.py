@@ -17,6 +17,7 @@ class CrossWeighting(RowWeighting):
     The update, and the heads' gradients, are those of the whole batch.
     """
 
+    takes_stacks = True
     num_draws = 2
     levels: ClassVar[tuple[str, ...]] = ("parameters",)
 

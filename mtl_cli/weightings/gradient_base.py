@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mtl_cli.weightings.base import Pass, Step, require
 from mtl_cli.weightings.linalg.jacobian import boundary_backward, boundary_rows, gramian, gramian_to_solve
+from mtl_cli.weightings.losses_base import places
 from mtl_cli.weightings.row_base import RowWeighting, combined_norm
 
 STEADY = 1e-6
@@ -21,6 +22,7 @@ class GradientWeighting(RowWeighting):
     With `update_every=k` the weights are found every k steps. In between they are reused, at the cost of one backward.
     """
 
+    takes_stacks = True
     on_cpu: ClassVar[bool] = True
     """Whether `forward` runs on the CPU (solvers): the Gramian [K, K] crosses over, the one device sync per step."""
     scaled: ClassVar[bool] = True
@@ -120,8 +122,8 @@ class GradientWeighting(RowWeighting):
         total, weights, held = None, kept, None
         for each in step.passes(boundary=True):
             boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
-            rows = boundary_rows(each.losses, boundary, above, index)  # [K, F]
-            self._sum_losses(each, index, losses)
+            rows = boundary_rows(each.apart, boundary, above, index, each.views)  # [K, F]
+            self._sum_losses(each, step.tasks, losses)
             if kept is None or step.logging:
                 total = gramian(rows) if total is None else total + gramian(rows)
             if weights is not None:
@@ -139,7 +141,7 @@ class GradientWeighting(RowWeighting):
             if held is not None:
                 boundary_backward(held[0], weights.to(held[1]) @ held[1])
             elif not step.keeps_graph:
-                self._replay(step, dict(zip(step.tasks, weights, strict=True)))
+                self._replay(step, weights)
         step.sum_gradients()
         self._finish(step, losses, present)
         if step.logging and total is not None:
@@ -147,12 +149,14 @@ class GradientWeighting(RowWeighting):
         return weights
 
     @staticmethod
-    def _replay(step: Step, weights: Mapping[str, Tensor]) -> None:
+    def _replay(step: Step, weights: Tensor) -> None:
         """Give the trunk, and nothing above it, the gradient of Σ wᵢLᵢ in a second forward of every micro-batch."""
         for each in step.replay():
-            terms = [weights[task].to(loss) * loss for task, loss in each.losses.items()]
-            torch.stack(terms).sum().backward(inputs=step.partition.trunk)
-            del each, terms
+            tasks = tuple(each.losses)
+            losses = each.vector(tasks)
+            own = weights[places(step.tasks, tasks, weights.device)].to(losses)
+            (own * losses).sum().backward(inputs=step.partition.trunk)
+            del each, losses
 
     def _reuse(self, step: Step, weights: Tensor) -> Tensor:
         """Backpropagate Σ wᵢLᵢ once, then undo wᵢ in the heads; a head whose wᵢ is next to 0 gets its own backward."""
@@ -163,11 +167,10 @@ class GradientWeighting(RowWeighting):
         reached = list(step.partition.shared)
         for task in step.tasks:
             reached += [] if task in faint else specific.get(task, [])
-        rows = {task: row for row, task in enumerate(step.tasks)}
-        losses = torch.zeros(len(rows), device=self._device(step))
-        for each in step.passes():
+        losses = torch.zeros(len(step.tasks), device=self._device(step))
+        for each in step.passes(boundary=bool(step.partition.stacked)):
             self._reuse_pass(each, by_task, reached if faint else None, {t: specific.get(t, []) for t in faint})
-            self._sum_losses(each, rows, losses)
+            self._sum_losses(each, step.tasks, losses)
             del each
         losses = step.total(losses)
         step.sum_gradients()
@@ -185,12 +188,21 @@ class GradientWeighting(RowWeighting):
         reached: list[nn.Parameter] | None,
         faint: Mapping[str, list[nn.Parameter]],
     ) -> None:
+        """Backpropagate one pass; tasks with `views` give the trunk their weighted rows, and heads plain gradients."""
+        apart = each.apart
         for task, own in faint.items():
-            if own and task in each.losses:
-                each.losses[task].backward(inputs=own, retain_graph=True)
-        terms = [weights[task] * loss for task, loss in each.losses.items() if weights[task] != 0]
-        if terms:
-            torch.stack(terms).sum().backward(inputs=reached)
+            if own and task in apart:
+                apart[task].backward(inputs=own, retain_graph=True)
+        terms = [weights[task] * loss for task, loss in apart.items() if weights[task] != 0]
+        roots, gradients = ([torch.stack(terms).sum()], [None]) if terms else ([], [])
+        for view in each.views:
+            rows = view.rows()
+            if view.features.requires_grad:
+                factors = torch.tensor([weights[task] for task in view.tasks]).to(rows)
+                roots.append(view.features)
+                gradients.append(torch.tensordot(factors, rows, dims=1))
+        if roots:
+            torch.autograd.backward(roots, gradients, inputs=reached)
 
     def _kept(self, step: Step, present: Tensor) -> Tensor | None:
         if self.kept is None or not 0 < step.index - self.found_at < self.update_every:

@@ -15,6 +15,7 @@ from mtl_cli.weightings.row_base import RowWeighting
 class JacobianWeighting(RowWeighting):
     """A weighting that finds the update from the gradients themselves. Its state may be as large as they are."""
 
+    takes_stacks = True
     levels: ClassVar[tuple[str, ...]] = ("parameters",)
     used: Tensor | None = None
     """Weights [K] behind the last update, where the method has any."""
@@ -42,10 +43,10 @@ class JacobianWeighting(RowWeighting):
         for each in step.passes(boundary=True):
             self.at = (step.seed, step.index, each.micro)
             boundary = [tensor for tensor in each.boundary if tensor.requires_grad]
-            index = {task: row for row, task in enumerate(each.losses)}
-            rows = boundary_rows(each.losses, boundary, above, index)
-            losses = torch.stack([loss.detach() for loss in each.losses.values()])
-            boundary_backward(boundary, self._update(step, tuple(each.losses), rows, losses))
+            tasks = tuple(each.losses)
+            index = {task: row for row, task in enumerate(tasks)}
+            rows = boundary_rows(each.apart, boundary, above, index, each.views)
+            boundary_backward(boundary, self._update(step, tasks, rows, each.vector(tasks).detach()))
             del each
 
     def _update(self, step: Step, tasks: Sequence[str], rows: Tensor, losses: Tensor) -> Tensor:

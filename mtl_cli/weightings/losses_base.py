@@ -34,6 +34,11 @@ class TaskLosses(Mapping[str, Tensor]):
             return self.joined
         return self.joined[places(self.tasks, tasks, self.joined.device)]
 
+    @property
+    def scalars(self) -> dict[str, Tensor]:
+        """The losses of the tasks that are computed on their own."""
+        return {tasks[0]: loss for tasks, loss in self.parts if loss.ndim == 0}
+
     def plus(self, other: "TaskLosses") -> "TaskLosses":
         """Return the sums by task; a task that one of them lacks has the loss of the other."""
         if self.tasks == other.tasks:

@@ -1,7 +1,7 @@
 """What weightings that combine the tasks' gradients have in common: rows of gradients, one per task."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
 from mtl_cli.weightings.linalg.jacobian import Jacobian, cosines, row_norms
+from mtl_cli.weightings.losses_base import places
 
 MAX_PAIRED = 32
 """Tasks up to which the cosine of each pair is in the records: 496 numbers; of 617 tasks they would be 190,000."""
@@ -97,9 +98,9 @@ class RowWeighting(Weighting):
         rows = {task: row for row, task in enumerate(step.tasks)}
         totals = torch.zeros(len(rows), device=jacobian.buffer.device)
         with jacobian.recording(len(rows)):
-            for each in step.passes(draw=draw):
-                jacobian.add(each.losses, rows)
-                self._sum_losses(each, rows, totals)
+            for each in step.passes(draw=draw, boundary=bool(step.partition.stacked)):
+                jacobian.add(each.apart, rows, each.views)
+                self._sum_losses(each, step.tasks, totals)
                 del each  # so that its graph is freed before the next forward
         step.sum_rows(jacobian)
         return jacobian, step.total(totals)
@@ -108,16 +109,32 @@ class RowWeighting(Weighting):
         """Scale the heads' gradients where the method asks for it, and let the method observe."""
         scales = self.head_scales(losses, present)
         if scales is not None:
-            for task, scale in zip(step.tasks, scales.detach().to(losses), strict=True):
-                for parameter in step.partition.specific.get(task, []):
-                    if parameter.grad is not None:
-                        parameter.grad.mul_(scale)
+            self._scale_heads(step, scales.detach().to(losses))
         self.observe(losses, present)
 
     @staticmethod
-    def _sum_losses(each: Pass, rows: Mapping[str, int], totals: Tensor) -> None:
-        for task, loss in each.losses.items():
-            totals[rows[task]] += loss.detach()
+    def _scale_heads(step: Step, scales: Tensor) -> None:
+        """Multiply the gradients of the present tasks' own parameters by factors [K]."""
+        if step.partition.specific:
+            for task, scale in zip(step.tasks, scales, strict=True):
+                for parameter in step.partition.specific.get(task, []):
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(scale)
+        for names, parameters in step.partition.stacked.items():
+            here = set(step.tasks)
+            labelled = tuple(task for task in names if task in here)
+            factors = torch.ones(len(names), device=scales.device)
+            factors[places(names, labelled, scales.device)] = scales[places(step.tasks, labelled, scales.device)]
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad.mul_(factors.reshape(-1, *[1] * (parameter.ndim - 1)))
+
+    @staticmethod
+    def _sum_losses(each: Pass, tasks: tuple[str, ...], totals: Tensor) -> None:
+        """Add the losses of a pass to the totals [K] of the step's tasks."""
+        own = tuple(each.losses)
+        if own:
+            totals[places(tasks, own, totals.device)] += each.vector(own).detach()
 
     @staticmethod
     def _above(step: Step) -> dict[str, list[nn.Parameter]]:

@@ -25,7 +25,19 @@ SETTINGS = {
     "absolute errors": {"kind": "L1Regression", "overrides": ["optimizer=sgd", "optimizer.lr=0.1"]},
     "huber, sgd": {"kind": "HuberRegression", "overrides": ["optimizer=sgd", "optimizer.lr=0.1"]},
     "clipped": {"overrides": ["trainer.clip_norm=0.1", "trainer.on_nonfinite=skip"]},
+    "pcgrad, parameters": {"overrides": ["weighting=pcgrad"], "head": [5]},
+    "mgda, features": {"overrides": ["weighting=mgda", "weighting.level=features"]},
+    "upgrad, features, accumulated": {
+        "overrides": ["weighting=upgrad", "weighting.level=features", "trainer.accumulate=2", "data.batch_size=8"],
+    },
+    "gradnorm, one of 0": {"overrides": ["weighting=gradnorm"], "own": {"n1": {"weight": 0.3}, "n4": {"weight": 0.0}}},
+    "aligned_mtl, reused": {"overrides": ["weighting=aligned_mtl", "weighting.update_every=2"], "head": [5]},
+    "graddrop, features": {"overrides": ["weighting=graddrop", "weighting.level=features"]},
+    "modo, accumulated": {"overrides": ["weighting=modo", "trainer.accumulate=2", "data.batch_size=8"]},
+    "db_mtl": {"overrides": ["weighting=db_mtl", "optimizer=sgd"]},
 }
+SLOW = ("gradnorm", "graddrop", "aligned_mtl", "db_mtl", "upgrad")
+"""Weightings of settings whose like is tested by default too."""
 
 
 def take_steps(job, number):
@@ -72,7 +84,9 @@ def assert_same_state(one, other, places=1e-6):
         assert_close_tensors(left, right, places)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name.startswith(SLOW) else ()) for name in SETTINGS]
+)
 def test_losses_gradients_metrics_and_states_are_those_of_tasks_one_by_one(name, in_folder, monkeypatch):
     stacked, apart = both(monkeypatch, **dict(SETTINGS[name]))
     untrained = 1 if "one of 0" in name else 0
@@ -186,7 +200,7 @@ def test_a_state_that_does_not_fit_is_refused(name, in_folder, monkeypatch):
 
 def test_tasks_stay_apart_where_stacking_would_change_what_is_computed(in_folder, monkeypatch):
     for settings in (
-        {"overrides": ["weighting=pcgrad"]},  # uses the gradients of single tasks
+        {"overrides": ["weighting=bayes_agg", "weighting.num_samples=2"]},  # uses the last layers of single tasks
         {"overrides": ["sharing=mmoe"]},  # tasks read different features
     ):
         assert not both(monkeypatch, **settings)[0].learner.model.stacks

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from mtl_cli.weightings.linalg.views import Views
+
 EXACT = 2**16
 """Entries of a Jacobian up to which its products are float64: 8 rows of 8,000 take 0.05 ms more so, in a step of some
 4 ms. 8 rows of 1.1 M would take 24 ms in the place of 2 ms, a tenth of a step."""
@@ -60,12 +62,20 @@ class Jacobian:
             for index in set(range(len(views))) - filled:
                 views[index].zero_()
 
-    def add(self, losses: Mapping[str, Tensor], rows: Mapping[str, int]) -> None:
-        """Backpropagate each loss once, into the row of its task."""
-        last = len(losses) - 1
+    def add(self, losses: Mapping[str, Tensor], rows: Mapping[str, int], views: Sequence[Views] = ()) -> None:
+        """Backpropagate each loss once, into the row of its task; those of `views` start from the features."""
+        last = len(losses) + sum(len(view.tasks) for view in views) - 1
         for number, (task, loss) in enumerate(losses.items()):
             self.row = rows[task]
             loss.backward(retain_graph=number < last)  # the graph is kept only for the tasks still to come
+        done = len(losses)
+        for view in views:
+            gradients = view.rows().to(view.features.dtype)
+            for task, gradient in zip(view.tasks, gradients, strict=True):
+                self.row = rows[task]
+                if view.features.requires_grad:
+                    view.features.backward(gradient, retain_graph=done < last)
+                done += 1
 
     @property
     def rows(self) -> Tensor:
@@ -119,11 +129,12 @@ def boundary_rows(
     boundary: Sequence[Tensor],
     above: Mapping[str, Sequence[nn.Parameter]],
     index: Mapping[str, int],
+    views: Sequence[Views] = (),
 ) -> Tensor:
     """Return gradients [K, F] at the boundary tensors, flattened and joined, as float32.
 
     `index` has the row of each of K tasks; that of a task without a loss is 0. The parameters `above[task]` get their
-    plain gradients on the way; nothing below the boundary is touched.
+    plain gradients on the way; nothing below the boundary is touched. `losses` do not hold those of `views`.
     """
     sizes = [tensor.numel() for tensor in boundary]
     rows = torch.zeros(len(index), sum(sizes), dtype=torch.float32, device=boundary[0].device)  # [K, F]
@@ -134,6 +145,13 @@ def boundary_rows(
             if tensor.grad is not None:
                 piece.copy_(tensor.grad.flatten())
                 tensor.grad = None
+    for view in views:
+        own = view.rows()
+        places = torch.tensor([index[task] for task in view.tasks], device=rows.device)
+        for tensor, piece in zip(boundary, rows.split(sizes, dim=1), strict=True):
+            found = view.at(tensor, own)
+            if found is not None:
+                piece[places] = found.float()
     return rows
 
 
