@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageDraw
+
 CALLS = ("replace", "rename", "fsync", "unlink", "mkdir", "rmdir")
 """Functions of `os` by which files appear, become durable and go."""
 NEEDS_SPACE = ("replace", "rename", "fsync", "mkdir")
@@ -86,7 +88,7 @@ def number_of_kinds(log: Path) -> int:
 
 
 def write_data(folder: Path, chance: random.Random) -> None:
-    """Write a table and texts, each with two targets."""
+    """Write a table, texts and images, each with two targets."""
     folder.mkdir(parents=True)
     with (folder / "table.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -101,6 +103,25 @@ def write_data(folder: Path, chance: random.Random) -> None:
             text = chance.choices(words, k=chance.randrange(4, 12))
             row = {"text": " ".join(text), "has": str("bana" in text), "many": str(len(text) > 7)}
             file.write(json.dumps(row) + "\n")
+    write_images(folder, chance)
+
+
+def write_images(folder: Path, chance: random.Random) -> None:
+    """Write small pictures of discs and squares, and a table of what they show."""
+    (folder / "pictures").mkdir()
+    with (folder / "images.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "round", "size"])
+        for number in range(200):
+            picture, size, disc = (
+                Image.new("L", (12, 12), chance.randrange(60)),
+                chance.uniform(4, 11),
+                chance.random() < 0.5,
+            )
+            draw = ImageDraw.Draw(picture)
+            (draw.ellipse if disc else draw.rectangle)((0, 0, size, size), fill=chance.randrange(150, 255))
+            picture.save(folder / "pictures" / f"{number}.png")
+            rows.writerow([f"pictures/{number}.png", "yes" if disc else "no", round(size, 3)])
 
 
 def harm(path: Path, how: str, chance: random.Random) -> None:

@@ -24,6 +24,7 @@ for name in (
     "torchmetrics",
     "pyarrow.parquet",
     "tokenizers",
+    "PIL.Image",
 ):  # once, here: each process is forked from this one
     importlib.import_module(name)
 
@@ -43,6 +44,12 @@ CASES = {
         "weighting=dwa", "data.batch_size=16", "trainer.accumulate=2", "trainer.clip_norm=1.0",
         "save.every_minutes=0.002", "save.keep=3", *COMMON,
     ],
+    "images of a folder, accumulated": [
+        "--config-dir={data}/images", "task=round+size", "backbone=cnn", "backbone.channels=[4]", "backbone.dense=[8]",
+        *(f"tasks.{task}.dataset.{option}" for task in ("round", "size")
+          for option in ("memory_mb=0", "cache_dir={folder}.cache", "flip=0.5")),
+        "save.every=4", "data.batch_size=16", "trainer.accumulate=2", *COMMON,
+    ],
     "a table from its cache, accumulated": [
         "--config-dir={data}/table", "task=good+amount", "backbone=tabular", "backbone.hidden=[16]", "save.every=4",
         *(f"tasks.{task}.dataset.{option}" for task in ("good", "amount")
@@ -54,17 +61,20 @@ CASES = {
     ],
 }  # fmt: skip
 AIMED = {
-    "images, accumulated": [
+    "packaged images, accumulated": [
         *CASES["mixture of experts, dwa, accumulated"][:5],
         "save.every=4",
         "weighting=dwa",
         *SHORT,
     ],
-    **dict(list(CASES.items())[2:]),
+    "images of a folder, accumulated": [*CASES["images of a folder, accumulated"], *SHORT],
+    **dict(list(CASES.items())[3:]),
 }
 """Short runs, killed at every kind of file event."""
-CACHED = list(CASES)[2]
-"""The case with a cache; so few texts are not kept in one."""
+CACHED = ("a table from its cache, accumulated", "images of a folder, accumulated")
+"""Cases whose table is read from a cache; so few texts are not kept in one."""
+OTHERS = ("two datasets, uncertainty", "images of a folder, accumulated")
+"""Cases that all other faults strike."""
 DATA: list[Path] = []
 """Where the data of the cases is."""
 SIGNALS = {signal.SIGTERM: 143, signal.SIGUSR1: 138, signal.SIGINT: 130}
@@ -86,6 +96,12 @@ class Row:
         self.survived += not problem
         if problem and not self.note:
             self.note = problem
+
+    def add(self, other: "Row") -> None:
+        """Count the trials of another row, too."""
+        self.trials += other.trials
+        self.survived += other.survived
+        self.note = self.note or other.note
 
 
 class Process:
@@ -150,19 +166,12 @@ def prepare_data(folder: Path, chance: random.Random) -> None:
     DATA[:] = [folder]
     for name, words in {
         "table": [f"input={folder}/table.csv", "target=[good,amount]"],
+        "images": [f"input={folder}/images.csv", "target=[round,size]"],
         "texts": [f"input={folder}/texts.jsonl", "target=[has,many]", "text=text"],
     }.items():
         log = folder / f"{name}.log"
         if Process([*words, f"output={folder}/{name}"], log, program=cli.main_init).wait():
             sys.exit(f"No conf files on {name}: {log.read_text()}")
-
-
-def whole(case: str, folder: Path) -> float:
-    """Run a case undisturbed and return its seconds."""
-    start = time.monotonic()
-    if code := Process(command(case, folder), folder.with_suffix(".log")).wait():
-        sys.exit(f"The undisturbed run of '{case}' ended with {code}: {folder.with_suffix('.log').read_text()[-2000:]}")
-    return time.monotonic() - start
 
 
 def difference(one: Path, other: Path) -> str:
