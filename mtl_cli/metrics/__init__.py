@@ -1,1 +1,1 @@
-"""Metrics that torchmetrics lacks, or gives a number for where there is none: one per file."""
+"""Metrics, one subject per file."""

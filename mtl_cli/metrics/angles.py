@@ -2,9 +2,8 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from mtl_cli.metrics.base import EntryMean
+from mtl_cli.metrics.base import EntryMean, Metric
 
 STEPS = 18000
 """Steps of the histogram of angles, 0.01 degrees each."""
@@ -40,7 +39,6 @@ class AngleMedian(Metric):
     Of an even number of angles it is the lower one of the two in the middle.
     """
 
-    full_state_update = False
     counts: Tensor
 
     def __init__(self) -> None:

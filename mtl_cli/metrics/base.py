@@ -1,32 +1,93 @@
-"""What a metric of this program is, and a metric that needs the whole split at once.
+"""What a metric of this program is, and metrics that others build on.
 
 A metric's state is sums, or rows that are gathered. Every state is added with the reduction "sum" or "cat". There is no
 other: `update` changes nothing else, and `compute` reads nothing else. So the states of the parts of a split, put
 together, are the state of the whole, also where a part has no label. Batches may be of any size, and several processes
 can evaluate a split. A mean is two sums, and a value per column is sums with one entry per column. What depends on the
-order of all rows (AUC, NDCG, concordance) gathers them. After gathering, a state of rows may be one tensor instead of a
-list: `dim_zero_cat` takes both.
+order of all rows (AUC, NDCG, concordance) gathers them.
 
 `update` does not wait for the device: it chooses no entries by their values (`torch.where` instead of an index) and
 turns nothing into a Python number. Metrics that gather rows on the host, or look at words, are excepted.
 `tests/metrics/test_every_metric.py` holds the rule for the metrics of every kind of task.
+
+A kind of task may also give metrics of torchmetrics; `mtl_cli.metrics.borrowed` makes them metrics of this program.
+What most runs need is written here, since importing torchmetrics takes longer than a short run.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
+
+State = dict[str, Tensor | list[Tensor]]
+"""What a metric has taken in, by name: sums, and lists of rows that are gathered."""
 
 
-class Collected(Metric, ABC):
+class Metric(ABC):
+    """A number, or several, of the rows that it has taken in. States are attributes, named by `add_state`."""
+
+    def __init__(self) -> None:
+        self._starts: dict[str, Tensor | None] = {}
+        """How each state begins; None stands for rows that are gathered."""
+
+    def add_state(self, name: str, default: Tensor | list[Tensor], dist_reduce_fx: Literal["sum", "cat"]) -> None:
+        """Declare a state: a tensor that is summed over parts of a split, or an empty list of rows."""
+        assert isinstance(default, Tensor) == (dist_reduce_fx == "sum"), "sums are tensors, and rows are lists"
+        self._starts[name] = default if isinstance(default, Tensor) else None
+        self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        start = self._starts[name]
+        setattr(self, name, [] if start is None else start.clone())
+
+    @abstractmethod
+    def update(self, predictions: Tensor, target: Tensor) -> None:
+        """Take in predictions [B, ...] and their target [B, ...]."""
+
+    @abstractmethod
+    def compute(self) -> Tensor:
+        """Return the metric of all that was taken in; NaN where it is not defined."""
+
+    def reset(self) -> None:
+        """Start anew."""
+        for name in self._starts:
+            self._begin(name)
+
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Self:
+        """Return the metric with its sums on a device, those of floats in `dtype` where it is given; it starts anew."""
+        for name, start in self._starts.items():
+            if start is not None:
+                floats = dtype if start.is_floating_point() else None
+                self._starts[name] = start.to(device=device, dtype=floats)
+        self.reset()
+        return self
+
+    def state(self) -> State:
+        """Return the state, which a reset leaves alone."""
+        found = {name: getattr(self, name) for name in self._starts}
+        return {name: list(value) if isinstance(value, list) else value for name, value in found.items()}
+
+    def put(self, state: Mapping[str, Tensor | list[Tensor]]) -> None:
+        """Make this the state."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def told_apart(self, state: str, rows: Tensor, copy: int) -> Tensor:
+        """Return rows of a state as those of copy number `copy` of them, where rows are drawn again.
+
+        A metric that compares rows of one group overrides it: copies of a group are groups of their own.
+        """
+        return rows
+
+
+class Collected(Metric):
     """Keeps predictions and targets on the host and computes once, in float64: sums of a split lose no digits.
 
     Memory is that of the labels and predictions of the split, 4 bytes a number.
     """
 
-    full_state_update = False
     predictions: list[Tensor]
     targets: list[Tensor]
 
@@ -42,14 +103,7 @@ class Collected(Metric, ABC):
 
     def compute(self) -> Tensor:
         """Return the metric, NaN where it is not defined."""
-        return self.value(dim_zero_cat(self.predictions).double(), dim_zero_cat(self.targets).double())
-
-    def told_apart(self, state: str, rows: Tensor, copy: int) -> Tensor:
-        """Return rows of a state as those of copy number `copy` of them, where rows are drawn again.
-
-        A metric that compares rows of one group overrides it: copies of a group are groups of their own.
-        """
-        return rows
+        return self.value(torch.cat(self.predictions).double(), torch.cat(self.targets).double())
 
     @abstractmethod
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
@@ -59,7 +113,6 @@ class Collected(Metric, ABC):
 class EntryMean(Metric):
     """The mean of entries that count, as two sums: in float64, without a wait for the device."""
 
-    full_state_update = False
     total: Tensor
     count: Tensor
 

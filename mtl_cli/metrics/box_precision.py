@@ -7,11 +7,10 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
 from mtl_cli.batch import set_entries
 from mtl_cli.errors import UserError
+from mtl_cli.metrics.base import Metric
 
 BACKENDS: "tuple[Literal['faster_coco_eval', 'pycocotools'], ...]" = ("faster_coco_eval", "pycocotools")
 """Modules that count as COCO does, by preference."""
@@ -39,7 +38,6 @@ class BoxPrecision(Metric):
     classes. The state is the boxes of all images, gathered on the host, with the number in each image.
     """
 
-    full_state_update = False
     found: list[Tensor]
     found_counts: list[Tensor]
     true: list[Tensor]
@@ -64,8 +62,8 @@ class BoxPrecision(Metric):
         """Return the mean average precision."""
         from torchmetrics.detection import MeanAveragePrecision
 
-        found = dim_zero_cat(self.found).split(dim_zero_cat(self.found_counts).tolist())
-        true = dim_zero_cat(self.true).split(dim_zero_cat(self.true_counts).tolist())
+        found = torch.cat(self.found).split(torch.cat(self.found_counts).tolist())
+        true = torch.cat(self.true).split(torch.cat(self.true_counts).tolist())
         metric = MeanAveragePrecision(
             iou_thresholds=list(self.overlaps),
             rec_thresholds=np.linspace(0, 1, 101).tolist(),  # its own are of float32, and miss a recall of 0.2

@@ -1,22 +1,20 @@
 """Metrics of vectors, column by column."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from mtl_cli.metrics.base import Collected
+from mtl_cli.metrics.base import Collected, Metric
 
 
-class ColumnError(Metric, ABC):
+class ColumnError(Metric):
     """Mean over columns of an error of one column; predictions and target [B, D], entries of target may be NaN.
 
     Each column is seen in its own unit, only at its labels. Columns without any are left out; NaN where all are. The
     state is two sums per column, in float64.
     """
 
-    full_state_update = False
     total: Tensor
     count: Tensor
 

@@ -1,19 +1,19 @@
 """Metrics of masks that may overlap, from counts of all pixels of a split."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+
+from mtl_cli.metrics.base import Metric
 
 
-class MaskCounts(Metric, ABC):
+class MaskCounts(Metric):
     """By class [C]: pixels that are predicted and true (`right`), that are predicted, and that are true.
 
     Predictions are bool [B, C, H, W], the target is float32 of 0 and 1, NaN where it is not known.
     """
 
-    full_state_update = False
     right: Tensor
     predicted: Tensor
     true: Tensor

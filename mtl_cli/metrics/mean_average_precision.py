@@ -1,27 +1,31 @@
 """Mean over labels of the average precision."""
 
-import warnings
-
+import torch
 from torch import Tensor
-from torchmetrics.classification import MultilabelAveragePrecision
-from torchmetrics.utilities.data import dim_zero_cat
 
-IGNORED = -1
-"""A target entry that is missing, for multilabel metrics."""
+from mtl_cli.metrics.base import Collected
 
 
-class MeanAveragePrecision(MultilabelAveragePrecision):
-    """Mean over labels of the average precision; probabilities [B, C], target int64 [B, C] with IGNORED entries.
+class MeanAveragePrecision(Collected):
+    """Mean over labels of Σ (Rₙ − Rₙ₋₁)·Pₙ over the thresholds, as in scikit-learn.
 
-    Labels without a positive, for which it is not defined, are left out; NaN where no label has one.
+    Probabilities [B, C], target int64 [B, C]; what is neither 0 nor 1 is missing. Labels without a positive, for which
+    it is not defined, are left out; NaN where no label has one.
     """
 
-    def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="none", ignore_index=IGNORED, validate_args=False)
-
-    def compute(self) -> Tensor:  # type: ignore[override]  # as torchmetrics' own subclasses do
+    def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the mean."""
-        has_positive = (dim_zero_cat(self.target) == 1).any(dim=0)  # [C]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torchmetrics warns of labels without a positive, and gives them 0
-            return super().compute()[has_positive].mean()
+        columns = zip(predictions.unbind(dim=1), target.unbind(dim=1), strict=True)
+        found = [average_precision(column[truth >= 0], truth[truth >= 0]) for column, truth in columns]
+        return torch.stack(found).nanmean()
+
+
+def average_precision(scores: Tensor, target: Tensor) -> Tensor:
+    """Return the average precision of scores [N] of a label that is 1 or 0; NaN where it is never 1."""
+    order = torch.argsort(scores, descending=True)
+    scores, true = scores[order], target[order].cumsum(dim=0)
+    ends = torch.cat([torch.where(scores[1:] != scores[:-1])[0], torch.tensor([len(scores) - 1])])  # of equal scores
+    if not len(scores) or true[-1] == 0:
+        return torch.tensor(torch.nan, dtype=scores.dtype)
+    precision = true[ends] / (ends + 1)
+    return (true[ends].diff(prepend=true.new_zeros(1)) * precision).sum() / true[-1]

@@ -8,8 +8,8 @@ import torch
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from torch import Tensor
-from torchmetrics import Metric
 
+from mtl_cli.metrics.base import Metric
 from mtl_cli.texts.piece_tokenizer import text_of
 
 
@@ -20,7 +20,6 @@ class Corpus(Metric):
         pieces: the text of each piece.
     """
 
-    full_state_update = False
     statistics: Tensor
     size: int
     """Number of the statistics."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from mtl_cli.batch import MISSING_CLASS
 from mtl_cli.errors import not_installed
+from mtl_cli.metrics.base import Metric
 
 try:
     from seqeval.metrics.sequence_labeling import get_entities
@@ -25,7 +25,6 @@ class SpanF1(Metric):
         names: the classes' names in the letters of IOBES, such as B-PER, I-PER, O (`mtl_cli.texts.span_labels.iobes`).
     """
 
-    full_state_update = False
     found: Tensor
     predicted: Tensor
     true: Tensor

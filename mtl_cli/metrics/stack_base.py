@@ -4,22 +4,20 @@ Each gives for a column what the metric of a single task gives for its labelled 
 Their states are sums or rows, as `mtl_cli.metrics.base` asks for.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
 from mtl_cli.batch import labelled
-from mtl_cli.metrics.base import Collected
+from mtl_cli.metrics.auc_base import Areas
+from mtl_cli.metrics.base import Collected, Metric
 from mtl_cli.metrics.log_loss import EPSILON
 
 
-class ColumnSums(Metric, ABC):
+class ColumnSums(Metric):
     """The mean over the labels of each column of what `entries` gives, as two sums [T] in float64."""
 
-    full_state_update = False
     total: Tensor
     count: Tensor
 
@@ -84,42 +82,13 @@ class R2s(Collected):
         return torch.where(total > 0, 1.0 - errors / total, torch.nan)
 
 
-class AUCs(Collected):
-    """`AUC` of each column: NaN where only one class occurs.
-
-    The area is the share of pairs of a positive and a negative row whose order is right, ties counting one half.
-    """
-
-    def update(self, predictions: Tensor, target: Tensor) -> None:
-        """Take in probabilities and their target, one byte a label."""
-        super().update(predictions, target.to(torch.int8))
-
-    def compute(self) -> Tensor:
-        """Return the areas."""
-        return self.value(dim_zero_cat(self.predictions), dim_zero_cat(self.targets))
-
-    def value(self, predictions: Tensor, target: Tensor) -> Tensor:
-        """Return the areas."""
-        scores, order = predictions.T.contiguous().sort(dim=1)  # [T, N]: along rows it takes half the time
-        target = target.T.contiguous().gather(1, order)
-        positive, negative = target == 1, target == 0
-        up_to = negative.int().cumsum(dim=1, dtype=torch.int32)  # negative rows up to here
-        before = up_to - negative.int()
-        new = scores[:, 1:] != scores[:, :-1]
-        edge = torch.ones_like(new[:, :1])
-        below = torch.where(torch.cat([edge, new], dim=1), before, -1).cummax(dim=1).values
-        far = torch.iinfo(torch.int32).max
-        ends = torch.where(torch.cat([new, edge], dim=1), up_to, far)
-        above = ends.flip(1).cummin(dim=1).values.flip(1)
-        right = torch.where(positive, below + above, 0).sum(dim=1)
-        pairs = positive.sum(dim=1).double() * negative.sum(dim=1)
-        return right / (2 * pairs)
+class AUCs(Areas):
+    """`AUC` of each column: NaN where only one class occurs."""
 
 
 class Confusions(Metric):
     """The confusion matrix of each column [T, 2, 2], rows: truth; a probability above one half is class 1."""
 
-    full_state_update = False
     counts: Tensor
 
     def __init__(self, size: int) -> None:

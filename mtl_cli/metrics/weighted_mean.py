@@ -2,7 +2,8 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+
+from mtl_cli.metrics.base import Metric
 
 
 class WeightedMean(Metric):
@@ -12,7 +13,6 @@ class WeightedMean(Metric):
     `nan_strategy="disable"` does not look either, but in version 1.9 it forgets the weights.)
     """
 
-    full_state_update = False
     total: Tensor
     weight: Tensor
 

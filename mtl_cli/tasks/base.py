@@ -23,7 +23,7 @@ from mtl_cli.tasks.coded_base import Coded as Coded
 from mtl_cli.tasks.summary_base import LabelSummary, labelled_rows
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 Columns = dict[str, "np.ndarray[Any, Any]"]
 """Columns of a table by name, each [B]."""

@@ -22,7 +22,7 @@ from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class Binary(Task):
@@ -126,17 +126,16 @@ class Binary(Task):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return AUC, F1 of class 1, accuracy, log loss and the confusion matrix ("confusion")."""
-        from torchmetrics.classification import BinaryAccuracy, BinaryConfusionMatrix, BinaryF1Score
-
         from mtl_cli.metrics.auc import AUC
         from mtl_cli.metrics.log_loss import LogLoss
+        from mtl_cli.metrics.two_classes import BinaryAccuracy, BinaryConfusion, BinaryF1
 
         return {
             "auc": AUC(),
-            "f1": BinaryF1Score(validate_args=False),
-            "accuracy": BinaryAccuracy(validate_args=False),
+            "f1": BinaryF1(),
+            "accuracy": BinaryAccuracy(),
             "log_loss": LogLoss(),
-            "confusion": BinaryConfusionMatrix(validate_args=False),
+            "confusion": BinaryConfusion(),
         }
 
     def predictions(self, outputs: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from mtl_cli.tasks.class_base import (
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class Classification(Task):
@@ -95,14 +95,10 @@ class Classification(Task):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return accuracy, macro-F1 ("f1") and the confusion matrix ("confusion")."""
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
+        from mtl_cli.metrics.classes import Accuracy, Confusion, MacroF1
 
         classes = self.num_outputs
-        return {
-            "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
-            "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
-            "confusion": MulticlassConfusionMatrix(classes, validate_args=False),
-        }
+        return {"accuracy": Accuracy(), "f1": MacroF1(classes), "confusion": Confusion(classes)}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the most likely class [B]."""

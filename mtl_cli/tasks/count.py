@@ -13,7 +13,7 @@ from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 LIMIT = 20.0
 """Outputs beyond ± LIMIT stand for rates e^±LIMIT of the mean; there the loss is linear, its gradient finite."""
@@ -74,9 +74,10 @@ class Count(Task):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return the mean Poisson deviance and the mean absolute error, in counts."""
-        from torchmetrics.regression import MeanAbsoluteError, TweedieDevianceScore
+        from mtl_cli.metrics.columns import ColumnMAE
+        from mtl_cli.metrics.deviance import PoissonDeviance
 
-        return {"deviance": TweedieDevianceScore(power=1.0), "mae": MeanAbsoluteError()}
+        return {"deviance": PoissonDeviance(), "mae": ColumnMAE(1)}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the rates [B]."""

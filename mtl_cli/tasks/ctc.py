@@ -17,7 +17,7 @@ from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.texts.piece_tokenizer import END, PAD, UNKNOWN, text_of
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 assert PAD == BLANK, "what fills rows up is never written, and stands for the blank"
 NEVER = (UNKNOWN, END)

@@ -16,7 +16,7 @@ from mtl_cli.tasks.dense_base import DenseTask
 from mtl_cli.tasks.summary_base import LabelSummary, Medians
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 FORMATS = ("png", "npy")
 LARGEST = 65535

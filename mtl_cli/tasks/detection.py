@@ -17,7 +17,7 @@ from mtl_cli.tasks.class_base import class_labels
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 Maps = Mapping[str, Tensor]
 

@@ -13,7 +13,7 @@ from mtl_cli.tasks.base import Columns, MetricInfo, Predictions, Task, masked_me
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 Maps = Mapping[str, Tensor]
 

@@ -15,7 +15,7 @@ from mtl_cli.tasks.class_base import class_labels, probability_columns
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class LabelTotals(Totals):
@@ -84,23 +84,18 @@ class Multilabel(Task):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return mean average precision ("map"), macro-F1 ("f1") and micro-F1, of the entries that are known."""
-        from torchmetrics.classification import MultilabelF1Score
-
-        from mtl_cli.metrics.mean_average_precision import IGNORED, MeanAveragePrecision
+        from mtl_cli.metrics.label_sets import LabelF1, MicroF1
+        from mtl_cli.metrics.mean_average_precision import MeanAveragePrecision
 
         size = self.num_outputs
-        return {
-            "map": MeanAveragePrecision(size),
-            "f1": MultilabelF1Score(size, average="macro", ignore_index=IGNORED, validate_args=False),
-            "f1_micro": MultilabelF1Score(size, average="micro", ignore_index=IGNORED, validate_args=False),
-        }
+        return {"map": MeanAveragePrecision(), "f1": LabelF1(size), "f1_micro": MicroF1(size)}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the probability of each label [B, C]."""
         return outputs.sigmoid()
 
     def references(self, target: Tensor) -> Tensor:
-        """Return the labels as int64 [B, C], −1 (`IGNORED`) where one is missing."""
+        """Return the labels as int64 [B, C], −1 where one is missing."""
         return target.nan_to_num(nan=-1.0).long()
 
     def probabilities(self, outputs: Tensor) -> Tensor:

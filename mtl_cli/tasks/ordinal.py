@@ -14,7 +14,7 @@ from mtl_cli.tasks.class_base import class_labels, probability_columns
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class Ordinal(Task):
@@ -68,15 +68,14 @@ class Ordinal(Task):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return accuracy, mean absolute error in ranks, quadratic weighted kappa and the confusion matrix."""
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassCohenKappa, MulticlassConfusionMatrix
-        from torchmetrics.regression import MeanAbsoluteError
+        from mtl_cli.metrics.classes import Accuracy, Confusion, QuadraticKappa, RankError
 
         classes = self.field.num_classes
         return {
-            "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
-            "mae": MeanAbsoluteError(),
-            "qwk": MulticlassCohenKappa(classes, weights="quadratic", validate_args=False),
-            "confusion": MulticlassConfusionMatrix(classes, validate_args=False),
+            "accuracy": Accuracy(),
+            "mae": RankError(),
+            "qwk": QuadraticKappa(classes),
+            "confusion": Confusion(classes),
         }
 
     def predictions(self, outputs: Tensor) -> Tensor:

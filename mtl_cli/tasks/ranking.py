@@ -13,7 +13,7 @@ from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class RelevanceTotals(Totals):

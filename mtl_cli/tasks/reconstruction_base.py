@@ -17,7 +17,7 @@ from mtl_cli.tasks.dense_base import DenseTask
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 Array = np.ndarray[Any, Any]
 

@@ -15,7 +15,7 @@ from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.tasks.summary_base import LabelSummary, Medians, Totals
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class Regression(Task):

@@ -16,7 +16,7 @@ from mtl_cli.tasks.dense_base import DenseTask, share_columns
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class Segmentation(DenseTask):
@@ -71,7 +71,8 @@ class Segmentation(DenseTask):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return mean intersection over union, Dice, pixel accuracy and the confusion matrix ("confusion")."""
-        from mtl_cli.metrics.overlap import Confusion, Dice, MeanIoU, PixelAccuracy
+        from mtl_cli.metrics.classes import Confusion
+        from mtl_cli.metrics.overlap import Dice, MeanIoU, PixelAccuracy
 
         classes = self.num_outputs
         return {

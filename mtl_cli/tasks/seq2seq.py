@@ -21,7 +21,7 @@ from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.texts.piece_tokenizer import PAD, UNKNOWN, text_of
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 METRICS = ("exact_match", "token_accuracy", "chrf", "bleu")
 BY_SACREBLEU = ("chrf", "bleu")

@@ -10,7 +10,7 @@ from torch import Tensor
 from mtl_cli.tasks.base import Task
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 Kind = TypeVar("Kind", bound=Task)
 

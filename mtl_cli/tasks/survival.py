@@ -12,7 +12,7 @@ from mtl_cli.tasks.base import Coded, MetricInfo, Task
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 
 class Survivals(LabelSummary):

@@ -14,7 +14,7 @@ from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 from mtl_cli.texts.span_labels import iobes
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric
+    from mtl_cli.metrics.base import Metric
 
 SPANS = ("auto", "conll", "none")
 
@@ -84,14 +84,10 @@ class TokenClassification(Task):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return accuracy, macro-F1 ("f1"), the confusion matrix ("confusion") and F1 of spans ("span_f1")."""
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassF1Score
+        from mtl_cli.metrics.classes import Accuracy, Confusion, MacroF1
 
-        classes, ignore = self.num_outputs, MISSING_CLASS
-        found: dict[str, Metric] = {
-            "accuracy": MulticlassAccuracy(classes, average="micro", ignore_index=ignore, validate_args=False),
-            "f1": MulticlassF1Score(classes, average="macro", ignore_index=ignore, validate_args=False),
-            "confusion": MulticlassConfusionMatrix(classes, ignore_index=ignore, validate_args=False),
-        }
+        classes = self.num_outputs
+        found: dict[str, Metric] = {"accuracy": Accuracy(), "f1": MacroF1(classes), "confusion": Confusion(classes)}
         if self.span_labels is not None:
             from mtl_cli.metrics.span_f1 import SpanF1
 

@@ -135,6 +135,7 @@ def torch_settings(config: Config, ranks_here: int = 1) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            torch.use_deterministic_algorithms(deterministic)  # it imports torch's compiler: two seconds
         torch.backends.cudnn.benchmark = benchmark
         torch.backends.cudnn.allow_tf32 = rounded

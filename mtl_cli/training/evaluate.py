@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from mtl_cli.batch import Batch, StackTarget
 from mtl_cli.errors import UserError
 from mtl_cli.heads.base import Output, change_output
+from mtl_cli.metrics.base import Metric
+from mtl_cli.metrics.borrowed import own
+from mtl_cli.metrics.weighted_mean import WeightedMean
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.tasks.base import Task
@@ -19,9 +22,6 @@ from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.shards import Shard
-
-if TYPE_CHECKING:
-    from torchmetrics import Metric
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,14 @@ class Meter:
     """
 
     def __init__(self, task: Task, device: torch.device) -> None:
-        from mtl_cli.metrics.weighted_mean import WeightedMean
-
         self.task = task
         floats = torch.float32 if device.type == "mps" else None  # it has no float64
         self.metrics: dict[str, Metric] = {
-            name: metric.to(device=device, dtype=floats)
+            name: own(metric).to(device, floats)
             for name, metric in task.metrics().items()
             if not task.chosen_metrics or name in ("confusion", *task.chosen_metrics)
         }
-        self.loss: WeightedMean = WeightedMean().to(device=device, dtype=floats)
+        self.loss = WeightedMean().to(device, floats)
         """Mean of the batches' losses, each weighted by its number of labels; the weight is their number."""
         self.shard = Shard(self.metrics, self.loss)
 
@@ -118,14 +116,12 @@ class StackMeter:
     """Adds up losses and metrics of tasks that are computed as one; the same as a `Meter` for each of them."""
 
     def __init__(self, stack: TaskStack[Any], device: torch.device) -> None:
-        from mtl_cli.metrics.weighted_mean import WeightedMean
-
         self.stack = stack
         floats = torch.float32 if device.type == "mps" else None  # it has no float64
         self.metrics: dict[str, Metric] = {
-            name: metric.to(device=device, dtype=floats) for name, metric in stack.metrics().items()
+            name: own(metric).to(device, floats) for name, metric in stack.metrics().items()
         }
-        self.loss: WeightedMean = WeightedMean((len(stack.names),)).to(device=device, dtype=floats)
+        self.loss = WeightedMean((len(stack.names),)).to(device, floats)
         self.shard = Shard(self.metrics, self.loss)
 
     def update(self, outputs: Tensor, target: StackTarget) -> None:

@@ -8,9 +8,9 @@ those of any choice of parts, each taken any number of times, give the metrics o
 3. `PartStates` give the metrics of some groups, as they are (`values`) or drawn again (`replicates`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +18,10 @@ from torch import Tensor
 
 from mtl_cli.batch import Batch
 from mtl_cli.heads.base import Output, change_output, join_outputs, tensors_of
+from mtl_cli.metrics.base import Metric, State
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.evaluate import Meter, shortest
-
-if TYPE_CHECKING:
-    from torchmetrics import Metric
 
 Array = np.ndarray[Any, Any]
 BUFFER_BYTES = 1 << 26
@@ -90,10 +88,9 @@ class PartStates:
         for metric in (self._meter.loss, *self._meter.metrics.values()):
             metric.reset()
 
-    def _keep(self, states: States, metric: "Metric", part: int) -> None:
+    def _keep(self, states: States, metric: Metric, part: int) -> None:
         """Take over the state of a metric that has seen rows of one part only."""
-        for name in metric._defaults:
-            value = getattr(metric, name)
+        for name, value in metric.state().items():
             if isinstance(value, list):
                 rows = torch.cat(value).cpu()
                 states.gathered.setdefault(name, []).append(rows)
@@ -148,13 +145,18 @@ class PartStates:
         for r in range(number):
             if not some[r]:
                 continue
-            for key, total in sums.items():
-                setattr(metric, key, total[r].to(getattr(metric, key)))
-            for key, rows in gathered.items():
-                setattr(metric, key, rows.drawn(times[r], getattr(metric, "told_apart", None), key))
-            values[r] = float(type(metric).compute(metric))
+            drawn: State = {key: rows.drawn(times[r], metric.told_apart, key) for key, rows in gathered.items()}
+            drawn |= {key: like(total[r], metric.state()[key]) for key, total in sums.items()}
+            metric.put(drawn)
+            values[r] = float(metric.compute())
         metric.reset()
         return values
+
+
+def like(sums: Tensor, state: Tensor | list[Tensor]) -> Tensor:
+    """Return sums as a metric keeps them."""
+    assert isinstance(state, Tensor)
+    return sums.to(state)
 
 
 class Gathered:
@@ -164,13 +166,13 @@ class Gathered:
         keep = mine[part % len(mine)]
         self.rows, self.block = rows[keep], part[keep] // len(mine)
 
-    def drawn(self, times: Tensor, told_apart: Any, key: str) -> list[Tensor]:  # noqa: ANN401  a method of some metrics
+    def drawn(self, times: Tensor, told_apart: Callable[[str, Tensor, int], Tensor], key: str) -> list[Tensor]:
         """Return the rows of each block as often as it is taken, copy after copy."""
         often = times[self.block]
         copies = []
         for copy in range(int(often.max()) if len(often) else 0):
             rows = self.rows if copy == 0 and bool((often > 0).all()) else self.rows[often > copy]
-            copies.append(told_apart(key, rows, copy) if told_apart else rows)
+            copies.append(told_apart(key, rows, copy))
         return [torch.cat(copies)] if copies else [self.rows]
 
 

@@ -4,18 +4,14 @@ The state of a metric is sums and rows (`mtl_cli.metrics.base`). That of each ba
 added up in the order of the batches. So no row counts twice, and the digits are those of one process.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
+from mtl_cli.metrics.base import Metric, State
 from mtl_cli.ranks.ranks import Ranks
 
-if TYPE_CHECKING:
-    from torchmetrics import Metric
-
-State = list[dict[str, Tensor | list[Tensor]]]
-"""What a metric, and those inside it, hold by name."""
 States = dict[str, State]
 """By the name of the metric."""
 
@@ -24,20 +20,12 @@ LOSS = "loss"
 """Under what name the mean loss stands beside the metrics."""
 
 
-def alone() -> bool:
-    """Whether metrics are to exchange anything with other processes by themselves: never."""
-    return False
-
-
 class Shard:
     """The metrics of a task, as this rank sees them: the states of its batches, kept apart until they are added up."""
 
-    def __init__(self, metrics: Mapping[str, "Metric"], loss: "Metric") -> None:
+    def __init__(self, metrics: Mapping[str, Metric], loss: Metric) -> None:
         self._metrics = {**metrics, LOSS: loss}
         self._batches: list[States] = []
-        for metric in self._metrics.values():
-            for part in parts_of(metric):  # torchmetrics adds up by itself where there are several processes
-                part.distributed_available_fn = alone
 
     def end_batch(self) -> None:
         """Keep what the last batch of this rank said apart from the others."""
@@ -50,39 +38,33 @@ class Shard:
             given_back(self._metrics, batches)
 
 
-def taken(metrics: Mapping[str, "Metric"]) -> States:
+def taken(metrics: Mapping[str, Metric]) -> States:
     """Return the states of metrics, which then start anew."""
-    found: States = {}
-    for name, metric in metrics.items():
-        found[name] = [{key: kept(getattr(part, key)) for key in part._defaults} for part in parts_of(metric)]
+    found = {name: metric.state() for name, metric in metrics.items()}
+    for metric in metrics.values():
         metric.reset()
     return found
 
 
-def kept(state: "Tensor | list[Tensor]") -> "Tensor | list[Tensor]":
-    """Return a state that a reset, which empties lists, leaves alone."""
-    return list(state) if isinstance(state, list) else state
-
-
-def given_back(metrics: Mapping[str, "Metric"], batches: Sequence[States]) -> None:
+def given_back(metrics: Mapping[str, Metric], batches: Sequence[States]) -> None:
     """Make the states of metrics, which have just started anew, the sum of those of batches, in their order."""
     for states in batches:
         for name, metric in metrics.items():
-            for part, state in zip(parts_of(metric), states[name], strict=True):
-                for key, value in state.items():
-                    before = getattr(part, key)
-                    both = before + value if isinstance(value, list) else before + value.to(before.device)
-                    setattr(part, key, both)
-                part._update_count, part._computed = part._update_count + 1, None
+            metric.put(both(metric.state(), states[name]))
 
 
-def parts_of(metric: "Metric") -> Iterator["Metric"]:
-    """Yield a metric and those inside it; none of them is to synchronise with other processes by itself."""
-    from torchmetrics import Metric
-
-    for module in metric.modules():
-        if isinstance(module, Metric):
-            yield module
+def both(first: State, second: State) -> State:
+    """Return the state of two parts of a split."""
+    found: State = {}
+    for name, value in first.items():
+        more = second[name]
+        if isinstance(value, list):
+            assert isinstance(more, list)
+            found[name] = [*value, *more]
+        else:
+            assert isinstance(more, Tensor)
+            found[name] = value + more.to(value.device)
+    return found
 
 
 def in_sweep_order(ranks: Ranks, own: Sequence[Any]) -> list[Any] | None:

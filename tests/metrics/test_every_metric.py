@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat, dim_zero_sum
 
+from mtl_cli.metrics.base import Metric
 from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.shards import both
 from tests.tasks._inputs import KINDS, make, outputs_for, targets, with_missing
 
 BATCHES = [1, 14, 15, 15, 15]
@@ -29,31 +29,11 @@ def metrics_of(task, batches) -> dict[str, Metric]:
     return {"loss": meter.loss, **meter.metrics}
 
 
-def gathered(metrics: list[Metric]) -> Metric:
-    """Return a metric whose states are those of all, as processes put them together: one tensor per state."""
-    whole = metrics[0].clone()
-    for name, reduction in whole._reductions.items():
-        states = [getattr(metric, name) for metric in metrics]
-        rows = [row for state in states for row in state] if reduction is dim_zero_cat else []
-        setattr(whole, name, torch.cat(rows) if rows else torch.stack(states).sum(dim=0))
-    return has_seen_rows(whole)
-
-
-def merged(metric: Metric, other: Metric) -> Metric:
-    """Return what torchmetrics makes of two parts."""
-    whole = metric.clone()
-    whole.merge_state(other)
-    return has_seen_rows(whole)
-
-
-def has_seen_rows(metric: Metric) -> Metric:
-    """Return the metric without what it kept of its own part; it warns where that part was empty."""
-    metric._computed, metric._update_count = None, 1
-    return metric
-
-
-def values(metric: Metric) -> list[float]:
-    return metric.compute().double().flatten().tolist()
+def of_state(fresh: Metric, state) -> list[float]:
+    """Return the values of a metric with a state."""
+    fresh.reset()
+    fresh.put(state)
+    return fresh.compute().double().flatten().tolist()
 
 
 def missing(target: Tensor) -> Tensor:
@@ -61,9 +41,8 @@ def missing(target: Tensor) -> Tensor:
 
 
 def other_attributes(metric: Metric) -> dict[str, str]:
-    """Return what a metric keeps besides its states and torchmetrics' own bookkeeping."""
-    own = {key: value for key, value in vars(metric).items() if key not in metric._reductions and key[0] != "_"}
-    return {key: repr(value) for key, value in own.items() if not callable(value)}
+    """Return what a metric keeps besides its states."""
+    return {key: repr(value) for key, value in vars(metric).items() if key not in metric.state()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,18 +50,19 @@ def test_every_state_is_a_sum_or_gathered_rows_and_there_is_no_other(kind):
     task = make(kind)
     seen, fresh = metrics_of(task, batches_of(kind, targets(kind, ROWS))), metrics_of(task, [])
     for name, metric in seen.items():
-        assert metric._reductions, f"{name} has no state"
-        assert set(metric._reductions.values()) <= {dim_zero_sum, dim_zero_cat}, name
-        assert not list(metric.children()), f"{name} keeps metrics of its own, whose states are not its own"
+        state, start = metric.state(), fresh[name].state()
+        assert state, f"{name} has no state"
         assert other_attributes(metric) == other_attributes(fresh[name]), name
-        for state, reduction in metric._reductions.items():
-            if reduction is dim_zero_sum:
-                assert getattr(metric, state).shape == getattr(fresh[name], state).shape, (name, state)
+        for key, value in state.items():
+            begins = start[key]
+            assert begins == [] if isinstance(value, list) else begins.shape == value.shape, (name, key)
+        metric.reset()
+        assert str(metric.state()) == str(start), f"{name} does not start anew"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("cut", "labelled"), [(3, True), (1, True), (3, False)], ids=["halves", "a row", "no label"])
-def test_parts_of_a_split_merged_are_the_whole(kind, cut, labelled):
+def test_parts_of_a_split_put_together_are_the_whole(kind, cut, labelled):
     task, target = make(kind), with_missing(targets(kind, ROWS))
     target[0] = targets(kind, 1)[0]
     if not labelled:
@@ -91,8 +71,9 @@ def test_parts_of_a_split_merged_are_the_whole(kind, cut, labelled):
     whole, first, second = (metrics_of(task, part) for part in (batches, batches[:cut], batches[cut:]))
     assert (int(second["loss"].weight) > 0) is labelled
     for name, metric in whole.items():
-        wanted = values(metric)
+        wanted = metric.compute().double().flatten().tolist()
         assert not all(map(math.isnan, wanted)), name
         for one, other in ((first[name], second[name]), (second[name], first[name])):
-            assert values(gathered([one, other])) == pytest.approx(wanted, rel=1e-6, abs=1e-9, nan_ok=True), name
-            assert values(merged(one, other)) == pytest.approx(wanted, rel=1e-6, abs=1e-9, nan_ok=True), name
+            joined = both(one.state(), other.state())
+            fresh = metrics_of(task, [])[name]
+            assert of_state(fresh, joined) == pytest.approx(wanted, rel=1e-6, abs=1e-9, nan_ok=True), name

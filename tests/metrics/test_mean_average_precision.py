@@ -4,11 +4,12 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from mtl_cli.metrics.mean_average_precision import IGNORED, MeanAveragePrecision
+from mtl_cli.metrics.label_sets import IGNORED
+from mtl_cli.metrics.mean_average_precision import MeanAveragePrecision
 
 
 def measured(predictions, target):
-    metric = MeanAveragePrecision(target.shape[1])
+    metric = MeanAveragePrecision()
     metric.update(predictions, target)
     return float(metric.compute())
 
@@ -21,7 +22,7 @@ def test_by_hand_with_a_missing_entry():
 
 
 def test_it_equals_scikit_learn():
-    target, predictions = torch.randint(2, (80, 3)), torch.rand(80, 3)
+    target, predictions = torch.randint(2, (80, 3)), (torch.rand(80, 3) * 20).round() / 20  # with equal scores
     assert measured(predictions, target) == pytest.approx(average_precision_score(target, predictions), abs=1e-6)
 
 

@@ -24,10 +24,20 @@ run.train(_toy.config(), Path(sys.argv[1]), [])
 """
 
 
-def test_nothing_slow_is_imported_before_the_first_step_is_done(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", FIRST_STEP, tmp_path / "run"], capture_output=True, text=True, check=False
-    )
+WHOLE_RUN = """
+import sys
+from pathlib import Path
+from mtl_cli.runs import run
+from tests import _toy
+run.train(_toy.config(), Path(sys.argv[1]), [])
+slow = {"torch._dynamo", "torch._inductor", "torchvision", "torchmetrics", "torchjd", "scipy"}
+print(sorted(slow & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("script", [FIRST_STEP, WHOLE_RUN], ids=["to the first step", "a whole run"])
+def test_nothing_slow_is_imported(tmp_path, script):
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "run"], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 

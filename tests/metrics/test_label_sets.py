@@ -1,0 +1,26 @@
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from mtl_cli.metrics.label_sets import IGNORED, LabelF1, MicroF1
+
+
+def value(metric, said, true):
+    for part in (slice(0, 7), slice(7, None)):
+        metric.update(said[part], true[part])
+    return metric.compute().item()
+
+
+def test_they_are_those_of_scikit_learn_over_the_known_entries():
+    said, true = torch.rand(60, 3), torch.randint(2, (60, 3))
+    true[torch.rand(60, 3) < 0.2] = IGNORED
+    known, guess = true != IGNORED, (said > 0.5).long()
+    by_label = [f1_score(true[known[:, k], k], guess[known[:, k], k]) for k in range(3)]
+    assert value(LabelF1(3), said, true) == pytest.approx(sum(by_label) / 3)
+    assert value(MicroF1(3), said, true) == pytest.approx(f1_score(true[known], guess[known]))
+
+
+def test_a_label_that_occurs_nowhere_counts_as_0():
+    said, true = torch.tensor([[0.9, 0.1]] * 8), torch.tensor([[1, 0]] * 8)
+    assert value(LabelF1(2), said, true) == 0.5
+    assert value(MicroF1(2), torch.zeros(8, 2), torch.zeros(8, 2, dtype=torch.int64)) == 0.0
