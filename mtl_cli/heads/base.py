@@ -73,6 +73,14 @@ class TeacherForced(nn.Module, ABC):
         """Return outputs without a target, for metrics and predictions."""
 
 
+class Attending(nn.Module, ABC):
+    """A head's module that can say where in the features it looks for each entry of what it writes."""
+
+    @abstractmethod
+    def attention(self, features: Features, written: Tensor) -> dict[str, Tensor]:
+        """Return shares of attention [B, L, L'] by what they are for, in words; L entries `written`, L' features."""
+
+
 class LinearHead(nn.Module, ABC):
     """A head's module whose last layer is linear, and which can say what that layer reads.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mtl_cli.errors import UserError
 from mtl_cli.features import Features, tokens
-from mtl_cli.heads.base import Head, TeacherForced
+from mtl_cli.heads.base import Attending, Head, TeacherForced
 from mtl_cli.layers.beam_search import Search, State
 from mtl_cli.layers.named import checked_dropout
 from mtl_cli.texts.piece_tokenizer import END, PAD, UNKNOWN
@@ -47,7 +47,7 @@ class DecoderHead(Head):
         self.beam, self.length_penalty, self.copy = beam, length_penalty, copy
 
 
-class PieceWriter(TeacherForced):
+class PieceWriter(TeacherForced, Attending):
     """A module that writes pieces; the vectors of pieces are also the weights of the output.
 
     `forward` gives `logits` [B, L, V] for each piece of the target; `generate` gives `pieces` int64 [B, longest],
@@ -72,6 +72,10 @@ class PieceWriter(TeacherForced):
         """Return the hidden values [B, L, D] that all pieces are predicted from, given those before them [B, L]."""
 
     @abstractmethod
+    def looks(self, before: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the shares of attention [B, L, L'] to the features, of all pieces, given those before them [B, L]."""
+
+    @abstractmethod
     def start(self, memory: Tensor, mask: Tensor | None) -> State:
         """Return the state before anything is written, from the features [B, L, D]."""
 
@@ -92,8 +96,22 @@ class PieceWriter(TeacherForced):
         memory = tokens(features)
         if target is None:
             target = torch.full((len(memory), 2), END, device=memory.device)
-        before = nn.functional.pad(self.known(target[:, :-1]), (1, 0), value=END)
+        before = self.before(target)
         return {"logits": self.logits(self.hidden(before, memory, features.mask), before, self.source(features))}
+
+    def before(self, target: Tensor) -> Tensor:
+        """Return the piece that stands before each of a target [B, L]."""
+        return nn.functional.pad(self.known(target[:, :-1]), (1, 0), value=END)
+
+    def attention(self, features: Features, written: Tensor) -> dict[str, Tensor]:
+        """Return where attention lies, and where copying is possible the probability of a copy of each piece."""
+        before, memory, source = self.before(written), tokens(features), self.source(features)
+        found = {"attention": self.looks(before, memory, features.mask)}
+        if self.copying is not None and source is not None:
+            hidden = self.hidden(before, memory, features.mask)
+            copied = torch.sigmoid(-self.copying.gate(hidden).float())
+            found["copied"] = copied * self.copying.points(hidden, before, source)
+        return found
 
     def source(self, features: Features) -> "Source | None":
         """Return what can be copied; None where nothing is."""
@@ -161,12 +179,16 @@ class Copying(nn.Module):
 
     def forward(self, hidden: Tensor, before: Tensor, logits: Tensor, source: Source) -> Tensor:
         """Return log-probabilities [B, L, V], given hidden values [B, L, D], the pieces before them and logits."""
-        scores = self.query(hidden) @ source.keys.transpose(1, 2) / hidden.shape[-1] ** 0.5  # [B, L, S]
-        previous = nn.functional.pad(source.pieces[:, :-1], (1, 0), value=END)
-        scores = scores + self.next * (previous.unsqueeze(1) == before.unsqueeze(2))
-        points = scores.float().masked_fill(~source.mask.unsqueeze(1), -torch.inf).softmax(dim=-1)
+        points = self.points(hidden, before, source)
         copied = torch.zeros_like(logits, dtype=torch.float32)
         copied = copied.scatter_add(2, source.pieces.unsqueeze(1).expand(-1, points.shape[1], -1), points)
         gate = self.gate(hidden).float()
         own = nn.functional.logsigmoid(gate) + logits.float().log_softmax(dim=-1)
         return torch.logaddexp(own, nn.functional.logsigmoid(-gate) + copied.clamp(min=1e-12).log())
+
+    def points(self, hidden: Tensor, before: Tensor, source: Source) -> Tensor:
+        """Return the shares of attention [B, L, S] to the pieces that can be copied."""
+        scores = self.query(hidden) @ source.keys.transpose(1, 2) / hidden.shape[-1] ** 0.5
+        previous = nn.functional.pad(source.pieces[:, :-1], (1, 0), value=END)
+        scores = scores + self.next * (previous.unsqueeze(1) == before.unsqueeze(2))
+        return scores.float().masked_fill(~source.mask.unsqueeze(1), -torch.inf).softmax(dim=-1)

@@ -56,6 +56,11 @@ class GRUWriter(PieceWriter):
         out, _ = self.gru(self.dropout(self._vectors(before)), begun)
         return self._look(out, memory, self.score(memory), mask)
 
+    def looks(self, before: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the shares of attention [B, L, L']."""
+        begun = self._first(memory, mask).transpose(0, 1).contiguous()
+        return shares(self.gru(self.dropout(self._vectors(before)), begun)[0], self.score(memory), mask)
+
     def start(self, memory: Tensor, mask: Tensor | None) -> State:
         """Return the features, how they are compared, and the first hidden values."""
         state = {"memory": memory, "scored": self.score(memory), "hidden": self._first(memory, mask)}
@@ -77,8 +82,13 @@ class GRUWriter(PieceWriter):
 
     def _look(self, out: Tensor, memory: Tensor, scored: Tensor, mask: Tensor | None) -> Tensor:
         """Return hidden values [B, L, D] that know what attention finds."""
-        scores = out @ scored.transpose(1, 2)  # [B, L, L']
-        if mask is not None:
-            scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
-        found = scores.softmax(dim=-1) @ memory
+        found = shares(out, scored, mask) @ memory
         return self.dropout(torch.tanh(self.mix(torch.cat([out, found], dim=-1))))
+
+
+def shares(out: Tensor, scored: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the shares of attention [B, L, L'] of hidden values [B, L, D] to features, scored vectors [B, L', D]."""
+    scores = out @ scored.transpose(1, 2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
+    return scores.softmax(dim=-1)

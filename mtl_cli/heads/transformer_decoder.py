@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from mtl_cli.features import FeatureSpec
@@ -73,6 +74,15 @@ class TransformerWriter(PieceWriter):
         for layer in self.layers:
             x = layer(x, memory, mask)
         return self.norm(x)
+
+    def looks(self, before: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the shares of attention [B, L, L'], their mean over layers and heads."""
+        x, found = self.vectors(before), []
+        for layer in self.layers:
+            assert isinstance(layer, DecoderLayer)
+            found.append(layer.looks(x, memory, mask))
+            x = layer(x, memory, mask)
+        return torch.stack(found).mean(dim=0)
 
     def start(self, memory: Tensor, mask: Tensor | None) -> State:
         """Return keys and values of the features for every layer."""

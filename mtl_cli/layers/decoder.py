@@ -38,6 +38,14 @@ class Attention(nn.Module):
         )
         return self.out(found.transpose(1, 2).flatten(2))
 
+    def shares(self, x: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the share of each key [B, H, L, L'] in what queries [B, L, D] find."""
+        queries = self.heads(self.query(x))
+        scores = queries @ keys.transpose(2, 3) / queries.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
+        return scores.softmax(dim=-1)
+
 
 class DecoderLayer(nn.Module):
     """Attention to what was written, attention to what is read, and a feed-forward network.
@@ -62,6 +70,12 @@ class DecoderLayer(nn.Module):
         x = x + self.dropout(self.written(own, *self.written.keys_and_values(own), causal=True))
         x = x + self.dropout(self.read(self.norm2(x), *self.read.keys_and_values(memory), mask))
         return x + self.dropout(self.feed(self.norm3(x)))
+
+    def looks(self, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the shares of attention to the memory [B, L, L'], their mean over heads."""
+        own = self.norm1(x)
+        x = x + self.written(own, *self.written.keys_and_values(own), causal=True)
+        return self.read.shares(self.norm2(x), self.read.keys_and_values(memory)[0], mask).mean(dim=1)
 
     def start(self, memory: Tensor) -> State:
         """Return what stays the same of the memory, and nothing written."""

@@ -22,11 +22,12 @@ from mtl_cli.runs.data import make_stream, make_streams
 from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.runs.predictor import build_predictor
-from mtl_cli.runs.samples import draw_image_samples, text_samples
+from mtl_cli.runs.samples import draw_image_samples
 from mtl_cli.runs.statistics.asked import WORDS, Asked
 from mtl_cli.runs.statistics.fairness import group_table, write_groups
 from mtl_cli.runs.statistics.resampling import flat_intervals
 from mtl_cli.runs.statistics.row_statistics import RowStatistics, Statistics
+from mtl_cli.runs.written_samples import WrittenSamples, written_samples
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tasks.base import Task
@@ -56,8 +57,8 @@ class Found:
     calibrated: Calibrated | None = None
     draw: Callable[[Path], object] = lambda folder: None
     """Draws samples of images into a folder."""
-    texts: Sequence[str] = ()
-    """Samples of texts that were written, in lines."""
+    texts: WrittenSamples = field(default_factory=lambda: WrittenSamples({}, {}))
+    """Samples of texts that were written."""
     preference: Sequence[float] | None = None
     """The preference among the tasks that the features were conditioned on, where one was set."""
 
@@ -106,8 +107,8 @@ def evaluate_checkpoint(
         store(file, found.calibrated.found)
         logger.info("Stored in %s: mtl-predict goes by it.", file)
     show_groups(found.statistics, {name: task for name, task in found.tasks.items() if name in shown})
-    if found.texts:
-        logger.warning("%s", "\n".join(found.texts))
+    if lines := found.texts.lines():
+        logger.warning("%s", "\n".join(lines))
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     if (folder / "evaluations").is_symlink():
         raise UserError(f"{folder / 'evaluations'} is a symbolic link. Put a real folder in its place.")
@@ -174,7 +175,7 @@ def on_split(
         draw_image_samples, title=split, model=learner.model, tasks=job.tasks, streams=streams,
         arithmetic=learner.arithmetic.evaluation,
     )  # fmt: skip
-    texts = text_samples(learner.model, job.tasks, streams, learner.arithmetic.evaluation)
+    texts = written_samples(learner.model, job.tasks, streams, data.sources, learner.arithmetic.evaluation)
     calibrated = None
     if asked.calibration is not None:
         calibrated = calibrate_job(job, streams, split, asked.calibration)
@@ -208,7 +209,7 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
         draw_image_samples, title=path.name, model=model.model, tasks=model.tasks, streams=streams,
         arithmetic=model.arithmetic,
     )  # fmt: skip
-    texts = text_samples(model.model, model.tasks, streams, model.arithmetic)
+    texts = written_samples(model.model, model.tasks, streams, model.sources, model.arithmetic)
     everything = with_group_means(results, groups)
     return Found(path.name, everything, told, model.tasks, groups, watched.found(groups), None, draw, texts)
 
@@ -245,8 +246,9 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
             write_json(out / "calibration.json", found.calibrated.record())
         draw_confusions(out, found.title, found.tasks, found.groups, found.results)
         found.draw(out)
-        if found.texts:
-            write_text(out / "samples.txt", "".join(f"{line}\n" for line in found.texts))
+        found.texts.draw(out)
+        if lines := found.texts.lines():
+            write_text(out / "samples.txt", "".join(f"{line}\n" for line in lines))
     except (OSError, RunFailure) as error:
         raise UserError(f"Cannot write the evaluation to {out}: {error}.") from error
     logger.info("Written to %s", out)

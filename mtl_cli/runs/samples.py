@@ -1,4 +1,4 @@
-"""The samples of an evaluation: a few rows of the split with truth and prediction, as pictures or as lines."""
+"""The samples of an evaluation that are pictures: a few rows of the split with truth and prediction."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import Inputs, Sample, move
-from mtl_cli.errors import printable
 from mtl_cli.heads.base import change_output
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.report.samples import Strip, draw_samples
@@ -19,8 +18,6 @@ from mtl_cli.training.loading import Stream
 
 ROWS = 6
 """Samples of each dataset, evenly spread over the split."""
-TEXTS = 4
-"""Rows of each task that writes texts."""
 MAX_TASKS = 8
 """Tasks that are shown of each dataset."""
 
@@ -82,30 +79,6 @@ def shown(
         outputs = change_output(lambda tensor: tensor.cpu(), out.predicted(name))
         cells.append(task.shown(truth, outputs))
     return cells
-
-
-@torch.no_grad()
-def text_samples(
-    model: MultiTaskModel, tasks: Mapping[str, Task], streams: Mapping[str, Stream], arithmetic: Arithmetic
-) -> list[str]:
-    """Return a few labelled rows of each task that writes texts, in lines: the reference, and what is written."""
-    lines: list[str] = []
-    for stream in streams.values():
-        for name in [task for task in stream.targets if tasks[task].prints_samples and task not in stream.added]:
-            field = stream.targets[name]
-            marks = [tasks[name].labelled_rows(part[field]) for part in stream.rows.sweep_fields([field])]
-            labelled = torch.cat(marks).nonzero()[:, 0].numpy() if marks else np.zeros(0, dtype=int)
-            if not labelled.size:
-                continue
-            places = np.unique(np.linspace(0, labelled.size - 1, min(TEXTS, labelled.size)).round().astype(int))
-            lines.append(f"{name}, {len(places)} of {labelled.size} rows with a reference")
-            for row in labelled[places].tolist():
-                sample = stream.reader.as_they_are(torch.tensor([row]))
-                [(truth, written)] = shown(model, {name: tasks[name]}, stream, arithmetic, sample)
-                head = f"  row {row + 1}  "
-                lines.append(f"{head}reference  {printable('' if truth is None else truth.text)}")
-                lines.append(f"{' ' * len(head)}written    {printable('' if written is None else written.text)}")
-    return lines
 
 
 def picture_of(image: Tensor) -> Array:

@@ -121,6 +121,11 @@ def text_of(pieces: Sequence[str], numbers: Iterable[int]) -> str:
     return "".join(found).replace(SPACE, " ").strip()
 
 
+def shown_piece(pieces: Sequence[str], number: int) -> str:
+    """Return a piece as it is shown to people: without the mark of spaces."""
+    return pieces[number].replace(SPACE, "").strip() or "_"
+
+
 def train_pieces(kind: str, size: int, lowercase: bool, texts: Iterable[str]) -> PieceTokenizer:
     """Return a tokenizer of at most `size` pieces, all characters of bpe included, that is learnt from texts."""
     lines = [one_line(text, lowercase) for text in texts]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mtl_cli.texts.piece_tokenizer import END, PAD, UNKNOWN, PieceTokenizer, train_pieces
+from mtl_cli.texts.piece_tokenizer import END, PAD, UNKNOWN, PieceTokenizer, shown_piece, train_pieces
 from mtl_cli.texts.ragged import Ragged, starts_of
 from mtl_cli.texts.tokenizer import Specials, TextTokenizer, TokenizerOptions
 
@@ -27,6 +27,10 @@ class SourcePieces(TextTokenizer):
     def size(self) -> int:
         """Number of pieces in the vocabulary."""
         return len(self.inner)
+
+    def piece(self, number: int) -> str:
+        """Return a piece as it is shown to people."""
+        return shown_piece(self.inner.pieces, number)
 
     def texts(self, texts: Sequence[str]) -> Ragged:
         """Return the pieces of texts without their ends; a text without any is one unknown piece."""

@@ -9,6 +9,7 @@ from mtl_cli.features import Features, FeatureSpec
 from mtl_cli.heads.decoder_base import Copying, Source
 from mtl_cli.heads.gru_decoder import GRUDecoder
 from mtl_cli.heads.transformer_decoder import TransformerDecoder
+from mtl_cli.layers.decoder import Attention
 from mtl_cli.texts.piece_tokenizer import END, PAD
 
 PIECES, WIDTH, ROWS, LENGTH = 7, 8, 5, 6
@@ -66,6 +67,36 @@ def test_a_piece_depends_on_those_before_it_and_not_on_later_ones(kind):
     torch.testing.assert_close(logits[0, :3], changed[0, :3])
     assert not torch.allclose(logits[0, 3], changed[0, 3], atol=1e-3)
     torch.testing.assert_close(logits[1:], changed[1:])
+
+
+def test_attention_is_what_a_piece_was_written_from(kind):
+    module = writer(kind, num_layers=1)
+    given = features()
+    found = module.attention(given, TARGET)
+    shares = found["attention"]
+    assert shares.shape == (ROWS, 4, LENGTH)
+    torch.testing.assert_close(shares.sum(dim=2), torch.ones(ROWS, 4))
+    assert (shares[~MASK[:, None, :].expand(-1, 4, -1)] == 0).all()
+    changed = features()
+    changed.values[0, int(shares[0, 1].argmax())] += 5.0
+    moved = module.attention(changed, TARGET)["attention"]
+    assert not torch.allclose(moved[0], shares[0])
+    assert torch.equal(moved[1:], shares[1:])
+    assert ("copied" in found) == module.copies
+    if module.copies:
+        before = module.before(TARGET)
+        hidden = module.hidden(before, given.values, given.mask)
+        gate = module.copying.gate(hidden).sigmoid()[:, :, 0]
+        torch.testing.assert_close(found["copied"].sum(dim=2), 1 - gate)
+
+
+def test_the_shares_of_a_layer_are_those_that_mix_its_values():
+    torch.manual_seed(0)
+    layer = Attention(WIDTH, WIDTH, 2, 0.0).eval()
+    x, memory = torch.randn(ROWS, 3, WIDTH), torch.randn(ROWS, LENGTH, WIDTH)
+    keys, values = layer.keys_and_values(memory)
+    mixed = layer.out((layer.shares(x, keys, MASK) @ values).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(mixed, layer(x, keys, values, MASK))
 
 
 def test_padding_and_the_company_of_other_rows_change_nothing(kind):

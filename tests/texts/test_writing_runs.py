@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mtl_cli.errors import UserError
-from mtl_cli.runs import run
+from mtl_cli.runs import run, written_samples
 from mtl_cli.runs.evaluation import evaluate_checkpoint
 from mtl_cli.runs.predict import predict
 from tests import _toy
@@ -91,6 +91,8 @@ def test_texts_are_predicted_beside_a_class_and_samples_are_printed_with_their_r
     assert references <= {cell for row in _pairs.pairs(80) for cell in row[1:3] if cell}
     [samples] = (tmp_path / "run" / "evaluations").glob("*/samples.txt")
     assert all(line in samples.read_text() for line in references)
+    drawn = sorted((tmp_path / "run" / "evaluations").rglob("attention_*.png"))
+    assert [path.name for path in drawn] == ["attention_back.png", "attention_next.png"]
 
 
 def test_a_file_without_a_column_of_targets_is_evaluated_on_the_others(tmp_path, caplog):
@@ -146,10 +148,19 @@ def test_a_column_without_a_text_cannot_be_learnt(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_strings_are_reversed_and_not_where_targets_are_shuffled(tmp_path, shuffled):
+def test_strings_are_reversed_and_not_where_targets_are_shuffled(tmp_path, shuffled, monkeypatch):
     path = _pairs.table(tmp_path, rows=900, shuffled=shuffled, longest=4)
     tasks = _pairs.tasks(path, names=("back",))
     settings = changes(tasks, trainer__max_epochs=12, optimizer__lr=0.01)
     summary = run.train(_toy.config(**settings), tmp_path / "run", [])
     found = summary["test"]["back/exact_match"]
     assert found < 0.3 if shuffled else found > 0.9
+    looks = []
+    monkeypatch.setattr(written_samples, "draw_attention", lambda path, found, title: looks.extend(found))
+    evaluate_checkpoint(tmp_path / "run", {"trust": ["tests"]}, [])
+    assert len(looks) == written_samples.TEXTS
+    for look in looks:
+        shares = look.panels["attention"]
+        assert shares.shape == (len(look.written), len(look.read))
+        assert set(look.written[:-1]) <= set(_pairs.LETTERS)
+        assert look.written[-1] == "[END]"
