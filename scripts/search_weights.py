@@ -18,7 +18,7 @@ from pathlib import Path
 from mtl_cli import cli
 
 TASKS = ("mnist_digits", "letters")
-COMMON = [f"task={'+'.join(TASKS)}", "quiet=true"]
+COMMON = [f"task={'+'.join(TASKS)}", "schedule.epoch_length=shortest", "trainer.max_epochs=4", "quiet=true"]
 SEEDS = "0,1,2,3,4"
 
 

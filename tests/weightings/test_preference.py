@@ -26,9 +26,9 @@ def test_equals_the_weighted_sum_less_the_cosine(num_tasks, penalty):
     parts = [max(float(part), 1e-3) for part in weighting.draw()]
     rays = [1 / part for part in parts]
     product = sum(ray * float(loss) for ray, loss in zip(rays, losses, strict=True))
-    norms = sum(ray**2 for ray in rays) ** 0.5 * float((losses**2).sum()) ** 0.5
+    length = sum(ray**2 for ray in rays) ** 0.5  # the norm of the losses cancels
     wanted = sum(float(part) * float(loss) for part, loss in zip(weighting.draw(), losses, strict=True))
-    assert float(weighting(losses, torch.arange(num_tasks))) == pytest.approx(wanted - penalty * product / norms, 1e-5)
+    assert float(weighting(losses, torch.arange(num_tasks))) == pytest.approx(wanted - penalty * product / length, 1e-5)
 
 
 @pytest.mark.parametrize(("num_tasks", "alpha"), [(2, 1.2), (3, 0.5), (4, 5.0)])
@@ -99,6 +99,22 @@ def test_a_larger_part_gives_a_smaller_loss_and_one_run_covers_the_front():
     assert losses[-2, 0] < 0.2 < 0.8 < losses[-2, 1]
     ideal = torch.tensor([[k / 10, 1 - k / 10] for k in range(11)])  # of a weighted sum alone the corners are best
     assert hypervolume(losses) > 0.5 * hypervolume(ideal)
+
+
+@pytest.mark.slow
+def test_a_larger_penalty_covers_a_front_on_which_weighted_sums_are_best_at_its_ends():
+    ideal = torch.tensor([[k / 10, 1 - k / 10] for k in range(11)])  # of a linear layer of one unit
+    weak, strong = (hypervolume(front_of(trained(penalty=penalty))) for penalty in (0.1, 3.0))
+    assert strong > 1.1 * hypervolume(ideal) > 1.4 * weak
+
+
+def test_the_pull_of_the_cosine_does_not_depend_on_the_size_of_the_losses():
+    def pull(scale):
+        losses = (scale * positive_losses(3)).requires_grad_()
+        one, none = (make("preference", 3, penalty=penalty)(losses, torch.arange(3)) for penalty in (1.0, 0.0))
+        return torch.autograd.grad(one - none, losses)[0]
+
+    assert torch.allclose(pull(1.0), pull(0.01), rtol=1e-4)
 
 
 def test_a_network_that_is_not_told_the_preference_learns_no_front():
