@@ -1,5 +1,6 @@
 """Named arrays of one file or folder: a .npz file is read into memory, a folder of .npy files is memory-mapped."""
 
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -129,7 +130,7 @@ class Unchanged:
     @staticmethod
     def _now(path: Path) -> tuple[int, int] | None:
         try:
-            found = path.stat()
+            found = os.stat(path)
         except OSError:
             return None
         return found.st_size, found.st_mtime_ns

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ BLOCK_VALUES = 1 << 22
 MAX_VALUES = 1 << 28
 """Most numbers that a row may have by the shape in a checkpoint."""
 
+MAX_MEAN = 16
+"""Deviations up to which a mean may be away from 0 where rows are scaled in float32: inputs are off by 1e-6 at most."""
+
 
 @dataclass(frozen=True)
 class ArrayInputs:
@@ -36,13 +40,30 @@ class ArrayInputs:
         return InputSpec("vector" if len(self.shape) == 1 else "image", self.shape)
 
     def __call__(self, values: np.ndarray) -> Tensor:
-        """Return inputs float32 [B, *shape] of rows [B, ...]; a missing number (NaN) becomes the mean."""
-        wide = (-1, *[1] * (len(self.shape) - 1))
-        rows = torch.from_numpy(np.array(values.reshape(len(values), *self.shape), dtype=np.float64))
-        rows -= torch.from_numpy(self.mean).reshape(wide)
-        rows /= torch.from_numpy(self.std).reshape(wide)
-        scaled = rows.float()
-        return scaled.nan_to_num_(nan=0.0) if scaled.sum().isnan() else scaled
+        """Return inputs float32 [B, *shape] of rows [B, ...]; a missing number (NaN) becomes the mean.
+
+        Rows of float32 are scaled in float32, in a fifth of the time, unless a mean is large beside its deviation, so
+        that digits would be lost.
+        """
+        rows = values.reshape(len(values), *self.shape)
+        if rows.dtype == np.float32 and self._narrow is not None:
+            own = rows if rows.flags.writeable else rows.copy()  # torch warns of what it may not write to
+            scaled = torch.addcmul(self._narrow[0], torch.from_numpy(own), self._narrow[1])
+        else:
+            exact = torch.from_numpy(rows.astype(np.float64))
+            scaled = exact.sub_(self._wide(self.mean)).div_(self._wide(self.std)).float()
+        return scaled.nan_to_num_(nan=0.0) if math.isnan(scaled.sum()) else scaled
+
+    @cached_property
+    def _narrow(self) -> tuple[Tensor, Tensor] | None:
+        """What float32 rows are shifted and multiplied by; None where that would lose digits."""
+        if (np.abs(self.mean) > MAX_MEAN * self.std).any():
+            return None
+        return self._wide(-self.mean / self.std).float(), self._wide(1 / self.std).float()
+
+    def _wide(self, statistics: np.ndarray) -> Tensor:
+        """Return numbers by feature or channel in the shape that rows take them."""
+        return torch.from_numpy(statistics).reshape(-1, *[1] * (len(self.shape) - 1))
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain data for a checkpoint."""

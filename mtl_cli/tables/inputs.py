@@ -16,6 +16,7 @@ from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.column_encoder import LOOKED_AT, ColumnEncoder, warn_of_unknown
 from mtl_cli.tables.columns import InputColumns
+from mtl_cli.tables.mapped import Matrix
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import canonical
 from mtl_cli.tables.scaling import IMPUTE, TABLE_SCALE, Scaler, fit_scaler
@@ -94,17 +95,23 @@ class InputRows:
         for name, at, lookup in zip(inputs.texts, self._texts, lookups, strict=True):
             codes = table.codes[:LOOKED_AT][:, at].astype(np.int64)
             warn_of_unknown(table.path, name, codes, lookup, table.values[at])
-        self._lookup = np.concatenate([np.empty(0, dtype=np.int64), *lookups])
+        # each column's part begins with what a missing cell is, whose code is -1
+        parts = [part for lookup in lookups for part in (lookup[-1:], lookup[:-1])]
+        self._lookup = np.concatenate([np.empty(0, dtype=np.int64), *parts])
         sizes = np.array([len(lookup) for lookup in lookups], dtype=np.int64)
-        self._missing = sizes - 1
-        self._offsets = np.cumsum(sizes) - sizes
+        self._offsets = (np.cumsum(sizes) - sizes + 1).astype(np.int32)
 
     def __call__(self, rows: np.ndarray) -> dict[str, Tensor]:
         """Return `numeric` float32 [B, N] and `categorical` int64 [B, M] of the rows at `rows` [B]."""
-        numeric = self._scaler(self._table.numbers[rows][:, self._numbers])
-        codes = self._table.codes[rows][:, self._texts].astype(np.int64)
-        codes = np.where(codes < 0, self._missing, codes) + self._offsets
-        return {"numeric": torch.from_numpy(numeric), "categorical": torch.from_numpy(self._lookup[codes])}
+        numeric = self._scaler(columns_of(self._table.numbers, rows, self._numbers))
+        codes = columns_of(self._table.codes, rows, self._texts) + self._offsets
+        return {"numeric": torch.from_numpy(numeric), "categorical": torch.from_numpy(self._lookup.take(codes))}
+
+
+def columns_of(matrix: Matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return a copy of some columns of some rows of a matrix."""
+    found = matrix[rows]
+    return found if np.array_equal(columns, np.arange(found.shape[1])) else found[:, columns]
 
 
 @dataclass(frozen=True, kw_only=True)

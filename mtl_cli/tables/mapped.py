@@ -35,7 +35,8 @@ class MappedMatrix:
         self._known = np.zeros(len(self._sums), dtype=bool)
         self._bytes = np.memmap(path, np.uint8, "r")
         self._compare(np.zeros(1, dtype=np.int64))  # the header, which numpy is about to read
-        self._array = np.load(path, mmap_mode="r")
+        self._array = np.asarray(np.load(path, mmap_mode="r"))  # a plain view: a memmap takes 5 µs more to index
+        self._whole = False
         self.shape = self._array.shape
         self._row = self._array.itemsize * self.shape[1]
         self._start = len(self._bytes) - self._array.nbytes
@@ -46,7 +47,7 @@ class MappedMatrix:
 
     def __getitem__(self, key: Any) -> np.ndarray:  # noqa: ANN401  what indexes an array
         """Return some rows, or all rows of a column, once the blocks that hold them are known to be good."""
-        if not self._known.all():
+        if not self._whole:
             rows = np.arange(len(self))[key[0] if isinstance(key, tuple) else key]
             try:
                 self._check(rows)
@@ -55,7 +56,10 @@ class MappedMatrix:
                     raise RunFailure(f"{damage}. The next run reads it again: continue by resume=RUN_DIR.") from damage
                 self._open(self._rebuild())
                 self._check(rows)
-        return np.asarray(self._array[key])
+            self._whole = bool(self._known.all())
+        if isinstance(key, np.ndarray) and key.dtype == np.int64:
+            return self._array.take(key, axis=0)  # a third of the time of an index
+        return self._array[key]
 
     def _check(self, rows: np.ndarray) -> None:
         first = self._start + np.unique(np.atleast_1d(rows)) * self._row

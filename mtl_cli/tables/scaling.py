@@ -36,9 +36,12 @@ class Scaler:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return inputs float32 [B, columns + marked] of numbers float64 [B, columns], NaN where missing."""
         absent = np.isnan(values)
-        values = np.where(absent, self.fill, values)
+        if absent.any():
+            values = np.where(absent, self.fill, values)
         placed = (values - self.mean) / self.std if self.knots is None else normal_places(values, self.knots)
         scaled = placed.astype(np.float32)
+        if not len(self.marked):
+            return scaled
         return np.concatenate([scaled, absent[:, self.marked].astype(np.float32)], axis=1)
 
     @property

@@ -1,5 +1,7 @@
 """Which rows a draw holds."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -39,7 +41,7 @@ class Order:
         self.batches = max(1, -(-size // batch_size))
         self._classes, self.lengths = classes, lengths
         self._pass, self._permutation = -1, torch.empty(0, dtype=torch.int64)
-        self._slots = torch.arange(self.batches)
+        self._slots: Sequence[int] = range(self.batches)
 
     def rows(self, draw: int) -> Tensor:
         """Return the row indices [B] of draw number `draw` (from 0)."""
@@ -51,8 +53,8 @@ class Order:
             self._pass, self._permutation = number, permutation if chosen is None else chosen[permutation]
             if self.lengths is not None:
                 self._permutation = sorted_in_pools(self._permutation, self.lengths, self.batches)
-                self._slots = torch.randperm(self.batches, generator=stream)
-        k = int(self._slots[k])
+                self._slots = torch.randperm(self.batches, generator=stream).tolist()
+        k = self._slots[k]
         return self._permutation[self.size * k // self.batches : self.size * (k + 1) // self.batches]
 
 
