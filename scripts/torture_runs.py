@@ -20,7 +20,7 @@ from mtl_cli import cli
 
 for name in (
     "mtl_cli.runs.run",
-    "mtl_cli.report.plots",
+    "mtl_cli.report.curves",
     "torchmetrics",
     "pyarrow.parquet",
     "tokenizers",

@@ -21,8 +21,9 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError, some
 from mtl_cli.files import make_folder, write_json, write_text
 from mtl_cli.privacy.asked import Asked
+from mtl_cli.report.curves import lines_figure, lowest
+from mtl_cli.report.drawing import write
 from mtl_cli.report.heat_map import heat_map_figure
-from mtl_cli.report.plots import lines_figure, lowest, write
 from mtl_cli.report.tables import number, table
 from mtl_cli.runs.build import Built, build
 from mtl_cli.runs.environment import environment

@@ -19,7 +19,8 @@ from mtl_cli.answers.curves import Line, line_of, mean_line, names_of
 from mtl_cli.answers.settings import Setting
 from mtl_cli.answers.verdict import BETTER, GAIN, WORSE, Answer, Verdict
 from mtl_cli.files import make_folder, write_bytes
-from mtl_cli.report.plots import GRID, INK, MARKERS, MUTED, STYLES, escaped, legend, new_figure, windowed
+from mtl_cli.report.curves import windowed
+from mtl_cli.report.drawing import GRID, INK, MARKERS, MUTED, STYLES, escaped, legend, new_figure
 from mtl_cli.report.shown import COLOURS
 from mtl_cli.report.tables import shortened
 

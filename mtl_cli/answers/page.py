@@ -22,7 +22,7 @@ from mtl_cli.files import read_json
 MATRICES, CLASSES = 12, 40
 """Confusion matrices of a page, and classes of one, at most."""
 SHEETS, SHEET_BYTES = 4, 400_000
-"""Sheets of samples of a page, and bytes of one, at most."""
+"""Pictures of a kind on a page, and bytes of one, at most."""
 ROWS = 2000
 """Rows of a table at most; the CSV has all."""
 KEYS = (
@@ -77,7 +77,8 @@ def page(verdict: Verdict, figures: Mapping[str, str]) -> str:
         tables=[shown_table(make(verdict)) for make in (settings_table, verdict_table, runs_table)],
         figures=[(name, TITLES[name], figures[name]) for name in TITLES if name in figures],
         matrices=list(matrices(verdict.answers)),
-        sheets=list(sheets(runs)),
+        sheets=list(sheets(runs, ("samples*.png",))),
+        judged=list(sheets(runs, ("probabilities_*.png", "residuals_*.png"))),
         environment=environment_rows(runs),
         commands=commands_of(runs),
         summary=[
@@ -158,18 +159,18 @@ def _matrix(title: str, told: Any) -> Matrix | None:  # noqa: ANN401  any JSON v
     return Matrix(title, classes, rows)
 
 
-def sheets(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
-    """Yield sheets of samples that mtl-eval has drawn: a title, and the image in base 64."""
+def sheets(runs: Sequence[Run], names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield pictures of some names that mtl-eval has drawn: a title, and the image in base 64."""
     left = SHEETS
     for run in runs:
-        for path in sorted(run.path.glob("evaluations/*/samples*.png")):
+        for path in sorted(path for name in names for path in run.path.glob(f"evaluations/*/{name}")):
             if left <= 0:
                 return
             if path.is_file() and not path.is_symlink() and path.stat().st_size <= SHEET_BYTES:
                 data = path.read_bytes()
                 if data.startswith(b"\x89PNG\r\n\x1a\n"):
                     left -= 1
-                    yield f"{run.path.name}, {path.parent.name}", base64.b64encode(data).decode()
+                    yield f"{run.path.name}, {path.parent.name}, {path.stem}", base64.b64encode(data).decode()
 
 
 def environment_rows(runs: Sequence[Run]) -> list[tuple[str, str]]:

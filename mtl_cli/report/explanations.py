@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 
-from mtl_cli.report.plots import INK, MUTED, SURFACE, escaped, new_figure, shortened, write
+from mtl_cli.report.drawing import INK, MUTED, SURFACE, escaped, new_figure, shortened, write
 from mtl_cli.report.shown import Array
 
 MOST_INPUTS, MOST_TASKS = 40, 30

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from mtl_cli.report.plots import GRID, INK, MUTED, SURFACE, escaped, new_figure, shortened
+from mtl_cli.report.drawing import GRID, INK, MUTED, SURFACE, escaped, new_figure, shortened
 
 MAX_NUMBERS = 12
 """Number of tasks up to which each cell shows its value."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtl_cli.report.plots import GRID, INK, MUTED, escaped, legend, new_figure
+from mtl_cli.report.drawing import GRID, INK, MUTED, escaped, legend, new_figure
 from mtl_cli.report.shown import COLOURS
 
 MAX_TASKS = 4

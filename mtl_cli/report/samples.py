@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl_cli.report.plots import INK, MUTED, escaped, new_figure, shortened, write
+from mtl_cli.report.drawing import INK, MUTED, escaped, new_figure, shortened, write
 from mtl_cli.report.shown import COLOURS, Array, Shown
 
 SIDE = 1.7

@@ -17,11 +17,13 @@ from mtl_cli.errors import RunFailure, UserError, some
 from mtl_cli.files import sweep, write_json, write_text
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.runs.build import build
+from mtl_cli.runs.calibration.fitting import Listener, Told
 from mtl_cli.runs.calibration.storing import Calibrated, calibrate_job, store
 from mtl_cli.runs.data import make_stream, make_streams
 from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
 from mtl_cli.runs.outcome import draw_confusions
 from mtl_cli.runs.predictor import build_predictor
+from mtl_cli.runs.row_figures import Watchers, draw_rows
 from mtl_cli.runs.samples import draw_image_samples
 from mtl_cli.runs.statistics.asked import WORDS, Asked
 from mtl_cli.runs.statistics.fairness import group_table, write_groups
@@ -55,6 +57,8 @@ class Found:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=Statistics)
     calibrated: Calibrated | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)
+    """What the model says of the labelled rows, for tasks with classes, labels or numbers per row."""
     draw: Callable[[Path], object] = lambda folder: None
     """Draws samples of images into a folder."""
     texts: WrittenSamples = field(default_factory=lambda: WrittenSamples({}, {}))
@@ -158,7 +162,8 @@ def on_split(
     device, stacks = job.learner.arithmetic.device, list(job.learner.stacks.values())
     streams = make_streams(data, job.tasks, split, config["seed"], device, stacks=stacks)
     rows = RowStatistics(asked, data.sources, streams, split, job.tasks, device)
-    results = evaluate_split(job, streams, watcher=rows.meters)
+    listener = Listener(job.tasks)
+    results = evaluate_split(job, streams, watcher=Watchers(rows.meters, listener))
     told = {
         name: {
             "split": split,
@@ -179,7 +184,9 @@ def on_split(
     calibrated = None
     if asked.calibration is not None:
         calibrated = calibrate_job(job, streams, split, asked.calibration)
-    return Found(split, results, told, job.tasks, job.groups, rows.found(job.groups), calibrated, draw, texts)
+    return Found(
+        split, results, told, job.tasks, job.groups, rows.found(job.groups), calibrated, listener.told(), draw, texts
+    )
 
 
 def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], path: Path, asked: Asked) -> Found:
@@ -197,7 +204,9 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
         streams[name] = make_stream(source, rows, name, own, config["seed"], model.arithmetic.device)
         told[name] = told_of(path, rows, own)
     watched = RowStatistics(asked, model.sources, streams, "input", model.tasks, model.arithmetic.device)
-    results = evaluate_model(model.model, model.tasks, streams, model.arithmetic, watcher=watched.meters).results
+    listener = Listener(model.tasks)
+    watchers = Watchers(watched.meters, listener)
+    results = evaluate_model(model.model, model.tasks, streams, model.arithmetic, watcher=watchers).results
     if not any(result.count for result in results.values()):
         raise UserError(
             f"{path} has no label of {', '.join(model.tasks)}, so there is nothing to evaluate. mtl-predict writes "
@@ -211,7 +220,9 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
     )  # fmt: skip
     texts = written_samples(model.model, model.tasks, streams, model.sources, model.arithmetic)
     everything = with_group_means(results, groups)
-    return Found(path.name, everything, told, model.tasks, groups, watched.found(groups), None, draw, texts)
+    return Found(
+        path.name, everything, told, model.tasks, groups, watched.found(groups), None, listener.told(), draw, texts
+    )
 
 
 def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any]:
@@ -245,6 +256,9 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
         if found.calibrated is not None:
             write_json(out / "calibration.json", found.calibrated.record())
         draw_confusions(out, found.title, found.tasks, found.groups, found.results)
+        calibrations = {} if found.calibrated is None else found.calibrated.found
+        shown = to_show(found.results, found.groups)
+        draw_rows(out, found.title, found.tasks, found.told, shown, calibrations)
         found.draw(out)
         found.texts.draw(out)
         if lines := found.texts.lines():

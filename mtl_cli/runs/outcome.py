@@ -167,7 +167,7 @@ def primary_record(job: Job) -> dict[str, dict[str, Any]]:
 
 def draw(out: RunDirectory, job: Job, results: Mapping[str, Result]) -> None:
     """Draw the figures of a run into plots/."""
-    from mtl_cli.report.plots import curves
+    from mtl_cli.report.curves import curves
 
     folder = out.path / "plots"
     make_folder(folder)
@@ -186,7 +186,7 @@ def draw_confusions(
     results: Mapping[str, Result],
 ) -> None:
     """Draw a confusion matrix for each task that has one."""
-    from mtl_cli.report.plots import confusion
+    from mtl_cli.report.confusion import confusion
 
     for name, result in to_show(results, groups).items():
         if result.confusion is not None:

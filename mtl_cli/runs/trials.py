@@ -14,7 +14,7 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import make_folder, write_bytes
 from mtl_cli.lr_schedules import LRSchedule
-from mtl_cli.report.plots import draw_lr_range
+from mtl_cli.report.lr_range import draw_lr_range
 from mtl_cli.runs.build import Built, build
 from mtl_cli.runs.outcome import print_head
 from mtl_cli.runs.run import start_weights

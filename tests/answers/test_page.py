@@ -43,7 +43,8 @@ def report(folder, tasks=("a", "b"), settings=("hard", "independent"), seeds=2):
             counts = {task: {"classes": ["no", EVIL], "counts": [[5, 1], [0, 4]]} for task in tasks}
             (run / "confusions.json").write_text(json.dumps({"split": "test", "tasks": counts}))
             (run / "evaluations" / "one").mkdir(parents=True)
-            (run / "evaluations" / "one" / "samples.png").write_bytes(PNG)
+            for picture in ("samples", "probabilities_a", "residuals_b"):
+                (run / "evaluations" / "one" / f"{picture}.png").write_bytes(PNG)
     assert cli.main_report([str(folder)]) == 0
     return (folder / "report.html").read_text(encoding="utf-8")
 
@@ -61,7 +62,9 @@ def test_the_page_has_everything_names_no_other_place_and_is_the_same_each_time(
     assert not re.search(r"https?://(?!www\.w3\.org/)", text)
     assert page.tags.count("svg") == 6
     parts = ("Verdict on test data", "Holm", "Confusion matrices", "Samples", "mtl-train seed=0", "trivial predictor")
+    parts += ("Probabilities and residuals", "probabilities_a", "residuals_b")
     assert [part for part in parts if part not in text] == []
+    assert page.tags.count("img") == 8  # at most four of a kind
     before = figures(tmp_path)
     assert {"gains.svg", "gains.pdf", "metrics.svg", "pareto.pdf"} <= set(before)
     assert before["gains.pdf"].startswith(b"%PDF")

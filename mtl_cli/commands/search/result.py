@@ -219,8 +219,8 @@ def to_csv(candidates: Sequence[Candidate], front: Sequence[int], winner: Candid
 
 def draw(path: Path, candidates: Sequence[Candidate], front: Sequence[int], winner: Candidate) -> None:
     """Draw the front into a file."""
+    from mtl_cli.report.drawing import write
     from mtl_cli.report.pareto import pareto_figure
-    from mtl_cli.report.plots import write
 
     labels = {name: f"{name}, validation {task.metric}" for name, task in winner.tasks.items()}
     points = {each.number: [task.value for task in each.tasks.values()] for each in candidates if each.tasks}

@@ -63,6 +63,12 @@ def test_nothing_else_of_the_checkpoint_changes(folder):
     assert record["checks"]["sick"]["log_loss_calibrated"] < record["checks"]["sick"]["log_loss"] + 0.02
 
 
+def test_figures_of_probabilities_and_residuals_are_drawn_by_each_evaluation(folder):
+    for out in (folder / "run" / "evaluations").iterdir():
+        drawn = {path.name for path in out.glob("*.png")}
+        assert {"confusion_sick.png", "probabilities_sick.png", "residuals_cost.png"} <= drawn
+
+
 def test_a_calibration_of_another_task_is_refused(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     state = checkpoint.load(checkpoint.find(Path("run"), "best"))

@@ -5,18 +5,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mtl_cli.errors import RunFailure
-from mtl_cli.report import plots
-from mtl_cli.report.plots import (
-    BEST,
-    TRIVIAL,
-    confusion,
-    confusion_figure,
-    curve_figures,
-    curves,
-    lowest,
-    series,
-    windowed,
-)
+from mtl_cli.report import drawing
+from mtl_cli.report.confusion import confusion, confusion_figure
+from mtl_cli.report.curves import BEST, TRIVIAL, curve_figures, curves, lowest, series, windowed
 
 LONG = ["setosa", "versicolor", "a class with a very long name indeed"]
 
@@ -282,4 +273,4 @@ def test_a_file_that_cannot_be_written_is_a_run_failure(tmp_path):
 
 
 def test_the_backend_needs_no_display():
-    assert plots.mpl.get_backend().lower() == "agg"
+    assert drawing.mpl.get_backend().lower() == "agg"

@@ -1,63 +1,42 @@
-"""Figures, drawn from a run's records."""
+"""Figures of what a run's records hold over steps."""
 
-import io
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
-
-mpl.use("Agg", force=False)
-
-from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from mtl_cli.files import write_bytes
+from mtl_cli.report.drawing import (
+    GRID,
+    MARKERS,
+    MUTED,
+    TITLE,
+    Line,
+    escaped,
+    legend,
+    new_figure,
+    panel_height,
+    plot,
+    with_marker,
+    write,
+)
 from mtl_cli.report.shown import COLOURS
 
-SURFACE, INK, MUTED, GRID = "#ffffff", "#1f2328", "#656d76", "#e6e8eb"
-STYLES = ("-", "--", ":", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""Line styles and markers: lines differ in them too, so that they are told apart without colours."""
-MARKS = 8
-"""Markers on a line, about."""
 WINDOWS = 25
 """Points of a line that shows means over windows of steps."""
-MAX_NUMBERS = 30
-"""Largest number of classes for which a confusion matrix shows its numbers."""
-MAX_NAMES = 60
-"""Largest number of classes for which a confusion matrix names each class."""
-MAX_LETTERS = 18
-"""Number of letters of a class's name that are shown."""
 MAX_PAIRS = 8
 """Number of pairs of tasks whose cosines are shown: those with the lowest means."""
-
 MAX_LINES = 24
 """Number of tasks up to which a panel has a line for each."""
-TITLE: dict[str, Any] = {"x": 0.02, "ha": "left", "color": INK, "fontsize": 10}
 TRIVIAL, BEST = "trivial predictor", "best step"
 NOTES = (
     ("conflicts", "share of conflicting pairs of tasks", "Conflicts of gradients, means over windows of steps"),
     ("update_norm", "norm of the update", "Norm of the update, means over windows of steps"),
 )
 """Notes of records that have a figure: their name, what the axis is called, and the title."""
-
-Line = tuple[list[float], list[float]]
-"""The steps and the values of a line."""
-
-
-def confusion(path: Path, task: str, split: str, counts: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Write the figure of a confusion matrix [C, C] of counts, rows being the truth.
-
-    Raises:
-        RunFailure: the file cannot be written.
-    """
-    write(confusion_figure(task, split, counts, names), path)
 
 
 def curves(
@@ -75,78 +54,6 @@ def curves(
         paths.append(folder / f"{name}.png")
         write(figure, paths[-1])
     return paths
-
-
-def draw_lr_range(path: Path, line: Line, chosen: float) -> None:
-    """Draw the smoothed loss over learning rates, and the rate that is proposed.
-
-    Raises:
-        RunFailure: the file cannot be written.
-    """
-    rates, losses = line
-    figure, (axis,) = new_figure(6.5, 3.6)
-    fall = max(losses[0] - min(losses), 1e-12)
-    axis.plot(rates, losses, color=COLOURS[0], linewidth=1.6)
-    axis.axvline(chosen, color=COLOURS[1], linestyle="--", linewidth=1.2)
-    note = f"steepest: {chosen:.2g}"
-    place = (chosen, losses[0] + 0.6 * fall)
-    axis.annotate(note, place, xytext=(5, -2), textcoords="offset points", va="top", fontsize=8, color=INK)
-    axis.set_ylim(min(losses) - 0.1 * fall, losses[0] + 0.6 * fall)  # not up to where it explodes
-    axis.set_xscale("log")
-    axis.set_xlabel("learning rate, rising from step to step", color=MUTED, fontsize=9)
-    axis.set_ylabel("weighted sum of losses, smoothed", color=MUTED, fontsize=9)
-    axis.grid(color=GRID, linewidth=0.6)
-    figure.suptitle("learning-rate range test", fontsize=9, color=MUTED)
-    write(figure, path)
-
-
-def write(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG.
-
-    Raises:
-        RunFailure: the file cannot be written.
-    """
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters that the font lacks are drawn as boxes
-        figure.savefig(buffer, format="png")
-    write_bytes(path, buffer.getvalue())
-
-
-def confusion_figure(task: str, split: str, counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
-    """Return the figure of a confusion matrix; the colour is the root of the share of the row: rare mistakes show."""
-    matrix = np.asarray(counts, dtype=float)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    classes = len(matrix)
-    every = 1 if classes <= MAX_NAMES else -(-classes // (MAX_NAMES // 2))
-    ticks = list(range(0, classes, every))
-    shown = [escaped(shortened(names[index])) for index in ticks]
-    letters = max(map(len, shown))
-    title = (
-        f"{escaped(task)}, {split}: accuracy {np.trace(matrix) / max(matrix.sum(), 1):.4f}, {int(matrix.sum())} labels"
-    )
-
-    side = max(2.2, classes * (0.42 if classes <= 12 else 0.32 if classes <= MAX_NUMBERS else 0.16))  # inches
-    margin = 0.08 * letters
-    width = max(side + margin + 1.6, 0.085 * len(title) + 0.3)
-    figure, (axis,) = new_figure(width, side + (margin if letters > 2 else 0.1) + 1.0)
-    norm = PowerNorm(0.5, vmin=0, vmax=1)
-    image = axis.imshow(shares, cmap="Blues", norm=norm)
-    axis.set_xticks(ticks, shown, rotation=90 if letters > 2 else 0)
-    axis.set_yticks(ticks, shown)
-    axis.set_xlabel("predicted", color=MUTED, fontsize=9)
-    axis.set_ylabel("true", color=MUTED, fontsize=9)
-    figure.suptitle(title, x=0.02, ha="left", color=INK, fontsize=10)
-    if classes <= MAX_NUMBERS:
-        for row, column in zip(*np.nonzero(matrix), strict=True):
-            colour = SURFACE if norm(shares[row, column]) > 0.6 else INK
-            text, size = f"{int(matrix[row, column])}", 7 if classes <= 12 else 6
-            axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=size, in_layout=False)
-    bar = figure.colorbar(image, ax=axis, shrink=0.8, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1])
-    bar.set_label("share of the true class", color=MUTED, fontsize=8)
-    bar.ax.tick_params(colors=MUTED, labelsize=7)
-    bar.outline.set_visible(False)
-    return figure
 
 
 def curve_figures(
@@ -309,53 +216,6 @@ def metrics_figure(scores: Mapping[str, Mapping[str, Line]], trivial: Mapping[st
     return figure
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Any]]:
-    """Return a figure and its panels row by row; sizes are in inches."""
-    figure = Figure(figsize=(width, height), dpi=120, facecolor=SURFACE, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axis in axes:
-        axis.tick_params(which="both", colors=MUTED, labelsize=8)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axis.spines[side].set_color(GRID)
-    return figure, list(axes)
-
-
-def panel_height(entries: int) -> float:
-    """Return the height in inches of a panel whose legend has so many entries."""
-    return max(3.4, 0.19 * entries + 0.6)
-
-
-def plot(  # the axis is untyped
-    axis: Any,  # noqa: ANN401
-    lines: Mapping[str, Line],
-    order: Sequence[str] = (),
-    marked: bool = False,
-) -> dict[str, Line2D]:
-    """Draw lines, coloured by their place in `order`; return them by name. A line of one or two points is `marked`."""
-    places = {name: place for place, name in enumerate(order or lines)}
-    drawn = {}
-    for name, (steps, values) in lines.items():
-        place = places[name]
-        (drawn[name],) = axis.plot(
-            steps,
-            values,
-            color=COLOURS[place % len(COLOURS)],
-            linestyle=STYLES[(place + place // len(COLOURS)) % len(STYLES)],
-            linewidth=1.6,
-            marker=MARKERS[place % len(MARKERS)] if marked or len(steps) < 3 else "",
-            markersize=4.5,
-            markevery=max(1, len(steps) // MARKS),
-        )
-    return drawn
-
-
-def with_marker(line: Line2D, marker: str) -> Line2D:
-    """Return the entry of a legend for a line and for markers of its colour."""
-    return Line2D([], [], color=line.get_color(), linestyle=line.get_linestyle(), linewidth=1.6, marker=marker)
-
-
 def dress(axis: Any, label: str, log: bool = False) -> None:  # noqa: ANN401  untyped
     """Label a panel whose horizontal axis is optimizer steps."""
     axis.set_xlabel("optimizer step", color=MUTED, fontsize=9)
@@ -370,19 +230,3 @@ def dress(axis: Any, label: str, log: bool = False) -> None:  # noqa: ANN401  un
         axis.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if high < 10 * low else NullFormatter())
         if 10 * low <= high < 1000 * low:
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-
-
-def legend(figure: Figure, handles: Mapping[str, Line2D]) -> None:
-    """Put a legend to the right of the panels."""
-    names = [f" {escaped(name)}" for name in handles]  # matplotlib leaves out names that begin with an underscore
-    figure.legend(handles.values(), names, loc="outside right upper", fontsize=8, frameon=False, labelcolor=INK)
-
-
-def shortened(name: str) -> str:
-    """Return a name with at most MAX_LETTERS letters."""
-    return name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…"
-
-
-def escaped(name: str) -> str:
-    r"""Return a name in which matplotlib does not see a formula: "$5 to $9" as "\$5 to \$9"."""
-    return name.replace("$", r"\$")
