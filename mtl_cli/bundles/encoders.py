@@ -10,7 +10,7 @@ import numpy as np
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import decode_image, given_image
-from mtl_cli.images.resizing import framed, resized
+from mtl_cli.images.resizing import Frame, framed, resized
 from mtl_cli.tables.given import GIVEN, Given, stacked_arrays
 
 Array = np.ndarray[Any, Any]
@@ -21,11 +21,16 @@ WHITE = {"uint8": 255.0, "uint16": 65535.0}
 
 @dataclass(frozen=True)
 class Encoded:
-    """Arrays of a batch by the name of the model's input; `places` [B, L] are those that a prediction is made at."""
+    """Arrays of a batch by the name of the model's input.
+
+    `places` [B, L] are those that a prediction is made at. `frames` say where in the input each row's image lies; where
+    there are none, inputs are as the images are.
+    """
 
     arrays: Mapping[str, Array]
     rows: int
     places: Array | None = None
+    frames: Sequence[Frame] = ()
 
 
 class Encoder(ABC):
@@ -142,15 +147,15 @@ class PictureEncoder(Encoder):
 
     def batches(self, inputs: Given, size: int) -> Iterator[Encoded]:
         """Yield images, neighbours of one size together."""
-        waiting: list[Array] = []
+        waiting: list[tuple[Array, Frame]] = []
         for row in range(inputs.num_rows):
-            image = self.scaled(self.image(inputs, row), row)
-            if waiting and (len(waiting) == min(size, TEXTS) or image.shape != waiting[0].shape):
-                yield Encoded({"values": np.stack(waiting)}, len(waiting))
+            image, frame = self.scaled(self.image(inputs, row), row)
+            if waiting and (len(waiting) == min(size, TEXTS) or image.shape != waiting[0][0].shape):
+                yield joined(waiting)
                 waiting = []
-            waiting.append(image)
+            waiting.append((image, frame))
         if waiting:
-            yield Encoded({"values": np.stack(waiting)}, len(waiting))
+            yield joined(waiting)
 
     def image(self, inputs: Given, row: int) -> Array:
         """Return an image as it is decoded [C, H, W].
@@ -170,8 +175,8 @@ class PictureEncoder(Encoder):
             raise UserError(f"{GIVEN}, row {row + 1}, column '{self._column}': there is no path of an image.")
         return decode_image(Path(str(cell)), self._channels)
 
-    def scaled(self, image: Array, row: int) -> Array:
-        """Return an image [C, h, w] as an input, float32; filled up with the mean at the bottom and right.
+    def scaled(self, image: Array, row: int) -> tuple[Array, Frame]:
+        """Return an image [C, h, w] as an input, float32, filled up at the bottom and right, and where it lies in it.
 
         Raises:
             UserError: it is of another size than the model takes.
@@ -183,13 +188,20 @@ class PictureEncoder(Encoder):
                 f"model takes uint8, {width}×{height} pixels."
             )
         size = None if self._size is None else (int(self._size[0]), int(self._size[1]))
-        fitted = resized(image, framed((image.shape[1], image.shape[2]), size))
+        frame = framed((image.shape[1], image.shape[2]), size)
+        fitted = resized(image, frame)
         values = (fitted.astype(np.float32) / np.float32(WHITE.get(str(fitted.dtype), 1.0)) - self._mean) / self._std
         if size is None:
-            return values
+            return values, frame
         filled: Array = np.zeros((len(values), *size), np.float32)
         filled[:, : values.shape[1], : values.shape[2]] = values
-        return filled
+        return filled, frame
+
+
+def joined(images: Sequence[tuple[Array, Frame]]) -> Encoded:
+    """Return images of one size as a batch."""
+    values = np.stack([image for image, _ in images])
+    return Encoded({"values": values}, len(images), frames=[frame for _, frame in images])
 
 
 KINDS: dict[str, Callable[[Mapping[str, Any]], Encoder]] = {

@@ -18,6 +18,8 @@ KINDS: dict[str, type] = {
     "check": dict, "decisions": dict,
 }  # fmt: skip
 """What a manifest holds."""
+READ = "__read"
+"""Ending of the name of the output of a graph that is read by NumPy (`mtl_cli.bundles.after`)."""
 MAX_MANIFEST = 256 * 2**20
 BLOCK = 1 << 20
 

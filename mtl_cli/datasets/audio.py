@@ -134,6 +134,10 @@ class Audio(ColumnSource):
             return None
         return self._reading_in(GivenTable(inputs.table, self._reading), Path(), Path(Path.cwd().anchor))
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return that inputs are sounds: their features are computed by torch, so no graph has all that it needs."""
+        return {"kind": "sounds"}
+
     def given_rows(self, split: str, most: int) -> Given:
         """Return the paths of the sounds of a split, with the parts of them where clips are parts."""
         found, rows = self.divide()[split]

@@ -127,6 +127,12 @@ class OneSize(DataSource):
             return None
         return ImageReading(GIVEN, self.shape, self.mean, self.std, self.batch_size, inputs)
 
+    def preprocessing(self) -> dict[str, Any]:
+        """Return the shape of an image and how pixels become inputs."""
+        channels, *exact = self.shape
+        scale = {"mean": list(self.mean), "std": list(self.std)}
+        return {"kind": "pictures", "channels": channels, "size": None, "exact": exact, "column": None, **scale}
+
 
 class ImageSource(OneSize):
     """Images that are held in memory, with fields of classes.
@@ -182,12 +188,6 @@ class ImageSource(OneSize):
     def labelled(self, rows: Rows, split: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return the images uint8 [N, C, H, W] of a split and their labels int64 [N] by field."""
         return rows.images, {"label": rows.labels}
-
-    def preprocessing(self) -> dict[str, Any]:
-        """Return the shape of an image and how pixels become inputs."""
-        channels, *exact = self.shape
-        scale = {"mean": list(self.mean), "std": list(self.std)}
-        return {"kind": "pictures", "channels": channels, "size": None, "exact": exact, "column": None, **scale}
 
     def given_rows(self, split: str, most: int) -> Given:
         """Return the images of a split."""

@@ -21,6 +21,7 @@ from mtl_cli.images.scene_views import (
     seen,
 )
 from mtl_cli.images.scenes import KINDS, MAX_SOLIDS, World, make_world
+from mtl_cli.tables.given import Given
 
 MEAN, STD = (0.563, 0.562, 0.536), (0.111, 0.086, 0.112)
 """Mean and standard deviation of each channel of 2,000 training scenes of 64 pixels, where white is 1."""
@@ -82,6 +83,12 @@ class Scenes(OneSize):
     def images(self, name: str) -> Split:
         """Return the scenes of "train", "val" or "test"."""
         return DrawnScenes(make_world(self._numbers[name], self.seed, name), self.size)
+
+    def given_rows(self, split: str, most: int) -> Given:
+        """Return the first images of a split, uint8 [N, 3, size, size]."""
+        world = make_world(self._numbers[split], self.seed, split)
+        world = world.take(torch.arange(min(most, len(world))))
+        return Given(arrays=painted(world, seen(world, self.size)).numpy())
 
 
 class DrawnScenes(Split):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli import __version__
+from mtl_cli.bundles.encoders import KINDS
 from mtl_cli.bundles.manifest import FORMATS, write_manifest
 from mtl_cli.config.knobs import PREFERENCE
 from mtl_cli.config.targets import Trust
@@ -124,17 +125,20 @@ def write_model(
     if wanted.form == "onnx":
         for number, (name, source) in enumerate(own.sources.items()):
             inputs = source.preprocessing()
-            if inputs is None:
+            if inputs is None or inputs["kind"] not in KINDS:
                 raise UserError(
-                    f"The dataset of tasks.{name} is a {type(source).__name__}, which cannot say how its inputs become "
-                    "arrays. Use format=torch."
+                    f"The dataset of tasks.{name} is a {type(source).__name__}, whose inputs become arrays by torch "
+                    "alone. Use format=torch."
                 )
             tasks = {task: each for task, each in own.tasks.items() if own.dataset_of[task] == name}
             graph = Columns(own.model, tasks, name, source.example().inputs)
             write_graph(graph, folder / f"model_{number}.onnx", source.input_spec.any_size)
-            columns |= {key: {"task": task, "names": list(graph.names[key])}
-                        for task, keys in graph.columns_of.items() for key in keys}  # fmt: skip
-            datasets[name] = {"graph": f"model_{number}.onnx", "inputs": inputs, "columns": list(graph.names)}
+            own_columns = [key for task in tasks for key in of_task[task]]
+            columns |= {key: {"task": task, "names": list(graph.names.get(key, ()))}
+                        for task in tasks for key in of_task[task]}  # fmt: skip
+            datasets[name] = {
+                "graph": f"model_{number}.onnx", "inputs": inputs, "columns": own_columns, "after": graph.after
+            }  # fmt: skip
         columns = {key: columns[key] for keys in of_task.values() for key in keys}
     else:
         write_state(folder, pruned(portable(state), list(own.tasks), trust), wanted.form)

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mtl_cli.batch import Inputs, Values
+from mtl_cli.bundles.manifest import READ
 from mtl_cli.errors import UserError, not_installed
+from mtl_cli.heads.base import Output
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.tasks.base import Task
 
@@ -19,10 +22,12 @@ INPUT = "values"
 """Name of the input of models that take one tensor."""
 OUTPUTS = "__outputs"
 """Ending of the name of a task's raw outputs, which measurements of the graph need."""
+PLAIN = ("columns", "decode", "write")
+"""What a kind of task leaves as it is where all that it says of a row are columns."""
 
 
 class Columns(nn.Module):
-    """Inputs of one dataset to the columns of its tasks, and each task's raw outputs.
+    """Inputs of one dataset to the columns of its tasks, to what is read behind the graph, and to raw outputs.
 
     Args:
         model: the trained model.
@@ -37,45 +42,75 @@ class Columns(nn.Module):
         values = {INPUT: example} if isinstance(example, Tensor) else dict(example)
         self.examples = {name: value for name, value in values.items() if value.numel()}
         self._empty = {name: value.dtype for name, value in values.items() if not value.numel()}
+        self.after = {name: after for name, task in tasks.items() if (after := told_after(task)) is not None}
+        """How the tasks are read whose predictions are no columns of the graph."""
         with torch.no_grad():
             found = self._found(list(self.examples.values()))
-        self.names = {name: column.names for _, columns, _ in found for name, column in columns.items()}
-        self.columns_of = {task: list(columns) for task, columns, _ in found}
-        self.outputs = [*self.names, *(f"{task}{OUTPUTS}" for task in self._tasks)]
+        self.names = {name: column.names for each in found for name, column in each.columns.items()}
+        self.columns_of = {each.task: list(each.columns) for each in found}
+        self.outputs = [*self.names, *(name for each in found for name in each.tensors)]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return the columns [B] or [B, L] in order, and then the raw outputs of each task."""
+        """Return the columns [B] or [B, L] in order, and then what each task gives besides."""
         found = self._found(inputs)
-        columns = [column.numbers for _, columns, _ in found for column in columns.values()]
-        return (*columns, *(output for _, _, output in found))
+        columns = [column.numbers for each in found for column in each.columns.values()]
+        return (*columns, *(tensor for each in found for tensor in each.tensors.values()))
 
-    def _found(self, inputs: Sequence[Tensor]) -> list[tuple[str, Mapping[str, Any], Tensor]]:
+    def _found(self, inputs: Sequence[Tensor]) -> "list[Said]":
         given = dict(zip(self.examples, inputs, strict=True))
         rows = inputs[0].shape[0]
         given |= {name: torch.zeros((rows, 0), dtype=kind) for name, kind in self._empty.items()}
         values: Values = given.get(INPUT, given)
+        size = (values.shape[2], values.shape[3]) if isinstance(values, Tensor) and values.ndim == 4 else None
         out = self.model.predict(Inputs(values, self.dataset), list(self._tasks))
-        found: list[tuple[str, Mapping[str, Any], Tensor]] = []
+        found = []
         for name, task in self._tasks.items():
             output = out.predicted(name)
-            if not isinstance(output, Tensor) or not has_columns(task):
-                raise UserError(
-                    f"tasks.{name}: what a {type(task).__name__} says of a row is not columns of numbers, which is all "
-                    "that format=onnx can hold. Use format=torch, or choose others: tasks=[…]."
-                )
-            found.append((name, task.columns(output), output))
+            raw = {raw_name(name, key): tensor for key, tensor in parts_of(output).items()}
+            if name in self.after:
+                found.append(Said(name, {}, {f"{name}{READ}": task.in_graph(output, size), **raw}))
+            else:
+                found.append(Said(name, task.columns(output), raw))
         return found
 
 
-def has_columns(task: Task) -> bool:
-    """Return whether all that a task says of a row are its coded columns."""
+@dataclass(frozen=True)
+class Said:
+    """What a graph gives of a task: columns, and tensors by name, the raw outputs among them."""
+
+    task: str
+    columns: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+def parts_of(output: Output) -> dict[str, Tensor]:
+    """Return the tensors of an output by name, "" where it is one."""
+    if isinstance(output, Tensor):
+        return {"": output}
+    return dict(output if isinstance(output, Mapping) else {str(k): part for k, part in enumerate(output)})
+
+
+def raw_name(task: str, key: str) -> str:
+    """Return the name of a tensor of a task's raw outputs."""
+    return f"{task}{OUTPUTS}{f'_{key}' if key else ''}"
+
+
+def told_after(task: Task) -> dict[str, Any] | None:
+    """Return how a task is read behind a graph, None where all that it says are columns.
+
+    Raises:
+        UserError: it says something else.
+    """
     kind = type(task)
-    return (
-        kind.coded is not Task.coded
-        and kind.columns is Task.columns
-        and kind.decode is Task.decode
-        and kind.write is Task.write
-    )
+    if kind.coded is not Task.coded and all(getattr(kind, name) is getattr(Task, name) for name in PLAIN):
+        return None
+    found = task.after_graph()
+    if found is None:
+        raise UserError(
+            f"tasks.{task.name}: what a {kind.__name__} says of a row is neither columns of numbers nor pixels or "
+            "boxes, which is all that format=onnx can hold. Use format=torch, or choose others: tasks=[…]."
+        )
+    return found
 
 
 def write_graph(columns: Columns, path: Path, any_size: bool) -> None:

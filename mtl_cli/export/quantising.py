@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mtl_cli.batch import Inputs
 from mtl_cli.bundles.manifest import Column
 from mtl_cli.errors import UserError, not_installed
-from mtl_cli.export.graph import INPUT, OUTPUTS
+from mtl_cli.export.graph import INPUT, OUTPUTS, raw_name
 from mtl_cli.heads.base import Output
 from mtl_cli.inference.checkpoint_predictor import CheckpointPredictor
 from mtl_cli.inference.onnx_predictor import Graph
@@ -55,8 +55,14 @@ class GraphModel(nn.Module):
         """Return the raw outputs of the graph of the inputs' dataset."""
         values = {INPUT: inputs.values} if isinstance(inputs.values, Tensor) else inputs.values
         arrays = {name: value.cpu().numpy() for name, value in values.items()}
-        found = self._graphs[inputs.dataset].run(arrays, [f"{task}{OUTPUTS}" for task in tasks])
-        outputs: dict[str, Output] = {task: torch.from_numpy(output) for task, output in zip(tasks, found, strict=True)}
+        graph = self._graphs[inputs.dataset]
+        outputs: dict[str, Output] = {}
+        for task in tasks:
+            names = [name for name in graph.outputs if name.startswith(f"{task}{OUTPUTS}")]
+            found = dict(zip(names, map(torch.from_numpy, graph.run(arrays, names)), strict=True))
+            whole = found.get(raw_name(task, ""))
+            parts = {name.removeprefix(raw_name(task, "") + "_"): tensor for name, tensor in found.items()}
+            outputs[task] = parts if whole is None else whole
         return Outputs(outputs, [], None)
 
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from mtl_cli.features import Features, FeatureSpec
@@ -77,7 +76,7 @@ class Centers(nn.Module):
     def forward(self, features: Features) -> Mapping[str, Tensor]:
         """Return the maps."""
         values = self.patches(features.values)
-        stride = torch.full((len(values),), float(self.stride), device=values.device)
+        stride = values.new_full((values.shape[0],), float(self.stride))
         return {
             "heat": self.heat(values),
             "size": self.size(values),

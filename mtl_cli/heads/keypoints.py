@@ -49,5 +49,5 @@ class KeypointMaps(nn.Module):
         """Return the maps."""
         values = self.layers(features.values)
         pooled = torch.cat([values.mean(dim=(2, 3)), values.amax(dim=(2, 3))], dim=1)
-        stride = torch.full((len(values),), float(self.stride), device=values.device)
+        stride = values.new_full((values.shape[0],), float(self.stride))
         return {"heat": self.heat(values), "visible": self.visible(pooled), "stride": stride}

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mtl_cli.bundles.after import After, after_of
 from mtl_cli.bundles.encoders import Encoded, Encoder, encoder_of, names_of
-from mtl_cli.bundles.manifest import Column, Manifest
+from mtl_cli.bundles.manifest import READ, Column, Manifest
 from mtl_cli.errors import UserError, not_installed, some
-from mtl_cli.inference.base import Predicted, Predictor
+from mtl_cli.inference.base import Predicted, Predictor, joined
 from mtl_cli.tables.given import Given
 
 Array = np.ndarray[Any, Any]
@@ -24,9 +25,10 @@ class Graph:
     Args:
         path: the file.
         columns: the columns that are wanted of it.
+        after: how the tasks are read that are not columns of the graph.
     """
 
-    def __init__(self, path: Path, columns: Mapping[str, Column]) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, Column], after: Mapping[str, After] | None = None) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -40,6 +42,7 @@ class Graph:
         self._types = {each.name: DTYPES[each.type] for each in self._session.get_inputs()}
         self.outputs = [each.name for each in self._session.get_outputs()]
         self.columns = {name: each for name, each in columns.items() if name in self.outputs}
+        self._after = dict(after or {})
 
     def run(self, arrays: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """Return some outputs of the graph."""
@@ -48,13 +51,18 @@ class Graph:
         }
         return list(self._session.run(list(outputs), inputs))
 
-    def predict(self, batch: Encoded) -> dict[str, Array]:
-        """Return the columns of a batch, at the places that predictions are made at."""
-        found = self.run(batch.arrays, list(self.columns))
-        return {
+    def predict(self, batch: Encoded) -> Predicted:
+        """Return the columns of a batch, at the places that predictions are made at, and maps and boxes by task."""
+        found = self.run(batch.arrays, [*self.columns, *(f"{task}{READ}" for task in self._after)])
+        said: Predicted = {
             name: names_of(column.names, values if batch.places is None else values[batch.places])
-            for (name, column), values in zip(self.columns.items(), found, strict=True)
+            for (name, column), values in zip(self.columns.items(), found, strict=False)
         }
+        for (task, after), values in zip(self._after.items(), found[len(self.columns) :], strict=True):
+            said |= after.columns(values, batch.frames)
+            rows = after.rows(values, batch.frames)
+            said |= {} if rows is None else {task: rows}
+        return said
 
 
 class OnnxPredictor(Predictor):
@@ -72,8 +80,9 @@ class OnnxPredictor(Predictor):
         self._parts: dict[str, tuple[Encoder, Graph]] = {}
         for name, part in manifest.data["datasets"].items():
             own = {column: each for column, each in self._columns.items() if column in part["columns"]}
-            if own:
-                self._parts[name] = encoder_of(part["inputs"]), Graph(manifest.file(part["graph"]), own)
+            after = {task: after_of(task, told) for task, told in part.get("after", {}).items() if task in self._tasks}
+            if own or after:
+                self._parts[name] = encoder_of(part["inputs"]), Graph(manifest.file(part["graph"]), own, after)
 
     @property
     def tasks(self) -> list[str]:
@@ -89,15 +98,15 @@ class OnnxPredictor(Predictor):
         """Return predictions of inputs in memory."""
         if not inputs.num_rows:
             return {name: np.zeros(0, object if each.names else np.float32) for name, each in self._columns.items()}
-        found: dict[str, Array] = {}
+        found: Predicted = {}
         for encoder, graph in self._parts.values():
-            if not encoder.reads(inputs):
-                continue
-            parts = [graph.predict(batch) for batch in encoder.batches(inputs, batch_size)]
-            found |= {name: np.concatenate([part[name] for part in parts]) for name in graph.columns}
+            if encoder.reads(inputs):
+                found |= joined([graph.predict(batch) for batch in encoder.batches(inputs, batch_size)])
         if not found:
             raise UserError(f"No task of this bundle ({some(self.tasks)}) reads new inputs such as {inputs}.")
-        return {name: found[name] for name in self._columns if name in found}
+        boxes = [name for name in self._tasks if isinstance(found.get(name), list) and found[name][0].__class__ is dict]
+        maps = [name for name in self._tasks if name in found and name not in boxes]
+        return {name: found[name] for name in (*self._columns, *maps, *boxes) if name in found}
 
     def predict_path(self, path: Path, batch_size: int) -> Predicted:
         """Return predictions of a file of a table."""

@@ -52,8 +52,13 @@ def find_peaks(heat: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor, Tensor]
     A maximum is the largest of its 3 × 3 neighbourhood; others have score 0. K is `most`, or all positions.
     """
     _, _, height, width = heat.shape
-    peaks = heat * (F.max_pool2d(heat, 3, stride=1, padding=1) == heat)
-    scores, places = peaks.flatten(1).topk(min(most, peaks[0].numel()))
+    peaks = (heat * (F.max_pool2d(heat, 3, stride=1, padding=1) == heat)).flatten(1)
+    if torch.compiler.is_exporting():  # a graph of any size does not know whether there are so many
+        peaks, number = F.pad(peaks, (0, most)), most
+    else:
+        number = min(most, peaks.shape[1])
+    scores, places = peaks.topk(number)
+    places = places.clamp(max=heat.shape[1] * height * width - 1)
     within = places % (height * width)
     return scores, places // (height * width), within // width, within % width
 

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mtl_cli.batch import InputSpec
 from mtl_cli.features import Features, Stage
+from mtl_cli.layers.recurrent_graph import in_graph
 from mtl_cli.layers.table import SummedTable
 
 
@@ -53,6 +54,8 @@ class Recurrent(Stage):
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         """Return values [B, L, width]."""
+        if torch.compiler.is_exporting():
+            return self.dropout(self.mix(in_graph(self.layer, values, mask.sum(dim=1))))
         lengths = mask.sum(dim=1).cpu()
         packed = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
         out, _ = pad_packed_sequence(self.layer(packed)[0], batch_first=True, total_length=values.shape[1])

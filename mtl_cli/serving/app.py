@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -74,7 +76,8 @@ def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
 async def answered(request: Request, inputs: Inputs, batcher: Batcher, limits: Limits) -> Response:
     """Return the predictions of a request, or what is wrong with it."""
     try:
-        columns = await batcher.predict(await read(request, inputs))
+        with tempfile.TemporaryDirectory() as folder:
+            columns = await batcher.predict(await read(request, inputs, Path(folder)))
     except UserError as error:
         return problem(422, "\n".join(error.problems))
     except Busy:
@@ -91,8 +94,8 @@ async def answered(request: Request, inputs: Inputs, batcher: Batcher, limits: L
     return JSONResponse({"predictions": rows_of(columns)})
 
 
-async def read(request: Request, inputs: Inputs) -> Given:
-    """Return the inputs in a request.
+async def read(request: Request, inputs: Inputs, folder: Path) -> Given:
+    """Return the inputs in a request; `folder` is there for the files that it sends.
 
     Raises:
         UserError: they cannot be read.
@@ -106,10 +109,15 @@ async def read(request: Request, inputs: Inputs) -> Given:
         async with request.form(max_files=inputs.max_rows, max_fields=0) as form:
             files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]
             found = [(each.filename or "a file", await each.read()) for each in files]
-        return await asyncio.to_thread(inputs.of_images, found)
+        return await asyncio.to_thread(inputs.of_files, found, folder)
     if kind.startswith("image/"):
         return await asyncio.to_thread(inputs.of_images, [("the body", await request.body())])
-    raise UserError(f"The content type is {kind}; it is application/json, text/csv, multipart/form-data or image/*.")
+    if kind.startswith("audio/"):
+        name = f"the body.{kind.partition('/')[2].removeprefix('x-')}"
+        return await asyncio.to_thread(inputs.of_files, [(name, await request.body())], folder)
+    raise UserError(
+        f"The content type is {kind}; it is application/json, text/csv, multipart/form-data, image/* or audio/*."
+    )
 
 
 def problem(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
@@ -120,9 +128,9 @@ def problem(status: int, text: str, headers: dict[str, str] | None = None) -> Re
 def described(manifest: Manifest, kinds: list[Any]) -> dict[str, Any]:
     """Return what a request holds, for the OpenAPI page."""
     content: dict[str, Any] = {}
-    if "pictures" in kinds:
+    if {"pictures", "sounds"} & set(kinds):
         content["multipart/form-data"] = {"schema": FILES}
-    if set(kinds) != {"pictures"}:
+    if set(kinds) - {"pictures", "sounds"}:
         content["application/json"] = {"schema": {"type": "object"}, "example": example(manifest)}
         content["text/csv"] = {"schema": {"type": "string"}}
     return {"required": True, "content": content}

@@ -5,6 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,8 +52,7 @@ class Inputs:
             raise UserError(f'The body holds a {type(data).__name__}; give {{"rows": [{{"column": value}}, …]}}.')
         self.check_rows(len(data))
         inputs = given(data)
-        if "pictures" in self.kinds and (inputs.table is not None or inputs.strings is not None):
-            raise UserError("This bundle reads images, which are sent as files (multipart/form-data), not as paths.")
+        self.refuse_paths(inputs)
         return inputs
 
     def of_csv(self, body: bytes) -> Given:
@@ -63,8 +63,6 @@ class Inputs:
         """
         from mtl_cli.tables.arrow import arrow_csv, pa
 
-        if "pictures" in self.kinds:
-            raise UserError("This bundle reads images, which are sent as files (multipart/form-data), not as paths.")
         try:
             names = arrow_csv.open_csv(io.BytesIO(body)).schema.names
             options = arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
@@ -76,7 +74,9 @@ class Inputs:
         except (pa.ArrowException, UnicodeError) as error:
             raise UserError(f"The body is not CSV: {error}.") from error
         self.check_rows(table.num_rows)
-        return Given(table=table)
+        inputs = Given(table=table)
+        self.refuse_paths(inputs)
+        return inputs
 
     def of_images(self, files: Sequence[tuple[str, bytes]]) -> Given:
         """Return images in the files of a form, each with its name.
@@ -92,6 +92,44 @@ class Inputs:
             images.append(decoded(name, data, left))
             left -= images[-1].width * images[-1].height
         return Given(arrays=images)
+
+    def of_files(self, files: Sequence[tuple[str, bytes]], folder: Path) -> Given:
+        """Return the images or sounds in the files of a form, each with its name; sounds are put into a folder.
+
+        Raises:
+            UserError: one cannot be read, or the bundle reads none.
+        """
+        return self.of_sounds(files, folder) if "sounds" in self.kinds else self.of_images(files)
+
+    def of_sounds(self, files: Sequence[tuple[str, bytes]], folder: Path) -> Given:
+        """Return the paths of sounds, under names of their own.
+
+        Raises:
+            UserError: one is not named as a sound.
+        """
+        from mtl_cli.sounds.reading import ENDINGS
+
+        self.check_rows(len(files))
+        paths = []
+        for number, (name, data) in enumerate(files, start=1):
+            ending = Path(name).suffix.lower()
+            if ending not in ENDINGS:
+                raise UserError(f"{name} is not named as a sound: its ending is one of {', '.join(ENDINGS)}.")
+            paths.append(folder / f"sound {number}{ending}")
+            paths[-1].write_bytes(data)
+        return Given(strings=[str(path) for path in paths])
+
+    def refuse_paths(self, inputs: Given) -> None:
+        """Refuse rows and texts where the bundle reads files, which a client is not to name.
+
+        Raises:
+            UserError: it does.
+        """
+        for kind, word in (("pictures", "images"), ("sounds", "sounds")):
+            if kind in self.kinds and (inputs.table is not None or inputs.strings is not None):
+                raise UserError(
+                    f"This bundle reads {word}, which are sent as files (multipart/form-data), not as paths."
+                )
 
     def check_rows(self, count: int) -> None:
         """Refuse a request without rows, or with too many.

@@ -301,6 +301,14 @@ class Task(ABC):
         """Return the `columns`, with names in the place of numbers of classes, for mtl-predict."""
         return {name: column.decoded() for name, column in self.columns(outputs).items()}
 
+    def in_graph(self, outputs: Any, size: tuple[int, int] | None) -> Tensor:  # noqa: ANN401  an Output of the head
+        """Return what a graph of mtl-export gives that is not columns: maps in the `size` of the input, or boxes."""
+        raise NotImplementedError(f"{type(self).__name__} has nothing that a graph can hold")
+
+    def after_graph(self) -> dict[str, Any] | None:
+        """Return, as plain data, how `in_graph` is read (`mtl_cli.bundles.after`); None where graphs cannot hold it."""
+        return None
+
     writes_files: ClassVar[bool] = False
     """Whether `write` makes files, such as images, so that mtl-predict writes into a folder."""
 

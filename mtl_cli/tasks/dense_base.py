@@ -44,6 +44,10 @@ class DenseTask(Task, ABC):
         for name in columns[0] if columns else ():
             predictions.columns[name] = np.concatenate([each[name] for each in columns])
 
+    def in_graph(self, outputs: Tensor, size: tuple[int, int] | None) -> Tensor:
+        """Return the outputs in the size of the input."""
+        return outputs if size is None else resized(outputs, size)
+
     @abstractmethod
     def files(self, maps: Tensor) -> "Mapping[str, np.ndarray[Any, Any]]":
         """Return the files of one row, from its outputs [num_outputs, H, W], by what follows the row's name."""
@@ -78,4 +82,9 @@ class DenseTask(Task, ABC):
 def share_columns(task: str, labels: "list[str]", there: Tensor) -> Columns:
     """Return the share of pixels where each label is there, bool [B, C, H, W], as columns "<task>_share_<label>"."""
     shares = there.float().mean(dim=(2, 3)).cpu().numpy()
-    return {f"{task}_share_{label}": shares[:, index] for index, label in enumerate(labels)}
+    return {name: shares[:, index] for index, name in enumerate(share_names(task, labels))}
+
+
+def share_names(task: str, labels: "list[str]") -> list[str]:
+    """Return the names of the columns of shares."""
+    return [f"{task}_share_{label}" for label in labels]

@@ -131,6 +131,10 @@ class Depth(DenseTask):
                 f"{self.step:g}.\nWhat lies outside 0 … {LARGEST * self.step:g} is cut off there.\n"
             )
 
+    def after_graph(self) -> dict[str, Any]:
+        """Return the scale of the outputs."""
+        return {"kind": "numbers", "names": [f"{self.name}_mean"], "mean": self.mean, "std": self.std}
+
     def trivial_outputs(self, summary: DepthTotals) -> Tensor:
         """Return the median of the known training pixels [1], scaled."""
         return ((summary.medians - self.mean) / self.std).nan_to_num()

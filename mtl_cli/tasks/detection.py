@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -190,6 +190,15 @@ class Detection(Task):
             boxes = target[0][set_entries(target)[0]].numpy()
             truth = Shown(f"{len(boxes)} boxes", boxes=boxes)
         return truth, Shown(f"{len(found)} boxes", boxes=found)
+
+    def in_graph(self, outputs: Maps, size: tuple[int, int] | None) -> Tensor:
+        """Return boxes [B, K, 6] in pixels of the input."""
+        return self.predictions(outputs)
+
+    def after_graph(self) -> dict[str, Any]:
+        """Return which boxes are told, and the names of their classes."""
+        names = list(map(str, class_labels(self.field, self.num_outputs)))
+        return {"kind": "boxes", "names": names, "threshold": self.score_threshold}
 
     def trivial_outputs(self, summary: BoxTotals) -> Maps:
         """Return maps of one position that find nothing."""

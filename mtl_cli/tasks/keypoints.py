@@ -1,7 +1,7 @@
 """Named points of an object, each visible or not."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -133,6 +133,14 @@ class Keypoints(Task):
         for row, frame in enumerate(predictions.frames):
             points[row, :, :2] = frame.boxes_back(points[row, :, :2].repeat(1, 2))[:, :2]
         predictions.columns |= self._columns(points)
+
+    def in_graph(self, outputs: Maps, size: tuple[int, int] | None) -> Tensor:
+        """Return x, y and visibility of each keypoint [B, K, 3], in pixels of the input."""
+        return self.predictions(outputs)
+
+    def after_graph(self) -> dict[str, Any]:
+        """Return the names of the keypoints."""
+        return {"kind": "points", "names": list(map(str, self.names))}
 
     def trivial_outputs(self, summary: PointTotals) -> Maps:
         """Return the mean place of each keypoint and the log odds of its being visible, with a map of one position."""

@@ -13,7 +13,7 @@ from mtl_cli.heads.base import Head
 from mtl_cli.report.shown import class_colours
 from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
 from mtl_cli.tasks.class_base import class_labels
-from mtl_cli.tasks.dense_base import DenseTask, share_columns
+from mtl_cli.tasks.dense_base import DenseTask, share_columns, share_names
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ class MultilabelSegmentation(DenseTask):
                 top = np.where(there == 1, number, top)
             found.append(class_colours(top, self.num_outputs + 1))
         return found
+
+    def after_graph(self) -> dict[str, Any]:
+        """Return that pixels are there where the output is above 0, and what the columns are."""
+        return {"kind": "masks", "names": share_names(self.name, class_labels(self.field, self.num_outputs))}
 
     def trivial_outputs(self, summary: MaskTotals) -> Tensor:
         """Return the log odds of each class among the known training pixels [C]."""

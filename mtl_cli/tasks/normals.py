@@ -104,6 +104,10 @@ class Normals(DenseTask):
         """Return unit vectors [3, H, W] with a colour for each direction."""
         return [direction_colours(each) for each in maps]
 
+    def after_graph(self) -> dict[str, Any]:
+        """Return that outputs are brought to unit length."""
+        return {"kind": "directions", "names": []}
+
     def trivial_outputs(self, summary: NormalTotals) -> Tensor:
         """Return the direction of the sum of the known training vectors [3]; towards the viewer where there is none."""
         found = summary.total.float()

@@ -12,7 +12,7 @@ from mtl_cli.heads.base import Head
 from mtl_cli.report.shown import class_colours
 from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
 from mtl_cli.tasks.class_base import ClassWeights, checked_smoothing, class_labels, weights_by_class
-from mtl_cli.tasks.dense_base import DenseTask, share_columns
+from mtl_cli.tasks.dense_base import DenseTask, share_columns, share_names
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ class Segmentation(DenseTask):
     def coloured(self, maps: "Sequence[np.ndarray[Any, Any]]") -> "list[np.ndarray[Any, Any]]":
         """Return classes [H, W] in the colours of their numbers."""
         return [class_colours(each, self.num_outputs) for each in maps]
+
+    def after_graph(self) -> dict[str, Any]:
+        """Return that pixels are the likeliest of classes, and what the columns are."""
+        return {"kind": "classes", "names": share_names(self.name, class_labels(self.field, self.num_outputs))}
 
     def trivial_outputs(self, summary: ClassCounts) -> Tensor:
         """Return the log frequencies of the classes [C]: always the most frequent class."""

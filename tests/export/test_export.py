@@ -211,29 +211,10 @@ def test_a_graph_of_pixels_quantised_or_not(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_what_onnx_cannot_hold_and_what_quantising_costs_is_refused_with_the_reason(tmp_path, capsys, monkeypatch):
-    folder = tmp_path / "text"
-    folder.mkdir()
-    path = _trained.train("text", folder)  # recurrent layers on packed sequences
-    assert export(path, folder / "bundle", "format=onnx") == 2
-    assert "cannot be written as ONNX" in capsys.readouterr().err
-    folder = tmp_path / "table"
-    folder.mkdir()
-    path = _trained.train("table", folder)
+def test_what_quantising_costs_is_refused_with_the_figure(table, tmp_path, capsys, monkeypatch):
+    folder, path = tmp_path, table[1]
     figures = iter([0.9, 0.88])
     monkeypatch.setattr("mtl_cli.export.bundle.measured", lambda *_: {"y/accuracy": next(figures)})
     assert export(path, folder / "bundle", "format=onnx", "quantise=int8") == 2
     assert "costs 2.00 points of y/accuracy on the validation rows (0.9000 to 0.8800)" in capsys.readouterr().err
     assert not (folder / "bundle").exists()
-
-
-@pytest.mark.slow
-def test_a_bundle_of_maps_says_the_same(tmp_path):
-    path = _trained.train_pictures(tmp_path)
-    files = sorted((tmp_path / "images").iterdir())
-    expected = mtl_cli.load(path).predict(files)
-    assert export(path, tmp_path / "bundle", "format=safetensors") == 0
-    found = mtl_cli.load(tmp_path / "bundle").predict(files)
-    for one, other in zip(expected["instances"], found["instances"], strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert export(path, tmp_path / "graph", "format=onnx") == 2
