@@ -117,8 +117,8 @@ def config(**changes: Any) -> dict[str, Any]:
                  "inner_folds": None, "inner_fold": 0, "train_on": "train"},
         "trainer": {
             "max_epochs": 2, "max_steps": None, "eval_every": 1, "device": "cpu", "precision": "fp32",
-            "eval_precision": "fp32", "threads": None, "accumulate": 1, "devices": 1, "batch_norm": "sync",
-            "clip_norm": None, "log_every": 2,
+            "eval_precision": "fp32", "threads": None, "accumulate": 1, "devices": 1, "strategy": "ddp",
+            "batch_norm": "sync", "clip_norm": None, "log_every": 2,
             "on_nonfinite": "stop", "profile": False, "compile": False,
         },
         "save": {"every": None, "every_minutes": None, "keep": 2},

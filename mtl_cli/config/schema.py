@@ -68,6 +68,8 @@ class Trainer:
     """Draws of data.batch_size rows that a step adds up: k times the rows, in the memory of one draw."""
     devices: int = knob(1, low=1, below=65537)
     """Processes, one per device: k of them make k times trainer.accumulate."""
+    strategy: str = knob("ddp", choices=("ddp", "fsdp"))
+    """What each of several processes holds of the model: all of it (ddp), or a part of every weight (fsdp)."""
     batch_norm: str = knob("sync", choices=("sync", "local"))
     """Rows that batch norm sees on several devices: of all (sync) or its own (local)."""
     clip_norm: float | None = knob(None, above=0.0)
@@ -188,6 +190,7 @@ RESUMABLE = (
     "trainer.max_steps",
     "trainer.device",
     "trainer.devices",
+    "trainer.strategy",
     "trainer.accumulate",
     "trainer.log_every",
     "trainer.profile",

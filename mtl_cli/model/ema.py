@@ -46,9 +46,13 @@ class EMA:
         finally:
             self._swap()
 
+    @torch.no_grad()
     def _swap(self) -> None:
+        """Exchange the values, not the tensors: what divides a model among processes holds on to these."""
         for parameter, average in zip(self._parameters, self.averages, strict=True):
-            parameter.data, average.data = average.data, parameter.data
+            kept = parameter.clone()
+            parameter.copy_(average)
+            average.copy_(kept)
 
     def state_dict(self) -> dict[str, object]:
         """Return the averages by the parameter's name, and the number of updates."""

@@ -173,12 +173,12 @@ class Ranks:
         except RuntimeError as error:
             if isinstance(error, RunFailure):
                 raise
-            raise self._why(error) from error
+            raise self.why(error) from error
         finally:
             self.watch.moved()
             self.watch.waiting = False
 
-    def _why(self, error: RuntimeError) -> Exception:
+    def why(self, error: Exception) -> Exception:
         """Return which rank is gone, as soon as that is known, and why; `error` has the words of the transport."""
         end = time.monotonic() + LEAVE_SECONDS
         while self.watch.lost is None and time.monotonic() < end:

@@ -19,6 +19,7 @@ from mtl_cli.runs.checks import check_metrics, setting_of
 from mtl_cli.runs.components import LR_FACTORS, bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
+from mtl_cli.runs.dividing import divide, make_strategy
 from mtl_cli.runs.lengths import check_lengths
 from mtl_cli.runs.modelling import make_tasks, prepare_model
 from mtl_cli.runs.private import make_private, private_problems
@@ -143,6 +144,7 @@ def build(
         UserError: every problem found, before the first step.
     """
     components = bind_all(config, trust)
+    strategy = make_strategy(config, components, ranks)
     arithmetic, plan, seed = on_rank(make_arithmetic(config), ranks), make_plan(config), config["seed"]
     with ranks.first_on_machine():
         data = open_data(config, components, states, compare)
@@ -154,11 +156,13 @@ def build(
     arithmetic = suited(arithmetic, config, operations, sum(modelled.costs.products.values()))
     check_lengths(tasks, modelled.model.sharing.specs, data)
     norms = make_norms(config, modelled.model, ranks)
+    modelled = divide(modelled, strategy)
     device, stacks = arithmetic.device, stacks_of(modelled.model, tasks)
     by_name = {stack.name: stack for stack in stacks}
     learner = Learner(
-        modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name, ranks=ranks, norms=norms
-    )
+        modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name, ranks=ranks, norms=norms,
+        strategy=strategy,
+    )  # fmt: skip
     train = make_streams(data, trained, "train", seed, device, config["data"]["workers"], stacks, prepared=True)
     for stream in train.values():
         stream.stride = ranks.size

@@ -73,9 +73,7 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
     job, ranks = built.job, built.job.learner.ranks
     try:
         best = ranks.tell(lambda: weights_in(checkpoint.load(checkpoint.find(out.path, "best"))))
-        job.learner.model.load_state_dict(best["model"])
-        if job.ema is not None:
-            job.ema.load_state_dict(best["ema"])
+        job.load_weights(best)
     except (UserError, RuntimeError, ValueError, TypeError, KeyError) as error:  # one of another run's may lie there
         raise RunFailure(f"Training is done, but its best checkpoint cannot be tested: {error}") from error
     results = {} if job.judge else evaluate_split(job, job.test)

@@ -228,7 +228,7 @@ def execute(
             write_json(out.path / "environment.json", surroundings)
         if job.learner.ranks.is_first:
             print_head(built, out.path)
-        job.learner.ranks.agree(job.learner.model.state_dict(), "weights")
+        job.learner.strategy.agree(job.learner.model)
         out.status("running", job.progress.step, job.epoch)
         if config["trainer"]["profile"] and job.learner.ranks.is_first:
             cuda = job.learner.arithmetic.device.type == "cuda"

@@ -19,7 +19,7 @@ from mtl_cli.weightings.base import Weighting
 FEWEST = 8
 """Tasks of one form from which they are computed as one: with fewer there is little to gain."""
 BY_ENTRY = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "ASGD", "Rprop")
-"""torch's optimizers that treat every entry of a parameter by itself, so that rows may be put into one parameter."""
+"""torch's optimizers that treat every entry of a parameter by itself, so that parameters may be joined or divided."""
 
 
 def may_stack(components: Components, config: Mapping[str, Any]) -> bool:
@@ -32,8 +32,12 @@ def may_stack(components: Components, config: Mapping[str, Any]) -> bool:
         return False
     weighting, optimizer = components.weighting.cls, components.optimizer.cls
     assert issubclass(weighting, Weighting), "bound as one"
-    plain = any(optimizer is getattr(torch.optim, name) for name in BY_ENTRY)
-    return weighting.takes_stacks and plain
+    return weighting.takes_stacks and treats_by_entry(optimizer)
+
+
+def treats_by_entry(optimizer: type) -> bool:
+    """Return whether an optimizer is one of torch's that treat every entry of a parameter by itself."""
+    return any(optimizer is getattr(torch.optim, name) for name in BY_ENTRY)
 
 
 def stack_heads(

@@ -41,6 +41,8 @@ class Adapters(Sharing):
         ValueError: `rank` is below 1, `alpha` not a positive number, or there is no layer to adapt.
     """
 
+    runs_whole_modules = False
+
     def __init__(
         self, rank: int, alpha: float, freeze_trunk: bool, *, backbone: BackboneFactory, tasks: Sequence[str]
     ) -> None:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -30,6 +31,8 @@ class Sharing(nn.Module, ABC):
     """Whether `forward` can name the tensors where shared computation hands over to the tasks."""
     penalises: bool = False
     """Whether `forward` may return a penalty on the batch."""
+    runs_whole_modules: ClassVar[bool] = True
+    """Whether weights are used only where their stage, or the mode itself, is run; see `trainer.strategy=fsdp`."""
     same_features: bool = False
     """Whether `forward` returns one and the same `Features` for all tasks of a dataset."""
 

@@ -51,6 +51,8 @@ class DSelectK(Sharing):
 
     has_boundary = True
 
+    runs_whole_modules = False
+
     def __init__(
         self,
         num_experts: int,

@@ -48,6 +48,7 @@ class LTB(Sharing):
     """
 
     has_boundary = True
+    runs_whole_modules = False
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class MTLoRA(Sharing):
         ValueError: an argument is out of its range, or the backbone has no weight to adapt.
     """
 
+    runs_whole_modules = False
     has_boundary = True
 
     def __init__(

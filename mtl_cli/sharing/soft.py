@@ -24,6 +24,8 @@ class Soft(Sharing):
         ValueError: `strength` is negative or not finite.
     """
 
+    runs_whole_modules = False
+
     def __init__(self, strength: float, *, backbone: BackboneFactory, tasks: Sequence[str]) -> None:
         super().__init__()
         if not (math.isfinite(strength) and strength >= 0):

@@ -136,8 +136,9 @@ class Job:
     """Whoever compares this run with others; the test split of such a candidate is not looked at."""
 
     def gradients(self) -> list[Tensor]:
-        """Return the gradients of the trained parameters that have one."""
-        return [parameter.grad for parameter in self.learner.trained if parameter.grad is not None]
+        """Return what this rank holds of the gradients of the trained parameters that have one."""
+        found = [parameter.grad for parameter in self.learner.trained if parameter.grad is not None]
+        return self.learner.strategy.own(found)
 
     @property
     def total_steps(self) -> int:
@@ -151,11 +152,12 @@ class Job:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds of this job."""
+        whole = self.learner.strategy.gathered
         return {
             "versions": {"torch": str(torch.__version__)},
-            "model": self.learner.model.state_dict(),
-            "ema": None if self.ema is None else self.ema.state_dict(),
-            "optimizer": state_apart(self.optimizer, self.learner.model),
+            "model": whole(self.learner.model.state_dict()),
+            "ema": None if self.ema is None else whole(self.ema.state_dict()),
+            "optimizer": whole(state_apart(self.optimizer, self.learner.model)),
             "weighting": self.weighting.state_dict(),
             "datasets": self.dataset_states,
             "progress": {**asdict(self.progress), "window": self.window.state_dict()},
@@ -163,14 +165,21 @@ class Job:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over the state of a checkpoint."""
-        self.learner.model.load_state_dict(state["model"])
-        if self.ema is not None:
-            self.ema.load_state_dict(state["ema"])
-        load_optimizer(self.optimizer, state_together(self.optimizer, self.learner.model, state["optimizer"]))
+        self.load_weights(state)
+        kept = state_together(self.optimizer, self.learner.model, state["optimizer"])
+        load_optimizer(self.optimizer, self.learner.strategy, kept)
         self.weighting.load_state_dict(state["weighting"])
         progress = dict(state["progress"])
         self.window.load_state_dict(progress.pop("window"), self.learner.arithmetic.device)
         self.progress = Progress.of(progress)
+
+    def load_weights(self, state: Mapping[str, Any]) -> None:
+        """Take over the weights of a checkpoint, and their average."""
+        learner, divided = self.learner, self.learner.strategy.divided
+        learner.model.load_state_dict(divided(state["model"], learner.model.state_dict()))
+        if self.ema is not None:
+            kept = dict(state["ema"])
+            self.ema.load_state_dict({**kept, "averages": divided(kept["averages"], self.ema.by_name)})
 
 
 def restore(job: Job, state: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.model.stacking import Part
+from mtl_cli.ranks.strategy import Strategy
 
 
 def state_apart(optimizer: torch.optim.Optimizer, model: MultiTaskModel) -> dict[str, Any]:
@@ -109,8 +110,8 @@ def joined(rows: list[Mapping[str, Any]], parameter: Tensor) -> dict[str, Any]:
     return whole
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Give an optimizer the moments of a checkpoint; its settings stay those of the config.
+def load_optimizer(optimizer: torch.optim.Optimizer, strategy: Strategy, state: Mapping[str, Any]) -> None:
+    """Give an optimizer the moments of a checkpoint, as `strategy` holds them; its settings stay those of the config.
 
     Fused kernels read as many numbers as a parameter has, in its order of memory, and check neither: a moment of
     another size would be read and written beyond its end (measured: a segmentation fault, with 0 numbers).
@@ -129,7 +130,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -
         if type(number) is not int or not 0 <= number < len(groups) or not isinstance(values, Mapping):
             raise ValueError(f"the optimizer's state names a parameter {number!r}, which is not there")
         parameter, fused = groups[number]
-        moments[number] = {name: moment(name, value, parameter) if fused else value for name, value in values.items()}
+        held = strategy.divided(values, dict.fromkeys(values, parameter))
+        moments[number] = {name: moment(name, value, parameter) if fused else value for name, value in held.items()}
     optimizer.load_state_dict({"state": moments, "param_groups": own})
 
 

@@ -31,7 +31,8 @@ def evaluate_split(
     constants = None
     if baseline:
         constants = {name: task.trivial_outputs(job.summaries[name]) for name, task in learner.tasks.items()}
-    with contextlib.nullcontext() if job.ema is None else job.ema.applied():
+    averaged = contextlib.nullcontext() if job.ema is None else job.ema.applied()
+    with averaged, learner.strategy.evaluating(learner.model):
         found = evaluate_model(
             learner.model, job.tasks, streams, learner.arithmetic.evaluation, constants, watcher, learner.ranks
         )

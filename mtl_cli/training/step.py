@@ -15,6 +15,7 @@ from mtl_cli.model.members import member_loss
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.ranks.batch_norm import BatchNorms
 from mtl_cli.ranks.ranks import ALONE, Ranks
+from mtl_cli.ranks.strategy import WHOLE, Strategy
 from mtl_cli.report.spans import Spans
 from mtl_cli.seeding import seed_step
 from mtl_cli.tasks.base import Task
@@ -47,6 +48,8 @@ class Learner:
     ranks: Ranks = ALONE
     norms: BatchNorms | None = None
     """The batch norms of a model that several ranks train."""
+    strategy: Strategy = WHOLE
+    """How the ranks hold the model."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -103,7 +106,7 @@ class TrainStep:
         self.losses: Mapping[str, Tensor] = {}
         """Losses by task without declared weights, detached, as the step's passes saw them."""
         self._penalties: dict[nn.Parameter, Tensor] = {}
-        self._joint = learner.norms is not None and learner.norms.joint
+        self._joint = learner.strategy.is_divided or (learner.norms is not None and learner.norms.joint)
         self._statistics: dict[int, list[list[tuple[Tensor, Tensor]]]] = {}
         self._is_summed = self._ranks.alone
 
@@ -189,7 +192,8 @@ class TrainStep:
         if self._ranks.alone:
             return
         self._is_summed = True
-        sum_left(self._ranks, self._learner.trained, self._penalties)
+        if not self._learner.strategy.is_divided:
+            sum_left(self._ranks, self._learner.trained, self._penalties)
         self.losses = self._over_all(self.losses)
         if self._learner.norms is not None:
             self._learner.norms.track_all(self._statistics)
@@ -225,7 +229,8 @@ class TrainStep:
     def _tasks_of(self, batch: Batch, draw: int, number: int) -> list[str]:
         """Return the tasks, of those computed on their own, that a batch is run for: those that have a label in it.
 
-        Where batch norms join the batches of all ranks, these run the same modules: for what any of them has a label.
+        Where the ranks must run the same modules, as batch norms over the rows of all do, it is run for what any of
+        them has a label.
         """
         counted = self._labels[draw][number].get(batch.inputs.dataset, {}) if self._joint else batch.targets
         return [task for task in counted if task in self._learner.tasks]

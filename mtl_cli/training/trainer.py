@@ -57,7 +57,8 @@ def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) 
         with spans.data:
             news.wishes_to_save = minutes_over(job, clock)
             step = next_step(job)
-        update = train_step(job, step)
+        with job.learner.strategy.exchanging():
+            update = train_step(job, step)
         progress.step += 1
         job.learner.ranks.watch.stepped()
         with spans.records:
@@ -191,9 +192,9 @@ def gradient_norm(job: Job) -> Tensor | None:
     gradients = job.gradients()
     if not gradients:
         return None
-    norm = total_norm(gradients)
+    norm = job.learner.strategy.over_all(total_norm(gradients))
     if job.plan.clip_norm is not None:
-        torch.nn.utils.clip_grads_with_norm_(job.learner.trained, job.plan.clip_norm, norm)
+        torch._foreach_mul_(gradients, (job.plan.clip_norm / (norm + 1e-6)).clamp(max=1.0))
     return norm
 
 
@@ -223,8 +224,9 @@ class Before:
 def skip(job: Job, step: TrainStep) -> bool:
     """Return whether the step has a loss or gradient that is not finite; it is then counted and left out."""
     bad = first_bad(step.losses, job.gradients())
-    if bad is None:
+    if job.learner.strategy.on_all(bad is None):
         return False
+    bad = bad or "a gradient"
     job.progress.skipped += 1
     cause = describe(bad_rows(job.train, first_draws(job, step), job.plan.micro_batches))
     logger.warning("Step %d is skipped: %s is not finite. %s (%d so far)", step.index, bad, cause, job.progress.skipped)
@@ -319,7 +321,8 @@ def save(job: Job, out: RunDirectory, best: bool) -> None:
         NotFinite: something is not finite; the checkpoints before are untouched.
     """
     job.window.check()
-    if not all_finite([parameter.detach() for parameter in job.learner.trained]):
+    strategy = job.learner.strategy
+    if not strategy.on_all(all_finite(strategy.own([parameter.detach() for parameter in job.learner.trained]))):
         raise NotFinite("A weight is not finite after the update", job.progress.step - 1, {})
     out.save(job.progress.step, job.state(), best, job.progress.best_score, job.plan.keep)
     out.status("running", job.progress.step, job.epoch)

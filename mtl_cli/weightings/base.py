@@ -182,6 +182,8 @@ class Weighting(nn.Module, ABC):
 
     One that uses gradients takes those of stacked tasks from `Pass.views`.
     """
+    takes_parts: ClassVar[bool] = False
+    """Whether each process may hold a part of every parameter and gradient: where the losses alone are balanced."""
     min_tasks: ClassVar[int] = 1
     lr: float = 0.025
     """Learning rate of the weighting's own parameters."""
@@ -306,6 +308,7 @@ class LossWeighting(Weighting):
     """A weighting whose total loss is a function of the losses alone. Heads are weighted like the trunk."""
 
     takes_stacks = True
+    takes_parts = True
     linear: ClassVar[bool] = False
     """Whether the weights do not depend on the losses, so that accumulation needs no pass to find them."""
 

@@ -54,9 +54,10 @@ def steps(
         logged.append({"losses": step.losses, "weights": update.weights, "norm": update.norm})
     found = dict(flat({"job": job.state(), "logged": logged}))
     own = ("/job/progress/window/losses",)  # each rank has the losses in the order in which it sees the tasks
-    ranks.agree(
-        {name: value for name, value in found.items() if isinstance(value, Tensor) and name not in own}, "state"
-    )
+    if not job.learner.strategy.is_divided:  # then the first rank alone has what the others hold too
+        ranks.agree(
+            {name: value for name, value in found.items() if isinstance(value, Tensor) and name not in own}, "state"
+        )
     for stream in job.train.values():
         stream.close()
     return found

@@ -20,12 +20,15 @@ class Pool:
     """Runs functions of `tests.ranks._cases` on all ranks at once."""
 
     def __init__(self, ranks: Ranks) -> None:
-        self.ranks = ranks
+        self.ranks, self.broken = ranks, False
 
     def run(self, case: str, **arguments: Any) -> Any:
         """Return what a case returns on rank 0, once all ranks have run it."""
         self.ranks.tell(lambda: {"case": case, "arguments": arguments})
-        return called(self.ranks, case, arguments)
+        self.broken = True
+        found = called(self.ranks, case, arguments)
+        self.broken = False
+        return found
 
 
 def called(ranks: Ranks, case: str, arguments: dict[str, Any]) -> Any:
@@ -74,7 +77,12 @@ def pool(size: int) -> Iterator[Pool]:
     try:
         with joined(Place(0, size, 0, size, "127.0.0.1", store.port, OWN), store, children) as ranks:
             with ranks.watch.patient():
-                yield Pool(ranks)
-            ranks.tell(lambda: {"case": ""})
+                found = Pool(ranks)
+                yield found
+            if found.broken:  # the others have failed too, or wait for numbers that will not come
+                for child in children.values():
+                    child.kill()
+            else:
+                ranks.tell(lambda: {"case": ""})
     finally:
         end(children)

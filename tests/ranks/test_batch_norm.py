@@ -10,16 +10,10 @@ from mtl_cli.ranks.batch_norm import BatchNorms, Synced
 from mtl_cli.ranks.ranks import ALONE
 from tests import _toy
 from tests.ranks import _cases
-from tests.ranks._pool import differences, pool
+from tests.ranks._pool import differences
 
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.05}
 PLAIN = {"backbone__norm": "batch", "backbone__dropout": 0.0, "optimizer": SGD, "ema__decay": None}
-
-
-@pytest.fixture(scope="module")
-def two():
-    with pool(2) as found:
-        yield found
 
 
 def tasks(batch_size, missing):

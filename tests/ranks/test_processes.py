@@ -86,7 +86,7 @@ def train(directory, **changes):
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_bytes_of_one_and_a_run_goes_on_with_other_numbers(tmp_path):
+def test_two_processes_write_the_bytes_of_one_and_a_run_goes_on_with_other_numbers(no_pool, tmp_path):
     one, two, parts = (tmp_path / name for name in ("one", "two", "parts"))
     train(one, trainer__accumulate=2, trainer__max_epochs=6)
     train(two, trainer__devices=2, trainer__max_epochs=6)

@@ -7,14 +7,8 @@ from mtl_cli.config.shipped import conf_dir
 from mtl_cli.ranks.ranks import ALONE, packed, unpacked
 from tests import _toy
 from tests.ranks import _cases
-from tests.ranks._pool import differences, pool
+from tests.ranks._pool import differences
 from tests.weightings._inputs import LAST_LAYER_METHODS, METHODS, load_class
-
-
-@pytest.fixture(scope="module")
-def two():
-    with pool(2) as found:
-        yield found
 
 
 def assert_same(two, relative=0.0, **case):

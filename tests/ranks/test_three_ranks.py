@@ -13,7 +13,7 @@ SGD = {"_target_": "torch.optim.SGD", "lr": 0.05}
 
 
 @pytest.mark.slow
-def test_three_ranks_add_up_in_their_order():
+def test_three_ranks_add_up_in_their_order(no_pool):
     with pool(3) as three:
         for size in (1, 2, 7, 1000):
             found = three.run("sums", size=size)
