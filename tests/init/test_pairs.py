@@ -68,7 +68,7 @@ def test_the_page_on_texts_that_are_written_works_as_it_is_shown(capsys):
     for words in lines:
         short = ["trainer.max_epochs=1", "trainer.device=cpu"] if words[0] == "mtl-train" else []
         assert PROGRAMS[words[0]]([*words[1:], *short]) == 0, capsys.readouterr().err
-    [(_, text)] = [block for block in blocks(page) if block[0] == "yaml"]
+    [text] = [text for head, text in blocks(page) if head == "yaml" and "again:" in text]
     Path("conf/task/again.yaml").write_text(text.split("\n", 1)[1])
     with Path("conf/dataset/pairs.yaml").open("a") as file:
         file.write("hidden: 0.2\n")
