@@ -22,10 +22,12 @@ _INTERPOLATION = re.compile(r"(?<!\\)(?P<pairs>(?:\\\\)*)(?:\\\$\{|\$\{(?P<key>[
 """Backslashes and what they stand before: the start of a literal ${, or one whole interpolation; no nested one."""
 _PATH = re.compile(r"[\w-]+(\.[\w-]+|\[[\w-]+\])*")
 MAX_NODES = 100_000
-"""Most values that a config may hold; only interpolations or aliases that multiply one another make more."""
+"""Most values that interpolations, or aliases, may add to those that a config has as it is written."""
+MAX_WRITTEN = 300_000
+"""Most values of a config as it is written; a hundred task nodes of one table of 640 columns have 140,000."""
 MAX_DEPTH = 100
 """Most levels that a config may be deep."""
-TOO_LARGE = f"holds more than {MAX_NODES} values, or deeper ones than {MAX_DEPTH} levels."
+TOO_LARGE = f"holds more than {MAX_NODES} values by interpolations or aliases, or more than {MAX_DEPTH} levels."
 
 
 def resolve(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,15 +47,17 @@ class _Resolver:
     """The problems and the size of one config while it is resolved."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config, self.nodes = config, 0
+        self.config, self.nodes, self.written = config, 0, 0
         self.problems: dict[str, str] = {}  # by the key or text that cannot be resolved: each is reported once
 
     def value(self, value: Any, at: tuple[str, ...], seen: tuple[str, ...]) -> Any:  # noqa: ANN401  any YAML value
         """Return `value`, which stands at the key `at`, resolved; `seen` are the interpolations that led to it."""
-        self.nodes += 1
-        if self.nodes > MAX_NODES or len(at) > MAX_DEPTH:
+        self.nodes += bool(seen)
+        self.written += not seen
+        if self.nodes > MAX_NODES or self.written > MAX_WRITTEN or len(at) > MAX_DEPTH:
+            large = f"has more than {MAX_WRITTEN} values." if self.written > MAX_WRITTEN else TOO_LARGE
             raise UserError(
-                f"The config {TOO_LARGE} Where many tasks each have a node, one node can stand for all: give it "
+                f"The config {large} Where many tasks each have a node, one node can stand for all: give it "
                 "'targets: {NAME: {}, OTHER: {}}' in the place of target."
             )
         if isinstance(value, Mapping):

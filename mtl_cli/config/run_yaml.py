@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from mtl_cli.config.interpolation import MAX_DEPTH, MAX_NODES, TOO_LARGE
+from mtl_cli.config.interpolation import MAX_DEPTH, MAX_NODES, MAX_WRITTEN, TOO_LARGE
 
 MAX_TEXT = 8 * 2**20
-"""Characters of a config; the largest ones have some 100,000 values."""
+"""Characters of a config."""
 MAX_DIGITS = 400
 _BASE: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the loader in C is ten times as fast
 _STARTS, _ENDS = (yaml.MappingStartEvent, yaml.SequenceStartEvent), (yaml.MappingEndEvent, yaml.SequenceEndEvent)
@@ -28,9 +28,9 @@ def read_run_yaml(text: str) -> Any:  # noqa: ANN401  any YAML value
     """
     if len(text) > MAX_TEXT:
         raise ValueError(f"it has {len(text)} characters; a config has at most {MAX_TEXT}.")
-    _check_events(text)
+    written = _check_events(text)
     value = yaml.load(text, Loader=_Loader)
-    _check_data(value, [0], 0)
+    _check_data(value, [-written], 0)
     return value
 
 
@@ -49,17 +49,20 @@ class _Loader(_BASE):
         return super().construct_scalar(node)
 
 
-def _check_events(text: str) -> None:
-    """Count values and levels while the text is parsed.
+def _check_events(text: str) -> int:
+    """Return the number of values and keys, counted like the levels while the text is parsed.
 
     Raises:
         ValueError: there are too many.
     """
-    depth = 0
+    depth = count = 0
     for count, event in enumerate(yaml.parse(text, Loader=_BASE)):
         depth += isinstance(event, _STARTS) - isinstance(event, _ENDS)
-        if count > 2 * MAX_NODES or depth > MAX_DEPTH:  # keys and values
+        if count > 2 * MAX_WRITTEN:  # keys and values
+            raise ValueError(f"it has more than {MAX_WRITTEN} values.")
+        if depth > MAX_DEPTH:
             raise ValueError(f"it {TOO_LARGE}")
+    return count
 
 
 def _check_data(value: object, count: list[int], depth: int) -> None:

@@ -40,4 +40,9 @@ def member_mean(outputs: Output, members: int) -> Output:
     """Return the mean over members [B, ...] of outputs [B·K, ...]."""
     if members == 1:
         return outputs
-    return change_output(lambda rows: rows.unflatten(0, (-1, members)).mean(dim=1), outputs)
+    return change_output(partial(mean_of_rows, members=members), outputs)
+
+
+def mean_of_rows(rows: Tensor, members: int) -> Tensor:
+    """Return the mean over members [B, ...] of rows [B·K, ...]."""
+    return rows if members == 1 else rows.unflatten(0, (-1, members)).mean(dim=1)

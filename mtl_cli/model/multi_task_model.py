@@ -12,7 +12,7 @@ from mtl_cli.heads.base import Output, TeacherForced, change_output, run_head, t
 from mtl_cli.heads.stack_base import StackedHeads
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.model.conditioning import Conditioner
-from mtl_cli.model.members import member_mean
+from mtl_cli.model.members import mean_of_rows, member_mean
 from mtl_cli.model.stacking import Part, head_parts, put_together, take_apart
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
@@ -141,7 +141,8 @@ class MultiTaskModel(nn.Module):
             generated[task] = as_floats(head.generate(given))
             if targets is not None:
                 outputs[task] = as_floats(head(given, targets[task]))
-        return Outputs(outputs, [], None, generated, stacked=run_stacks(stacks, features))
+        stacked = {names: mean_of_rows(each, self.members) for names, each in run_stacks(stacks, features).items()}
+        return Outputs(outputs, [], None, generated, stacked=stacked)
 
     def _choose(self, tasks: Sequence[str]) -> tuple[tuple[str, ...], tuple[StackedHeads, ...]]:
         """Return the tasks with heads of their own, and the stacks that have one of the others; looked up once."""

@@ -114,7 +114,7 @@ def make_model(
         if problems := misfits(tasks, sharing.specs, factory):
             raise UserError(problems)
         heads = build_heads(tasks, sharing, seed)
-        stacks = stack_heads(tasks, heads, data, sharing) if stacking and backbone.members == 1 else []
+        stacks = stack_heads(tasks, heads, data, sharing) if stacking else []
         conditioner = make_conditioner(components, tasks, sharing, heads, factory, seed)
         return MultiTaskModel(sharing, heads, backbone.members, stacks, conditioner), factory
     except UserError:

@@ -292,10 +292,13 @@ class TrainStep:
 
     def _stack_losses(self, key: str, target: StackTarget, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the losses [K] of the labelled tasks of a stack, so scaled, without and with declared weights."""
-        stack, totals = self._learner.stacks[key], self._stack_totals[key]
-        divisor = on(totals.clamp(min=1).float(), outputs)
-        full = bool((target.counts == len(target.values)).all())
-        losses = stack.losses(outputs, target.values, divisor, full)
+        learner = self._learner
+        stack, totals = learner.stacks[key], self._stack_totals[key]
+        divisor, members = on(totals.clamp(min=1).float(), outputs), learner.model.members
+        full, values = bool((target.counts == len(target.values)).all()), target.values
+        if members > 1:  # a mean over their losses is one over all rows
+            values, divisor = values.repeat_interleave(members, dim=0), divisor * members
+        losses = stack.losses(outputs, values, divisor, full)
         weighted = losses if stack.weights is None else losses * on(stack.weights, losses)
         if target.present is target.tasks:
             return losses, weighted

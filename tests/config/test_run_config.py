@@ -208,6 +208,15 @@ def test_resolving_never_calls_a_resolver():
     assert calls == []
 
 
+def test_a_hundred_nodes_of_one_wide_table_are_read():
+    columns = [f"assay_{number}" for number in range(1300)]
+    config = {"tasks": {f"t{number}": {"dataset": {"drop": list(columns)}} for number in range(100)}}
+    assert resolve(config) == config
+    config["tasks"] |= {f"more_{number}": node for number, node in enumerate([config["tasks"]["t0"]] * 150)}
+    with pytest.raises(UserError, match="one node can stand for all"):
+        resolve(config)
+
+
 def test_interpolations_that_multiply_one_another_are_stopped():
     config = {f"a{i}": [f"${{a{i + 1}}}"] * 10 for i in range(12)} | {"a12": 1}
     with pytest.raises(UserError, match="more than"):

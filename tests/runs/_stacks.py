@@ -30,12 +30,15 @@ def write_data(folder, rows=90, missing=0.3):
     np.savez(folder / "made.npz", x=inputs, **{name: column.astype(np.float32) for name, column in columns.items()})
 
 
-def config_of(overrides=(), head=(), own=None, answers=None, kind="Regression"):
+MLP = ("backbone=mlp", "backbone.hidden=[16,8]")
+
+
+def config_of(overrides=(), head=(), own=None, answers=None, kind="Regression", backbone=MLP):
     """Return a config with a group of numbers and one of answers; `own` are values of single tasks."""
     own = own or {}
     arrays = yaml.safe_load((CONF / "dataset" / "arrays.yaml").read_text())
     with hydra_session(None) as session:
-        config = plain_config(session.compose(["backbone=mlp", "backbone.hidden=[16,8]", "quiet=true", *overrides]))
+        config = plain_config(session.compose([*backbone, "quiet=true", *overrides]))
     shared = {
         "weight": 1.0,
         "head": {

@@ -34,9 +34,14 @@ SETTINGS = {
     "aligned_mtl, reused": {"overrides": ["weighting=aligned_mtl", "weighting.update_every=2"], "head": [5]},
     "graddrop, features": {"overrides": ["weighting=graddrop", "weighting.level=features"]},
     "modo, accumulated": {"overrides": ["weighting=modo", "trainer.accumulate=2", "data.batch_size=8"]},
+    "two members": {"backbone": ["backbone=tabm", "backbone.members=2", "backbone.width=8"]},
+    "two members, mgda": {
+        "overrides": ["weighting=mgda", "weighting.level=features"],
+        "backbone": ["backbone=tabm", "backbone.members=2", "backbone.width=8", "backbone.dropout=0"],
+    },
     "db_mtl": {"overrides": ["weighting=db_mtl", "optimizer=sgd"]},
 }
-SLOW = ("gradnorm", "graddrop", "aligned_mtl", "db_mtl", "upgrad")
+SLOW = ("two members, mgda", "gradnorm", "graddrop", "aligned_mtl", "db_mtl", "upgrad")
 """Weightings of settings whose like is tested by default too."""
 
 
