@@ -58,8 +58,8 @@ class Trainer:
     """Epochs between evaluations on validation data."""
     device: str = knob("auto", choices=("auto", "cpu", "cuda", "mps"), pattern=r"cuda:\d+")
     """Where the model is trained: auto, cpu, cuda, cuda:N or mps."""
-    precision: str = knob("auto", choices=("auto", "fp32", "bf16"))
-    """Numbers of the arithmetic: fp32, bf16, or auto (bf16 for large models where the hardware is fast at it)."""
+    precision: str = knob("auto", choices=("auto", "fp32", "bf16", "fp16"))
+    """Numbers of the arithmetic: fp32, bf16, fp16 (GPUs), or auto (bf16 for large models where hardware is fast)."""
     eval_precision: str = knob("fp32", choices=("fp32", "bf16", "auto"))
     """Numbers of the arithmetic in evaluations and predictions: fp32, bf16, or auto (as in training)."""
     threads: int | None = knob(None, low=1, below=4097)

@@ -1,6 +1,6 @@
 """The model: a sharing mode and one head per task, and which of its parameters the tasks share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -37,6 +37,12 @@ class Outputs:
     """Outputs [B, T, O] of tasks that are computed as one, by their names; `outputs` does not hold them."""
     views: "Views" = field(default_factory=dict)
     """With a boundary, the features [B, D] that these tasks start from, and each task's own view of them [T, B, D]."""
+
+    def changed(self, change: Callable[[Output], Output]) -> "Outputs":
+        """Return the same with the outputs that losses are computed from changed."""
+        outputs = {task: change(output) for task, output in self.outputs.items()}
+        stacked = {names: change(output) for names, output in self.stacked.items()}
+        return replace(self, outputs=outputs, stacked=stacked)  # type: ignore[arg-type]  # each remains a tensor
 
     def predicted(self, task: str) -> Output:
         """Return the outputs of a task that were made without its target."""

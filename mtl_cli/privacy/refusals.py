@@ -25,6 +25,8 @@ def trainer_problems(trainer: Mapping[str, Any]) -> Iterator[str]:
             "privacy= draws the rows of a step at once, so that each is in it once at most; rows have passes of their "
             "own, which need no memory for more. Use trainer.accumulate=1 and a larger data.batch_size."
         )
+    if trainer["precision"] == "fp16":
+        yield "trainer.precision=fp16 leaves out steps by what their rows are. Use trainer.precision=fp32."
     if trainer["on_nonfinite"] != "stop":
         yield (
             f"trainer.on_nonfinite={trainer['on_nonfinite']} leaves out steps by what their rows are, which privacy= "

@@ -15,7 +15,7 @@ from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.privacy.asked import Asked
 from mtl_cli.ranks.batch_norm import BatchNorms, batch_norms
 from mtl_cli.ranks.ranks import ALONE, Ranks
-from mtl_cli.runs.checks import check_metrics, setting_of
+from mtl_cli.runs.checks import check_metrics, precision_problems, setting_of
 from mtl_cli.runs.components import LR_FACTORS, bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
@@ -172,6 +172,7 @@ def build(
     optimizer = make_optimizer(components.optimizer, modelled.model, weighting, config["optimizer"].get(LR_FACTORS))
     setting = setting_of(learner, schedule, train, always, plan, optimizer)
     problems = check_metrics(config, tasks) + weighting.problems(setting)
+    problems += precision_problems(arithmetic.precision, weighting)
     private = Asked.of(config)
     if private is not None:
         problems += private_problems(config, learner, train, schedule, weighting, data)

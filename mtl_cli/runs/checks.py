@@ -14,7 +14,7 @@ from mtl_cli.training.loading import Stream
 from mtl_cli.training.readouts import last_layers
 from mtl_cli.training.selection import LAST
 from mtl_cli.training.step import Learner
-from mtl_cli.weightings.base import Setting
+from mtl_cli.weightings.base import Setting, Weighting
 
 
 def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[str]:
@@ -30,6 +30,16 @@ def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[
                 f"{key}.metric is '{metric}'; no task reports it.{nearest(metric, known)} Known: {some(known)}."
             )
     return problems
+
+
+def precision_problems(precision: str, weighting: Weighting) -> list[str]:
+    """Return why fp16 does not go with a weighting: its gradients are scaled, and divided behind the backward pass."""
+    if precision != "fp16" or weighting.takes_scaled:
+        return []
+    return [
+        f"trainer.precision=fp16 scales gradients, and {type(weighting).__name__} computes with gradients of its own. "
+        "Use trainer.precision=bf16, or a weighting of losses, such as weighting=fixed."
+    ]
 
 
 def setting_of(

@@ -108,7 +108,7 @@ def written(built: Built, out: RunDirectory, results: Mapping[str, Result]) -> d
         **built.costs.record(),
         **privacy_record(job),
         "steps": progress.step,
-        "skipped_steps": progress.skipped,
+        "skipped_steps": progress.skipped + progress.overflows,
         "rollbacks": progress.rollbacks,
         "seconds": progress.seconds,
         "train_seconds": progress.train_seconds,

@@ -24,21 +24,24 @@ class Arithmetic:
     eval_bf16: bool = False
     """The same of evaluations and predictions: bf16 has 8 bits, too few for probabilities of many different values."""
 
+    fp16: bool = False
+    """Whether training is in fp16, with its gradients scaled (`mtl_cli.training.loss_scale`)."""
+
     @property
     def evaluation(self) -> "Arithmetic":
         """The arithmetic of evaluations and predictions."""
-        return replace(self, bf16=self.eval_bf16)
+        return replace(self, bf16=self.eval_bf16, fp16=False)
 
     @property
     def precision(self) -> str:
         """The precision as `trainer.precision` names it."""
-        return "bf16" if self.bf16 else "fp32"
+        return "fp16" if self.fp16 else "bf16" if self.bf16 else "fp32"
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context for a forward pass."""
-        if not self.bf16:
+        if not (self.bf16 or self.fp16):
             return contextlib.nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, torch.float16 if self.fp16 else torch.bfloat16)
 
     def synchronize(self) -> None:
         """Wait until the device has done what it was given; a CPU has."""
@@ -64,8 +67,12 @@ def make_arithmetic(config: Mapping[str, Any]) -> Arithmetic:
     if missing:
         raise UserError(f"trainer.device is {wanted}, which this machine does not have. Use trainer.device=cpu.")
     precision, evaluation = config["trainer"]["precision"], config["trainer"]["eval_precision"]
+    if precision == "fp16" and device.type != "cuda":
+        raise UserError(f"trainer.precision=fp16 needs a GPU of NVIDIA, and this run is on {device}. "
+                        "Use trainer.precision=bf16 or fp32.")  # fmt: skip
     bf16 = has_fast_bf16(device) if precision == "auto" else precision == "bf16"
-    return Arithmetic(device, bf16, bf16 if evaluation == "auto" else evaluation == "bf16")
+    eval_bf16 = bf16 if evaluation == "auto" else evaluation == "bf16"
+    return Arithmetic(device, bf16, eval_bf16, fp16=precision == "fp16")
 
 
 def on_rank(arithmetic: Arithmetic, ranks: Ranks) -> Arithmetic:

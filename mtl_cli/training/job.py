@@ -82,6 +82,12 @@ class Progress:
     stop_best: float | None = None
     stale: int = 0
     skipped: int = 0
+    loss_scale: float = 65536.0
+    """What gradients are multiplied by in fp16."""
+    good_steps: int = 0
+    """Steps since the scale was changed or a gradient overflowed."""
+    overflows: int = 0
+    """Steps that were left out because a gradient overflowed in fp16."""
     rollbacks: int = 0
     samples: int = 0
     train_seconds: float = 0.0

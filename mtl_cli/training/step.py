@@ -22,6 +22,7 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.readouts import readouts
+from mtl_cli.training.scaled_gradients import scaled
 from mtl_cli.training.sums import sum_by_name, sum_left, sum_reached
 from mtl_cli.weightings.base import Partition, Pass
 from mtl_cli.weightings.linalg.jacobian import Jacobian
@@ -89,7 +90,10 @@ class TrainStep:
         batches: Sequence[Sequence[Mapping[str, Batch]]],
         logging: bool,
         counts: Sequence[Sequence[Counts]],
+        scale: float = 1.0,
     ) -> None:
+        self.scale = scale
+        """What gradients are multiplied by on their way into the model."""
         self.index, self.seed, self.logging = index, learner.seed, logging
         self.partition = learner.partition
         self._learner, self._batches, self._ranks = learner, batches, learner.ranks
@@ -259,6 +263,8 @@ class TrainStep:
             asked = [*tasks, *(learner.stacks[key].names[0] for key in batch.stacks)]
             with learner.arithmetic.autocast():
                 out = learner.model(batch.inputs, asked, boundary, batch.targets)
+            if self.scale != 1.0:
+                out = out.changed(partial(scaled, factor=self.scale))
             boundaries += out.boundary
             done.append((batch, out))
             for task in tasks:

@@ -18,6 +18,7 @@ from mtl_cli.training.clock import Clock
 from mtl_cli.training.evaluate import flat
 from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import ROLLBACK_FACTOR, Job
+from mtl_cli.training.loss_scale import unscale
 from mtl_cli.training.news import News, Stop, exchanged
 from mtl_cli.training.resting import resting
 from mtl_cli.training.selection import (
@@ -119,7 +120,8 @@ def next_step(job: Job) -> TrainStep:
     progress.samples += rows
     last = progress.step + 1 == job.total_steps
     logging_due = (progress.step + 1) % plan.log_every == 0 or last
-    return TrainStep(job.learner, progress.step, batches, logging_due, counts)
+    scale = progress.loss_scale if job.learner.arithmetic.fp16 else 1.0
+    return TrainStep(job.learner, progress.step, batches, logging_due, counts, scale)
 
 
 def only(batch: Batch, tasks: Collection[str]) -> Batch:
@@ -154,7 +156,10 @@ def train_step(job: Job, step: TrainStep) -> Update:
     spans = job.learner.spans
     with spans.balance:
         weights = job.weighting.backward(step)
+        overflowed = unscale(job, step)
         step.finish()
+    if overflowed:
+        return Update({}, None, lr)
     if before is not None and skip(job, step):
         before.restore()
         return Update({}, None, lr)

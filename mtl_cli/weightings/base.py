@@ -167,6 +167,8 @@ class Weighting(nn.Module, ABC):
     """Independent parts that each batch is split into; None makes one of each row."""
     steps_without_labels: ClassVar[bool] = False
     """Whether the optimizer takes a step also where no row of the batch has a label."""
+    takes_scaled: ClassVar[bool] = False
+    """Whether gradients that flow into the model may be multiplied, and divided behind `backward`, as fp16 needs."""
     is_sum: ClassVar[bool] = False
     """Whether the total loss is the plain sum of the losses, whatever they are."""
     needs_all_tasks: ClassVar[bool] = False
@@ -309,6 +311,7 @@ class LossWeighting(Weighting):
 
     takes_stacks = True
     takes_parts = True
+    takes_scaled = True
     linear: ClassVar[bool] = False
     """Whether the weights do not depend on the losses, so that accumulation needs no pass to find them."""
 
