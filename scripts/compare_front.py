@@ -1,6 +1,6 @@
 """Compares the front that one run of weighting=preference learns with that of separate runs under fixed weights.
 
-    python scripts/compare_front.py [--task multi_mnist_left+multi_mnist_right] [--epochs 4] [--factor 2]
+    python scripts/compare_front.py [--task multi_mnist_left+multi_mnist_right] [--epochs 4] [--factor 1]
                                     [--seeds 0,1,2] [--points 11] [--output DIR] [override of the preference run ...]
 
 The task is of two parts. There are --points separate runs of --epochs epochs, with weights (0, 1), (0.1, 0.9), …,
@@ -11,9 +11,11 @@ the hypervolume is that above a gain of 0. The share is that of the one run over
 """
 
 import argparse
+import io
 import re
 import statistics
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +81,8 @@ def preferred(folder: Path, summary: dict[str, Any], points: int) -> Front:
     """Return the front of one run at as many preferences."""
     found = []
     for parts in parts_of(points):
-        metrics = mtl_cli.evaluate(folder, overrides={"preference": list(parts), "bootstrap": 0})["metrics"]
+        with redirect_stdout(io.StringIO()):
+            metrics = mtl_cli.evaluate(folder, overrides={"preference": list(parts), "bootstrap": 0})["metrics"]
         found.append(gains(summary["primary"], metrics))
     return Front(found, summary["train_seconds"])
 
@@ -107,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="multi_mnist_left+multi_mnist_right")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--factor", type=float, default=2.0, help="epochs of the one run over those of a separate one")
+    parser.add_argument("--factor", type=float, default=1.0, help="epochs of the one run over those of a separate one")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--points", type=int, default=11)
     parser.add_argument("--output", type=Path, default=Path("runs/compare_front"))

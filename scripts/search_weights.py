@@ -3,7 +3,7 @@
     python scripts/search_weights.py [FOLDER]
 
 1. `search=scalarization`: 20 weights on the simplex, on validation data, hopeless ones pruned.
-2. The winner and equal weights with five seeds each, and the verdict on them (`mtl-report`).
+2. Unless equal weights win, the winner and equal weights with five seeds each, and the verdict on them (`mtl-report`).
 
 FOLDER (runs/search_weights by default) then holds weights/pareto.png, weights/pareto.csv, weights/search.json and the
 report. Everything resumes where it was interrupted. Figures belong into mtl_cli/commands/search/README.md, with the
@@ -37,6 +37,9 @@ def main(folder: Path) -> None:
     print(f"the search took {time.monotonic() - start:.0f} s", flush=True)
     winner = json.loads((search / "search.json").read_text(encoding="utf-8"))["winner"]["overrides"]
     equal = {f"tasks.{task}.weight": "0.5" for task in TASKS}
+    if winner == equal:
+        print("Equal weights, the first trial, have won: nothing is left to compare.")
+        return
     for name, weights in (("equal", equal), ("found", winner)):
         own = [f"{key}={value}" for key, value in weights.items()]
         run(["-m", *COMMON, *own, f"seed={SEEDS}", f"hydra.sweep.dir={folder / name}"])
