@@ -21,8 +21,8 @@ from mtl_cli.runs.build import Built, build
 from mtl_cli.runs.data_files import fingerprints
 from mtl_cli.runs.environment import environment
 from mtl_cli.runs.outcome import finish
+from mtl_cli.runs.stem_names import renamed
 from mtl_cli.storage import checkpoint
-from mtl_cli.storage.checkpoint import weights_of
 from mtl_cli.storage.directory import RunDirectory, read_status
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.evaluate import flat
@@ -58,10 +58,10 @@ def _merged(parents: Parents, method: str, folder: Path, command: Sequence[str],
         if any(found.get(key) != value for key, value in record.items()):
             raise UserError(f"{folder} holds what other runs were merged to. Remove it, or give another output=DIR.")
         return
-    start = weights_of(checkpoint.load(start_file))
-    ends = {task: weights_of(checkpoint.load(file)) for task, file in files.items()}
     config = joint_config(parents)
     resolved = checked(config)
+    start = renamed(checkpoint.load(start_file), resolved)
+    ends = {task: renamed(checkpoint.load(file), resolved) for task, file in files.items()}
     began = time.monotonic()
     with torch_settings(resolved):
         built = build(resolved, trust, start=start)
@@ -127,8 +127,7 @@ def common_tensors(
 ) -> dict[str, Tensor]:
     """Return the start's values of the parameters below the heads that several tasks trained from it.
 
-    `specific` are the identities of those that reach one task alone in the joint model. A stem is named after the first
-    task of its dataset, so that other tasks of this dataset had stems of other names when they were trained alone.
+    `specific` are the identities of those that reach one task alone in the joint model.
 
     Raises:
         UserError: there are none, or several tasks need a parameter that did not start there in all of their runs.
@@ -142,8 +141,8 @@ def common_tensors(
         if not known or any(each[name].shape != parameter.shape for each in (start, *ends.values())):
             raise UserError(
                 f"The runs cannot be merged: {name} did not start from the same values in all of them, because "
-                "init_from or one of the runs has no such part. Tasks can be merged whose common parts have one name "
-                "in all runs, as stages have behind the stem; a stem with weights is named after a task of its dataset."
+                "init_from or one of the runs has no such part. Start all of them from a run that has it, such as one "
+                "of the same datasets."
             )
         common[name] = start[name]
     if not common:

@@ -125,7 +125,7 @@ def written(built: Built, out: RunDirectory, results: Mapping[str, Result]) -> d
         told = to_show(results, job.groups, job.tasks)
         table = evaluation_table(f"test, best step {progress.best_step}", told)
         logger.warning("%s", table, extra={"result": True})  # a quiet sweep leaves it out
-    if progress.seconds:  # a merged model was not trained
+    if progress.train_seconds:  # a merged model was not trained
         logger.info(
             "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
             duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,

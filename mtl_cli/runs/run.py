@@ -33,9 +33,10 @@ from mtl_cli.runs.environment import environment
 from mtl_cli.runs.outcome import finish, print_head
 from mtl_cli.runs.private import longer_problems
 from mtl_cli.runs.splitting import norm_problems, split_problems
+from mtl_cli.runs.stem_names import renamed
 from mtl_cli.runs.together import Told, device_problems, devices_started, ranks_here, tell, together, with_devices
 from mtl_cli.storage import checkpoint
-from mtl_cli.storage.checkpoint import run_directory_of, weights_of
+from mtl_cli.storage.checkpoint import run_directory_of
 from mtl_cli.storage.directory import RunDirectory, read_status
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.job import Judge, restore
@@ -194,10 +195,13 @@ def mirror_records(out: RunDirectory, config: Config, step: int) -> None:
 
 
 def start_weights(config: Config) -> dict[str, torch.Tensor] | None:
-    """Return the weights of the best checkpoint that `init_from` names, averaged where that run averaged them."""
+    """Return the weights of the best checkpoint that `init_from` names, averaged where that run averaged them.
+
+    Stems have the names that the config gives them.
+    """
     if config["init_from"] is None:
         return None
-    return weights_of(checkpoint.load(checkpoint.find(Path(config["init_from"]), "best")))
+    return renamed(checkpoint.load(checkpoint.find(Path(config["init_from"]), "best")), config)
 
 
 def resume_command(directory: Path, config: Config, command: Sequence[str]) -> str:
