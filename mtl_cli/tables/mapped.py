@@ -62,11 +62,11 @@ class MappedMatrix:
         return self._array[key]
 
     def _check(self, rows: np.ndarray) -> None:
-        first = self._start + np.unique(np.atleast_1d(rows)) * self._row
-        if self._row > BLOCK:
-            self._compare(np.arange(len(self._sums)))
-        else:
-            self._compare(np.unique(np.concatenate([first, first + self._row - 1]) // BLOCK))
+        touched = np.full(len(self._sums), self._row > BLOCK)
+        first = self._start + np.atleast_1d(rows) * self._row
+        for byte in (first, first + self._row - 1):
+            touched[byte // BLOCK] = True
+        self._compare(np.flatnonzero(touched))
 
     def _compare(self, blocks: np.ndarray) -> None:
         """Compare blocks, by number, that are not known to be good yet.

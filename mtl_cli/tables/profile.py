@@ -85,10 +85,11 @@ class ColumnProfile:
 
     def _count_codes(self, texts: "pa.Array", numbers: np.ndarray) -> None:
         """Count codes and fractions among texts that are numbers."""
-        with np.errstate(invalid="ignore"):
-            self.fractions += int(((numbers % 1 != 0) & ~np.isnan(numbers)).sum())
-        padded = pc.match_substring_regex(texts, r"^0\d+$").fill_null(False)
-        self.codes += pc.sum(padded).as_py() or 0
+        whole = np.trunc(numbers) == numbers
+        self.fractions += int((~(whole & np.isfinite(numbers)) & ~np.isnan(numbers)).sum())
+        if whole.any():
+            padded = pc.match_substring_regex(pc.filter(texts, pa.array(whole)), r"^0\d+$")
+            self.codes += pc.sum(padded).as_py() or 0
         if (large := np.abs(numbers) > EXACT).any():
             whole = pc.match_substring_regex(pc.filter(texts, pa.array(large)), r"^[+-]?\d+$")
             self.codes += pc.sum(whole).as_py() or 0
