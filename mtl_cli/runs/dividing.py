@@ -95,6 +95,7 @@ def renewed(partition: Partition, new: Mapping[int, nn.Parameter]) -> Partition:
         specific={task: [new[id(each)] for each in own] for task, own in partition.specific.items()},
         trunk=[new[id(each)] for each in partition.trunk],
         above=[new[id(each)] for each in partition.above],
+        stacked={names: [new[id(each)] for each in own] for names, own in partition.stacked.items()},
     )
 
 
