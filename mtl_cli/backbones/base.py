@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.batch import Inputs, InputSpec
+from mtl_cli.batch import Inputs, InputSpec, images_of
 from mtl_cli.config.on_hand import components_on_hand, either, target_of
 from mtl_cli.errors import nearest
 from mtl_cli.features import Features, FeatureSpec, Stage, Stages, run_stage
@@ -249,8 +249,8 @@ class BackboneFactory:
 
 def image_size(inputs: Inputs) -> tuple[int, int] | None:
     """Return height and width of images [B, C, H, W]; None for other inputs."""
-    values = inputs.values
-    return (values.shape[2], values.shape[3]) if isinstance(values, Tensor) and values.ndim == 4 else None
+    images = images_of(inputs.values)
+    return None if images is None else (images.shape[2], images.shape[3])
 
 
 def run_named(name: str, stage: nn.Module, x: Inputs | Features) -> Features:

@@ -6,8 +6,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from mtl_cli.backbones.base import Backbone
-from mtl_cli.batch import InputSpec
+from mtl_cli.batch import IMAGE, InputSpec
 from mtl_cli.layers.dense import dense_stages
+from mtl_cli.layers.image_row import Named, RowVector
 from mtl_cli.layers.named import activation, check_names, checked_dropout
 from mtl_cli.layers.table import JoinedTable
 from mtl_cli.layers.text import MeanOfText
@@ -24,7 +25,7 @@ class Mixed(Backbone):
     of one run share what lies above, not how their inputs are read; a run on texts alone has better backbones.
     """
 
-    takes: ClassVar[tuple[str, ...]] = ("image", "table", "vector", "text", "text_table")
+    takes: ClassVar[tuple[str, ...]] = ("image", "image_row", "table", "vector", "text", "text_table")
     gives: ClassVar[tuple[str, ...]] = ("vector",)
 
     def __init__(
@@ -53,6 +54,9 @@ class Mixed(Backbone):
         out = common.shape[0]
         if inputs.kind == "image":
             layer: nn.Module = ImageVector(inputs.shape[0], self.channels, self.activation, out)
+        elif inputs.kind == "image_row":
+            images = Named(IMAGE, ImageVector(inputs.shape[0], self.channels, self.activation, out))
+            layer = Sum(images, RowVector(inputs, out))
         elif inputs.kind == "table":
             layer = JoinedTable(inputs, self.embedding, out)
         elif inputs.kind in ("text", "text_table"):

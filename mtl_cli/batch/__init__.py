@@ -14,18 +14,30 @@ from mtl_cli.batch.padding import (
     sets_of,
     stacked,
 )
-from mtl_cli.batch.samples import Frame, Sample, Values, change_values, move
-from mtl_cli.batch.specs import MISSING_CLASS, ROW_INPUTS, FieldSpec, InputPlace, InputSpec, WantedField, labelled
+from mtl_cli.batch.samples import Frame, Sample, Values, change_values, image_of, images_of, move, with_image
+from mtl_cli.batch.specs import (
+    IMAGE,
+    MISSING_CLASS,
+    ROW_INPUTS,
+    THERE,
+    FieldSpec,
+    InputPlace,
+    InputSpec,
+    WantedField,
+    labelled,
+)
 from mtl_cli.batch.split import CHUNK, MAX_CHUNK_ROWS, LabelledSplit, Split
 
 __all__ = [
     "CHUNK",
+    "IMAGE",
     "MAX_CHUNK_ROWS",
     "MISSING_CLASS",
     "NO_CLASS",
     "NO_ENTRY",
     "PLAIN",
     "ROW_INPUTS",
+    "THERE",
     "Batch",
     "FieldSpec",
     "Frame",
@@ -40,6 +52,8 @@ __all__ = [
     "WantedField",
     "change_values",
     "filled_up",
+    "image_of",
+    "images_of",
     "labelled",
     "labelled_tasks",
     "move",
@@ -50,4 +64,5 @@ __all__ = [
     "set_labelled",
     "sets_of",
     "stacked",
+    "with_image",
 ]

@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from mtl_cli.batch.specs import IMAGE
+
 Values = Tensor | Mapping[str, Tensor]
 """One tensor, or several by name."""
 
@@ -16,6 +18,23 @@ def change_values(change: Callable[[Tensor], Tensor], values: Values) -> Tensor 
     if isinstance(values, Tensor):
         return change(values)
     return {name: change(value) for name, value in values.items()}
+
+
+def image_of(values: Values) -> Tensor:
+    """Return the image of inputs that are one, or hold one beside the columns of its row."""
+    return values if isinstance(values, Tensor) else values[IMAGE]
+
+
+def images_of(values: Values) -> Tensor | None:
+    """Return the images [B, C, H, W] of inputs; None where there are none."""
+    if isinstance(values, Tensor):
+        return values if values.ndim == 4 else None
+    return values.get(IMAGE)
+
+
+def with_image(values: Values, image: Tensor) -> Values:
+    """Return inputs with another image, and the same columns beside it."""
+    return image if isinstance(values, Tensor) else {**values, IMAGE: image}
 
 
 class Frame(Protocol):

@@ -11,8 +11,10 @@ MISSING_CLASS = -100
 """An integer label that is missing; torch's own `ignore_index`. A missing float label is NaN."""
 
 
-ROW_INPUTS = ("numeric", "categorical")
-"""Inputs of a text_table that each row has once, however long its text is."""
+IMAGE, THERE = "image", "there"
+"""Inputs of an image_row: the image, and whether anything beside it is known."""
+ROW_INPUTS = ("numeric", "categorical", IMAGE, THERE)
+"""Inputs beside a text that each row has once, however long its text is."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class InputSpec:
     (), with the size of the vocabulary as the one number of categories; `pretrained` is the model that it belongs to.
     "text_table": a mapping with the keys of a text and those of a table; `table` is the spec of the table. "sound": a
     mapping of `frames` float32 [B, L, D] and `mask` bool [B, L], True where a frame is real: shape (D,), of any length.
+    "image_row": a mapping of `image`, as an "image" of the same shape, of the keys of a table and of a text, as far as
+    `table` and `text`, their specs, are given, and of `there` float32 [B], 0 for an image that comes without them.
     """
 
     kind: str
@@ -32,6 +36,7 @@ class InputSpec:
     categories: tuple[int, ...] = ()
     pretrained: str | None = None
     table: "InputSpec | None" = None
+    text: "InputSpec | None" = None
     any_size: bool = False
     """Whether images are evaluated in sizes of their own, which are not that of training, `shape`."""
 

@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from mtl_cli.batch import InputSpec, Sample, WantedField
+from mtl_cli.batch import IMAGE, InputPlace, InputSpec, Sample, WantedField
 from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Augmentation, Dataset
+from mtl_cli.datasets.beside_base import (
+    BesideColumns,
+    BesideTokenizer,
+    fit_beside,
+    of_file,
+    of_nothing,
+    of_table,
+    table_beside,
+)
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted
 from mtl_cli.datasets.image_base import image_fields
 from mtl_cli.datasets.picture_reading_base import PictureReading, files_read, given_images, new_images
@@ -22,19 +31,20 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation
 from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured, read_cells
 from mtl_cli.images.listings import FORMS, list_images
+from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
-from mtl_cli.tables.given import Given
-from mtl_cli.tables.inputs import ColumnOptions
+from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.labels import parse_targets, undeclared
 from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.opening import MEGABYTE, Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
+from mtl_cli.texts.beside import Beside, BesideRows
+from mtl_cli.texts.tokenizer import TextTokenizer
 
 logger = logging.getLogger("mtl_cli")
-NO_COLUMNS = ColumnOptions(numeric=(), categorical=())
 MEASURED = 256
 """Training images whose pixels give mean and deviation."""
 
@@ -75,6 +85,8 @@ class Augmented(ImageAugmentation, Augmentation):
 class Images(ColumnSource):
     """Inputs: images float32 [B, C, H, W], scaled by the training images' mean and deviation.
 
+    With table columns or texts beside them they are a mapping, of which the images are `image`.
+
     Labels are columns of the table, as in `Tabular`, or pictures and boxes (`mtl_cli.images.picture_targets`). Sets
     that fit into `memory_mb` are decoded once; others when they are drawn, where data.workers read ahead. Images are
     evaluated whole, those of one size together.
@@ -84,6 +96,8 @@ class Images(ColumnSource):
         files, splits, reading, memory: as in `Tabular`.
         images: which images, and what they become.
         augment: how training images are changed.
+        columns: columns of the table that are inputs beside the image.
+        tokenizer: how texts beside the image are cut.
     """
 
     unit = "image"
@@ -97,6 +111,8 @@ class Images(ColumnSource):
         reading: ReadOptions,
         images: ImageOptions,
         augment: AugmentOptions,
+        columns: BesideColumns,
+        tokenizer: BesideTokenizer,
         memory: Memory,
     ) -> None:
         pictures = {name: node for name, node in targets.items() if _kind_of(node) in KINDS}
@@ -104,11 +120,13 @@ class Images(ColumnSource):
             files=files,
             splits=splits,
             reading=reading,
-            columns=NO_COLUMNS,
+            columns=columns,
             memory=memory,
             targets=parse_targets({name: node for name, node in targets.items() if name not in pictures}),
-            texts=(images.image,),
+            texts=(images.image, *columns.texts),
         )
+        self._columns, self._tokenizing = columns, tokenizer
+        self._columns_beside: Beside | None = None
         self._options, self._augment = images, augment
         self._copies: list[str] = []
         self._pictures = {name: _declared(name, node) for name, node in pictures.items()}
@@ -125,7 +143,28 @@ class Images(ColumnSource):
         self._pictures |= {name: parse_picture(each) for name, each in wanted.items() if each.kind in KINDS}
         super().want([each for each in own if each.name not in self._pictures])
         columns = [column for each in self._pictures.values() for column in each.columns]
-        self._texts = tuple(dict.fromkeys((self._options.image, *([] if self._was_loaded else columns))))
+        self._texts = self._read_always if self._was_loaded else tuple(dict.fromkeys((*self._read_always, *columns)))
+        self._declared = dataclasses.replace(self._declared, reserved=(*self._declared.reserved, *columns))
+        self.check_beside(columns)
+
+    @property
+    def _read_always(self) -> tuple[str, ...]:
+        return (self._options.image, *self._columns.texts)
+
+    def check_beside(self, pictures: Sequence[str]) -> None:
+        """Compare the columns beside the image with the targets.
+
+        Raises:
+            UserError: a column is an input and a target.
+        """
+        answers = {column: name for name, each in self._targets.items() for column in each.labels}
+        answers |= dict.fromkeys(pictures, "a picture")
+        for name in (*self._columns.texts, *self._declared.listed):
+            if name in answers:
+                raise UserError(
+                    f"Column '{name}' is an input beside the image and a target: the answer would leak into the "
+                    "question. Leave it out of text, numeric and categorical."
+                )
 
     def reader(self, path: Path) -> TableFile:
         """Return the table of a set of images: a file's, or that of a folder or of annotations.
@@ -141,16 +180,54 @@ class Images(ColumnSource):
 
     def reading(self, path: Path) -> Reading:
         """Return the images of a folder or table, or one image."""
+        beside = None
+        if self._columns_beside is not None:
+            if path.is_dir():
+                path = table_beside(path, [self._options.image, *self._columns_beside.columns], self._reading) or path
+            alone = path.is_dir() or path.suffix.lower() in ENDINGS
+            beside = (
+                of_nothing(self._columns_beside, path) if alone else of_file(self._columns_beside, self.reader(path))
+            )
         folder, names = new_images(path, self._reading, self._options.image)
         pixels = fitted(self._pixels)
-        return PictureReading(path, names, files_read(folder, names, pixels), pixels, self.batch_size)
+        return PictureReading(path, names, files_read(folder, names, pixels), pixels, self.batch_size, beside)
 
     def reading_of(self, inputs: Given) -> Reading | None:
         """Return images in memory, or those that paths name: given alone, or in the column of images."""
-        return given_images(inputs, self._options.image, fitted(self._pixels), self.batch_size)
+        beside = None
+        if self._columns_beside is not None and inputs.table is not None:
+            beside = of_table(self._columns_beside, inputs.table, self._reading.notation, GIVEN)
+        elif self._columns_beside is not None and inputs.sentences is None:
+            beside = of_nothing(self._columns_beside, GIVEN)
+        return given_images(inputs, self._options.image, fitted(self._pixels), self.batch_size, beside)
+
+    def named_inputs(self) -> Mapping[str, Sequence[InputPlace]]:
+        """Return where the image and the columns beside it lie in the inputs."""
+        if self._columns_beside is None:
+            return super().named_inputs()
+        return {self._options.image: [InputPlace(IMAGE)], **self._columns_beside.places}
+
+    @property
+    def tokenizer(self) -> TextTokenizer | None:
+        """What cuts texts beside images into pieces."""
+        return (
+            None
+            if self._columns_beside is None or self._columns_beside.text is None
+            else self._columns_beside.text.tokenizer
+        )
 
     def preprocessing(self) -> dict[str, Any]:
-        """Return how pixels become inputs."""
+        """Return how pixels become inputs.
+
+        Raises:
+            UserError: columns stand beside the images, which bundles do not read.
+        """
+        if self._columns_beside is not None:
+            names = ", ".join(self._columns_beside.columns)
+            raise UserError(
+                f"The dataset reads {names} beside the image, which bundles do not read yet. mtl-predict does; for a "
+                "bundle train without them: tasks.NAME.dataset.numeric=[], the same of categorical and text."
+            )
         pixels = fitted(self._pixels)
         size, column = None if pixels.size is None else list(pixels.size), self._options.image
         scale = {"mean": list(pixels.mean), "std": list(pixels.std)}
@@ -164,21 +241,27 @@ class Images(ColumnSource):
 
     def example(self) -> Sample:
         """Return two images of the size of training, with the mean colour."""
-        return Sample(torch.zeros(2, *self.input_spec.shape), {})
+        images = torch.zeros(2, *self.input_spec.shape)
+        return Sample(images if self._columns_beside is None else {IMAGE: images, **self._columns_beside.example()}, {})
 
     def input_state(self) -> dict[str, Any]:
         """Return how pixels become inputs, and the classes of pictures and boxes."""
         pixels = fitted(self._pixels)
         plain = {"channels": pixels.channels, "mean": list(pixels.mean), "std": list(pixels.std)}
         pictures = {name: each.state() for name, each in self._pictures.items()}
-        return {"pixels": plain, "shape": list(self._shape), "pictures": pictures}
+        beside = {} if self._columns_beside is None else {"beside": self._columns_beside.state()}
+        return {"pixels": plain, "shape": list(self._shape), "pictures": pictures, **beside}
 
     def load_inputs(self, state: Mapping[str, Any]) -> None:
         """Take over how pixels become inputs."""
         self._pixels = typed(Pixels, {**state["pixels"], "size": self._size})
         self._shape = tuple(state["shape"])
         self._pictures = {name: PictureTarget.of(each) for name, each in state["pictures"].items()}
-        self._texts = (self._options.image,)
+        self._take(Beside.of(state["beside"]) if "beside" in state else None)
+        self._texts = self._read_always
+
+    def _take(self, beside: Beside | None) -> None:
+        self._columns_beside, self._inputs = beside, None if beside is None else beside.table
 
     def keep_targets(self, fitted: Mapping[str, Any]) -> None:
         """Keep the fitted targets, and make the augmentation for all fields."""
@@ -188,6 +271,8 @@ class Images(ColumnSource):
         self.field_specs |= {name: self._pixels.field_spec(self._shape) for name in self._copies}
         varies = self._size is None and self._augment.window is not None
         self.input_spec = InputSpec("image", (self._pixels.channels, *self._shape), any_size=varies)
+        if self._columns_beside is not None:
+            self.input_spec = self._columns_beside.spec_with(self.input_spec)
         if self._augment.any:
             self.augmentation = Augmented(self._augment, self._pixels, self.field_specs, self._shape)
 
@@ -210,6 +295,8 @@ class Images(ColumnSource):
             raise UserError(f"mean and std have {len(mean)} and {len(std)} numbers for {channels} channels.")
         self._pixels = Pixels(channels, tuple(mean), tuple(std), self._size)
         self._shape = self._training_shape(checked, rows)
+        file, folder = self._files[found.path], self._memory.path
+        self._take(fit_beside(self._columns, self._tokenizing, self._chosen, file, found, rows, folder))
         self.fit_targets(found, rows)
 
     @property
@@ -269,6 +356,9 @@ class Images(ColumnSource):
         """Return what makes a dataset of some images."""
         checked, labels = self._check(found), self.label_fields(found)
         source = Source(checked.folder, checked.images, checked.cells, self._pictures, fitted(self._pixels))
+        beside = None
+        if self._columns_beside is not None:
+            beside = BesideRows(self._columns_beside, self._files[found.path], found, self._memory.path)
         fits = decoded_bytes(checked, source) <= self._memory.memory_mb * MEGABYTE
 
         def make(rows: np.ndarray) -> Dataset:
@@ -277,7 +367,7 @@ class Images(ColumnSource):
             at = torch.from_numpy(rows)
             fields = {name: field.index_select(0, at) for name, field in labels.items()}
             alike = None if self._size else torch.tensor([checked.size_number(row) for row in rows.tolist()])
-            return PictureRows(source, rows, fields, self.field_specs, kept, alike, self._copies)
+            return PictureRows(source, rows, fields, self.field_specs, kept, alike, self._copies, beside)
 
         return make
 

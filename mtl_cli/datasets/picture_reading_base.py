@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from mtl_cli.batch import IMAGE, Values, image_of
+from mtl_cli.datasets.beside_base import NewBeside
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import given_image
@@ -29,13 +31,23 @@ class PictureReading(Reading):
         read: returns an image, by its place among the names, as it is decoded and how it lies in the input.
         pixels: how pixels become inputs.
         max_rows: images that go through the model at once.
+        beside: makes the columns that stand beside the images; None where these stand alone.
     """
 
     unit = "image"
 
-    def __init__(self, path: Path, names: Sequence[str], read: Read, pixels: Pixels, max_rows: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        names: Sequence[str],
+        read: Read,
+        pixels: Pixels,
+        max_rows: int,
+        beside: NewBeside | None = None,
+    ) -> None:
         super().__init__(path)
         self._names, self._read, self._pixels, self.max_rows = list(names), read, pixels, max_rows
+        self._beside = beside
 
     @property
     def num_rows(self) -> int:
@@ -53,15 +65,18 @@ class PictureReading(Reading):
         for place, name in enumerate(self._names):
             image, frame = self._read(place)
             if waiting and (len(waiting) == size or (self._pixels.size is None and frame != waiting[0][2])):
-                yield self._rows(waiting)
+                yield self._rows(waiting, place)
                 waiting = []
             waiting.append((name, image, frame))
         if waiting:
-            yield self._rows(waiting)
+            yield self._rows(waiting, len(self._names))
 
-    def _rows(self, found: Sequence[tuple[str, Tensor, Any]]) -> NewRows:
+    def _rows(self, found: Sequence[tuple[str, Tensor, Any]], stop: int) -> NewRows:
         names, images, frames = zip(*found, strict=True)
-        return NewRows(self._pixels.batch(images), list(names), frames=frames)
+        inputs: Values = self._pixels.batch(images)
+        if self._beside is not None:
+            inputs = {IMAGE: image_of(inputs), **self._beside(stop - len(found), len(found))}
+        return NewRows(inputs, list(names), frames=frames)
 
 
 def files_read(folder: Path, names: Sequence[str], pixels: Pixels) -> Read:
@@ -70,7 +85,9 @@ def files_read(folder: Path, names: Sequence[str], pixels: Pixels) -> Read:
     return lambda place: pixels.read(inside(folder / names[place], limit))
 
 
-def given_images(inputs: Given, column: str, pixels: Pixels, max_rows: int) -> PictureReading | None:
+def given_images(
+    inputs: Given, column: str, pixels: Pixels, max_rows: int, beside: NewBeside | None = None
+) -> PictureReading | None:
     """Return images in memory, or those that paths name: given alone, or in a `column` of rows.
 
     Raises:
@@ -87,7 +104,7 @@ def given_images(inputs: Given, column: str, pixels: Pixels, max_rows: int) -> P
         read = lambda place: pixels.read(Path(paths[place]))  # noqa: E731
     else:
         return None
-    return PictureReading(GIVEN, [str(number) for number in range(inputs.num_rows)], read, pixels, max_rows)
+    return PictureReading(GIVEN, [str(number) for number in range(inputs.num_rows)], read, pixels, max_rows, beside)
 
 
 def path_cells(inputs: Given, column: str) -> list[str]:

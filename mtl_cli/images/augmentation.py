@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample
+from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample, image_of, with_image
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
 from mtl_cli.images.picture_rows import Pixels
@@ -141,9 +141,9 @@ class ImageAugmentation:
         """Return a changed row: the image float32 [C, h, w], scaled."""
         from torchvision import tv_tensors
 
-        assert isinstance(row.inputs, Tensor)
-        parts: dict[str, Any] = {"": tv_tensors.Image(self.pixels.bright(row.inputs))}
-        size = (row.inputs.shape[1], row.inputs.shape[2])
+        image = image_of(row.inputs)
+        parts: dict[str, Any] = {"": tv_tensors.Image(self.pixels.bright(image))}
+        size = (image.shape[1], image.shape[2])
         parts |= {
             name: wrapped(row.fields[name], kind, size) for name, kind in self.kinds.items() if name in row.fields
         }
@@ -155,7 +155,8 @@ class ImageAugmentation:
         found = {name: self._unwrapped(name, part, row.fields[name], image.shape[1:]) for name, part in parts.items()}
         added = {TURN: torch.tensor(turn)} if self.options.rotation else {}
         added |= dict.fromkeys(self.copies, self.pixels.standard(clean.as_subclass(Tensor)))
-        changed = Sample(self.pixels.standard(image.as_subclass(Tensor)), {**row.fields, **found, **added})
+        inputs = with_image(row.inputs, self.pixels.standard(image.as_subclass(Tensor)))
+        changed = Sample(inputs, {**row.fields, **found, **added})
         if self.options.window is not None:
             return changed
         return self.pixels.filled(changed, [*self.copies, *(name for name in found if self.kinds[name] in MAPS)])

@@ -1,6 +1,6 @@
 """One split of a set of image files: rows that are decoded when they are fetched, or once into memory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample, Split, Values, filled_up, pad_maps, stacked
+from mtl_cli.batch import (
+    IMAGE,
+    MISSING_CLASS,
+    FieldSpec,
+    Sample,
+    Split,
+    Values,
+    filled_up,
+    image_of,
+    pad_maps,
+    stacked,
+    with_image,
+)
 from mtl_cli.images.decoding import Array, decode_image
 from mtl_cli.images.picture_targets import MAPS, PictureTarget, read_picture
 from mtl_cli.images.resizing import Frame, framed, resized
@@ -39,9 +51,8 @@ class Pixels:
         frame = framed((decoded.shape[1], decoded.shape[2]), self.size)
         return torch.from_numpy(np.ascontiguousarray(resized(decoded, frame))), frame
 
-    def bright(self, image: Values) -> Tensor:
+    def bright(self, image: Tensor) -> Tensor:
         """Return an image [C, h, w] as float32 on a scale where white is 1; floats are as they are."""
-        assert isinstance(image, Tensor)
         return image.float() / WHITE.get(str(image.dtype).removeprefix("torch."), 1.0)
 
     def standard(self, image: Tensor) -> Tensor:
@@ -49,7 +60,7 @@ class Pixels:
         mean, std = (torch.tensor(each).reshape(-1, 1, 1) for each in (self.mean, self.std))
         return (image - mean) / std
 
-    def scaled(self, image: Values) -> Tensor:
+    def scaled(self, image: Tensor) -> Tensor:
         """Return an image [C, h, w] as it is decoded as an input."""
         return self.standard(self.bright(image))
 
@@ -57,12 +68,12 @@ class Pixels:
         """Return a row whose image and `maps`, fields [..., h, w], fill `size`: with the mean, 0, and no label."""
         if self.size is None:
             return row
-        assert isinstance(row.inputs, Tensor)
         fields = dict(row.fields)
         for name in maps:
             missing = torch.nan if fields[name].is_floating_point() else MISSING_CLASS
             fields[name] = filled_up(fields[name], self.size, missing)
-        return replace(row, inputs=filled_up(row.inputs, self.size, 0.0), fields=fields)
+        image = filled_up(image_of(row.inputs), self.size, 0.0)
+        return replace(row, inputs=with_image(row.inputs, image), fields=fields)
 
     def field_spec(self, shape: tuple[int, int]) -> FieldSpec:
         """Return the spec of a field that holds the images themselves, [C, H, W] with (H, W) in training."""
@@ -96,6 +107,7 @@ class PictureRows(Split):
         kept: decoded rows by number of the source's row, where they are held in memory.
         alike: a number per row [N], the same for images of one size; None where all are.
         copies: fields that hold the image itself, as it is as an input.
+        beside: makes the columns that stand beside images of numbers of rows [B]; None where images stand alone.
     """
 
     def __init__(
@@ -107,9 +119,10 @@ class PictureRows(Split):
         kept: dict[int, Sample] | None,
         alike: Tensor | None,
         copies: Sequence[str] = (),
+        beside: Callable[[Array], Mapping[str, Tensor]] | None = None,
     ) -> None:
         self.source, self.numbers, self.fields, self.specs, self.kept = source, rows, dict(fields), dict(specs), kept
-        self.alike, self.copies = alike, tuple(copies)
+        self.alike, self.copies, self.beside = alike, tuple(copies), beside
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -120,17 +133,22 @@ class PictureRows(Split):
         pixels, maps = self.source.pixels, [k for k, target in self.source.targets.items() if target.kind in MAPS]
         rows = []
         for row in self.apart(indices, self.specs):
-            image = pixels.scaled(row.inputs)
-            whole = Sample(image, {**row.fields, **dict.fromkeys(self.copies, image)})
+            image = pixels.scaled(image_of(row.inputs))
+            fields = {**row.fields, **dict.fromkeys(self.copies, image)}
+            whole = Sample(with_image(row.inputs, image), fields)
             rows.append(pixels.filled(whole, [*maps, *self.copies]))
         return stacked(rows, self.specs)
 
     def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
         """Return the rows at `indices` [B] one by one: images [C, h, w] as they are decoded."""
         found = []
-        for index in indices.tolist():
+        beside = None if self.beside is None else self.beside(self.numbers[indices.numpy()])
+        for place, index in enumerate(indices.tolist()):
             row = self._decoded(int(self.numbers[index]))
-            found.append(Sample(row.inputs, {**row.fields, **{k: field[index] for k, field in self.fields.items()}}))
+            inputs: Values = row.inputs
+            if beside is not None:
+                inputs = {IMAGE: image_of(inputs), **{name: value[place] for name, value in beside.items()}}
+            found.append(Sample(inputs, {**row.fields, **{k: field[index] for k, field in self.fields.items()}}))
         return found
 
     def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:

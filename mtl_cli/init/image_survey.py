@@ -14,12 +14,14 @@ from mtl_cli.images.picture_targets import parse_picture
 from mtl_cli.init.asked import Asked, slug
 from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
 from mtl_cli.init.guess import Guess
+from mtl_cli.init.image_beside import FoundBeside, find_beside, telling_counts
 from mtl_cli.init.image_folder import WORDS
 from mtl_cli.init.image_looking import Looked, image_columns, image_sizes, look_at_labels
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import Written, written
 from mtl_cli.init.proposals import TRAIN_SHARE
 from mtl_cli.init.row_survey import reading_lines
+from mtl_cli.init.running_text import running_text
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
 from mtl_cli.tables.listing import Listing
@@ -74,6 +76,7 @@ class ImageSurvey(FileSurvey):
     notes: Sequence[str]
     bad: Sequence[str]
     form: str
+    beside: FoundBeside | None = None
 
     @property
     def size(self) -> str:
@@ -116,7 +119,7 @@ class ImageSurvey(FileSurvey):
             lines.append(entry("image", self.image))
         if self.bad:
             lines.append(entry("skip_bad", True, f"{self.bad[0]} Without it training refuses the set"))
-        lines += [*self.size_lines(), *self.change_lines()]
+        lines += [*self.size_lines(), *self.change_lines(), *(self.beside.option_lines() if self.beside else [])]
         if self.split:
             return [*lines, entry("split_column", self.split, "it names the split of every image")]
         return [*lines, *(group_lines(self.group) if self.group else stratum_lines(self.guesses))]
@@ -166,7 +169,9 @@ class ImageSurvey(FileSurvey):
         sections = [Section("Targets of pictures", lines)] if lines else []
         if self.guesses:
             sections.append(target_section(self.guesses, self.count))
-        inputs = [f"image: column {self.image}"]
+        inputs = [f"image: column {self.image}", *(self.beside.told() if self.beside else [])]
+        if self.beside and (look := self.beside.inputs.warnings):
+            sections.insert(0, Section("Look at these columns first: they may hold the answer", look))
         if self.bad:
             sections.insert(0, Section("Look at these first: training leaves them out (skip_bad: true)", self.bad))
         return [*sections, Section("Inputs", [*inputs, *self.notes]), *association_sections(self.guesses)]
@@ -225,16 +230,26 @@ def survey_images(
     ]
     others = {name: columns for name, columns in asked.targets.items() if name not in {p.name for p in pictures}}
     asked = replace(asked, targets=others)
-    rows = written(listing, asked.answers, asked)
+    taken = {image, *found, *asked.taken, *(each.column for each in pictures)}
+    split = asked.split or split_of(listing, [n for n in listing.columns if n not in (*taken, "boxes")])
+    left = [name for name in listing.columns if name not in taken and name != split]
+    texts = [] if isinstance(listing, Listing) else running_text(listing, [n for n in listing.columns if n not in left])
+    plain = [] if isinstance(listing, Listing) else [n for n in left if n not in {text.name for text in texts}]
+    rows = written(listing, [*asked.answers, *plain], asked)
     labels = read_labels(rows.file, rows.profile.columns, asked.answers, len(names), rows.missing)
     guesses = guess_targets(rows.file, labels, asked, len(names), rows.missing) if others else ()
-    split = asked.split or split_of(listing, [n for n in listing.columns if n not in (*asked.taken, *found, "boxes")])
-    used = {image, split, asked.group, *asked.answers, *(each.column for each in pictures)}
-    left = [name for name in listing.columns if name not in used]
-    notes = [f"left out: {', '.join(left)} (inputs are images alone)"] if left else []
+    beside = None
+    if plain or texts:
+        numbered = [(p.name, p.column) for p in pictures if p.column in found]
+        telling = telling_counts(listing, plain, folder, numbered)
+        beside = find_beside(rows, [name for name in plain if name not in telling], texts, guesses, telling)
+    unread = [name for name in listing.columns if name in found and name != image and name not in asked.answers]
+    unread += left if isinstance(listing, Listing) else []
+    unread = [name for name in unread if name not in {each.column for each in pictures}]
+    notes = [f"left out: {', '.join(unread)} (not inputs)"] if unread else []
     return ImageSurvey(
         listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses, asked.group,
-        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, folder), form,
+        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, folder), form, beside,
     )  # fmt: skip
 
 

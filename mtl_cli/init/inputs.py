@@ -30,9 +30,17 @@ class FoundInputs:
 
 
 def find_inputs(
-    file: TableFile, found: Profile, names: Sequence[str], guesses: Sequence[Guess], left_out: Mapping[str, str]
+    file: TableFile,
+    found: Profile,
+    names: Sequence[str],
+    guesses: Sequence[Guess],
+    left_out: Mapping[str, str],
+    beside: bool = False,
 ) -> FoundInputs:
-    """Return what becomes of input columns; `left_out` are further ones that are not inputs, with the reason."""
+    """Return what becomes of input columns; `left_out` are further ones that are not inputs, with the reason.
+
+    All of them may be left out where they stand `beside` another input, such as an image.
+    """
     samples = sample_inputs(file, found.columns, names)
     whole = found.rows <= SAMPLE_ROWS
     drop = {name: guess_drop(found.columns[name], samples[name], whole) for name in names}
@@ -41,7 +49,7 @@ def find_inputs(
     screen = Screen(left)
     same = {name: why for guess in guesses for name, why in copies(guess, screen).items()}
     warnings = []
-    if same.keys() == left.keys():
+    if same.keys() == left.keys() and not beside:
         warnings = [f"{name} stays an input, because no other is left, but {why}" for name, why in same.items()]
     else:
         drop |= {name: f"{why}, so the answer would leak into the question" for name, why in same.items()}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtl_cli.batch import ROW_INPUTS, Inputs, Values
+from mtl_cli.batch import ROW_INPUTS, Inputs, Values, images_of
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.datasets.reading_base import NewRows, Reading
@@ -106,7 +106,8 @@ class Predictor:
 
 def image_size(values: Values) -> tuple[int, int] | None:
     """Return height and width of images [B, C, H, W], None for other inputs."""
-    return (values.shape[2], values.shape[3]) if isinstance(values, Tensor) and values.ndim == 4 else None
+    images = images_of(values)
+    return None if images is None else (images.shape[2], images.shape[3])
 
 
 def chosen(output: Output, places: Tensor | None) -> Output:

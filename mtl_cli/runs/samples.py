@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Inputs, Sample, move
+from mtl_cli.batch import Inputs, Sample, image_of, images_of, move
 from mtl_cli.heads.base import change_output
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.report.samples import Strip, draw_samples
@@ -39,7 +39,7 @@ def draw_image_samples(
     sheets = {}
     for name, stream in streams.items():
         chosen = [task for task in stream.targets if task not in stream.added][:MAX_TASKS]
-        if chosen and len(stream.rows) and is_image(stream.rows.__getitems__(torch.tensor([0]))):
+        if chosen and len(stream.rows) and images_of(stream.rows.__getitems__(torch.tensor([0])).inputs) is not None:
             sheets[name] = chosen
     found = []
     for name, chosen in sheets.items():
@@ -51,16 +51,12 @@ def draw_image_samples(
     return found
 
 
-def is_image(sample: Sample) -> bool:
-    """Return whether the inputs of rows are images [B, C, H, W]."""
-    return isinstance(sample.inputs, Tensor) and sample.inputs.ndim == 4
-
-
 def strip(model: MultiTaskModel, tasks: Mapping[str, Task], stream: Stream, arithmetic: Arithmetic, row: int) -> Strip:
     """Return a row of a split with what each task says of it."""
     sample = stream.reader.as_they_are(torch.tensor([row]))
-    assert isinstance(sample.inputs, Tensor)
-    return Strip(f"row {row + 1}", picture_of(sample.inputs[0].cpu()), shown(model, tasks, stream, arithmetic, sample))
+    return Strip(
+        f"row {row + 1}", picture_of(image_of(sample.inputs)[0].cpu()), shown(model, tasks, stream, arithmetic, sample)
+    )
 
 
 def shown(

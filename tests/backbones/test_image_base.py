@@ -75,6 +75,6 @@ def test_datasets_of_different_images_share_one_trunk():
 def test_other_inputs_are_refused_with_the_backbone_that_fits():
     with pytest.raises(
         ValueError,
-        match=r"backbone=cnn takes image inputs; dataset 'x' has vector inputs \(7,\)\. Use .*backbone=mlp",
+        match=r"backbone=cnn takes image or image_row inputs; dataset 'x' has vector inputs \(7,\)\. Use .*=mlp",
     ):
         cnn().common_input({"grey": SPECS["grey"], "x": InputSpec("vector", (7,))})

@@ -1,0 +1,107 @@
+"""Table columns and texts that stand beside what a dataset reads, such as images: options, fitting, new rows."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from mtl_cli.config.options import option
+from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.columns import InputColumns
+from mtl_cli.tables.inputs import ColumnOptions
+from mtl_cli.tables.notation import Notation
+from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile
+from mtl_cli.tables.store import Table
+from mtl_cli.texts.beside import Beside, fitted_text
+from mtl_cli.texts.tokenizer import KINDS, MAX_LENGTH, TokenizerOptions
+from mtl_cli.texts.training import fit_tokenizer
+
+logger = logging.getLogger("mtl_cli")
+NewBeside = Callable[[int, int], Mapping[str, Tensor]]
+"""Makes the inputs of new rows, from the number of the first and how many there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideColumns(ColumnOptions):
+    """Columns that are inputs beside the image: by default there are none."""
+
+    text: str | Sequence[str] = ()
+    """The column, or the columns, of text; several stand side by side with a separator between them."""
+    numeric: Sequence[str] | None = ()
+    categorical: Sequence[str] | None = ()
+    min_category_count: int = option(1, low=1)
+    """Training rows that a category needs; a rarer one is unknown."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns of text."""
+        return (self.text,) if isinstance(self.text, str) else tuple(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideTokenizer(TokenizerOptions):
+    """How texts beside an image are cut into pieces."""
+
+    tokenizer: str = option("words", choices=KINDS)
+    tokenizer_path: str | None = None
+    vocab_size: int = option(8000, low=4)
+    min_count: int = option(1, low=1)
+    lowercase: bool = True
+    max_length: int = option(256, low=4, below=MAX_LENGTH + 1)
+
+
+def fit_beside(
+    columns: BesideColumns,
+    tokenizer: BesideTokenizer,
+    chosen: InputColumns,
+    file: TableFile,
+    table: Table,
+    rows: np.ndarray,
+    folder: Path,
+) -> Beside | None:
+    """Return the chosen columns and the texts of a file, fitted on its training `rows` [N]; None without any."""
+    if not chosen.any and not columns.texts:
+        return None
+    found = columns.fitted(chosen, table, rows, columns.min_category_count) if chosen.any else None
+    if not columns.texts:
+        return Beside(found, None)
+    cut = fit_tokenizer(tokenizer, file, columns.texts, rows, folder)
+    return Beside(found, fitted_text(columns.texts, cut, file, rows, tokenizer.max_length, folder))
+
+
+def table_beside(folder: Path, columns: Sequence[str], reading: ReadOptions) -> Path | None:
+    """Return the one table in a folder that has all of some columns; None where there is none, or several."""
+    tables = sorted(each for each in folder.iterdir() if each.is_file() and each.suffix.lower() in SUFFIXES)
+    found = [path for path in tables if set(columns) <= set(TableFile(path, reading).columns)]
+    return found[0] if len(found) == 1 else None
+
+
+def of_file(beside: Beside, file: TableFile) -> NewBeside:
+    """Return what makes the inputs of the rows of a file.
+
+    Raises:
+        UserError: a column is missing.
+    """
+    plain = file.verbatim()
+    batches = [batch for _, batch in plain.batches([name for name in beside.columns if name in plain.columns])]
+    return of_table(beside, pa.Table.from_batches(batches), file.options.notation, file.path)
+
+
+def of_table(beside: Beside, table: "pa.Table", how: Notation, path: Path) -> NewBeside:
+    """Return what makes the inputs of the rows of a table in memory."""
+    beside.of_batch(table.slice(0, 0), how, path, 0)  # all columns are there
+    return lambda first, count: beside.of_batch(table.slice(first, count).combine_chunks(), how, path, first)
+
+
+def of_nothing(beside: Beside, path: Path) -> NewBeside:
+    """Return what makes the inputs of rows that come without columns, which is told."""
+    names = ", ".join(beside.columns)
+    logger.warning(
+        "%s gives images alone, and the model also reads %s. They count as missing; a table with these columns "
+        "makes better predictions: input=TABLE.csv.",
+        path, names,
+    )  # fmt: skip
+    return lambda first, count: beside.missing(count)
