@@ -83,6 +83,10 @@ def exhausted(error: BaseException, where: str = "", smaller: str = SMALLER) -> 
     """
     if too_many_files(error):
         return f"Too many files are open at once{where}. Allow more by ulimit -n 1024, or use fewer data.workers."
+    if isinstance(error, FileNotFoundError) and (
+        found := re.search("No usable temporary directory found in (.*)", str(error))
+    ):
+        return f"No folder for temporary files can be written: {found[1]}. Name another before the command: TMPDIR=DIR."
     return f"Out of memory{where}. {smaller}" if out_of_memory(error) else ""
 
 

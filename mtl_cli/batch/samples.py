@@ -70,6 +70,13 @@ class Sample:
         pinned = change_values(lambda value: value.pin_memory(), self.inputs)
         return Sample(pinned, {name: field.pin_memory() for name, field in self.fields.items()}, self.counts)
 
+    def share_memory(self) -> "Sample":
+        """Move the same rows into memory that other processes map, which is /dev/shm on Linux, and return them."""
+        change_values(Tensor.share_memory_, self.inputs)
+        for value in (*self.fields.values(), *self.counts.values()):
+            value.share_memory_()
+        return self
+
     def rows(self, start: int, stop: int) -> "Sample":
         """Return rows `start` … `stop`, the latter excluded."""
         part = change_values(lambda value: value[start:stop], self.inputs)

@@ -131,8 +131,8 @@ def folder_of(path: Path) -> Path:
 def find(path: Path, name: str) -> Path:
     """Return the checkpoint that `path` means: the file itself, or the "best" or "last" (`name`) of a run directory.
 
-    The last one is the newest that is whole. The best one is what best.json names; a run that was killed before it
-    wrote best.json has it in its last checkpoint.
+    The last one is the newest that is whole. The best one is what best.json names; where a crash kept it from being
+    written, or damaged it, the last checkpoint knows the step.
 
     Raises:
         UserError: there is no such checkpoint.
@@ -140,16 +140,21 @@ def find(path: Path, name: str) -> Path:
     if path.is_file():
         return path
     folder = folder_of(path)
-    if name == "best" and (folder / "best.json").is_file():
-        file, problem = pointed(folder, "best")
-        if file is None:
-            raise UserError(f"{problem} Others: {others(folder)}.")
+    if name == "last":
+        last = newest_good(folder)
+        for problem in last.problems:
+            logger.warning("%s Taking %s.", problem, last.file.name)
+        return last.file
+    pointer = folder / "best.json"
+    file, problem = pointed(folder, "best") if pointer.is_file() else (None, f"There is no {pointer}.")
+    if file is not None:
         return file
     last = newest_good(folder)
     best = path_of(folder, last.progress("best_step"))
-    file = best if name == "best" and best.is_file() else last.file
-    for problem in last.problems if name == "last" else [f"There is no {folder / 'best.json'}."]:
-        logger.warning("%s Taking %s.", problem, file.name)
+    if pointer.is_file() and not best.is_file():
+        raise UserError(f"{problem} Others: {others(folder)}.")
+    file = best if best.is_file() else last.file
+    logger.warning("%s Taking %s.", problem, file.name)
     return file
 
 

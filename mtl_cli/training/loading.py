@@ -1,6 +1,7 @@
 """From datasets to batches with the targets of their tasks."""
 
 import itertools
+import multiprocessing
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
@@ -148,7 +150,16 @@ class Stream:
             return self.reader.draw(draw, indices)
         if self._ahead is None or draw != self._next:
             draws = _Draws(self.order, draw, self.stride)
-            self._ahead = read_ahead(self.reader, draws, self.workers, self.device.type == "cuda")
+            try:
+                queues: list[object] = [
+                    multiprocessing.Queue() for _ in range(self.workers + 2)
+                ]  # as many as the loader makes
+                del queues  # one that fails halfway cannot be tidied up without a traceback
+                self._ahead = read_ahead(self.reader, draws, self.workers, self.device.type == "cuda")
+            except OSError as error:
+                if not (full := full_of_batches(error)):
+                    raise
+                raise RunFailure(f"Cannot start processes that read the data of '{self.name}': {full}.") from error
         self._next = draw + self.stride
         try:
             sample = next(self._ahead)
@@ -159,10 +170,7 @@ class Stream:
                 "Where memory ran out, use fewer data.workers; data.workers=0 reads in the training process."
             ) from error
         if isinstance(sample, Failure):
-            raise RunFailure(
-                f"Reading the data of '{self.name}' failed at draw {draw}: {sample.reason}. "
-                "data.workers=0 debug=true shows where."
-            )
+            raise RunFailure(f"Reading the data of '{self.name}' failed at draw {draw}: {sample.reason}.")
         return sample
 
     def _batch(
@@ -244,35 +252,54 @@ def sweep_size(batch_size: int, device: torch.device) -> int:
     return 4 * batch_size if device.type != "cpu" else max(batch_size, min(4 * batch_size, SMALL_BATCH))
 
 
-class _Draws(Sampler[tuple[int, Tensor]]):
+Key = tuple[int, np.ndarray]
+"""Number of a draw, and its rows [B]: an array, which goes through a pipe, where a tensor would need shared memory."""
+
+
+class _Draws(Sampler[Key]):
     """The rows of every draw from `start` on, or of every `stride`-th of them, without end."""
 
     def __init__(self, order: Order, start: int, stride: int = 1) -> None:
         self.order, self.start, self.stride = order, start, stride
 
-    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+    def __iter__(self) -> Iterator[Key]:
         for draw in itertools.count(self.start, self.stride):
             rows = self.order.rows(draw)
             if len(rows):  # a Poisson sample may be empty
-                yield draw, rows
+                yield draw, rows.numpy()
 
 
 class _WholeBatches(torch.utils.data.Dataset[Sample]):
-    """A dataset whose item is a whole batch: its key is what the sampler yields."""
+    """A dataset whose item is a whole batch: its key is what the sampler yields.
+
+    The batch is put into shared memory here. The queue would do it in a thread whose errors nobody sees: where the
+    shared memory is full the training process waits for ever.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
-    def __getitem__(self, key: tuple[int, Tensor]) -> Sample:
+    def __getitem__(self, key: Key) -> Sample:
         try:
-            return self.reader.draw(*key)
+            return self.reader.draw(key[0], torch.from_numpy(key[1])).share_memory()
         except Exception as error:  # told by the training process, in one line
-            return Failure(f"{type(error).__name__}: {error}")  # type: ignore[return-value]  # see Stream._read
+            full, other = (
+                full_of_batches(error),
+                f"{type(error).__name__}: {error}. data.workers=0 debug=true shows where",
+            )
+            return Failure(full or other)  # type: ignore[return-value]  # see Stream._read
+
+
+def full_of_batches(error: BaseException) -> str:
+    """Return what to do about shared memory that is full, or an empty string for other errors."""
+    if "No space left on device" not in str(error):
+        return ""
+    return "/dev/shm, through which processes hand over batches, is full. Make it larger, or use data.workers=0"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a worker could not read a batch."""
+    """Why a worker could not read a batch, and what to do about it."""
 
     reason: str
 

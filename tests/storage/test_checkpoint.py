@@ -372,6 +372,18 @@ def test_without_best_json_the_last_checkpoint_knows_the_best(tmp_path, caplog):
     assert "Taking step_00000005.pt" in caplog.text
 
 
+@pytest.mark.parametrize("text", ["", "{", '{"file": 3}', '{"file": "step_00000099.pt"}'])
+def test_a_damaged_best_json_is_only_a_hint(tmp_path, caplog, text):
+    folder = run_with(tmp_path, steps=(3, 5))
+    checkpoint.save(folder, 7, state(progress={"step": 7, "best_step": 5}))
+    (folder / "best.json").write_text(text)
+    assert checkpoint.find(tmp_path, "best").name == "step_00000005.pt"
+    assert "best.json" in caplog.text
+    (folder / "step_00000005.pt").unlink()
+    with pytest.raises(UserError, match=r"best.json .* Others: "):
+        checkpoint.find(tmp_path, "best")
+
+
 def test_checkpoints_that_are_set_aside_are_no_longer_found_and_still_load(tmp_path):
     folder = run_with(tmp_path, steps=(3, 7, 9))
     aside = checkpoint.set_aside(folder, 3)

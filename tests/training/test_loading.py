@@ -1,3 +1,4 @@
+import errno
 import math
 import multiprocessing
 import time
@@ -7,6 +8,7 @@ import torch
 
 from mtl_cli.batch import MISSING_CLASS, Sample
 from mtl_cli.datasets.base import as_split
+from mtl_cli.errors import RunFailure
 from mtl_cli.training.loading import Stream, sweep_size
 from mtl_cli.training.order import Order
 from mtl_cli.training.reading import label_counts
@@ -198,6 +200,27 @@ def test_reading_ahead_leaves_the_default_random_stream_alone():
     batches.batches(0)
     batches.close()
     assert torch.equal(torch.rand(3), expected)
+
+
+def full(*_):
+    raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+
+def test_shared_memory_that_is_full_ends_a_run_in_one_message(monkeypatch):
+    monkeypatch.setattr(torch.UntypedStorage, "_share_fd_cpu_", full)  # in the worker, and for what goes to it
+    batches = stream(workers=1)
+    with pytest.raises(RunFailure, match=r"/dev/shm, through .* is full\. Make it larger, or use data.workers=0\.$"):
+        batches.batches(0)
+    batches.close()
+
+
+def test_room_for_no_semaphore_ends_a_run_in_one_message(monkeypatch):
+    def no_room():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.Queue", no_room)
+    with pytest.raises(RunFailure, match=r"Cannot start processes .* /dev/shm"):
+        stream(workers=1).batches(0)
 
 
 @pytest.mark.parametrize(
