@@ -2,17 +2,18 @@
 
 import csv
 import io
-import json
 import logging
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mtl_cli.affinity.continuing import RESULT, RUN, STEPS, append, begin, line_of, measured_before
 from mtl_cli.affinity.grouping import MOST_EXACT, Grouping, best_groupings
 from mtl_cli.affinity.labels import LabelPair, label_pairs
 from mtl_cli.affinity.probe import AffinityProbe, Matrix
@@ -30,6 +31,7 @@ from mtl_cli.runs.environment import environment
 from mtl_cli.runs.run import execute, start_weights
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.training.arithmetic import torch_settings
+from mtl_cli.training.job import restore
 
 logger = logging.getLogger("mtl_cli")
 MAX_SHOWN = 24
@@ -58,27 +60,36 @@ def measure(
     Raises:
         UserError: the config or data is wrong, there are no two tasks that share parameters, or `output` is in use.
         RunFailure: training cannot go on.
-        Interrupted: a signal asked to stop; what was measured until then is lost.
+        Interrupted: a signal asked to stop; the same command goes on from the last checkpoint.
     """
     resolved = checked(dict(config), folders)
     if Asked.of(resolved) is not None:
         raise UserError("What tasks do to each other is measured without noise, so nothing would be private. "
                         "Leave out privacy.epsilon, privacy.noise and privacy.delta.")  # fmt: skip
+    command = ["mtl-affinity", *words, f"output={output}", f"every={wanted.every}"]
+    command += [] if wanted.budget is None else [f"budget={wanted.budget}"]
     with torch_settings(resolved):
-        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
-        tasks = list(built.job.learner.tasks)
+        trust = Trust(tuple(config["trust"]), tuple(folders))
+        built = build(resolved, trust, start=start_weights(resolved))
+        job, tasks = built.job, list(built.job.learner.tasks)
         check(built, tasks, wanted)
-        if output.exists() and any(output.iterdir()):
-            raise UserError(f"{output} holds something already. Give another folder: output=DIR.")
-        make_folder(output)
-        write_labels(output, label_pairs(built.data, built.job.learner.tasks))
-        job = built.job
-        probe = AffinityProbe(job.weighting, lambda: float(job.optimizer.param_groups[0]["lr"]), wanted.every)
+        state = begin(output, {"config": config_hash(config), "every": wanted.every})
+        keep = partial(append, output / STEPS)
+        probe = AffinityProbe(job.weighting, lambda: float(job.optimizer.param_groups[0]["lr"]), wanted.every, keep)
+        if state is None:
+            write_labels(output, label_pairs(built.data, job.learner.tasks))
+            out = RunDirectory.create(output / RUN, config, config_hash(config))
+        else:
+            restore(job, state)
+            for each in measured_before(output / STEPS, job.progress.step, wanted.every):
+                probe.take_in(each)
+            out = RunDirectory.reopen(output / RUN, config, state["config_hash"], state["metrics_length"])
+            out.go_back(job.progress.step)
+            out.take_up(job.progress.step, job.progress.best_step, job.progress.best_score)
+            logger.info("Going on in %s after step %d.", output, job.progress.step)
         job.weighting = probe
-        out = RunDirectory.create(output / "run", config, config_hash(config))
-        command = ["mtl-affinity", *words]
         surroundings = environment(command, resolved, job.learner.arithmetic)
-        execute(built, out, resolved, shlex.join([*command, "output=ANOTHER_DIR"]), surroundings)
+        execute(built, out, resolved, shlex.join(command), surroundings)
     return write_results(output, tasks, probe, wanted.budget, words)
 
 
@@ -110,9 +121,7 @@ def write_results(
     chosen = groupings[-1 if budget is not None else min(2, len(groupings)) - 1]
     write_text(output / "affinity.csv", to_csv(tasks, affinity))
     write_text(output / "cosine.csv", to_csv(tasks, cosine))
-    lines = [json.dumps({"step": each.step, "affinity": nulls(each.affinity), "cosine": nulls(each.cosine)})
-             for each in probe.history]  # fmt: skip
-    write_text(output / "affinity.jsonl", "\n".join(lines) + "\n")
+    write_text(output / STEPS, "".join(map(line_of, probe.history)))
     draw(output, tasks, probe, chosen)
     record = {
         "tasks": list(tasks),
@@ -125,10 +134,10 @@ def write_results(
             for most, each in enumerate(groupings, start=1)
         ],
     }
-    write_json(output / "groups.json", record)
     kept = [word for word in words if not word.startswith(("sharing=", "sharing."))]
     for most, each in enumerate(groupings, start=1):
         write_config(output / "conf" / "experiment" / f"groups_{most}.yaml", named(tasks, each), kept)
+    write_json(output / RESULT, record)
     show(output, tasks, affinity, groupings, kept)
     return record
 
@@ -136,11 +145,6 @@ def write_results(
 def named(tasks: Sequence[str], grouping: Grouping) -> list[list[str]]:
     """Return the groups by the tasks' names."""
     return [[tasks[task] for task in group] for group in grouping.groups]
-
-
-def nulls(matrix: Matrix) -> list[list[float | None]]:
-    """Return a matrix as JSON has it."""
-    return [[None if math.isnan(value) else value for value in row] for row in matrix]
 
 
 def to_csv(tasks: Sequence[str], matrix: Matrix) -> str:

@@ -60,12 +60,19 @@ class AffinityProbe(Weighting):
         inner: the weighting that takes the steps.
         lr: gives the learning rate of the present step.
         every: steps between measurements.
+        keep: is told each measurement.
     """
 
-    def __init__(self, inner: Weighting, lr: Callable[[], float], every: int) -> None:
+    def __init__(
+        self,
+        inner: Weighting,
+        lr: Callable[[], float],
+        every: int,
+        keep: Callable[[Measured], object] = lambda each: None,
+    ) -> None:
         super().__init__(tasks=inner.tasks)
         self._inner = [inner]  # in a list, so that the module's state and parameters stay those of the run
-        self._lr, self._every = lr, every
+        self._lr, self._every, self._keep = lr, every, keep
         self.num_draws = inner.num_draws  # type: ignore[misc]  # that of the other
         self.affinity, self.cosine = Means(len(self.tasks)), Means(len(self.tasks))
         self.history: list[Measured] = []
@@ -118,9 +125,15 @@ class AffinityProbe(Weighting):
         rows = torch.stack([torch.cat([part.flatten() for part in gradients[task]]).double().cpu() for task in losses])
         units = rows / rows.norm(dim=1, keepdim=True)  # NaN for a gradient of 0
         cosine[torch.tensor(places)[:, None], torch.tensor(places)] = units @ units.T
-        self.affinity.add(affinity)
-        self.cosine.add(cosine)
-        self.history.append(Measured(step.index, affinity.tolist(), cosine.tolist()))
+        found = Measured(step.index, affinity.tolist(), cosine.tolist())
+        self.take_in(found)
+        self._keep(found)
+
+    def take_in(self, found: Measured) -> None:
+        """Count what a step showed, in this process or in one before."""
+        self.affinity.add(torch.tensor(found.affinity, dtype=torch.float64))
+        self.cosine.add(torch.tensor(found.cosine, dtype=torch.float64))
+        self.history.append(found)
 
     @staticmethod
     def _gradients(

@@ -9,7 +9,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from mtl_cli import cli
+from mtl_cli.affinity.continuing import line_of, measured_before
 from mtl_cli.affinity.measure import Wanted, measure
+from mtl_cli.affinity.probe import AffinityProbe, Measured
 from mtl_cli.errors import UserError
 from mtl_cli.runs import run
 from tests._toy import config, task
@@ -50,6 +52,43 @@ def test_the_joint_run_is_what_it_would_be_without_measuring(tmp_path):
     assert (tmp_path / "out" / "run" / "metrics.jsonl").read_text() == (
         tmp_path / "plain" / "metrics.jsonl"
     ).read_text()
+
+
+@pytest.mark.slow
+def test_a_measurement_that_was_killed_goes_on_to_the_same_result(tmp_path, monkeypatch):
+    wanted, files = Wanted(2, 4), ("affinity.jsonl", "affinity.csv", "cosine.csv", "groups.json", "run/metrics.jsonl")
+    whole = measure(planted(0, 4, 2), tmp_path / "whole", wanted, [])
+    deaths, taken = [2, 29, 41], AffinityProbe.backward  # before any checkpoint, and in two epochs
+
+    def dying(probe, step):
+        if deaths and step.index == deaths[0]:
+            deaths.pop(0)
+            raise KeyboardInterrupt
+        return taken(probe, step)
+
+    monkeypatch.setattr(AffinityProbe, "backward", dying)
+    out = tmp_path / "killed"
+    while deaths:
+        with pytest.raises(KeyboardInterrupt):
+            measure(planted(0, 4, 2), out, wanted, [])
+        with (out / "affinity.jsonl").open("a") as file:
+            file.write('{"step": 4')  # what was being written
+    with pytest.raises(UserError, match="holds something already"):
+        measure(planted(0, 4, 2), out, Wanted(2, 5), [])
+    assert measure(planted(0, 4, 2), out, wanted, []) == whole
+    assert [(out / name).read_bytes() for name in files] == [(tmp_path / "whole" / name).read_bytes() for name in files]
+    with pytest.raises(UserError, match="holds something already"):
+        measure(planted(0, 4, 2), out, wanted, [])
+
+
+def test_a_measurement_whose_steps_are_lost_does_not_go_on(tmp_path):
+    lines = [line_of(Measured(step, [[1.0, float("nan")]] * 2, [[0.5, 0.25]] * 2)) for step in (0, 4, 8)]
+    path = tmp_path / "affinity.jsonl"
+    path.write_text("".join(lines))
+    assert [each.step for each in measured_before(path, 8, 4)] == [0, 4]
+    assert path.read_text() == "".join(lines[:2])
+    with pytest.raises(UserError, match="has lost"):
+        measured_before(path, 9, 4)
 
 
 @pytest.mark.slow
