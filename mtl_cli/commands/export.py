@@ -23,8 +23,8 @@ the checkpoint by at most 1e-4 of max(1, |x|). mtl_cli.load(DIR) predicts by it,
                       pickle; onnx: a graph with any number of rows, which runs without torch
   tasks=[A,B]         these tasks only; the default is all
   quantise=int8       weights of 8 bits (onnx); refused where a metric loses more than a point on validation rows
-  calibrate=true      first fits temperatures, sets and intervals on the validation rows, as mtl-eval does, and stores
-                      them in the checkpoint; with thresholds=f1|accuracy|COSTS and coverage=0.9 also these
+  calibrate=true      fits temperatures, sets and intervals on the validation rows, as mtl-eval does, for the bundle
+                      alone; with thresholds=f1|accuracy|COSTS and coverage=0.9 also these
   licence=TEXT        what the card says of the licence
   rows=1000           validation rows that are replayed, at most
   key=value           any key of the config of the run, such as another place of its files
@@ -62,16 +62,11 @@ def command(line: CommandLine) -> int:
         own = {key: overrides.pop(key) for key in OWN if key in overrides}
         wanted = bundle.Wanted(
             str(own.get("format", "torch")), own.get("tasks"), own.get("quantise"), str(own.get("licence", "")),
-            own.get("rows", bundle.ROWS),
+            own.get("rows", bundle.ROWS), {key: overrides.pop(key) for key in CALIBRATION if key in overrides},
         )  # fmt: skip
         if problems := wanted.problems():
             raise UserError(problems)
         checkpoint, output = (Path(str(line.word(key))).expanduser() for key in WORDS)
-        if any(key in overrides for key in CALIBRATION):
-            from mtl_cli.runs.evaluation import evaluate_checkpoint
-
-            evaluate_checkpoint(checkpoint, overrides, line.command, line.trusted_folders)
-            overrides = {key: value for key, value in overrides.items() if key not in CALIBRATION}
         bundle.export(checkpoint, output, wanted, overrides, line.trusted_folders, line.command)
     return EXIT_DONE
 

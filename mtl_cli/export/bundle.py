@@ -3,18 +3,21 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from mtl_cli import __version__
 from mtl_cli.bundles.encoders import KINDS
 from mtl_cli.bundles.manifest import FORMATS, write_manifest
 from mtl_cli.config.knobs import PREFERENCE
+from mtl_cli.config.run_config import config_hash, load_run_config
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError, nearest
-from mtl_cli.export.card import Variant, card, summary_of
+from mtl_cli.export.card import Variant, card, intervals_of, summary_of
 from mtl_cli.export.graph import Columns, write_graph
 from mtl_cli.export.pruning import pruned
 from mtl_cli.export.quantising import GraphModel, check_cost, measured, quantise
@@ -22,8 +25,11 @@ from mtl_cli.export.replay import TOLERANCE, Difference, first_rows, median_seco
 from mtl_cli.inference.base import Predictor
 from mtl_cli.inference.checkpoint_predictor import CheckpointPredictor, predictor_of
 from mtl_cli.inference.loading import load
+from mtl_cli.privacy.asked import Asked
 from mtl_cli.report.tables import duration
+from mtl_cli.runs.calibration.storing import KEY as CALIBRATION
 from mtl_cli.runs.data_files import FILES
+from mtl_cli.runs.evaluation import calibration_of
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.new_folder import NewFolder
 from mtl_cli.storage.portable import portable, write_state
@@ -47,6 +53,8 @@ class Wanted:
     licence: str = ""
     rows: int = ROWS
     """Validation rows that are replayed at most."""
+    calibrating: Mapping[str, Any] = field(default_factory=dict)
+    """Words that ask for something to be fitted on the validation rows, as mtl-eval takes them."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with it."""
@@ -83,9 +91,13 @@ def export(
             "overrides={'preference': [...]}). Leave preference= out, or use format=onnx, which keeps one."
         )
     file = checkpoint.find(path, "best")
-    state = checkpoint.load(file)
-    predictor = predictor_of(path, state, wanted.tasks, {**EXACT, **overrides}, folders)
     with NewFolder(output, "a bundle is a folder") as folder:
+        state = without_seed(checkpoint.load(file))
+        if wanted.calibrating.get("calibrate"):
+            calibrated = calibration_of(state, wanted.calibrating, {**EXACT, **overrides}, folders)
+            logger.warning("%s", calibrated.table)
+            state = {**state, CALIBRATION: {name: each.state() for name, each in calibrated.found.items()}}
+        predictor = predictor_of(path, state, wanted.tasks, {**EXACT, **overrides}, folders)
         rows = validation_rows(predictor, wanted.rows)
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         data = write_model(folder.temporary, predictor, state, wanted, trust)
@@ -100,7 +112,7 @@ def export(
                                   folder_size(folder.temporary))]  # fmt: skip
         data["check"] = checked
         told = {name: dict(each.get(FILES, {})) for name, each in state["datasets"].items() if each}
-        text = card(data, output.name, summary_of(file), told, variants)
+        text = card(data, output.name, summary_of(file), told, variants, intervals_of(file))
         (folder.temporary / "card.md").write_text(text, encoding="utf-8")
         write_manifest(folder.temporary, data)
     size = sum(each.stat().st_size for each in output.iterdir())
@@ -108,6 +120,16 @@ def export(
         "%s: %s of %s, %.2f MB, %d validation rows within %.1e, %s", output, wanted.form,
         ", ".join(data["tasks"]), size / 1e6, checked["rows"], checked["numbers"], duration(time.monotonic() - start),
     )  # fmt: skip
+
+
+def without_seed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's state; of a private run without the seed, from which its noise could be drawn again."""
+    config = load_run_config(state["config"])
+    if "privacy" not in config or Asked.of(config) is None:
+        return dict(state)
+    config = {**config, "seed": 0}
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    return {**state, "config": text, "config_hash": config_hash(config)}
 
 
 def write_model(

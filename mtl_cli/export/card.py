@@ -21,9 +21,9 @@ class Variant:
 
 def card(
     manifest: Mapping[str, Any], name: str, summary: Mapping[str, Any], fingerprints: Mapping[str, Any],
-    variants: Sequence[Variant],
+    variants: Sequence[Variant], intervals: Mapping[str, Any],
 ) -> str:  # fmt: skip
-    """Return the text of a card."""
+    """Return the text of a card; `intervals` are those of metrics on test rows."""
     lines = [f"# {name}", "", f"Licence: {manifest['licence'] or 'not given'}", "", "## What it predicts", ""]
     for task, told in manifest["tasks"].items():
         classes = f"; classes {some(told['classes'])}" if told["classes"] else ""
@@ -34,10 +34,7 @@ def card(
     lines += ["## Data", "", "| dataset | files | SHA-256 |", "| --- | --- | --- |"]
     for dataset, files in fingerprints.items():
         lines += [f"| {dataset} | {key} | `{each['digest']}` |" for key, each in files.items()]
-    lines += ["", "## Metrics", "", "| split | metric | value |", "| --- | --- | --- |"]
-    for split, values in (("validation", summary.get("best_val")), ("test", summary.get("test"))):
-        kept = {key: each for key, each in (values or {}).items() if key.split("/")[0] in manifest["tasks"]}
-        lines += [f"| {split} | {key} | {each:.4g} |" for key, each in kept.items() if isinstance(each, float | int)]
+    lines += ["", "## Metrics", "", *metric_lines(manifest, summary, intervals), *privacy_lines(summary)]
     check = manifest["check"]
     lines += [
         "", "## Check", "",
@@ -55,11 +52,48 @@ def card(
     return "\n".join(lines)
 
 
-def summary_of(checkpoint: Path) -> dict[str, Any]:
-    """Return summary.json of the run that a checkpoint lies in, empty where there is none."""
-    path = checkpoint.parent.parent / "summary.json"
+def metric_lines(manifest: Mapping[str, Any], summary: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[str]:
+    """Return a table of the metrics of the run, with the intervals of those on test rows where mtl-eval found some."""
+    lines = ["| split | metric | value | 95 % |", "| --- | --- | --- | --- |"]
+    for split, values in (("validation", summary.get("best_val")), ("test", summary.get("test"))):
+        for key, each in (values or {}).items():
+            if key.split("/")[0] in manifest["tasks"] and isinstance(each, float | int):
+                ends = intervals.get(key) if split == "test" else None
+                lines.append(f"| {split} | {key} | {each:.4g} | {f'{ends[0]:.4g} to {ends[1]:.4g}' if ends else ''} |")
+    return lines if intervals else [*lines, "", "`mtl-eval checkpoint=RUN` before the export adds intervals."]
+
+
+def privacy_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what a private run spent, in words."""
+    told = summary.get("privacy")
+    if not told:
+        return []
+    spent = "an infinite ε" if told["epsilon"] is None else f"ε = {told['epsilon']:.3g} at δ = {told['delta']:g}"
+    return [
+        "", "## Privacy", "",
+        f"Trained by DP-SGD: {told['steps']} steps spent {spent} (noise {told['noise']:.3g} times the largest gradient "
+        f"of a row, {told['clip_norm']:g}). Preprocessing and calibration are computed from the rows without noise.",
+    ]  # fmt: skip
+
+
+def intervals_of(checkpoint: Path) -> dict[str, Any]:
+    """Return the intervals of metrics on test rows that the newest evaluation of a checkpoint found, if any."""
+    for path in sorted((checkpoint.parent.parent / "evaluations").glob(f"{checkpoint.stem}_test_*/metrics.json"))[::-1]:
+        found = read_json(path).get("intervals")
+        if isinstance(found, dict):
+            return {key: ends for key, ends in found.items() if isinstance(ends, list) and len(ends) == 2}
+    return {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the mapping in a file of JSON, empty where there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def summary_of(checkpoint: Path) -> dict[str, Any]:
+    """Return summary.json of the run that a checkpoint lies in, empty where there is none."""
+    return read_json(checkpoint.parent.parent / "summary.json")

@@ -172,7 +172,7 @@ def build(
     optimizer = make_optimizer(components.optimizer, modelled.model, weighting, config["optimizer"].get(LR_FACTORS))
     setting = setting_of(learner, schedule, train, always, plan, optimizer)
     problems = check_metrics(config, tasks) + weighting.problems(setting)
-    problems += precision_problems(arithmetic.precision, weighting)
+    problems += precision_problems(arithmetic.precision, weighting, config["trainer"]["strategy"])
     private = Asked.of(config)
     if private is not None:
         problems += private_problems(config, learner, train, schedule, weighting, data)

@@ -32,14 +32,20 @@ def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[
     return problems
 
 
-def precision_problems(precision: str, weighting: Weighting) -> list[str]:
+def precision_problems(precision: str, weighting: Weighting, strategy: str = "ddp") -> list[str]:
     """Return why fp16 does not go with a weighting: its gradients are scaled, and divided behind the backward pass."""
-    if precision != "fp16" or weighting.takes_scaled:
+    if precision != "fp16":
         return []
-    return [
-        f"trainer.precision=fp16 scales gradients, and {type(weighting).__name__} computes with gradients of its own. "
-        "Use trainer.precision=bf16, or a weighting of losses, such as weighting=fixed."
-    ]
+    if strategy != "ddp":
+        return [f"trainer.precision=fp16 does not go with trainer.strategy={strategy}. Use trainer.precision=bf16."]
+    return (
+        []
+        if weighting.takes_scaled
+        else [
+            f"trainer.precision=fp16 scales gradients, and {type(weighting).__name__} computes with gradients of its own. "
+            "Use trainer.precision=bf16, or a weighting of losses, such as weighting=fixed."
+        ]
+    )
 
 
 def setting_of(

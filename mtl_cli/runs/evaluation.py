@@ -119,6 +119,23 @@ def evaluate_checkpoint(
     return write_evaluation(folder, file, split if source is None else "input", found)
 
 
+def calibration_of(
+    state: Mapping[str, Any], words: Mapping[str, Any], overrides: Mapping[str, Any], folders: Sequence[Path]
+) -> Calibrated:
+    """Return what `words` such as calibrate=true ask to be fitted, checked on test rows; nothing is written.
+
+    Raises:
+        UserError: the words, or the data of the run, do not fit.
+    """
+    own = load_run_config(state["config"])
+    config = checked(override(own, {**NO_TRAINING, **overrides}))
+    trust, asked = Trust(tuple(overrides.get("trust", ())), tuple(folders)), Asked.of({"bootstrap": 0, **words})
+    with torch_settings(config):
+        found = on_split(config, checked(override(own, {})), trust, state, "test", asked)
+    assert found.calibrated is not None, "the words ask for it"
+    return found.calibrated
+
+
 def show_groups(statistics: Statistics, tasks: Mapping[str, Task]) -> None:
     """Print a table of each task by each column."""
     if statistics.compared is None:

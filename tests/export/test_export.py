@@ -1,17 +1,21 @@
 """A bundle says what the checkpoint says, holds no more than it needs, and is data."""
 
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import mtl_cli
 from mtl_cli import cli
+from mtl_cli.export.bundle import without_seed
+from mtl_cli.storage import checkpoint
 from mtl_cli.storage.portable import read_state, write_state
-from tests import _kinds, _trained
+from tests import _kinds, _toy, _trained
 from tests._trained import rows_of
 
 
@@ -102,6 +106,13 @@ def test_a_state_survives_both_forms(tmp_path):
         assert found["datasets"]["y"]["list"] == [None, 1.5, True]
 
 
+@pytest.mark.parametrize(("epsilon", "seed"), [(1.0, 0), (None, 77)])
+def test_the_seed_of_a_private_run_alone_is_left_out(epsilon, seed):
+    config = _toy.config(seed=77, privacy__epsilon=epsilon, privacy__delta=None if epsilon is None else 1e-3)
+    found = without_seed({"config": yaml.safe_dump(config, sort_keys=False), "model": {}})
+    assert yaml.safe_load(found["config"]) == {**config, "seed": seed}
+
+
 ALONE = """
 import json, sys
 import numpy as np
@@ -159,16 +170,21 @@ def test_calibrations_and_decisions_go_along_in_every_form(tmp_path):
     path = _trained.train("table", tmp_path)
     rows = rows_of(tmp_path / "table.csv")
     words = ["calibrate=true", "thresholds=f1", "coverage=0.8"]
-    assert export(path, tmp_path / "graph", "format=onnx", *words) == 0
+    before = checkpoint.find(path, "best").read_bytes()
+    for form in ("onnx", "torch", "safetensors"):
+        assert export(path, tmp_path / form, f"format={form}", *words) == 0
+    assert checkpoint.find(path, "best").read_bytes() == before
+    assert "y_set_0" not in mtl_cli.load(path).predict(rows)
+    assert cli.main_eval([f"checkpoint={path}", *words]) == 0
     expected = mtl_cli.load(path).predict(rows)
     assert "y_set_0" in expected
-    for form in ("torch", "safetensors"):
-        assert export(path, tmp_path / form, f"format={form}", "tasks=[z]") == 0
-        same(
-            {key: each for key, each in expected.items() if key[0] == "z"}, mtl_cli.load(tmp_path / form).predict(rows)
-        )
-    same(expected, mtl_cli.load(tmp_path / "graph").predict(rows))
-    decisions = json.loads((tmp_path / "graph" / "manifest.json").read_text())["decisions"]
+    assert export(path, tmp_path / "z", "tasks=[z]") == 0
+    card = (tmp_path / "z" / "card.md").read_text()
+    assert re.search(r"\| test \| z/accuracy \| 0\.\d+ \| 0\.\d+ to [01]", card)
+    same({key: each for key, each in expected.items() if key[0] == "z"}, mtl_cli.load(tmp_path / "z").predict(rows))
+    for form in ("onnx", "torch", "safetensors"):
+        same(expected, mtl_cli.load(tmp_path / form).predict(rows))
+    decisions = json.loads((tmp_path / "onnx" / "manifest.json").read_text())["decisions"]
     assert set(decisions) == {"y", "z"}
     assert decisions["z"]["temperature"] > 0
 
