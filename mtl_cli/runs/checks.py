@@ -38,14 +38,12 @@ def precision_problems(precision: str, weighting: Weighting, strategy: str = "dd
         return []
     if strategy != "ddp":
         return [f"trainer.precision=fp16 does not go with trainer.strategy={strategy}. Use trainer.precision=bf16."]
-    return (
-        []
-        if weighting.takes_scaled
-        else [
-            f"trainer.precision=fp16 scales gradients, and {type(weighting).__name__} computes with gradients of its own. "
-            "Use trainer.precision=bf16, or a weighting of losses, such as weighting=fixed."
-        ]
-    )
+    if weighting.takes_scaled:
+        return []
+    return [
+        f"trainer.precision=fp16 scales gradients, and {type(weighting).__name__} computes with gradients of its own. "
+        "Use trainer.precision=bf16, or a weighting of losses, such as weighting=fixed."
+    ]
 
 
 def setting_of(
