@@ -17,6 +17,7 @@ It needs espeak-ng (a Debian package). Every set is a table of WAV files, as any
 
 import argparse
 import csv
+import hashlib
 import json
 import random
 import shlex
@@ -29,7 +30,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-ACCENTS = ("en-us", "en-gb", "en-gb-scotland")
+ACCENTS = ("en-us", "en", "en-gb-scotland")
+"""Accents that take a variant; en-gb speaks as if there were none."""
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
 HELD = {"val": ("m7", "f4"), "test": ("m5", "m8", "f2", "f5")}
 """Variants whose voices are held out."""
@@ -104,12 +106,22 @@ def speak(folder: Path, spoken: Sequence[Spoken]) -> Path:
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(say, spoken))
+    check_voices(folder, spoken)
     table = folder / "table.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path", *spoken[0].cells])
         writer.writerows([each.file, *each.cells.values()] for each in spoken)
     return table
+
+
+def check_voices(folder: Path, spoken: Sequence[Spoken]) -> None:
+    """Refuse clips of two voices that are the same sound: what they are cannot be learnt, nor held out."""
+    voices: dict[bytes, str] = {}
+    for each in spoken:
+        sound = hashlib.sha256((folder / each.file).read_bytes()).digest()
+        if voices.setdefault(sound, each.voice) != each.voice:
+            raise SystemExit(f"espeak-ng speaks '{each.words}' alike as {each.voice} and as {voices[sound]}.")
 
 
 def run(words: Sequence[str], folder: Path) -> str:

@@ -31,8 +31,8 @@ from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.listing import Listing, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
-BATCH, STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 2400, 8, 200
-"""Clips per step, and optimizer steps (with transcripts: more) and passes of what is proposed."""
+BATCH, STEPS, VOICE_STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 1800, 2400, 8, 200
+"""Clips per step, and optimizer steps (about voices, and with transcripts: more) and passes of what is proposed."""
 LOOKS = 30
 """Evaluations in training, at most."""
 FASTEST = 1.1
@@ -122,7 +122,7 @@ class AudioSurvey(FileSurvey):
 
     def training(self) -> Training:
         """Return backbone, batch size and epochs."""
-        steps = TEXT_STEPS if self.texts else STEPS
+        steps = TEXT_STEPS if self.texts else VOICE_STEPS if self.about_voices else STEPS
         epochs = max(FEWEST_EPOCHS, math.ceil(steps / max(1, TRAIN_SHARE * self.count / BATCH)))
         epochs = min(MOST_EPOCHS, epochs)
         joined = min((each.joined(self.heard.seconds, FASTEST) for each in self.texts), default=JOINED)

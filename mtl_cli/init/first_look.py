@@ -98,7 +98,7 @@ def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     if sound_columns(file, path.parent):
         return survey_audio(path, file, asked, kinds_of(options))
     if told := sounds_elsewhere(file, path.parent):
-        raise UserError(f"{told} Paths are relative to the folder of the table.")
+        raise UserError(f"{told} Paths are relative to the folder of the table: move it there.")
     if image_columns(file, path.parent):
         return survey_images(path, file, asked, kinds_of(options))
     texts = running_text(file, asked.taken) if "text" not in options else named_texts(file, options["text"])

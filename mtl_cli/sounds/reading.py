@@ -195,4 +195,7 @@ def _library_samples(path: Path, start: int, stop: int | None) -> Array:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "error_string", error)).rstrip(".") + "."
+    said = str(getattr(error, "error_string", error))
+    if said.startswith("File does not exist"):  # what the library says of an MP3 without a frame of sound
+        said = "it holds no sound of its kind"
+    return said.rstrip(".") + "."

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import shlex
 
 import numpy as np
 import pytest
@@ -12,9 +11,10 @@ import mtl_cli
 from mtl_cli import cli
 from mtl_cli.errors import UserError
 from mtl_cli.init.first_look import init_config, survey
+from tests.init import _sets
+from tests.init._sets import init, printed, yaml_of
 from tests.sounds._files import tone, tone_set, write_table, write_wav
 
-SMALL = ["trainer.max_epochs=1", "trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=8", "quiet=true"]
 TINY = ["backbone.width=8", "backbone.num_heads=2", "backbone.num_layers=1", "backbone.filters=2"]
 
 
@@ -24,24 +24,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def init(capsys, *words):
-    assert cli.main_init([*words, "output=conf"]) == 0, capsys.readouterr().err
-    return capsys.readouterr().out
-
-
-def printed(out):
-    (line,) = re.findall(r"^  (mtl-train .*)$", out, re.MULTILINE)
-    return shlex.split(line)[1:]
-
-
 def train(out, *more):
-    sizes = ("trainer.max_epochs", "data.batch_size", "backbone.")
-    command = [word for word in printed(out) if not word.startswith(sizes)]
-    assert cli.main([*command, *SMALL, *TINY, *more, "hydra.run.dir=run"]) == 0
-
-
-def yaml_of(folder, name):
-    return (folder / "conf" / name).read_text()
+    _sets.train(out, "data.batch_size=8", *TINY, *more, without=("backbone.",))
 
 
 def rows_of(path):

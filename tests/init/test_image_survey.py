@@ -2,8 +2,6 @@
 
 import csv
 import json
-import re
-import shlex
 import shutil
 
 import numpy as np
@@ -17,9 +15,9 @@ from mtl_cli.images.picture_targets import instance_boxes
 from mtl_cli.init.first_look import init_config
 from mtl_cli.tables.reading import ReadOptions
 from tests.images._files import blob_set, blobs
+from tests.init import _sets
+from tests.init._sets import init, yaml_of
 from tests.tables._files import write_csv
-
-SMALL = ["trainer.max_epochs=1", "trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=4", "quiet=true"]
 
 
 @pytest.fixture
@@ -28,23 +26,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def init(capsys, *words):
-    assert cli.main_init([*words, "output=conf"]) == 0, capsys.readouterr().err
-    return capsys.readouterr().out
-
-
-def printed(out):
-    (line,) = re.findall(r"^  (mtl-train .*)$", out, re.MULTILINE)
-    return shlex.split(line)[1:]
-
-
 def train(out, *more):
-    command = [word for word in printed(out) if not word.startswith(("trainer.max_epochs", "data.batch_size"))]
-    assert cli.main([*command, *SMALL, *more, "hydra.run.dir=run"]) == 0
-
-
-def yaml_of(folder, name):
-    return (folder / "conf" / name).read_text()
+    _sets.train(out, "data.batch_size=4", *more)
 
 
 def test_a_table_with_label_images_is_segmented_classified_and_counted(folder, capsys):

@@ -77,6 +77,7 @@ def cut(path, share):
         (lambda folder: write_wav(folder / "a.wav", SOUND[:0]), "is empty: it holds no sample"),
         (lambda folder: written(folder / "a.wav", b"This is a text, and not a sound."), "does not begin as WAV does"),
         (lambda folder: written(folder / "a.flac", b"This is a text, and not a sound."), "cannot be read as a sound"),
+        (lambda folder: written(folder / "a.mp3", b"ID3 and no more. " * 20), "it holds no sound of its kind"),
         (lambda folder: cut(write_wav(folder / "a.wav", SOUND), 0.6), r"is cut off: 0\.07 of 0\.12 s"),
         (lambda folder: cut(write_wav(folder / "a.wav", SOUND), 0.01), "ends within its header"),
         (lambda folder: write_wav(folder / "a.wav", SOUND, rate=50), "1 channels of 50 samples per second"),

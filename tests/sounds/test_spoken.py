@@ -25,6 +25,17 @@ def test_the_sets_of_the_script_keep_voices_apart():
     assert {len(row.words.split()) for row in strings} == {3, 4, 5, 6, 7}
 
 
+def test_voices_that_sound_alike_are_refused(tmp_path):
+    rows = list(sound_levels.digits((110,), ("en",)))[::10][:3]
+    (tmp_path / "clips").mkdir()
+    for number, row in enumerate(rows):
+        (tmp_path / row.file).write_bytes(bytes([number]))
+    sound_levels.check_voices(tmp_path, rows)
+    (tmp_path / rows[2].file).write_bytes(bytes([1]))
+    with pytest.raises(SystemExit, match=r"speaks '0' alike as en\+m3 and as en\+m2"):
+        sound_levels.check_voices(tmp_path, rows)
+
+
 @needs_espeak
 @pytest.mark.slow
 def test_digits_are_understood_in_new_voices(tmp_path):
