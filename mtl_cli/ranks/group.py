@@ -47,7 +47,7 @@ def spawned(size: int) -> Iterator[Ranks]:
         end(children)
 
 
-def start(rank: int, size: int, port: int, code: str = START) -> "subprocess.Popen[bytes]":
+def start(rank: int, size: int, port: int, code: str | None = None) -> "subprocess.Popen[bytes]":
     """Start one rank of a run; it takes what it needs to know from the first one."""
     told = {
         "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1",
@@ -55,7 +55,9 @@ def start(rank: int, size: int, port: int, code: str = START) -> "subprocess.Pop
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }  # fmt: skip
     environment = {**os.environ, **{key: str(value) for key, value in told.items()}}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", START if code is None else code], env=environment, stdin=subprocess.DEVNULL
+    )
 
 
 def end(children: Mapping[int, "subprocess.Popen[bytes]"]) -> None:

@@ -29,8 +29,8 @@ class Ranks:
     def __init__(self, rank: int = 0, size: int = 1, local_rank: int = 0, watch: Watched | None = None) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self.watch: Watched = NoWatch() if watch is None else watch
-        self.sent = 0
-        """Bytes that this rank has handed over for sums and gathers of tensors."""
+        self.sent, self.messages = 0, 0
+        """Bytes of tensors that this rank has handed over for sums and gathers, and in how many of these."""
 
     @property
     def alone(self) -> bool:
@@ -50,7 +50,7 @@ class Ranks:
         """
         if self.size == 1 or tensor.numel() == 0:
             return tensor
-        self.sent += tensor.numel() * tensor.element_size()
+        self._count(tensor)
         with torch.no_grad():
             if self.size == 2:  # a + b = b + a
                 whole = tensor.contiguous()
@@ -72,8 +72,11 @@ class Ranks:
         """Return what the ranks have of their micro-batches, own [m, ...], in the order of all: [k·m, ...]."""
         if self.size == 1:
             return own
-        self.sent += own.numel() * own.element_size()
+        self._count(own)
         return torch.stack(self._gather(own.contiguous()), dim=1).flatten(0, 1)
+
+    def _count(self, tensor: Tensor) -> None:
+        self.sent, self.messages = self.sent + tensor.numel() * tensor.element_size(), self.messages + 1
 
     def _gather(self, own: Tensor) -> list[Tensor]:
         parts = [torch.empty_like(own) for _ in range(self.size)]

@@ -5,14 +5,14 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from torch.profiler import ProfilerActivity, profile
 
 from mtl_cli.errors import RunFailure
-from mtl_cli.files import make_folder, write_bytes, write_text
+from mtl_cli.files import make_folder, write_bytes, write_json, write_text
 from mtl_cli.report.spans import Spans
 from mtl_cli.report.tables import table
 
@@ -45,10 +45,16 @@ class NoProfiler:
 
 
 class StepProfiler:
-    """Records steps FIRST … FIRST + STEPS - 1 of this process into `folder`: trace.json.gz and operators.txt."""
+    """Records steps FIRST … FIRST + STEPS - 1 of this process into `folder`: trace.json.gz and operators.txt.
 
-    def __init__(self, spans: Spans, folder: Path, cuda: bool) -> None:
-        self._spans, self._folder, self._cuda = spans, folder, cuda
+    Among several processes, `sent` gives the bytes and messages that this one has handed over: exchange.json.
+    """
+
+    def __init__(
+        self, spans: Spans, folder: Path, cuda: bool, sent: Callable[[], tuple[int, int]] | None = None
+    ) -> None:
+        self._spans, self._folder, self._cuda, self._sent = spans, folder, cuda, sent
+        self._before = (0, 0)
         self._steps = 0
         self._profile: profile | None = None
         self._done = False
@@ -69,6 +75,7 @@ class StepProfiler:
             activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._cuda else [])]
             self._profile = profile(activities=activities)
             self._mark(True)
+            self._before = (0, 0) if self._sent is None else self._sent()
             self._profile.start()
 
     def close(self) -> None:
@@ -88,11 +95,24 @@ class StepProfiler:
             "A step's time, mean of %d steps, the profiler's own cost included:\n%s",
             self._steps, time_table(host, device if self._cuda else None, self._steps),
         )  # fmt: skip
+        exchanged = self._exchanged()
         try:
             self._write(recorded)
+            if exchanged is not None:
+                write_json(self._folder / "exchange.json", exchanged)
             logger.warning("Trace and operators are in %s", self._folder)
         except (OSError, RunFailure) as error:
             logger.warning("The trace is not written: %s", error)
+
+    def _exchanged(self) -> dict[str, float] | None:
+        """Log and return what this process handed over to others in a step; None where it is alone."""
+        if self._sent is None:
+            return None
+        size, messages = (
+            (after - before) / self._steps for after, before in zip(self._sent(), self._before, strict=True)
+        )
+        logger.warning("Each process hands over %.0f bytes per step to the others, in %.1f messages.", size, messages)
+        return {"bytes_per_step": size, "messages_per_step": messages}
 
     def _write(self, recorded: profile) -> None:
         make_folder(self._folder)

@@ -236,7 +236,9 @@ def execute(
         out.status("running", job.progress.step, job.epoch)
         if config["trainer"]["profile"] and job.learner.ranks.is_first:
             cuda = job.learner.arithmetic.device.type == "cuda"
-            job.profiler = StepProfiler(job.learner.spans, out.path / "profile", cuda)
+            ranks = job.learner.ranks
+            sent = None if ranks.alone else lambda: (ranks.sent, ranks.messages)
+            job.profiler = StepProfiler(job.learner.spans, out.path / "profile", cuda, sent)
         with stop_requests() as stop:
             bar = Progressbar(job.total_steps, job.progress.step, job.progress.samples, config["quiet"])
             try:

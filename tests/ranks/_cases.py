@@ -63,6 +63,18 @@ def steps(
     return found
 
 
+def sent(ranks: Ranks, method: str = "fixed", overrides: dict[str, Any] | None = None) -> dict[str, int]:
+    """Return the bytes and messages of a step, and the numbers of parameters and tasks that they depend on."""
+    job = make(ranks, method, "hard", overrides or {}, ranks.size, {})
+    step, before = next_step(job), ranks.messages
+    start, told = ranks.sent, []
+    train_step(job, step)
+    shared = sum(parameter.numel() for parameter in job.learner.partition.shared)
+    told += [ranks.sent - start, ranks.messages - before]
+    total = sum(parameter.numel() for parameter in job.learner.trained)
+    return {"bytes": told[0], "messages": told[1], "total": total, "shared": shared, "tasks": len(job.tasks)}
+
+
 def evaluation(ranks: Ranks, **changes: Any) -> dict[str, Any]:
     """Return the results of an untrained model on validation data, with the baseline; all ranks have the same."""
     job = make(ranks, "fixed", "hard", {}, ranks.size, changes)

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from mtl_cli.errors import UserError
+from mtl_cli.ranks import group
+from mtl_cli.ranks.watch import RankLost
 from mtl_cli.runs import run
+from mtl_cli.storage import checkpoint
 from mtl_cli.storage.records import read_records
 from tests import _toy
+from tests.ranks._killed import PHASES, START
+from tests.ranks._pool import differences
 
 SMALL = [
     "task=mnist_digits", "backbone=mlp", "backbone.hidden=[8]", "trainer.eval_every=1000",
@@ -132,20 +137,50 @@ def test_a_signal_to_any_process_ends_in_one_checkpoint(tmp_path, rank):
     assert (tmp_path / "run" / "checkpoints" / f"step_{status['step']:08}.pt").is_file()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The records of a run that nothing disturbs."""
+    train(tmp_path_factory.mktemp("whole") / "run", trainer__accumulate=2, trainer__max_epochs=4)
+    return records(tmp_path_factory.getbasetemp() / "whole0" / "run")
+
+
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others_with_its_name_and_the_run_resumes(tmp_path):
-    process = endless(tmp_path / "run")
-    os.kill(started(process, tmp_path / "run"), signal.SIGKILL)
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_rank_that_is_killed_ends_the_others_with_its_name_and_the_run_goes_on(
+    no_pool, tmp_path, monkeypatch, whole, phase
+):
+    monkeypatch.setattr(group, "START", START)
+    monkeypatch.setenv("KILLED_AT", phase)
     before = time.monotonic()
-    code, text = finished(process)
+    with pytest.raises(RankLost, match=r"Rank 1 \(process \d+\) was killed by SIGKILL"):
+        train(tmp_path / "run", trainer__devices=2, trainer__max_epochs=4)
     assert time.monotonic() - before < 60
-    assert code == 1
-    assert "error: Rank 1 (process " in text
-    assert "was killed by SIGKILL" in text
-    status = json.loads((tmp_path / "run" / "status.json").read_text())
-    assert status["status"] == "failed"
-    code, text = finished(start(f"resume={tmp_path / 'run'}", f"trainer.max_steps={status['step'] + 6}"))
-    assert (code, "error" in text) == (0, False), text
+    if phase == "start":
+        assert not (tmp_path / "run").exists()
+        return
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
+    run.resume(tmp_path / "run", {"trainer.devices": 1, "trainer.accumulate": 2, "trust": ["tests"]}, [])
+    assert records(tmp_path / "run") == whole
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_two_one_and_three_processes(no_pool, tmp_path):
+    changes = {
+        "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9},
+        "lr_schedule": _toy.option("lr_schedule", "constant"),
+        "tasks": {
+            "quadrant": _toy.task("quadrant", missing=0.5, batch_size=5),
+            "sign": _toy.task("sign", batch_size=7),
+        },
+    }
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(whole, trainer__accumulate=6, trainer__max_epochs=6, **changes)
+    train(parts, trainer__devices=2, trainer__accumulate=3, trainer__max_epochs=2, **changes)
+    for devices, epochs in ((1, 4), (3, 6)):
+        words = {"trainer.devices": devices, "trainer.accumulate": 6 // devices, "trainer.max_epochs": epochs}
+        run.resume(parts, {**words, "trust": ["tests"]}, [])
+    own, one = (checkpoint.load(checkpoint.find(each, "last"))["model"] for each in (parts, whole))
+    assert differences(own, one, 1e-5) == []
 
 
 @pytest.mark.slow

@@ -83,6 +83,23 @@ def test_an_evaluation_on_two_ranks_has_the_same_digits_and_counts_no_row_twice(
     assert differences(found, wanted) == []
 
 
+SENT = {
+    "fixed": ({}, lambda p, s, t: p + 2 * t),
+    "upgrad": ({}, lambda p, s, t: t * s + (p - s) + 2 * t),
+    "mgda": ({"level": "features"}, lambda p, s, t: p + t * t + 2 * t),
+}
+"""The floats that a step sends, of P parameters, S shared ones and T tasks, as the README has them."""
+
+
+@pytest.mark.parametrize("method", SENT)
+def test_a_step_sends_what_is_documented(two, method):
+    overrides, floats = SENT[method]
+    found = two.run("sent", method=method, overrides=overrides)
+    rest = found["bytes"] - 4 * floats(found["total"], found["shared"], found["tasks"])
+    assert 0 <= rest < 8 * 100  # whole numbers: a mark per parameter
+    assert found["messages"] <= 8
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sharing", ["hard", "mmoe"])
 @pytest.mark.parametrize("method", METHODS)
