@@ -64,7 +64,7 @@ def disk(windows: int, steps: int, folder: Path) -> Iterator[Row]:
         )
         device = on_disk.learner.arithmetic.device
         pairs = interleaved(plain_steps(on_disk), plain_steps(in_memory), windows, steps, device)
-        yield ratio_row(f"samples/s from disk against memory: {what}", pairs, ">= 0.95", steps, "data.workers=0")
+        yield ratio_row(f"samples/s from disk against memory: {what}", pairs, ">= 0.97", steps, "data.workers=0")
 
 
 def larger(folder: Path) -> Iterator[Row]:

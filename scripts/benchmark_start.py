@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark_data import TARGETS, config_on, write_arrays
-from measuring import Row, compose, job_of, plain_steps, row, seconds_of, timed
+from measuring import Row, compose, cpu_seconds_of, job_of, plain_steps, row, seconds_of, timed
 
 PROGRAM = str(Path(sys.executable).parent / "mtl-train")
 FIRST_STEP = """
@@ -52,6 +52,10 @@ def start(windows: int, steps: int, folder: Path) -> Iterator[Row]:
         command = f"{shlex.join([PROGRAM, *arguments])} || true"
         taken = seconds_of(["sh", "-c", command], folder, 5)
         yield row(f"mtl-train {' '.join(arguments)}", f"{taken:.2f} s", "", "<= 0.7 s", "wall, median of 5")
+    taken = cpu_seconds_of([PROGRAM, "trainer.max_steps=2", "quiet=true"], folder)
+    yield row(
+        "a run of two steps, with its evaluations and figures", f"{taken:.1f} s", "", "<= 4.5 s", "CPU, median of 3"
+    )
     firsts, bares = [], []
     for number in range(max(3, windows // 4)):
         firsts += printed(FIRST_STEP, folder, ["quiet=true", f"hydra.run.dir=first_{number}"])

@@ -1,5 +1,6 @@
 """How the benchmarks measure: jobs of composed configs, steps as mtl-train takes them, windows in turn, table rows."""
 
+import os
 import statistics
 import subprocess
 import time
@@ -78,12 +79,13 @@ def plain_steps(job: Job) -> Steps:
 
 
 def timed(run: Steps, steps: int, device: torch.device) -> float:
-    """Return the wall seconds that a number of steps takes."""
-    start = time.perf_counter()
+    """Return the seconds that a number of steps takes: of this process on a CPU, where others may be at work."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    start = clock()
     run(steps)
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def interleaved(
@@ -113,6 +115,17 @@ def ratio_row(what: str, pairs: Sequence[tuple[float, float]], goal: str, steps:
     figure, spread = summary([second / first for first, second in pairs])
     a, b = (1000 * statistics.median(values) / steps for values in zip(*pairs, strict=True))
     return row(what, figure, spread, goal, f"{a:.2f} / {b:.2f} ms per step{note and f', {note}'}")
+
+
+def cpu_seconds_of(command: Sequence[str], folder: Path, times: int = 3) -> float:
+    """Return the median CPU seconds of a command."""
+    taken = []
+    for _ in range(times):
+        before = os.times()
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        after = os.times()
+        taken.append(sum(after[2:4]) - sum(before[2:4]))  # of children
+    return statistics.median(taken)
 
 
 def seconds_of(command: Sequence[str], folder: Path, times: int = 3) -> float:
