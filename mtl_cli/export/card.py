@@ -1,12 +1,13 @@
 """The card of a bundle: what it predicts, from which data, how well, how fast, and how it is used."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl_cli.errors import some
+from mtl_cli.errors import printable, some
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ def card(
     """Return the text of a card; `intervals` are those of metrics on test rows."""
     lines = [f"# {name}", "", f"Licence: {manifest['licence'] or 'not given'}", "", "## What it predicts", ""]
     for task, told in manifest["tasks"].items():
-        classes = f"; classes {some(told['classes'])}" if told["classes"] else ""
-        lines.append(f"- `{task}` ({told['kind'].rpartition('.')[2]}): {some(told['columns'])}{classes}")
+        classes = f"; classes {codes(told['classes'])}" if told["classes"] else ""
+        lines.append(f"- `{task}` ({told['kind'].rpartition('.')[2]}): {codes(told['columns'])}{classes}")
     lines += ["", "## Use", "", "```python", "import mtl_cli", "", f'mtl_cli.load("{name}").predict(rows)', "```", ""]
     if manifest["model"] == "onnx":
         lines += ["```", f"mtl-serve bundle={name}", "```", ""]
     lines += ["## Data", "", "| dataset | files | SHA-256 |", "| --- | --- | --- |"]
     for dataset, files in fingerprints.items():
-        lines += [f"| {dataset} | {key} | `{each['digest']}` |" for key, each in files.items()]
+        lines += [f"| {dataset} | {code(key)} | `{each['digest']}` |" for key, each in files.items()]
     lines += ["", "## Metrics", "", *metric_lines(manifest, summary, intervals), *privacy_lines(summary)]
     check = manifest["check"]
     lines += [
@@ -48,8 +49,25 @@ def card(
     lines += ["", "## Size and speed", "", "From rows in memory to columns, on the machine of the export, CPU.", ""]
     lines += ["| variant | size | 1 row | 256 rows |", "| --- | --- | --- | --- |"]
     lines += [f"| {v.name} | {v.size / 1e6:.2f} MB | {v.one:.2f} ms | {v.many:.1f} ms |" for v in variants]
-    lines += ["", "## How it was made", "", "```", *manifest["commands"], "```", ""]
+    lines += ["", "## How it was made", "", "```", *map(one_line, manifest["commands"]), "```", ""]
     return "\n".join(lines)
+
+
+def codes(names: Sequence[object]) -> str:
+    """Return names of the data, which no reader of Markdown takes for marks or HTML."""
+    return some([code(str(name)) for name in names])
+
+
+def code(text: str) -> str:
+    """Return a text as code of Markdown, in a cell of a table too: between more backticks than it has in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if len(fence) > 1 or text != text.strip() or not text else ""
+    return f"{fence}{space}{one_line(text)}{space}{fence}".replace("|", "\\|")
+
+
+def one_line(text: str) -> str:
+    """Return a text with line breaks and control characters as escapes."""
+    return printable(text, "")
 
 
 def metric_lines(manifest: Mapping[str, Any], summary: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,25 @@
+"""Names of the data stay text in a card: no HTML, no marks, no lines or cells of their own."""
+
+import re
+
+import pytest
+
+from mtl_cli.export.card import card, code
+
+MANIFEST = {
+    "licence": None,
+    "model": "torch",
+    "check": {"rows": 1, "numbers": 0.0, "tolerance": 1e-4, "classes": 0.0, "quantised": {}},
+    "commands": ["mtl-train 'a\n```\n# title'"],
+}
+
+
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "a`b``c", "`", "x\n# title", "\x1b[31m", "a|b", ""])
+def test_names_of_the_data_are_code(name):
+    told = {"kind": "a.Classification", "columns": [f"y_{name}"], "classes": [name]}
+    text = card({**MANIFEST, "tasks": {"y": told}}, "bundle", {}, {"d": {name: {"digest": "0"}}}, [], {})
+    assert "\x1b" not in text
+    assert not re.search(r"^(# title|```\w*\n# title)", text, re.MULTILINE)
+    assert code(name) in text
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", code(name), flags=re.DOTALL)
+    assert outside == ""
