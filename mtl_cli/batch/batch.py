@@ -68,6 +68,14 @@ class Batch:
         """Names of the tasks that have a label here, those of stacks excepted."""
         return tuple(self.targets)
 
+    @property
+    def all_counts(self) -> dict[str, int]:
+        """The labels of each task, those of stacks included."""
+        found = dict(self.counts)
+        for stack in self.stacks.values():
+            found |= zip(stack.tasks, stack.counts.tolist(), strict=True)
+        return found
+
     def apart(self) -> "Batch":
         """Return the same targets task by task, without stacks."""
         if not self.stacks:

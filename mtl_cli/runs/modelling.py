@@ -1,7 +1,7 @@
 """Tasks and model of a run, from the classes that its config names."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads, partitio
 from mtl_cli.model.transfer import freeze, warm_start
 from mtl_cli.runs.components import Components, collect
 from mtl_cli.runs.data import Data
-from mtl_cli.runs.stacking import may_stack, stack_heads
+from mtl_cli.runs.stacking import stack_heads, stacks_fit
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
@@ -68,7 +68,7 @@ def prepare_model(
     Raises:
         UserError: backbone, sharing mode and heads do not fit each other or the inputs, or `start` does not fit them.
     """
-    model, factory = make_model(components, tasks, data, config["seed"], may_stack(components, config))
+    model, factory = make_model(components, tasks, data, config["seed"], partial(stacks_fit, components, config))
     if start is None and not factory.pretrained and not all_trained(model.sharing):
         logger.warning(
             "The sharing mode freezes weights of the backbone, and these were drawn at random. "
@@ -97,9 +97,13 @@ def all_trained(module: nn.Module) -> bool:
 
 
 def make_model(
-    components: Components, tasks: Mapping[str, Task], data: Data, seed: int, stacking: bool = False
+    components: Components,
+    tasks: Mapping[str, Task],
+    data: Data,
+    seed: int,
+    may_stack: Callable[[Sharing], bool] = lambda sharing: False,
 ) -> tuple[MultiTaskModel, BackboneFactory]:
-    """Return the model on the CPU, and the factory of its stages; with `stacking`, heads of many tasks are one module.
+    """Return the model on the CPU, and the factory of its stages; where they `may_stack`, many heads are one module.
 
     Raises:
         UserError: the backbone cannot take the inputs, or sharing mode and heads do not fit it.
@@ -114,7 +118,7 @@ def make_model(
         if problems := misfits(tasks, sharing.specs, factory):
             raise UserError(problems)
         heads = build_heads(tasks, sharing, seed)
-        stacks = stack_heads(tasks, heads, data, sharing) if stacking else []
+        stacks = stack_heads(tasks, heads, data, sharing) if may_stack(sharing) else []
         conditioner = make_conditioner(components, tasks, sharing, heads, factory, seed)
         return MultiTaskModel(sharing, heads, backbone.members, stacks, conditioner), factory
     except UserError:

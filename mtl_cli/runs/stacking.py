@@ -9,6 +9,7 @@ from torch import nn
 from mtl_cli.heads.stack_base import StackedHeads
 from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.privacy.asked import Asked
+from mtl_cli.ranks.batch_norm import batch_norms
 from mtl_cli.runs.components import Components
 from mtl_cli.runs.data import Data
 from mtl_cli.sharing.base import Sharing
@@ -22,13 +23,14 @@ BY_ENTRY = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adad
 """torch's optimizers that treat every entry of a parameter by itself, so that parameters may be joined or divided."""
 
 
-def may_stack(components: Components, config: Mapping[str, Any]) -> bool:
+def stacks_fit(components: Components, config: Mapping[str, Any], sharing: Sharing) -> bool:
     """Return whether weighting and optimizer of a run do not tell a row of a parameter from a parameter.
 
-    Several processes add up gradients parameter by parameter, and a task without a label has none: they stack nothing.
-    Nor does a private run, whose rows are looked at one by one.
+    A private run, whose rows are looked at one by one, stacks nothing. Nor do several processes that divide the model
+    or have batch norms, which must see rows of each process even where none has a label of a stack.
     """
-    if config["trainer"]["devices"] > 1 or Asked.of(config) is not None:
+    several = config["trainer"]["devices"] > 1
+    if Asked.of(config) is not None or (several and (config["trainer"]["strategy"] != "ddp" or batch_norms(sharing))):
         return False
     weighting, optimizer = components.weighting.cls, components.optimizer.cls
     assert issubclass(weighting, Weighting), "bound as one"

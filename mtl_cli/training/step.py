@@ -27,7 +27,7 @@ from mtl_cli.training.sums import sum_by_name, sum_left, sum_reached
 from mtl_cli.weightings.base import Partition, Pass
 from mtl_cli.weightings.linalg.jacobian import Jacobian
 from mtl_cli.weightings.linalg.views import Views
-from mtl_cli.weightings.losses_base import Part, TaskLosses, places
+from mtl_cli.weightings.losses_base import Part, TaskLosses, places, vector_of
 from mtl_cli.weightings.readout_base import Readout
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -45,7 +45,7 @@ class Learner:
     seed: int
     spans: Spans = field(default_factory=Spans)
     stacks: Mapping[str, TaskStack[Any]] = field(default_factory=dict)
-    """Those of the tasks that are computed as one, by the stack's name in a batch; none on several ranks."""
+    """Those of the tasks that are computed as one, by the stack's name in a batch."""
     ranks: Ranks = ALONE
     norms: BatchNorms | None = None
     """The batch norms of a model that several ranks train."""
@@ -101,6 +101,8 @@ class TrainStep:
         self._counts = [count_labels(part) for part in counts]
         self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.apart}
         self._stack_counts = [count_stacks(draw) for draw in batches]
+        if not self._ranks.alone:
+            self._stack_counts = [stacked_counts(learner.stacks, own) for own in self._counts]
         self._stack_totals = sum_counts(self._stack_counts)
         self.tasks = self._present()
         self.num_draws, self.num_passes = len(batches), len(batches[0]) * self._ranks.size
@@ -206,7 +208,13 @@ class TrainStep:
         """Return losses by task, added up over all ranks."""
         if self._ranks.alone:
             return own
-        return sum_by_name(self._ranks, own, self.tasks, self._learner.arithmetic.device)
+        device = self._learner.arithmetic.device
+        if not self._learner.stacks:
+            return sum_by_name(self._ranks, own, self.tasks, device)
+        totals, tasks = torch.zeros(len(self.tasks), device=device), tuple(own)
+        if tasks:
+            totals[places(self.tasks, tasks, device)] = vector_of(own, tasks).detach()
+        return TaskLosses([(self.tasks, self._ranks.sum_(totals))])
 
     def finish(self) -> None:
         """Add what the weighting does not scale: gradients of the sharing mode's regulariser and penalties."""
@@ -237,7 +245,7 @@ class TrainStep:
         them has a label.
         """
         counted = self._labels[draw][number].get(batch.inputs.dataset, {}) if self._joint else batch.targets
-        return [task for task in counted if task in self._learner.tasks]
+        return [task for task in counted if task in self._totals]
 
     def _forward(
         self,
@@ -362,6 +370,12 @@ def count_stacks(batches: Sequence[Mapping[str, Batch]]) -> dict[str, Tensor]:
     return sum_counts(
         {key: target.counts for key, target in batch.stacks.items()} for each in batches for batch in each.values()
     )
+
+
+def stacked_counts(stacks: Mapping[str, TaskStack[Any]], counts: Mapping[str, int]) -> dict[str, Tensor]:
+    """Return the labels [T] of the stacks that have any, by the stack's name, from the labels of each task."""
+    found = {key: torch.tensor([counts.get(task, 0) for task in stack.names]) for key, stack in stacks.items()}
+    return {key: each for key, each in found.items() if bool(each.any())}
 
 
 def sum_counts(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Training: one explicit loop."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtl_cli.batch import Batch
 from mtl_cli.errors import Interrupted, Pruned
+from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.storage.directory import RunDirectory
@@ -112,7 +113,7 @@ def next_step(job: Job) -> TrainStep:
                 batches[part][number][dataset] = batch if everything else only(batch, set(names))
                 rows += batch.rows
     counts: list[list[Counts]] = [
-        [{dataset: batch.counts for dataset, batch in each.items()} for each in part] for part in batches
+        [{dataset: labels_of(batch, ranks) for dataset, batch in each.items()} for each in part] for part in batches
     ]
     if not ranks.alone:
         asked = {dataset: [task for task in job.train[dataset].targets if task in names] for dataset in batches[0][0]}
@@ -122,6 +123,11 @@ def next_step(job: Job) -> TrainStep:
     logging_due = (progress.step + 1) % plan.log_every == 0 or last
     scale = progress.loss_scale if job.learner.arithmetic.fp16 else 1.0
     return TrainStep(job.learner, progress.step, batches, logging_due, counts, scale)
+
+
+def labels_of(batch: Batch, ranks: Ranks) -> Mapping[str, int]:
+    """Return the labels in a batch by task; those of stacks are there where ranks must tell each other."""
+    return batch.counts if ranks.alone else batch.all_counts
 
 
 def only(batch: Batch, tasks: Collection[str]) -> Batch:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.run_config import checked, resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.runs.build import build
@@ -14,6 +14,7 @@ from mtl_cli.training.job import Job
 from mtl_cli.training.selection import evaluate_split
 from mtl_cli.training.trainer import next_step, train_step
 from tests import _toy
+from tests.runs import _stacks
 from tests.weightings._inputs import config as weighting_config
 
 
@@ -73,6 +74,26 @@ def sent(ranks: Ranks, method: str = "fixed", overrides: dict[str, Any] | None =
     told += [ranks.sent - start, ranks.messages - before]
     total = sum(parameter.numel() for parameter in job.learner.trained)
     return {"bytes": told[0], "messages": told[1], "total": total, "shared": shared, "tasks": len(job.tasks)}
+
+
+def many(ranks: Ranks, path: str, overrides: list[str], micro: int = 2, number: int = 4) -> dict[str, Any]:
+    """Take steps on tasks that are computed as one, and evaluate; return the state, losses and results."""
+    taken = [f"trainer.devices={ranks.size}", f"trainer.accumulate={micro // ranks.size}"]
+    config = _stacks.config_of(["trainer.precision=fp32", "data.batch_size=6", *taken, *overrides])
+    for node in config["tasks"].values():
+        node["dataset"]["path"] = path
+    job = build(checked(config), Trust(), ranks=ranks).job
+    assert len(job.learner.model.stacks) == 2
+    logged = []
+    for _ in range(number):
+        step = next_step(job)
+        update = train_step(job, step)
+        job.progress.step += 1
+        logged.append({"losses": dict(step.losses), "norm": update.norm, "absent": len(step.absent_rows)})
+    results = {name: list(each.values.values()) for name, each in evaluate_split(job, job.val).items()}
+    found = dict(flat({"job": job.state(), "logged": logged}))
+    found |= {name: torch.tensor(values).nan_to_num(-9.0) for name, values in results.items()}
+    return {name: value for name, value in found.items() if "/window/" not in name}
 
 
 def evaluation(ranks: Ranks, **changes: Any) -> dict[str, Any]:

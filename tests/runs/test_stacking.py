@@ -7,6 +7,7 @@ from mtl_cli.config.run_config import checked
 from mtl_cli.config.targets import Trust
 from mtl_cli.runs import stacking
 from mtl_cli.runs.build import build
+from mtl_cli.runs.components import bind_all
 from mtl_cli.training.evaluate import flat
 from mtl_cli.training.selection import evaluate_validation
 from mtl_cli.training.trainer import next_step, train_step
@@ -212,6 +213,18 @@ def test_tasks_stay_apart_where_stacking_would_change_what_is_computed(in_folder
     few = {f"n{k}": {"head": {"hidden": [3]}} for k in range(2)}
     own = both(monkeypatch, own=few)[0].learner.model.stacks
     assert [stack.tasks[:2] for stack in own] == [("n0", "n1"), ("n2", "n3"), ("a0", "a1")]
+
+
+def test_several_processes_stack_nothing_beside_batch_norms_and_divided_models(in_folder):
+    for overrides, norm, expected in (
+        (["trainer.devices=2"], False, True),
+        (["trainer.devices=2"], True, False),
+        (["trainer.devices=2", "trainer.strategy=fsdp"], False, False),
+        ([], True, True),
+    ):
+        config = checked(config_of([*SMALL, *overrides]))
+        sharing = torch.nn.Sequential(*[torch.nn.BatchNorm1d(2)] * norm)
+        assert stacking.stacks_fit(bind_all(config, Trust()), config, sharing) == expected
 
 
 def test_few_tasks_stay_apart(in_folder):
