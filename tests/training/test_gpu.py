@@ -14,7 +14,10 @@ from mtl_cli.weightings.base import Weighting
 from tests import _toy
 from tests.training.test_syncs import SOLVED_ON_THE_HOST, options
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
+]
 
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.05, "momentum": 0.9, "fused": True}
 
