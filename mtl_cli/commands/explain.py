@@ -54,10 +54,11 @@ def command(line: CommandLine) -> int:
     }
     rest = {key: value for key, value in overrides.items() if key not in OWN}
     with console(overrides.get("verbose", False), overrides.get("quiet", False)):
-        from mtl_cli.runs.explanations import explain
+        from mtl_cli.runs.explanations.explain import explain
+        from mtl_cli.runs.explanations.explained import Request
 
         checkpoint, output = (Path(str(line.word(word))).expanduser() for word in ("checkpoint", "output"))
-        explain.explain(checkpoint, output, explain.Request(**own), rest, line.trusted_folders)
+        explain(checkpoint, output, Request(**own), rest, line.trusted_folders)
     return EXIT_DONE
 
 
