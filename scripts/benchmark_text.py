@@ -9,17 +9,15 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from measuring import ENDLESS, Row, Steps, compose, interleaved, job_of, our_steps, ratio_row, row
+from bare_texts import BareTrunk, Padded, bare_steps, compared, job_on_file, made_up_words, write_conf
+from measuring import ENDLESS, Row, Steps, row
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mtl_cli.features import run_stages
-from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.training.job import Job
 
 ROWS, WORDS, TOPICS = 200_000, 20_000, 4
@@ -67,11 +65,9 @@ tasks:
 
 def write_texts(folder: Path, rows: int = ROWS) -> None:
     """Write a file of short texts whose words are as frequent as those of a language, and the conf of two tasks."""
-    for name, body in FILES.items():
-        (folder / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "conf" / name).write_text(body, encoding="utf-8")
+    write_conf(folder, FILES)
     stream = random.Random(0)
-    words = ["".join(stream.choices("abcdefghijklmnop", k=stream.randint(2, 9))) for _ in range(WORDS)]
+    words = made_up_words(stream, WORDS)
     ranks = [1 / (rank + 3) for rank in range(WORDS)]
     with (folder / "texts.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -85,25 +81,19 @@ def write_texts(folder: Path, rows: int = ROWS) -> None:
 
 def job_on(folder: Path, overrides: list[str]) -> tuple[Job, dict[str, Any]]:
     """Return a job of the two tasks, and its config."""
-    config = compose(["task=topic+score", *overrides], folder / "conf")
-    for task in config["tasks"].values():
-        task["dataset"] |= {"path": str(folder / "texts.csv"), "cache_dir": str(folder / "cache")}
-    return job_of(config), config
+    return job_on_file(folder, "texts.csv", ["task=topic+score", *overrides])
 
 
-class BareText(nn.Module):
+class BareText(BareTrunk):
     """The job's layers as a person would write them down: a stem, a trunk, one linear head per task."""
 
     def __init__(self, job: Job) -> None:
-        super().__init__()
-        stem, *stages = job.learner.model.sharing.trunk.children()  # type: ignore[union-attr]  # of hard sharing
-        (self.stem,) = stem.stems.children()
-        self.stages = nn.ModuleList(stages)
+        super().__init__(job)
         self.heads = nn.ModuleDict({name: head.layers for name, head in job.learner.model.heads.items()})
 
-    def forward(self, values: dict[str, Tensor]) -> list[Tensor]:
+    def forward(self, values: Mapping[str, Tensor]) -> list[Tensor]:
         """Return the outputs of both tasks."""
-        features = run_stages(self.stages, self.stem(values))
+        features = self.features(values)
         hidden = features.values
         if features.mask is not None:
             weight = features.mask.unsqueeze(-1).to(hidden.dtype)
@@ -113,33 +103,16 @@ class BareText(nn.Module):
 
 def bare_text_steps(job: Job) -> Steps:
     """Return a function that takes steps of a hand-written loop on the same batches, from one padded matrix."""
-    model, (stream,) = BareText(job), job.train.values()
-    device, bf16 = job.learner.arithmetic.device, job.learner.arithmetic.bf16
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=job.optimizer.param_groups[0]["lr"], weight_decay=0.01, fused=True
-    )
-    everything = stream.rows.__getitems__(torch.arange(len(stream.rows)))
-    inputs = {name: value.to(device) for name, value in everything.inputs.items()}  # type: ignore[union-attr]  # texts
-    topic = everything.fields["topic"].to(device)
-    score = everything.fields["score"].to(device)
+    model, padded = BareText(job), Padded.of(job)
+    topic, score = (padded.fields[name].to(padded.device) for name in ("topic", "score"))
     score = (score - score.mean()) / score.std()
-    lengths, draws = inputs["mask"].sum(1).cpu(), iter(range(10**9))
 
-    def run(number: int) -> None:
-        model.train()
-        for _ in range(number):
-            rows = stream.order.rows(next(draws))
-            longest = int(lengths[rows].max())
-            values = {name: v[rows, :longest] if name in ("ids", "mask") else v[rows] for name, v in inputs.items()}
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                first, second = model(values)
-                total = F.cross_entropy(first.float(), topic[rows])
-                total = total + F.mse_loss(second.float()[:, 0], score[rows])
-            total.backward()
-            optimizer.step()
+    def loss(rows: Tensor) -> Tensor:
+        with padded.autocast():
+            first, second = model(padded.texts(rows))
+            return F.cross_entropy(first.float(), topic[rows]) + F.mse_loss(second.float()[:, 0], score[rows])
 
-    return run
+    return bare_steps(job, model, loss)
 
 
 def text(windows: int, steps: int, folder: Path) -> Iterator[Row]:
@@ -151,14 +124,9 @@ def text(windows: int, steps: int, folder: Path) -> Iterator[Row]:
     beside = [f"tasks.{task}.dataset.{option}" for task in ("topic", "score") for option in TABLE]
     cases["gru, with table columns"] = ["backbone=gru", *beside]
     for name, overrides in cases.items():
-        job, config = job_on(folder, [*overrides, ENDLESS])
-        out = RunDirectory.create(folder / f"text {name}".replace(" ", "_"), config, "benchmark")
         bare = bare_text_steps(job_on(folder, overrides)[0])
-        pairs = interleaved(our_steps(job, out), bare, windows, steps, job.learner.arithmetic.device)
-        out.close()
-        yield ratio_row(
-            f"samples/s against a bare loop: texts, {name}", pairs, ">= 0.90", steps, job.learner.arithmetic.precision
-        )
+        ours = job_on(folder, [*overrides, ENDLESS])
+        yield from compared(ours, bare, folder, f"texts, {name}", ">= 0.90", windows, steps)
 
 
 def starting(folder: Path) -> Iterator[Row]:
