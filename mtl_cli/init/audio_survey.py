@@ -22,7 +22,7 @@ from mtl_cli.init.found_targets import association_sections, found_task, stratum
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import Written, written
-from mtl_cli.init.proposals import TRAIN_SHARE
+from mtl_cli.init.proposals import MOST_LOOKS, TRAIN_SHARE
 from mtl_cli.init.row_survey import reading_lines
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
@@ -33,8 +33,6 @@ from mtl_cli.tables.reading import ReadOptions, TableFile
 
 BATCH, STEPS, VOICE_STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 1800, 2400, 8, 200
 """Clips per step, and optimizer steps (about voices, and with transcripts: more) and passes of what is proposed."""
-LOOKS = 30
-"""Evaluations in training, at most."""
 FASTEST = 1.1
 """The fastest speed that is proposed."""
 
@@ -128,8 +126,8 @@ class AudioSurvey(FileSurvey):
         joined = min((each.joined(self.heard.seconds, FASTEST) for each in self.texts), default=JOINED)
         more = [f"backbone.subsampling={joined}"] if joined != JOINED else []
         overrides = ["backbone=speech", *more, f"data.batch_size={BATCH}", f"trainer.max_epochs={epochs}"]
-        if epochs > LOOKS:
-            overrides.append(f"trainer.eval_every={math.ceil(epochs / LOOKS)}")
+        if epochs > MOST_LOOKS:
+            overrides.append(f"trainer.eval_every={math.ceil(epochs / MOST_LOOKS)}")
         hints = [f"for a quick look: trainer.max_epochs={max(2, epochs // 8)}"]
         if len(self.heard.seconds) and self.heard.seconds.max() > LONG:
             hints.append("some clips are very long: tasks.NAME.dataset.max_seconds=30 cuts them")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtl_cli.init.proposals import Choice, overrides, told, train_rows
+from mtl_cli.init.proposals import MOST_LOOKS, Choice, overrides, told, train_rows
 from mtl_cli.init.yaml_files import Training, comment, entry
 
 REPEATED = 0.4
@@ -127,7 +127,7 @@ def choose_training(rows: int, short: bool) -> dict[str, Choice]:
     training = train_rows(rows)
     steps = SHORT_STEPS if short else STEPS
     epochs = max(3, min(MOST_EPOCHS, math.ceil(steps * BATCH / training)))
-    return {
+    found = {
         "backbone": Choice("gru", "reads a text in both directions; learns from few pairs too"),
         "backbone.num_layers": Choice("1", "the decoder has attention of its own"),
         "data.batch_size": Choice(str(BATCH), "few rows need more steps a pass"),
@@ -135,3 +135,7 @@ def choose_training(rows: int, short: bool) -> dict[str, Choice]:
         "trainer.precision": Choice("fp32", "layers this small gain nothing from fewer digits"),
         "trainer.max_epochs": Choice(str(epochs), f"{steps} steps or so"),
     }
+    if epochs > MOST_LOOKS:
+        every = math.ceil(epochs / MOST_LOOKS)
+        found["trainer.eval_every"] = Choice(str(every), "an evaluation writes all validation texts, which takes time")
+    return found

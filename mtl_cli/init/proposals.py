@@ -12,6 +12,8 @@ from mtl_cli.init.yaml_files import Training
 LARGE = 20_000
 """Rows from which on ft_transformer is worth its time."""
 TRAIN_SHARE = 0.7
+MOST_LOOKS = 30
+"""Evaluations of a run on sounds or on pairs of texts, at most: they write texts, which takes time."""
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
 STEPS_A_PASS = 16
 """Steps that a pass over the training rows has at least, as far as batches may be that small."""
