@@ -34,16 +34,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLASSES, FOLDS = 10, 3
-TURN = """# @package _global_
-defaults: [/dataset@tasks.turn.dataset: table]
-tasks:
-  turn:
-    _target_: mtl_cli.tasks.classification.Classification
-    target: turn
-    weight: 0.3
-    label_smoothing: 0.0
-    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}
-"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,6 @@ class Row:
     levels: dict[str, float]
     tasks: str = ""
     folds: bool = False
-    rotation: bool = False
 
 
 def copied(source: Path, folder: Path, name: str) -> list[dict[str, str]]:
@@ -111,7 +100,7 @@ ROWS = {
     ),
     "blood_cells": Row(blood_cells, ("input=boxes.json",), {"boxes/map50": 0.87}),
     "clothing": Row(clothing, CLOTHING, ACCURACY, folds=True),
-    "clothing_rotation": Row(clothing, CLOTHING, {}, "label+turn", folds=True, rotation=True),
+    "clothing_rotation": Row(clothing, CLOTHING, {}, "label+table_turn", folds=True),
     "clothing_kids": Row(clothing, BOTH, {}, folds=True),
     "together": Row(nuclei_twice, TWICE, {}),
     "alone_mask": Row(nuclei_twice, TWICE, {}, "mask"),
@@ -137,10 +126,6 @@ def measure(row: Row, source: Path, folder: Path, number: int, further: Sequence
     command = shlex.split(next(line for line in printed.splitlines() if line.strip().startswith("mtl-train")))
     if row.tasks:
         command = [f"task={row.tasks}" if word.startswith("task=") else word for word in command]
-    if row.rotation:
-        (folder / "conf/task/turn.yaml").write_text(TURN)
-        dataset = folder / "conf/dataset/table.yaml"
-        dataset.write_text(dataset.read_text() + "rotation: true\n")
     which = [f"data.folds={FOLDS}", f"data.fold={number}"] if row.folds else [f"seed={number}"]
     print(shlex.join([*command, *which, *further]), flush=True)
     run([*command, *which, "hydra.run.dir=run", *further], folder)

@@ -28,7 +28,7 @@ from mtl_cli.datasets.picture_reading_base import PictureReading, files_read, gi
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_base import ColumnSource
 from mtl_cli.errors import UserError
-from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation
+from mtl_cli.images.augmentation import TURN, AugmentOptions, ImageAugmentation
 from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured, read_cells
 from mtl_cli.images.listings import FORMS, list_images
 from mtl_cli.images.new_images import ENDINGS
@@ -137,7 +137,14 @@ class Images(ColumnSource):
     def want(self, fields: Sequence[WantedField]) -> None:
         """Read pictures as the tasks say, and the other fields as every table's."""
         self._copies = image_fields(fields)
-        added = {*self._copies, *(["turn"] if self._augment.rotation else [])}
+        if turned := [each for each in fields if each.kind == "turn"]:
+            self._augment = dataclasses.replace(self._augment, rotation=True)
+            if wrong := [each for each in turned if each.name != TURN or each.reading]:
+                raise UserError(
+                    f"tasks.{wrong[0].task}.target is '{wrong[0].name}'; the turn of an image is the field '{TURN}', "
+                    f"and no column. Use tasks.{wrong[0].task}.target={TURN}."
+                )
+        added = {*self._copies, *([TURN] if self._augment.rotation else [])}
         own = [each for each in fields if each.name not in added]
         wanted = undeclared(own, {**self._targets, **self._pictures})
         self._pictures |= {name: parse_picture(each) for name, each in wanted.items() if each.kind in KINDS}

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,11 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     dataset = free_name(slug(path.name.split(".")[0], "data")[:MAX_NAME], shipped, "_data")
     files = {output / "dataset" / f"{dataset}.yaml": dataset_yaml(found, source)}
     tasks = task_files(found.tasks, dataset)
-    files |= {output / "task" / f"{name}.yaml": text for name, text in tasks.items()}
+    further = task_files([replace(each, name=f"{dataset}_{each.name}") for each in found.auxiliary], dataset)
+    files |= {output / "task" / f"{name}.yaml": text for name, text in {**tasks, **further}.items()}
     write_files(files, bool(options.get("overwrite", False)))
     lines = report(found, path, files, train_command(found, tasks, output))
+    lines += [f"  with a task that needs no labels: task={'+'.join([*tasks, name])}" for name in further]
     lines[1:1] = [f"  not read: {one_line(each)}" for each in seen]
     print("\n".join(lines))
 

@@ -12,7 +12,7 @@ from mtl_cli.images.checking import check_pictures, read_cells
 from mtl_cli.images.listings import form_of, list_images
 from mtl_cli.images.picture_targets import parse_picture
 from mtl_cli.init.asked import Asked, slug
-from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
+from mtl_cli.init.found_targets import HEAD, association_sections, found_task, stratum_lines, target_section
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.image_beside import FoundBeside, find_beside, telling_counts
 from mtl_cli.init.image_folder import WORDS
@@ -27,6 +27,7 @@ from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, co
 from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
+ROTATION = "mtl_cli.tasks.classification.Rotation"
 MAP_HEAD = "    head: {_target_: mtl_cli.heads.map.MapHead, hidden: [], dropout: 0.0, norm: group, activation: relu}\n"
 PICTURES = {
     "mask": ("mtl_cli.tasks.segmentation.Segmentation", MAP_HEAD, "miou", "dice, pixel_accuracy"),
@@ -104,6 +105,15 @@ class ImageSurvey(FileSurvey):
                 FoundTask(each.name, each.looked.kind, each.looked.why, target, arguments, primary, others, reading)
             )
         return [*found, *(found_task(guess, self.rows.missing) for guess in self.guesses)]
+
+    @property
+    def auxiliary(self) -> list[FoundTask]:
+        """How far an image was turned, where training images are square."""
+        sides = self.window or self.one_size or (self.sizes[0] if len(set(self.sizes)) == 1 else (0, 1))
+        if sides[0] != sides[1] or "turn" in self.listing.columns:
+            return []
+        why = "an auxiliary task without labels: by how many quarters the image was turned"
+        return [FoundTask("turn", "rotation", why, ROTATION, HEAD, "accuracy", "f1", label="turn")]
 
     @property
     def kinds(self) -> set[str]:

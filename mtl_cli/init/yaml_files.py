@@ -34,6 +34,8 @@ class FoundTask:
     others: str = ""
     reading: Mapping[str, bool | str | list[str]] = field(default_factory=dict)
     """How its labels are read, by key: column or columns, classes, missing."""
+    label: str = ""
+    """The label field, where it is not called as the task is."""
 
     @property
     def also(self) -> str:
@@ -78,6 +80,11 @@ class FileSurvey(ABC):
     @abstractmethod
     def tasks(self) -> Sequence[FoundTask]:
         """A task for each target."""
+
+    @property
+    def auxiliary(self) -> Sequence[FoundTask]:
+        """Further tasks that need no labels: they are written, and not trained unless they are asked for."""
+        return ()
 
     @abstractmethod
     def option_lines(self) -> list[str]:
@@ -134,7 +141,7 @@ def group_names(name: str) -> Iterator[str]:
 def task_yaml(task: FoundTask, dataset: str) -> str:
     """Return the file of a task."""
     return (
-        f"{_head(task, dataset, task.name, f'{task.kind}: {task.why}')}    target: {task.name}\n"
+        f"{_head(task, dataset, task.name, f'{task.kind}: {task.why}')}    target: {task.label or task.name}\n"
         f"{_reading(task.reading)}"
         "    weight: 1.0  # factor of this task's loss; 0 = not trained, still evaluated\n"
         f"{task.arguments}"

@@ -1,4 +1,4 @@
-"""Classification into one of several classes."""
+"""Classification into one of several classes, and of how far an image was turned."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -117,3 +117,19 @@ class Classification(Task):
     def trivial_outputs(self, summary: ClassCounts) -> Tensor:
         """Return the log frequencies of the classes [C]: always the most frequent class."""
         return summary.log_frequencies
+
+
+class Rotation(Classification):
+    """Which of four quarter turns an image was given: cross-entropy, accuracy and macro-F1; targets int64 [B].
+
+    Source: Gidaris, Singh, Komodakis, "Unsupervised Representation Learning by Predicting Image Rotations", ICLR 2018.
+    Differs from the paper: each drawn image is turned once, at random, instead of in all four ways at once. The dataset
+    turns training images by itself where a task asks for it; all other tasks learn from the turned images too, with
+    their labels turned alike, and are evaluated on images as they are. Training images are square.
+    """
+
+    field_kind = "turn"
+    accepts: ClassVar[tuple[str, ...]] = ("class",)
+
+    def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
+        super().__init__(target, weight, 0.0, head, name=name, field=field)

@@ -30,6 +30,7 @@ FIELD_OF = {
     "normals": FieldSpec("normals"),
     "keypoints": FieldSpec("keypoints", shape=(3, 3), columns=("nose", "eye", "ear")),
     "image": FieldSpec("image", shape=(2, 4, 5), mean=(0.4, 0.6), std=(0.2, 0.1)),
+    "turn": FieldSpec("class", 4, ("0", "90", "180", "270"), counts=(10, 10, 10, 10)),
     "boxes": FieldSpec("boxes", 2, ("a", "b"), (5,), mean=(8.0, 6.0, 2.0), counts=(30, 10), varying=True),
     "pieces": FieldSpec("pieces", 6, ("[PAD]", "[UNK]", "[END]", "a", "b", "c"), varying=True, longest=4),
 }
