@@ -172,3 +172,24 @@ def test_all_ways_to_a_prediction_say_the_same(case, tmp_path, capsys):
     assert code == 0, capsys.readouterr().err
     same(expected, mtl_cli.load(tmp_path / "onnx").predict(data))
     same(expected, served(tmp_path / "onnx", request))
+
+
+@pytest.mark.slow
+def test_sounds_that_cannot_be_read_are_told_by_the_server(tmp_path):
+    path, data, _, request = transcripts(tmp_path)
+    assert cli.main_export([f"checkpoint={path}", f"output={tmp_path / 'bundle'}", "rows=2"]) == 0
+    app = make_app(mtl_cli.load(tmp_path / "bundle"), read_manifest(tmp_path / "bundle"), Limits())
+    with TestClient(app) as client:
+        for wrong, message in (
+            ({"files": {"files": ("a.txt", b"x")}}, "a.txt is not named as a sound"),
+            ({"files": {"files": ("../../a.wav", b"RIFF")}}, "sound 1.wav"),
+            ({"json": [str(data[0])]}, "which are sent as files"),
+            ({"json": [{"path": str(data[0])}]}, "which are sent as files"),
+        ):
+            answer = client.post("/predict", **wrong)
+            assert answer.status_code == 422, answer.text
+            assert message in answer.json()["error"]
+            assert "Traceback" not in answer.text
+        body = data[0].read_bytes()
+        alone = client.post("/predict", content=body, headers={"content-type": "audio/wav"})
+        assert alone.json()["predictions"] == client.post("/predict", **request).json()["predictions"][:1]
