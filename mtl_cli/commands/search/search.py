@@ -234,9 +234,21 @@ def check(search: Search, folders: Sequence[Path]) -> None:
             run.check(job.config, folders)
         except UserError as error:
             problems += error.problems
+    if not problems:
+        try:
+            run.check_with_data(search.examples[0].config, folders)
+        except UserError as error:
+            problems = error.problems
     if problems:
-        raise UserError(list(dict.fromkeys(problems)))
-    run.check_with_data(search.examples[0].config, folders)
+        raise UserError(list(dict.fromkeys(as_typed(text, search.options) for text in problems)))
+
+
+def as_typed(problem: str, options: SearchOptions) -> str:
+    """Return a problem of a run with the keys that the search set named as they were typed."""
+    typed = {"data.inner_folds": options.folds, "selection.metric": options.metric}
+    for key, new in (("data.inner_folds", "search.folds"), ("selection.metric", "search.metric")):
+        problem = problem.replace(key, new) if typed[key] is not None else problem
+    return problem
 
 
 def retrain(search: Search, winner: Candidate, line: CommandLine) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from mtl_cli import cli
+from mtl_cli.commands.search.options import SearchOptions
+from mtl_cli.commands.search.search import as_typed
 from mtl_cli.errors import Interrupted, RunFailure
 from tests._stub_run import install
 
@@ -243,3 +245,10 @@ def test_help_explains_the_search(capsys):
     assert "mean_gain, worst_task, preference" in capsys.readouterr().out
     assert cli.main(["--help", "search.trial"]) == 2
     assert "Did you mean 'trials'?" in capsys.readouterr().err
+
+
+def test_problems_of_runs_name_the_keys_that_were_typed():
+    problem = "data.inner_folds is 9, selection.metric is a/b. Use data.inner_folds=5."
+    folded = SearchOptions("tpe", folds=9)
+    assert as_typed(problem, folded) == "search.folds is 9, selection.metric is a/b. Use search.folds=5."
+    assert as_typed(problem, SearchOptions("tpe", metric="a/b")).startswith("data.inner_folds is 9, search.metric is")
