@@ -35,13 +35,13 @@ _BASE_PORT, _PORTS = 20000, 20000
 
 
 def place_of(environment: Mapping[str, str] = os.environ) -> Place | None:
-    """Return the place that `torchrun` or `srun` gave this process; None where it is the only one.
+    """Return the place that `torchrun`, `srun` or submitit gave this process; None where it is the only one.
 
     Raises:
         UserError: a variable that both set has another kind of value.
     """
     try:
-        return _of_torchrun(environment) or _of_slurm(environment)
+        return _of_torchrun(environment) or _of_slurm(environment) or _of_submitit(environment)
     except (KeyError, ValueError) as error:
         raise UserError(
             f"The environment says that this is one of several processes, and {error} is missing or not a number. "
@@ -73,6 +73,15 @@ def _of_slurm(found: Mapping[str, str]) -> Place | None:
         int(found["SLURM_PROCID"]), size, int(found["SLURM_LOCALID"]), int(per_node[0]) if per_node else size,
         found.get("MASTER_ADDR", first_host(nodes)), port, "srun",
     )  # fmt: skip
+
+
+def _of_submitit(found: Mapping[str, str]) -> Place | None:
+    """The jobs that submitit runs on this machine; those that it hands to Slurm have the variables of `srun`."""
+    size = int(found.get("SUBMITIT_LOCAL_NTASKS", "1"))
+    if size == 1 or "SUBMITIT_LOCAL_GLOBALID" not in found:
+        return None
+    rank, port = int(found["SUBMITIT_LOCAL_GLOBALID"]), _BASE_PORT + int(found["SUBMITIT_LOCAL_JOB_ID"]) % _PORTS
+    return Place(rank, size, rank, size, "127.0.0.1", port, "submitit")
 
 
 def first_host(nodes: str) -> str:

@@ -111,11 +111,28 @@ def values_on_test(directory):
     return json.loads((directory / "summary.json").read_text())["test"]
 
 
+def by_torchrun(rank):
+    """What torchrun tells a process, of two."""
+    port = str(20000 + os.getpid() % 20000)
+    return {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+    }  # fmt: skip
+
+
+def by_srun(rank):
+    """What Slurm tells a process, of two on one machine."""
+    return {
+        "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2",
+        "SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_NODELIST": "localhost",
+    }  # fmt: skip
+
+
 @pytest.mark.slow
-def test_processes_that_a_launcher_has_started_are_one_run_of_which_the_first_talks(tmp_path):
-    address = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(20000 + os.getpid() % 20000)}
+@pytest.mark.parametrize("environment", [by_torchrun, by_srun])
+def test_processes_that_a_launcher_has_started_are_one_run_of_which_the_first_talks(tmp_path, environment):
     common = [*SMALL, "trainer.max_steps=6", f"hydra.run.dir={tmp_path / 'run'}"]
-    ranks = [start(*common, RANK=str(rank), LOCAL_RANK=str(rank), **address) for rank in (0, 1)]
+    ranks = [start(*common, **environment(rank)) for rank in (0, 1)]
     found = [finished(process) for process in ranks]
     assert [code for code, _ in found] == [0, 0], found
     assert "test, best step 6" in found[0][1]

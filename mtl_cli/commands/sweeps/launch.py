@@ -22,8 +22,9 @@ from mtl_cli.commands.hydra_commands import as_process
 from mtl_cli.commands.import_path import add_to_path
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
 from mtl_cli.commands.sweeps.progress import counted
-from mtl_cli.errors import EXIT_SIGTERM, Interrupted
+from mtl_cli.errors import EXIT_SIGTERM, Interrupted, UserError
 from mtl_cli.files import read_json, write_json
+from mtl_cli.ranks.place import place_of
 
 POLL_SECONDS, GRACE_SECONDS = 1.0, 60.0
 """How often a worker looks whether its parent lives, and how long its run may take to save."""
@@ -49,6 +50,12 @@ class Worker:
         end_with(self.parent)
         for folder in self.folders:
             add_to_path(folder)
+        place = place_of()
+        if place is not None and not place.is_first:  # the launcher has started several processes for one run
+            from mtl_cli.runs.follow import follow
+
+            follow(place)
+            return
         with console(job.config["verbose"], job.config["quiet"]):
             try:
                 with results_of_runs(shown=not job.config["quiet"]):
@@ -112,6 +119,7 @@ def run_elsewhere(
         jobs, tuple(line.command), tuple(path.absolute() for path in line.folders), folder.absolute(), os.getpid()
     )
     config = launcher_config(composed, directory)
+    refuse_other_numbers(jobs, config)
     context = HydraContext(config_loader=cast(Any, Composed(config)), callbacks=Callbacks())
     try:
         with as_process([line.program]), counted(len(every), lambda: sum(job.completed for job in every)):
@@ -123,6 +131,22 @@ def run_elsewhere(
     finally:
         HydraConfig.instance().cfg = None
         failures.update(collect(folder))
+
+
+def refuse_other_numbers(jobs: Sequence[SweepJob], config: DictConfig) -> None:
+    """Refuse a launcher that starts several processes per job, but not as many as a run has.
+
+    Raises:
+        UserError: there is such a job.
+    """
+    launcher = config.hydra.launcher
+    started = int(launcher.get("tasks_per_node") or 1) * int(launcher.get("nodes") or 1)
+    devices = {int(job.config["trainer"]["devices"]) for job in jobs} - {started}
+    if started > 1 and devices:
+        raise UserError(
+            f"hydra.launcher starts {started} processes per job (nodes × tasks_per_node), and trainer.devices is "
+            f"{min(devices)}. Use trainer.devices={started}."
+        )
 
 
 def launcher_config(composed: DictConfig, directory: Path) -> DictConfig:

@@ -460,6 +460,27 @@ def test_launchers_run_jobs_in_other_processes(extra, words, tmp_path):
     assert len(rows(directory)) == 2
 
 
+@pytest.mark.slow
+def test_a_job_of_a_queue_may_have_several_processes_that_are_one_run(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    words = [
+        "-m", "seed=0", "task=mnist_digits", "backbone=mlp", "backbone.hidden=[16]", "trainer.max_epochs=1",
+        "trainer.max_steps=2", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=4",
+        "hydra.launcher.tasks_per_node=2",
+    ]  # fmt: skip
+    command = [sys.executable, "-c", "import sys; from mtl_cli.cli import train; sys.exit(train())", *words]
+    how = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False, "timeout": 280}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    refused = subprocess.run(command, env=environment, **how)
+    assert refused.returncode == 2
+    assert "trainer.devices is 1. Use trainer.devices=2." in refused.stderr
+    done = subprocess.run([*command, "trainer.devices=2"], env=environment, **how)
+    assert done.returncode == 0, done.stderr
+    (status,) = (tmp_path / "runs" / "sweeps").rglob("status.json")
+    assert json.loads(status.read_text())["status"] == "completed"
+    assert len((status.parent / "metrics.jsonl").read_text().splitlines()) == 3  # by one writer: train, val, test
+
+
 def test_a_launcher_composes_no_job_again(run, monkeypatch):
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
