@@ -1,5 +1,6 @@
 """How much privacy steps spend, as opacus counts it."""
 
+import logging
 import math
 import warnings
 from collections.abc import Iterator
@@ -84,14 +85,18 @@ def noise_for(epsilon: float, rate: float, delta: float, steps: int) -> float:
 
 @contextmanager
 def opacus() -> Iterator[None]:
-    """Import and call opacus without its warnings: of the order that is best, and those of what it imports.
+    """Import and call opacus without its warnings, and without the handler that it gives to the root of all loggers.
 
     Raises:
         UserError: it is not installed.
     """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
+            root.handlers[:] = handlers
+            root.setLevel(level)
         except ImportError as error:
             raise not_installed("Privacy is counted by opacus", error, "privacy") from error

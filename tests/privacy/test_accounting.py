@@ -1,6 +1,7 @@
 """ε as opacus counts it, on known mechanisms."""
 
 import math
+import subprocess
 import sys
 
 import pytest
@@ -48,6 +49,15 @@ def test_the_noise_keeps_within_epsilon_and_is_not_more_than_needed(epsilon):
 def test_an_epsilon_that_no_noise_reaches_is_refused_with_one_that_it_does():
     with pytest.raises(UserError, match=r"Use a larger ε, such as privacy\.epsilon=1"):
         noise_for(1e-9, 0.5, 1e-5, 1000)
+
+
+@pytest.mark.slow
+def test_opacus_leaves_no_handler_of_its_own_on_the_root_of_all_loggers():
+    code = (
+        "import logging; from mtl_cli.privacy.accounting import Accountant; Accountant(1.0, 0.1, 1e-5).spent(1); "
+        "assert not logging.getLogger().handlers and logging.getLogger().level == logging.WARNING"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_missing_opacus_is_told(monkeypatch):
