@@ -31,7 +31,7 @@ from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.listing import Listing, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
-BATCH, STEPS, VOICE_STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 1800, 2400, 8, 200
+BATCH, STEPS, VOICE_STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 2400, 2400, 8, 200
 """Clips per step, and optimizer steps (about voices, and with transcripts: more) and passes of what is proposed."""
 FASTEST = 1.1
 """The fastest speed that is proposed."""
