@@ -14,7 +14,7 @@ import yaml
 from measuring import ENDLESS, Row, compose, interleaved, job_of, make_job, plain_steps, ratio_row, row, summary
 
 from mtl_cli.config.shipped import conf_dir
-from mtl_cli.training.trainer import next_step
+from mtl_cli.training.next_step import next_step
 
 WIDTH, CLASSES = 256, 10
 SMALL, LARGE = 30_000, 300_000

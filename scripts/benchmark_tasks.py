@@ -18,8 +18,9 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.runs.build import build
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.training.job import Job
+from mtl_cli.training.next_step import next_step
 from mtl_cli.training.selection import evaluate_split
-from mtl_cli.training.trainer import log, next_step, train_step
+from mtl_cli.training.trainer import log, train_step
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": [], "dropout": 0.0, "activation": "relu", "init": "default"}
 KINDS = {

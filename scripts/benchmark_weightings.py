@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtl_cli.config.shipped import conf_dir
-from mtl_cli.weightings.base import LossWeighting, Partition, Pass, Weighting
+from mtl_cli.weightings.base import LossWeighting, Weighting
 from mtl_cli.weightings.linalg.jacobian import gramian
 from mtl_cli.weightings.row_base import RowWeighting
+from mtl_cli.weightings.step_base import Partition, Pass
 
 BATCH, CLASSES = 128, 10
 LIMITS = {"parameters": "1.05 of the loop", "losses": "1.05", "famo": "1.4", 8: "1.10", 32: "1.35"}

@@ -17,7 +17,8 @@ from mtl_cli.report.progress import Progressbar
 from mtl_cli.runs.build import build
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.training.job import Job
-from mtl_cli.training.trainer import log, next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import log, train_step
 
 Row = dict[str, str]
 Steps = Callable[[int], None]

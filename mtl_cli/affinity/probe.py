@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl_cli.weightings.base import Step, Weighting
+from mtl_cli.weightings.base import Weighting
+from mtl_cli.weightings.step_base import Step
 
 Matrix = list[list[float]]
 """Values [T, T]; NaN where a pair was not measured."""

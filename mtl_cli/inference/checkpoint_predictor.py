@@ -19,7 +19,7 @@ from mtl_cli.runs.predictor import build_predictor, choose
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.portable import FILES, read_state
 from mtl_cli.tables.given import Given
-from mtl_cli.tasks.base import Boxes, Predictions
+from mtl_cli.tasks.predictions_base import Boxes, Predictions
 from mtl_cli.training.arithmetic import torch_settings
 
 logger = logging.getLogger("mtl_cli")

@@ -16,6 +16,7 @@ What most runs need is written here, since importing torchmetrics takes longer t
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
@@ -23,6 +24,24 @@ from torch import Tensor
 
 State = dict[str, Tensor | list[Tensor]]
 """What a metric has taken in, by name: sums, and lists of rows that are gathered."""
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How to read a metric: a score, at most 1 and higher is better, or an error, at least 0 and lower is better."""
+
+    lower_is_better: bool = False
+    needs_different_labels: bool = False
+    """Whether it is not defined (NaN) where all labels are the same, such as the AUC of a single class."""
+
+    def skill(self, value: float, trivial: float) -> float:
+        """Return the gain over the trivial predictor: (M − M₀)/(1 − M₀) for scores, 1 − M/M₀ for errors.
+
+        Where the trivial predictor is perfect, what is lost against it: M − 1 or −M.
+        """
+        if self.lower_is_better:
+            return 1.0 - value / trivial if trivial > 0 else -value
+        return (value - trivial) / (1.0 - trivial) if trivial < 1.0 else value - 1.0
 
 
 class Metric(ABC):

@@ -15,7 +15,7 @@ from mtl_cli.features import run_stages
 from mtl_cli.heads.base import Output, run_head
 from mtl_cli.model.multi_task_model import MultiTaskModel, read_by
 from mtl_cli.tasks.base import Task
-from mtl_cli.weightings.base import Partition
+from mtl_cli.weightings.step_base import Partition
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from mtl_cli.model.stacking import Part, head_parts, put_together, take_apart
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
-from mtl_cli.weightings.base import Partition
+from mtl_cli.weightings.step_base import Partition
 
 
 @dataclass(frozen=True)

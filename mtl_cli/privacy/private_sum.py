@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from mtl_cli.privacy.accounting import Accountant
-from mtl_cli.weightings.base import Step, Weighting
+from mtl_cli.weightings.base import Weighting
+from mtl_cli.weightings.step_base import Step
 
 
 class PrivateSum(Weighting):

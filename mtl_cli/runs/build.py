@@ -30,8 +30,8 @@ from mtl_cli.training.arithmetic import make_arithmetic, on_rank, suited
 from mtl_cli.training.dynamo import lean
 from mtl_cli.training.job import Job, Plan
 from mtl_cli.training.late_gradients import take_late
+from mtl_cli.training.learner import Learner
 from mtl_cli.training.loading import Stream
-from mtl_cli.training.step import Learner
 from mtl_cli.weightings.base import Weighting
 
 

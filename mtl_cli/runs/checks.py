@@ -10,11 +10,12 @@ from mtl_cli.errors import nearest, some
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.job import Plan
+from mtl_cli.training.learner import Learner
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.readouts import last_layers
 from mtl_cli.training.selection import LAST
-from mtl_cli.training.step import Learner
-from mtl_cli.weightings.base import Setting, Weighting
+from mtl_cli.weightings.base import Weighting
+from mtl_cli.weightings.step_base import Setting
 
 
 def check_metrics(config: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mtl_cli.batch import Frame
-from mtl_cli.tasks.base import Boxes
+from mtl_cli.tasks.predictions_base import Boxes
 
 DIGITS = 3
 """Digits behind the point of a coordinate, in pixels."""

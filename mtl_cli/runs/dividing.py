@@ -17,7 +17,8 @@ from mtl_cli.runs.components import Components
 from mtl_cli.runs.modelling import Modelled
 from mtl_cli.runs.stacking import treats_by_entry
 from mtl_cli.sharing.base import Sharing
-from mtl_cli.weightings.base import Partition, Weighting
+from mtl_cli.weightings.base import Weighting
+from mtl_cli.weightings.step_base import Partition
 
 DDP = "Use trainer.strategy=ddp"
 
@@ -85,6 +86,8 @@ def divide(modelled: Modelled, strategy: Strategy) -> Modelled:
     except ValueError as error:
         raise UserError(f"trainer.strategy=fsdp: {error} {DDP}.") from error
     new = {id(old): parameter for old, parameter in zip(before, model.parameters(), strict=True)}
+    if all(new[id(old)] is old for old in before):
+        return modelled
     return replace(modelled, partition=renewed(modelled.partition, new))
 
 

@@ -19,9 +19,10 @@ from mtl_cli.runs.data_files import warn_of_training_rows
 from mtl_cli.runs.predict import check_names, progress
 from mtl_cli.runs.predictor import Predictor, build_predictor
 from mtl_cli.storage import checkpoint
-from mtl_cli.tasks.base import Columns, Task
+from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.class_base import class_labels
 from mtl_cli.tasks.ordinal import Ordinal
+from mtl_cli.tasks.predictions_base import Columns
 from mtl_cli.training.arithmetic import torch_settings
 
 logger = logging.getLogger("mtl_cli")

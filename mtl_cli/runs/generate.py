@@ -20,7 +20,7 @@ from mtl_cli.runs.prediction_folder import PredictionFolder
 from mtl_cli.runs.predictor import Predictor, build_predictor
 from mtl_cli.seeding import generator
 from mtl_cli.storage import checkpoint
-from mtl_cli.tasks.base import Predictions
+from mtl_cli.tasks.predictions_base import Predictions
 from mtl_cli.training.arithmetic import torch_settings
 
 logger = logging.getLogger("mtl_cli")

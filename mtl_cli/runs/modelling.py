@@ -24,7 +24,8 @@ from mtl_cli.runs.stacking import stack_heads, stacks_fit
 from mtl_cli.seeding import seeded
 from mtl_cli.sharing.base import Sharing
 from mtl_cli.tasks.base import Task
-from mtl_cli.weightings.base import Partition, Weighting
+from mtl_cli.weightings.base import Weighting
+from mtl_cli.weightings.step_base import Partition
 
 logger = logging.getLogger("mtl_cli")
 

@@ -10,7 +10,7 @@ from mtl_cli.batch import Frame
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.runs.coco_boxes import CocoFolder
 from mtl_cli.storage.new_folder import NewFolder
-from mtl_cli.tasks.base import Boxes
+from mtl_cli.tasks.predictions_base import Boxes
 
 
 class PredictionFolder(NewFolder):

@@ -23,7 +23,8 @@ from mtl_cli.runs.data import Data
 from mtl_cli.runs.modelling import make_model, make_tasks
 from mtl_cli.runs.summaries import fields_told
 from mtl_cli.storage.checkpoint import weights_of
-from mtl_cli.tasks.base import Columns, Predictions, Task
+from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.predictions_base import Columns, Predictions
 from mtl_cli.training.arithmetic import Arithmetic, make_arithmetic
 
 logger = logging.getLogger("mtl_cli")

@@ -11,9 +11,9 @@ from mtl_cli.privacy.refusals import data_problems, model_problems, trainer_prob
 from mtl_cli.runs.data import Data
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.training.job import Job
+from mtl_cli.training.learner import Learner
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.poisson_order import PoissonOrder
-from mtl_cli.training.step import Learner
 from mtl_cli.weightings.base import Weighting
 
 

@@ -21,7 +21,8 @@ from mtl_cli.runs.run import start_weights
 from mtl_cli.storage.directory import read_status
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.job import Job
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 
 logger = logging.getLogger("mtl_cli")
 STEPS = 100

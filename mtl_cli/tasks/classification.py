@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import Coded, Task, masked_mean
 from mtl_cli.tasks.class_base import (
     ClassWeights,
     checked_gamma,

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import Coded, Task, masked_mean
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:

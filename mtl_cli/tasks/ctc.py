@@ -11,8 +11,10 @@ from torch.nn import functional as F
 from mtl_cli.batch import FieldSpec, set_entries, set_labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.layers.ctc_search import BLANK, best_path, padded_pieces, prefix_search
+from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import Shown
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Task, masked_mean
+from mtl_cli.tasks.predictions_base import Columns
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.texts.piece_tokenizer import END, PAD, UNKNOWN, text_of
 

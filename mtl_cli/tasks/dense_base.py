@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mtl_cli.layers.convolution import resized
 from mtl_cli.report.shown import Shown, number_colours, spread
-from mtl_cli.tasks.base import Columns, Predictions, Task
+from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.predictions_base import Columns, Predictions
 
 
 class DenseTask(Task, ABC):

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Predictions, masked_mean
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import masked_mean
 from mtl_cli.tasks.dense_base import DenseTask
+from mtl_cli.tasks.predictions_base import Columns, Predictions
 from mtl_cli.tasks.summary_base import LabelSummary, Medians
 
 if TYPE_CHECKING:

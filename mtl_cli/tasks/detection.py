@@ -11,9 +11,11 @@ from torch import Tensor
 from mtl_cli.batch import FieldSpec, set_entries, set_labelled
 from mtl_cli.heads.base import Head
 from mtl_cli.layers.centers import at_positions, centre_focal_loss, draw_peaks, find_peaks, peak_radius
+from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import Shown
-from mtl_cli.tasks.base import Boxes, Columns, MetricInfo, Predictions, Task, masked_mean
+from mtl_cli.tasks.base import Task, masked_mean
 from mtl_cli.tasks.class_base import class_labels
+from mtl_cli.tasks.predictions_base import Boxes, Columns, Predictions
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Predictions, Task, masked_mean
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import Task, masked_mean
+from mtl_cli.tasks.predictions_base import Columns, Predictions
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:

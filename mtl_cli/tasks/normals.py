@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec
 from mtl_cli.heads.base import Head
+from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import direction_colours
-from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
+from mtl_cli.tasks.base import masked_mean
 from mtl_cli.tasks.dense_base import DenseTask
+from mtl_cli.tasks.predictions_base import Columns
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:

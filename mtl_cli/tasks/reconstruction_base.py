@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from mtl_cli.batch import FieldSpec
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import masked_mean
 from mtl_cli.tasks.dense_base import DenseTask
+from mtl_cli.tasks.predictions_base import Columns
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Coded, MetricInfo, Task, masked_mean
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import Coded, Task, masked_mean
 from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.tasks.summary_base import LabelSummary, Medians, Totals
 

@@ -9,10 +9,12 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
 from mtl_cli.heads.base import Head
+from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import class_colours
-from mtl_cli.tasks.base import Columns, MetricInfo, masked_mean
+from mtl_cli.tasks.base import masked_mean
 from mtl_cli.tasks.class_base import ClassWeights, checked_smoothing, class_labels, weights_by_class
 from mtl_cli.tasks.dense_base import DenseTask, share_columns, share_names
+from mtl_cli.tasks.predictions_base import Columns
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 
 if TYPE_CHECKING:

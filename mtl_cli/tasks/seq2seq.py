@@ -14,9 +14,11 @@ from mtl_cli.config.annotations import one_of
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.base import Head
 from mtl_cli.heads.decoder_base import DecoderHead, PieceWriter
+from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import Shown
-from mtl_cli.tasks.base import Columns, MetricInfo, Task, masked_mean
+from mtl_cli.tasks.base import Task, masked_mean
 from mtl_cli.tasks.class_base import checked_smoothing
+from mtl_cli.tasks.predictions_base import Columns
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.texts.piece_tokenizer import PAD, UNKNOWN, text_of
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Coded, MetricInfo, Task
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import Coded, Task
 from mtl_cli.tasks.summary_base import LabelSummary
 
 if TYPE_CHECKING:

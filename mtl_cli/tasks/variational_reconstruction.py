@@ -10,7 +10,7 @@ from torch import Tensor
 from mtl_cli.batch import FieldSpec
 from mtl_cli.heads.base import Head
 from mtl_cli.report.shown import Shown
-from mtl_cli.tasks.base import Predictions
+from mtl_cli.tasks.predictions_base import Predictions
 from mtl_cli.tasks.reconstruction_base import ChannelTotals, ReconstructionTask
 
 Outputs = Mapping[str, Tensor]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtl_cli.ranks.ranks import Ranks
+from mtl_cli.training.label_counts import Counts
 from mtl_cli.training.signals import CODES, StopRequest
-from mtl_cli.training.step import Counts
 
 
 @dataclass(frozen=True)

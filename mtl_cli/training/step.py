@@ -1,9 +1,7 @@
 """One optimizer step as a weighting sees it: lazily made forward passes over the step's micro-batches."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,70 +10,23 @@ from mtl_cli.batch import Batch, StackTarget, labelled_tasks
 from mtl_cli.errors import RunFailure
 from mtl_cli.heads.base import tensors_of
 from mtl_cli.model.members import member_loss
-from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
-from mtl_cli.ranks.batch_norm import BatchNorms
-from mtl_cli.ranks.ranks import ALONE, Ranks
-from mtl_cli.ranks.strategy import WHOLE, Strategy
-from mtl_cli.report.spans import Spans
+from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.seeding import seed_step
-from mtl_cli.tasks.base import Task
-from mtl_cli.tasks.stack_base import TaskStack, on
-from mtl_cli.training.arithmetic import Arithmetic
+from mtl_cli.tasks.stack_base import on
+from mtl_cli.training.label_counts import Counts, count_labels, count_stacks, stacked_counts, sum_counts
+from mtl_cli.training.learner import Learner
 from mtl_cli.training.readouts import readouts
 from mtl_cli.training.scaled_gradients import scaled
 from mtl_cli.training.sums import sum_by_name, sum_left, sum_reached
-from mtl_cli.weightings.base import Partition, Pass
 from mtl_cli.weightings.linalg.jacobian import Jacobian
 from mtl_cli.weightings.linalg.views import Views
-from mtl_cli.weightings.losses_base import Part, TaskLosses, places, vector_of
+from mtl_cli.weightings.losses_base import Part, TaskLosses, by_task, places, plus, vector_of
 from mtl_cli.weightings.readout_base import Readout
-
-Counts = Mapping[str, Mapping[str, int]]
-"""The labels of a micro-batch by task, under their dataset."""
-
-
-@dataclass(frozen=True)
-class Learner:
-    """What every step of a run has in common: the model, its trained tasks and how it is run."""
-
-    model: MultiTaskModel
-    tasks: Mapping[str, Task]
-    partition: Partition
-    arithmetic: Arithmetic
-    seed: int
-    spans: Spans = field(default_factory=Spans)
-    stacks: Mapping[str, TaskStack[Any]] = field(default_factory=dict)
-    """Those of the tasks that are computed as one, by the stack's name in a batch."""
-    ranks: Ranks = ALONE
-    norms: BatchNorms | None = None
-    """The batch norms of a model that several ranks train."""
-    strategy: Strategy = WHOLE
-    """How the ranks hold the model."""
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The trained tasks, in their fixed order."""
-        return tuple(self.tasks)
-
-    @cached_property
-    def apart(self) -> tuple[str, ...]:
-        """The trained tasks that are computed on their own."""
-        stacked = {name for stack in self.stacks.values() for name in stack.names}
-        return tuple(task for task in self.tasks if task not in stacked)
-
-    @cached_property
-    def rows(self) -> dict[str, tuple[str, int]]:
-        """Stack and row of the tasks that are computed as one."""
-        return {task: (key, row) for key, stack in self.stacks.items() for row, task in enumerate(stack.names)}
-
-    @cached_property
-    def trained(self) -> list[nn.Parameter]:
-        """The model's trained parameters: walking through the modules for them takes 50 µs a step."""
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+from mtl_cli.weightings.step_base import Pass
 
 
 class TrainStep:
-    """One optimizer step; satisfies `mtl_cli.weightings.base.Step`.
+    """One optimizer step; satisfies `mtl_cli.weightings.step_base.Step`.
 
     `batches[draw][number]` maps a dataset to its batch; see `Weighting.num_draws` and `trainer.accumulate`. They are
     those of this rank, r of k: its number j is micro-batch r + k·j of the step. `counts[draw][number]` are the labels
@@ -346,52 +297,3 @@ class TrainStep:
             if gradient is not None:
                 before = self._penalties.get(parameter)
                 self._penalties[parameter] = gradient if before is None else before + gradient
-
-
-def by_task(parts: Sequence[Part]) -> Mapping[str, Tensor]:
-    """Return losses by task: as a mapping of scalars where every part is one."""
-    if all(loss.ndim == 0 for _, loss in parts):
-        return {tasks[0]: loss for tasks, loss in parts}
-    return TaskLosses(parts)
-
-
-def plus(totals: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Return the sums of losses by task."""
-    if not totals:
-        return more
-    if isinstance(totals, TaskLosses) or isinstance(more, TaskLosses):
-        pair = [each if isinstance(each, TaskLosses) else TaskLosses.of(each) for each in (totals, more)]
-        return pair[0].plus(pair[1])
-    return {**totals, **{task: totals[task] + loss if task in totals else loss for task, loss in more.items()}}
-
-
-def count_stacks(batches: Sequence[Mapping[str, Batch]]) -> dict[str, Tensor]:
-    """Return the labels [T] of tasks that are computed as one over the batches of a draw, by the stack's name."""
-    return sum_counts(
-        {key: target.counts for key, target in batch.stacks.items()} for each in batches for batch in each.values()
-    )
-
-
-def stacked_counts(stacks: Mapping[str, TaskStack[Any]], counts: Mapping[str, int]) -> dict[str, Tensor]:
-    """Return the labels [T] of the stacks that have any, by the stack's name, from the labels of each task."""
-    found = {key: torch.tensor([counts.get(task, 0) for task in stack.names]) for key, stack in stacks.items()}
-    return {key: each for key, each in found.items() if bool(each.any())}
-
-
-def sum_counts(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return labels [T], by the stack's name, added up."""
-    totals: dict[str, Tensor] = {}
-    for part in parts:
-        for key, counts in part.items():
-            totals[key] = totals[key] + counts if key in totals else counts
-    return totals
-
-
-def count_labels(micro_batches: Sequence[Counts]) -> dict[str, int]:
-    """Return the labels of each task over the micro-batches of a step."""
-    totals: dict[str, int] = {}
-    for datasets in micro_batches:
-        for counts in datasets.values():
-            for task, count in counts.items():
-                totals[task] = totals.get(task, 0) + count
-    return totals

@@ -1,26 +1,23 @@
 """Training: one explicit loop."""
 
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Batch
 from mtl_cli.errors import Interrupted, Pruned
-from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.storage.directory import RunDirectory
-from mtl_cli.training.bad_rows import bad_rows, describe
 from mtl_cli.training.clock import Clock
 from mtl_cli.training.evaluate import flat
 from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import ROLLBACK_FACTOR, Job
 from mtl_cli.training.loss_scale import unscale
-from mtl_cli.training.news import News, Stop, exchanged
+from mtl_cli.training.news import News, Stop
+from mtl_cli.training.next_step import first_draws, next_step
 from mtl_cli.training.resting import resting
 from mtl_cli.training.selection import (
     count_patience,
@@ -33,8 +30,9 @@ from mtl_cli.training.selection import (
     why_stopped,
 )
 from mtl_cli.training.signals import StopRequest
-from mtl_cli.training.step import Counts, TrainStep
-from mtl_cli.training.window import NotFinite, all_finite, first_bad, total_norm
+from mtl_cli.training.skipping import Before, skip
+from mtl_cli.training.step import TrainStep
+from mtl_cli.training.window import NotFinite, all_finite, total_norm
 
 logger = logging.getLogger("mtl_cli")
 
@@ -87,59 +85,6 @@ def train_job(job: Job, out: RunDirectory, stop: StopRequest, bar: Progressbar) 
     if reason := why_stopped(job):
         logger.info("%s.", reason)
     logger.debug("trained %d steps, plan %s", progress.step, plan)
-
-
-def next_step(job: Job) -> TrainStep:
-    """Draw the batches of the next step: micro-batches of every dataset whose tasks take part.
-
-    Of the micro-batches of a step this rank draws every k-th, `accumulate` of them. The ranks tell each other how many
-    labels they have, and the news: signals, and whether the first one wants to save.
-    """
-    progress, plan, ranks = job.progress, job.plan, job.learner.ranks
-    names = job.schedule.tasks(progress.step)
-    everything = len(names) == len(job.learner.names)
-    parts, own = job.weighting.num_draws, range(ranks.rank, plan.micro_batches, ranks.size)
-    batches: list[list[dict[str, Batch]]] = [[{} for _ in own] for _ in range(parts or 1)]
-    rows = 0
-    for dataset, stream in job.train.items():
-        if not any(name in stream.targets for name in names):
-            continue
-        start = progress.draws.get(dataset, 0)
-        progress.draws[dataset] = start + plan.micro_batches
-        for number, micro in enumerate(own):
-            for part, batch in enumerate(stream.batches(start + micro, parts)):
-                if part == len(batches):  # a part for each row
-                    batches.append([{} for _ in own])
-                batches[part][number][dataset] = batch if everything else only(batch, set(names))
-                rows += batch.rows
-    counts: list[list[Counts]] = [
-        [{dataset: labels_of(batch, ranks) for dataset, batch in each.items()} for each in part] for part in batches
-    ]
-    if not ranks.alone:
-        asked = {dataset: [task for task in job.train[dataset].targets if task in names] for dataset in batches[0][0]}
-        rows, counts = exchanged(ranks, rows, counts, asked, job.news or News(ranks))
-    progress.samples += rows
-    last = progress.step + 1 == job.total_steps
-    logging_due = (progress.step + 1) % plan.log_every == 0 or last
-    scale = progress.loss_scale if job.learner.arithmetic.fp16 else 1.0
-    return TrainStep(job.learner, progress.step, batches, logging_due, counts, scale)
-
-
-def labels_of(batch: Batch, ranks: Ranks) -> Mapping[str, int]:
-    """Return the labels in a batch by task; those of stacks are there where ranks must tell each other."""
-    return batch.counts if ranks.alone else batch.all_counts
-
-
-def only(batch: Batch, tasks: Collection[str]) -> Batch:
-    """Return the batch with the targets of the given tasks."""
-    stacks = {key: target.only(tasks) for key, target in batch.stacks.items()}
-    targets = {task: target for task, target in batch.targets.items() if task in tasks}
-    return replace(
-        batch,
-        targets=targets,
-        counts={task: batch.counts[task] for task in targets},
-        stacks={key: target for key, target in stacks.items() if target.present},
-    )
 
 
 @dataclass(frozen=True)
@@ -207,41 +152,6 @@ def gradient_norm(job: Job) -> Tensor | None:
     if job.plan.clip_norm is not None:
         torch._foreach_mul_(gradients, (job.plan.clip_norm / (norm + 1e-6)).clamp(max=1.0))
     return norm
-
-
-def first_draws(job: Job, step: TrainStep) -> dict[str, int]:
-    """Return the first draw of a step by dataset."""
-    return {dataset: job.progress.draws[dataset] - job.plan.micro_batches for dataset in step.datasets}
-
-
-class Before:
-    """The weighting's state and the model's buffers before a step that may be left out: a forward pass changes both."""
-
-    def __init__(self, job: Job) -> None:
-        self._weighting = job.weighting
-        self._state = {
-            key: value.clone() if isinstance(value, Tensor) else value
-            for key, value in job.weighting.state_dict().items()
-        }
-        self._buffers = [(buffer, buffer.clone()) for buffer in job.learner.model.buffers()]
-
-    def restore(self) -> None:
-        """Undo the step."""
-        self._weighting.load_state_dict(self._state)
-        for buffer, value in self._buffers:
-            buffer.copy_(value)
-
-
-def skip(job: Job, step: TrainStep) -> bool:
-    """Return whether the step has a loss or gradient that is not finite; it is then counted and left out."""
-    bad = first_bad(step.losses, job.gradients())
-    if job.learner.strategy.on_all(bad is None):
-        return False
-    bad = bad or "a gradient"
-    job.progress.skipped += 1
-    cause = describe(bad_rows(job.train, first_draws(job, step), job.plan.micro_batches))
-    logger.warning("Step %d is skipped: %s is not finite. %s (%d so far)", step.index, bad, cause, job.progress.skipped)
-    return True
 
 
 def log(job: Job, out: RunDirectory, step: TrainStep, update: Update) -> dict[str, float]:

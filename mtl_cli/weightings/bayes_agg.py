@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from mtl_cli.seeding import derive
-from mtl_cli.weightings.base import Pass, Setting, Step, require
+from mtl_cli.weightings.base import require
 from mtl_cli.weightings.last_layer_base import LastLayerWeighting
 from mtl_cli.weightings.linalg.last_layer import Gaussian, evidence, moments
 from mtl_cli.weightings.readout_base import CATEGORICAL, Readout
+from mtl_cli.weightings.step_base import Pass, Setting, Step
 
 LARGEST = 4096
 """The largest precision matrix [n, n]: 134 MB, of which a task keeps two."""

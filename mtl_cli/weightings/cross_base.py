@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtl_cli.weightings.base import Step
 from mtl_cli.weightings.linalg.jacobian import gramian
 from mtl_cli.weightings.row_base import RowWeighting, combined_norm
+from mtl_cli.weightings.step_base import Step
 
 
 class CrossWeighting(RowWeighting):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_cli.weightings.base import LossWeighting, Step, require
+from mtl_cli.weightings.base import LossWeighting, require
+from mtl_cli.weightings.step_base import Step
 
 EPS = 1e-8
 BETAS, ADAM_EPS = (0.9, 0.999), 1e-8

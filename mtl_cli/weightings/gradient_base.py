@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.weightings.base import Pass, Step, require
+from mtl_cli.weightings.base import require
 from mtl_cli.weightings.linalg.jacobian import boundary_backward, boundary_rows, gramian, gramian_to_solve
 from mtl_cli.weightings.losses_base import places
 from mtl_cli.weightings.row_base import RowWeighting, combined_norm
+from mtl_cli.weightings.step_base import Pass, Step
 
 STEADY = 1e-6
 """A head whose task weighs less than this part of the largest weight gets a backward of its own on reuse steps."""

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mtl_cli.weightings.base import Step
 from mtl_cli.weightings.linalg.jacobian import boundary_backward, boundary_rows, gramian
 from mtl_cli.weightings.row_base import RowWeighting
+from mtl_cli.weightings.step_base import Step
 
 
 class JacobianWeighting(RowWeighting):

@@ -79,3 +79,20 @@ def vector_of(losses: Mapping[str, Tensor], tasks: tuple[str, ...]) -> Tensor:
     if isinstance(losses, TaskLosses):
         return losses.vector(tasks)
     return torch.stack([losses[task] for task in tasks])
+
+
+def by_task(parts: Sequence[Part]) -> Mapping[str, Tensor]:
+    """Return losses by task: as a mapping of scalars where every part is one."""
+    if all(loss.ndim == 0 for _, loss in parts):
+        return {tasks[0]: loss for tasks, loss in parts}
+    return TaskLosses(parts)
+
+
+def plus(totals: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the sums of losses by task."""
+    if not totals:
+        return more
+    if isinstance(totals, TaskLosses) or isinstance(more, TaskLosses):
+        pair = [each if isinstance(each, TaskLosses) else TaskLosses.of(each) for each in (totals, more)]
+        return pair[0].plus(pair[1])
+    return {**totals, **{task: totals[task] + loss if task in totals else loss for task, loss in more.items()}}

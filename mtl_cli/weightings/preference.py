@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.seeding import derive
-from mtl_cli.weightings.base import LossWeighting, Step, require
+from mtl_cli.weightings.base import LossWeighting, require
+from mtl_cli.weightings.step_base import Step
 
 TOLERANCE = 1e-3
 SMALLEST = 1e-3

@@ -7,9 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.weightings.base import Pass, Setting, Step, Weighting, require
+from mtl_cli.weightings.base import Weighting, require
 from mtl_cli.weightings.linalg.jacobian import Jacobian, cosines, row_norms
 from mtl_cli.weightings.losses_base import places
+from mtl_cli.weightings.step_base import Pass, Setting, Step
 
 MAX_PAIRED = 32
 """Tasks up to which the cosine of each pair is in the records: 496 numbers; of 617 tasks they would be 190,000."""

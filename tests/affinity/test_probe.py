@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mtl_cli.affinity.probe import AffinityProbe
-from mtl_cli.weightings.base import Pass
 from mtl_cli.weightings.fixed import Fixed
+from mtl_cli.weightings.step_base import Pass
 from tests.training.test_trainer import assert_equal_weights, make, steps, weights
 
 

@@ -50,7 +50,7 @@ def test_an_option_says_its_source_its_knobs_with_comments_and_its_cost():
     assert "Cost: one backward per task, and a small problem that is solved on the CPU" in text
     assert "Caruana" in explain(["sharing=hard"])
     assert "weighting.level=features: possible." in explain(["sharing=hard"])
-    assert "Inputs: image. Features: vector or map." in explain(["backbone=cnn"])
+    assert "Inputs: image, image_row. Features: vector or map." in explain(["backbone=cnn"])
     assert "decoupled" in explain(["optimizer=adamw"])
     assert "Loshchilov" in explain(["optimizer=adamw"])
     assert "rows per step" in explain(["dataset=tabular"])

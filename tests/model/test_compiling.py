@@ -14,7 +14,8 @@ from mtl_cli.model import compiling
 from mtl_cli.model.compiling import compiled_modules
 from mtl_cli.runs import evaluation, run
 from mtl_cli.runs.build import build
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from tests import _toy
 
 pytestmark = [

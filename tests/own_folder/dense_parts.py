@@ -17,7 +17,9 @@ from mtl_cli.datasets.base import Augmentation, DataSource
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.features import Features, FeatureSpec, Stage
 from mtl_cli.heads.base import Head
-from mtl_cli.tasks.base import Columns, MetricInfo, Predictions, Task
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.predictions_base import Columns, Predictions
 from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary, Totals
 
 SIZE = 32

@@ -16,7 +16,8 @@ from mtl_cli.privacy.accounting import Accountant
 from mtl_cli.runs import run
 from mtl_cli.runs.build import build
 from mtl_cli.storage import checkpoint
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from tests import _toy
 from tests.runs.test_run import assert_same_run, die_at
 

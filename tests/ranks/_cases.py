@@ -11,8 +11,9 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.runs.build import build
 from mtl_cli.training.job import Job
+from mtl_cli.training.next_step import next_step
 from mtl_cli.training.selection import evaluate_split
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.trainer import train_step
 from tests import _toy
 from tests.runs import _stacks
 from tests.weightings._inputs import config as weighting_config

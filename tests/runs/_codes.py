@@ -14,7 +14,9 @@ from mtl_cli.datasets.base import DataSource
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.features import Features, FeatureSpec, pool
 from mtl_cli.heads.base import Head, TeacherForced
-from mtl_cli.tasks.base import Columns, MetricInfo, Task
+from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.predictions_base import Columns
 from mtl_cli.tasks.summary_base import LabelSummary
 
 DIGITS, LENGTH = 4, 4

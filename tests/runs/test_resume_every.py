@@ -12,7 +12,8 @@ from mtl_cli.config.shipped import conf_dir
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
 from mtl_cli.runs.build import build
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from tests import _toy
 from tests._thinned import thinned
 from tests.runs.test_run import assert_same

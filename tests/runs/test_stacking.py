@@ -9,8 +9,9 @@ from mtl_cli.runs import stacking
 from mtl_cli.runs.build import build
 from mtl_cli.runs.components import bind_all
 from mtl_cli.training.evaluate import flat
+from mtl_cli.training.next_step import next_step
 from mtl_cli.training.selection import evaluate_validation
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.trainer import train_step
 from tests.runs import _stacks
 from tests.runs._stacks import ANSWERS, NUMBERS, config_of, job_of
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from mtl_cli.batch import MISSING_CLASS, FieldSpec
 from mtl_cli.features import Features, FeatureSpec
 from mtl_cli.heads.mlp import MLPHead
-from mtl_cli.tasks.base import MetricInfo
+from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.tasks.classification import Classification
 
 

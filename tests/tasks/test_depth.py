@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from mtl_cli.batch import FieldSpec
-from mtl_cli.tasks.base import Predictions
 from mtl_cli.tasks.depth import DepthTotals
+from mtl_cli.tasks.predictions_base import Predictions
 from tests.tasks._inputs import make
 
 

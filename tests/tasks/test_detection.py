@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mtl_cli.batch import FieldSpec, pad_sets
-from mtl_cli.tasks.base import Predictions
 from mtl_cli.tasks.detection import BoxTotals
+from mtl_cli.tasks.predictions_base import Predictions
 from mtl_cli.training.evaluate import Meter
 from tests.tasks._inputs import make
 

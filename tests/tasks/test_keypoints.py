@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mtl_cli.tasks.base import Predictions
+from mtl_cli.tasks.predictions_base import Predictions
 from mtl_cli.training.evaluate import Meter
 from tests.tasks._inputs import make
 

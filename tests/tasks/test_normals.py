@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mtl_cli.tasks.base import Predictions
+from mtl_cli.tasks.predictions_base import Predictions
 from tests.tasks._inputs import make, targets
 
 

@@ -4,7 +4,7 @@ import torch
 from mtl_cli.batch import FieldSpec
 from mtl_cli.features import FeatureSpec
 from mtl_cli.heads.image import ImageHead
-from mtl_cli.tasks.base import Predictions
+from mtl_cli.tasks.predictions_base import Predictions
 from mtl_cli.tasks.reconstruction import Reconstruction
 
 FIELD = FieldSpec("image", shape=(1, 2, 2), mean=(0.5,), std=(0.25,))

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec
-from mtl_cli.tasks.base import Predictions
+from mtl_cli.tasks.predictions_base import Predictions
 from mtl_cli.training.evaluate import Meter
 from tests.tasks._inputs import make
 

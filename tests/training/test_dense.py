@@ -6,7 +6,8 @@ import torch
 from mtl_cli.config.run_config import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.runs.build import build
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from mtl_cli.weightings.gradient_base import GradientWeighting
 from tests import _toy
 from tests.runs.test_resume_every import options

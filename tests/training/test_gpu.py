@@ -9,7 +9,8 @@ from mtl_cli.config.run_config import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.runs.build import build
 from mtl_cli.training.arithmetic import torch_settings
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from mtl_cli.weightings.base import Weighting
 from tests import _toy
 from tests.training.test_syncs import SOLVED_ON_THE_HOST, options

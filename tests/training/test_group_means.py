@@ -1,7 +1,7 @@
 import math
 from typing import ClassVar
 
-from mtl_cli.tasks.base import MetricInfo
+from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.training.evaluate import Result
 from mtl_cli.training.group_means import to_show, with_group_means
 

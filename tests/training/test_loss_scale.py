@@ -13,7 +13,8 @@ from mtl_cli.runs.build import build
 from mtl_cli.runs.checks import precision_problems
 from mtl_cli.training import loss_scale
 from mtl_cli.training.arithmetic import Arithmetic
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from tests import _toy
 from tests.runs.test_run import assert_same_run, die_at
 

@@ -13,7 +13,8 @@ from mtl_cli.config.targets import Trust
 from mtl_cli.runs import build as builder
 from mtl_cli.runs import modelling
 from mtl_cli.training.arithmetic import Arithmetic
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from mtl_cli.weightings.base import Weighting
 from tests import _toy
 

@@ -14,8 +14,9 @@ from mtl_cli.report.progress import Progressbar
 from mtl_cli.runs import run
 from mtl_cli.runs.build import build
 from mtl_cli.seeding import derive
+from mtl_cli.training.next_step import next_step
 from mtl_cli.training.signals import StopRequest
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.trainer import train_step
 from tests import _toy
 
 TRUST = Trust(("tests",))

@@ -10,12 +10,13 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from mtl_cli.weightings.base import LossWeighting, Partition, Pass, Weighting
+from mtl_cli.weightings.base import LossWeighting, Weighting
 from mtl_cli.weightings.gradient_base import GradientWeighting
 from mtl_cli.weightings.last_layer_base import LastLayerWeighting
 from mtl_cli.weightings.linalg.jacobian import Jacobian
 from mtl_cli.weightings.readout_base import Readout
 from mtl_cli.weightings.row_base import RowWeighting
+from mtl_cli.weightings.step_base import Partition, Pass
 
 CONF = Path(__file__).parents[2] / "conf" / "weighting"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))

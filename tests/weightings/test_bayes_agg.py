@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from mtl_cli.errors import UserError
-from mtl_cli.weightings.base import Pass
 from mtl_cli.weightings.linalg.last_layer import Gaussian, evidence, moments
 from mtl_cli.weightings.readout_base import Readout
+from mtl_cli.weightings.step_base import Pass
 from tests import _toy
 from tests.weightings._inputs import TinyStep, gradients, make, net, task_names
 from tests.weightings.test_in_training import make as make_job

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from mtl_cli.weightings import row_base
-from mtl_cli.weightings.base import Setting
 from mtl_cli.weightings.pcgrad import PCGrad
 from mtl_cli.weightings.row_base import RowWeighting
+from mtl_cli.weightings.step_base import Setting
 from tests.weightings._inputs import GRADIENT_METHODS, TinyStep, gradients, jacobian, make, net, task_names
 
 

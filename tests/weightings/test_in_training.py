@@ -8,7 +8,8 @@ from mtl_cli.config.shipped import conf_dir
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
 from mtl_cli.runs.build import build
-from mtl_cli.training.trainer import next_step, train_step
+from mtl_cli.training.next_step import next_step
+from mtl_cli.training.trainer import train_step
 from tests import _toy
 from tests.weightings._inputs import GRADIENT_METHODS, LAST_LAYER_METHODS, METHODS, ROW_METHODS, config, load_class
 from tests.weightings._inputs import make as make_alone
