@@ -37,6 +37,8 @@ class ImageReading(Reading):
         UserError: there is no image, or the array is of another shape or type.
     """
 
+    into_folder = True
+
     def __init__(
         self,
         path: Path,

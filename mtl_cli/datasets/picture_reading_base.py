@@ -35,6 +35,7 @@ class PictureReading(Reading):
     """
 
     unit = "image"
+    into_folder = True
 
     def __init__(
         self,

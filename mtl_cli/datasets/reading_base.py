@@ -64,6 +64,8 @@ class Reading(ABC):
     """What is counted while it is read."""
     suffix: ClassVar[str] = ".csv"
     """Ending of the table of predictions, where it is written into a folder."""
+    into_folder: ClassVar[bool] = False
+    """Whether an output without an ending is a folder for that table, also where no task makes files."""
     max_rows: int | None = None
     """Rows that go through the model at once; None leaves that to the command."""
 

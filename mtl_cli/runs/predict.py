@@ -28,7 +28,7 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
     """Write the rows of `source` with the predictions of a checkpoint to `target`; return how many there are.
 
     Of labelled words they are the words. Where a task makes files, such as label images, `target` is a new folder,
-    which holds them and a table of what the other tasks say.
+    which holds them and a table of what the other tasks say. New images may be predicted into a folder in any case.
 
     `overrides` are dotted keys of the run's config, such as trainer.device, and `batch_size` and `tasks`.
 
@@ -68,7 +68,8 @@ def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, s
     count = 0
     with ExitStack() as stack:
         folder = None
-        if any(task.writes_files for task in predictor.tasks.values()):
+        makes_files = any(task.writes_files for task in predictor.tasks.values())
+        if makes_files or (main.into_folder and not target.suffix):
             folder = stack.enter_context(PredictionFolder(target))
             target = folder.table(main.suffix)
         writer = stack.enter_context(main.writer(target, columns)) if columns or folder is None else None

@@ -24,7 +24,7 @@ class PredictionFolder(NewFolder):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "a task of this run writes images")
+        super().__init__(path, "these predictions go into a folder")
 
     def begin(self) -> None:
         """Begin the files of boxes."""

@@ -173,7 +173,7 @@ class Gathered:
         for copy in range(int(often.max()) if len(often) else 0):
             rows = self.rows if copy == 0 and bool((often > 0).all()) else self.rows[often > copy]
             copies.append(told_apart(key, rows, copy))
-        return [torch.cat(copies)] if copies else [self.rows]
+        return [torch.cat(copies)] if copies else [self.rows[:0]]
 
 
 class PartMeters:

@@ -108,6 +108,16 @@ def test_the_output_of_images_is_a_table_as_text(digits, tmp_path):
     assert (tmp_path / "out.tsv").read_text().startswith("image\tleft_prediction\t")
 
 
+def test_images_may_be_predicted_into_a_folder(digits, tmp_path):
+    np.save(tmp_path / "new.npy", np.zeros((2, 28, 28), np.uint8))
+    assert predict(digits[0], tmp_path / "new.npy", tmp_path / "out", {}) == 2
+    assert predict(digits[0], tmp_path / "new.npy", tmp_path / "out.csv", {}) == 2
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["table.csv"]
+    assert (tmp_path / "out/table.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
+    with pytest.raises(UserError, match=r"holds files already\. Give a new folder"):
+        predict(digits[0], tmp_path / "new.npy", tmp_path / "out", {})
+
+
 def test_arrays_are_predicted_from_archives_folders_and_single_files(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3)).astype(np.float32)

@@ -8,7 +8,7 @@ from mtl_cli.batch import Batch, Inputs
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.training import parts as parts_module
 from mtl_cli.training.evaluate import Meter
-from mtl_cli.training.parts import PartMeters, Parts
+from mtl_cli.training.parts import Gathered, PartMeters, Parts
 from tests.tasks._inputs import KINDS, make, outputs_for, targets, with_missing
 
 ROWS, BLOCKS, GROUPS = 24, 6, 2
@@ -74,6 +74,13 @@ def test_a_metric_whose_sums_are_too_large_has_no_replicates(monkeypatch):
     drawn = states_of(task, outputs, target).replicates(TIMES, [0, 1])
     assert len(drawn["f1"]) == 0
     assert len(drawn["accuracy"]) == len(TIMES)
+
+
+def test_rows_that_are_never_taken_are_not_there():
+    gathered = Gathered(torch.arange(3.0), torch.tensor([0, 0, 1]), torch.tensor([True]))  # blocks 0, 0 and 1
+    same = lambda key, rows, copy: rows  # noqa: E731
+    assert gathered.drawn(torch.tensor([0, 0, 2]), same, "rows")[0].tolist() == []
+    assert gathered.drawn(torch.tensor([1, 2, 0]), same, "rows")[0].tolist() == [0, 1, 2, 2]
 
 
 def test_copies_of_a_ranked_group_are_groups_of_their_own():
