@@ -92,8 +92,9 @@ def _privacy_problems(privacy: object) -> Iterator[str]:
     elif epsilon is not None and noise is not None:
         yield f"privacy.noise is {noise}, and privacy.epsilon={epsilon} sets the noise too. Use one of them."
     elif delta is None:
+        asked = f"privacy.noise={noise}" if epsilon is None else f"privacy.epsilon={epsilon}"
         yield (
-            "privacy.delta has no value. It is less than one over the number of training rows. "
+            f"{asked} needs privacy.delta, which is less than one over the number of training rows. "
             "Use for example privacy.delta=1e-5."
         )
 
