@@ -175,7 +175,7 @@ def test_what_does_not_go_with_privacy_is_refused_with_the_reason(changes, told)
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["privacy.epsilon=1"], "privacy.epsilon=1 needs privacy.delta"),
+        (["privacy.epsilon=1"], "privacy.epsilon=1.0 needs privacy.delta"),
         (["privacy.delta=1e-5"], "privacy.delta=1e-05 would be ignored"),
         (["privacy.clip_norm=2"], "privacy.clip_norm=2.0 would be ignored"),
         (["privacy.epsilon=1", "privacy.noise=1", "privacy.delta=1e-5"], "Use one of them"),
