@@ -11,23 +11,24 @@ Each listing has the column `image`, a path relative to the folder of the listin
 
 import functools
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.errors import UserError
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.pairs import below, is_pairs, pair_rows
 from mtl_cli.images.published import PUBLISHED, told_by
+from mtl_cli.images.yolo import Boxes, is_yolo, read_yolo, yolo_files
 from mtl_cli.tables.listing import Listing, Rows, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
 FORMS = ("auto", "classes", "pairs", "coco", "voc", "yolo", *PUBLISHED)
 MAX_ANNOTATIONS = 2**30
 """Bytes of the largest file of annotations that is read."""
-Boxes = list[tuple[float, float, float, float, str]]
+logger = logging.getLogger("mtl_cli")
 
 
 def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFile:
@@ -66,7 +67,7 @@ def form_of(path: Path) -> str:
             return name
     if next(iter(annotation_files(path)), None) is not None:
         return "voc"
-    if (path / "labels").is_dir() and (path / "images").is_dir() and any((path / "labels").rglob("*.txt")):
+    if is_yolo(path):
         return "yolo"
     return "pairs" if is_pairs(path) else "classes"
 
@@ -78,7 +79,7 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def coco_rows(path: Path) -> Rows:
-    """Return the images of COCO annotations with their boxes; those of crowds are left out.
+    """Return the images of COCO annotations with their boxes; those of crowds are left out, which is said.
 
     Raises:
         UserError: the file is not COCO, a box names no image or category, or an image is not found or found twice.
@@ -91,23 +92,48 @@ def coco_rows(path: Path) -> Rows:
         names = {each["id"]: str(each["name"]) for each in known["categories"]}
         boxes: dict[Any, Boxes] = {each["id"]: [] for each in known["images"]}
         files = {each["id"]: str(each["file_name"]) for each in known["images"]}
-        for number, each in enumerate(known["annotations"]):
-            if each.get("iscrowd"):
-                continue
+        if twice := [key for key in keys[::2] if len({each["id"] for each in known[key]}) < len(known[key])]:
+            raise UserError(f"{path} has two {twice[0]} of one id. Number them anew.")
+        for number, each in without_crowds(known["annotations"], path):
             if each["image_id"] not in boxes or each["category_id"] not in names:
                 key = "category_id" if each["image_id"] in boxes else "image_id"
                 raise UserError(f"{path}, annotation {number}: {key} {each[key]!r} is not in the file.")
-            x, y, width, height = map(float, each["bbox"])
-            boxes[each["image_id"]].append((x, y, width, height, names[each["category_id"]]))
+            box = coco_box(each, f"{path}, annotation {number}")
+            boxes[each["image_id"]].append((*box, names[each["category_id"]]))
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not a file of COCO: {type(error).__name__}: {str(error)[:80]}.") from error
     if len(set(names.values())) < len(names):
         raise UserError(f"{path} has two categories of one name. Rename one.")
     finder = ImageFinder(path.parent)
     placed = [(finder.path_of(files[key], path), boxes[key]) for key in files]
     return boxed_rows(placed, list(names.values()))
+
+
+def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, Any]]:
+    """Return annotations with their numbers; those of crowds are left out and counted in the log."""
+    crowds = [number for number, each in enumerate(annotations) if each.get("iscrowd")]
+    if crowds:
+        logger.warning("%s: left out %d annotations of crowds, such as annotation %d.", path, len(crowds), crowds[0])
+    return [(number, each) for number, each in enumerate(annotations) if not each.get("iscrowd")]
+
+
+def coco_box(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:
+    """Return x, y, width and height of an annotation: its box or, where it has none, that around its polygons.
+
+    Raises:
+        UserError: it has neither; `where` it stands.
+    """
+    if annotation.get("bbox"):
+        x, y, width, height = map(float, annotation["bbox"])
+        return x, y, width, height
+    polygons = annotation.get("segmentation")
+    if not polygons or not isinstance(polygons, list):
+        raise UserError(f"{where}: it has neither a bbox nor polygons as its segmentation. Write the bbox of each.")
+    numbers = [[float(value) for value in polygon] for polygon in polygons]
+    across, down = ([value for each in numbers for value in each[start::2]] for start in (0, 1))
+    return min(across), min(down), max(across) - min(across), max(down) - min(down)
 
 
 def voc_rows(folder: Path) -> Rows:
@@ -134,53 +160,15 @@ def voc_rows(folder: Path) -> Rows:
 
 
 def yolo_rows(folder: Path) -> Rows:
-    """Return the images of `images/` with the boxes of `labels/`, whose lines are class, centre, width and height.
-
-    Classes are named by the lines of classes.txt, else by `names:` of data.yaml, else by their numbers.
+    """Return the images of a folder in YOLO's layout with their boxes, and their splits where all have one.
 
     Raises:
-        UserError: a line cannot be read, or names a class that has no name.
+        UserError: a line cannot be read or names a class that has no name, or labels have no image.
     """
-    from mtl_cli.images.decoding import read_header
-
-    names, placed = yolo_names(folder), []
-    for file in below(folder / "images"):
-        labels = (folder / "labels" / file.relative_to(folder / "images")).with_suffix(".txt")
-        header, boxes = read_header(file), Boxes()
-        lines = labels.read_text(encoding="utf-8").splitlines() if labels.is_file() else []
-        for number, line in enumerate(filter(str.strip, lines), start=1):
-            try:
-                kind, x, y, width, height = (float(word) for word in line.split()[:5])
-                name = names[int(kind)] if names else str(int(kind))
-            except (ValueError, IndexError) as error:
-                raise UserError(f"{labels}, line {number}: '{line[:60]}' is not a box of a known class.") from error
-            width, height = width * header.width, height * header.height
-            boxes.append((x * header.width - width / 2, y * header.height - height / 2, width, height, name))
-        placed.append((file.relative_to(folder).as_posix(), boxes))
-    return boxed_rows(placed, names or sorted({box[4] for _, boxes in placed for box in boxes}, key=int))
-
-
-def yolo_files(folder: Path) -> list[Path]:
-    """Return the files of a folder in YOLO's layout that say what is in the images."""
-    names = [folder / "classes.txt", *sorted(folder.glob("*.yaml"))]
-    return [*filter(Path.is_file, names), *sorted((folder / "labels").rglob("*.txt"))]
-
-
-def yolo_names(folder: Path) -> list[str]:
-    """Return the names of the classes of a folder in YOLO's layout; none where it does not name them."""
-    import yaml
-
-    if (plain := folder / "classes.txt").is_file():
-        return [line.strip() for line in plain.read_text(encoding="utf-8").splitlines() if line.strip()]
-    for file in sorted(folder.glob("*.yaml")):
-        try:
-            named = read_run_yaml(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, ValueError, RecursionError):  # another file than that of the set
-            continue
-        found = named.get("names") if isinstance(named, Mapping) else None
-        if found:
-            return [str(found[key]) for key in sorted(found)] if isinstance(found, Mapping) else list(map(str, found))
-    return []
+    placed, names = read_yolo(folder)
+    rows = boxed_rows([(path, boxes) for path, boxes, _ in placed], names)
+    splits = [split for _, _, split in placed]
+    return rows if None in splits else [{**row, "split": split} for row, split in zip(rows, splits, strict=True)]
 
 
 def boxed_rows(placed: Sequence[tuple[str, Boxes]], names: Sequence[str]) -> Rows:

@@ -86,7 +86,44 @@ def test_a_box_of_nothing_is_an_error_of_coco(tmp_path, boxes, said):
         rows_of(coco(tmp_path, boxes=boxes))
 
 
-@pytest.mark.parametrize("content", ["[1, 2]", "{}", '{"images": 3}', "nonsense", "[" * 100_000])
+def test_a_coco_annotation_may_be_polygons_alone_and_crowds_are_told(tmp_path, caplog):
+    draw(tmp_path / "a.png")
+    content = json.loads(coco(tmp_path, boxes=((0, 0), (0, 1), (0, 1))).read_text())
+    first, second, third = content["annotations"]
+    del first["bbox"]
+    first["segmentation"] = [[1, 2, 4, 2, 4, 6], [0, 3, 1, 3, 1, 5]]
+    third["iscrowd"] = 1
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    (row,) = rows_of(tmp_path / "boxes.json")
+    assert json.loads(row["boxes"]) == [[0, 2, 4, 4, "cell"], [1, 2, 3, 4, 'a "b"']]
+    assert "left out 1 annotations of crowds, such as annotation 2" in caplog.text
+    second["bbox"] = []
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="annotation 1: it has neither a bbox nor polygons"):
+        rows_of(tmp_path / "boxes.json")
+
+
+@pytest.mark.parametrize("key", ["images", "categories"])
+def test_two_ids_of_coco_that_are_one_are_an_error(tmp_path, key):
+    draw(tmp_path / "a.png")
+    content = json.loads(coco(tmp_path).read_text())
+    content[key].append({**content[key][0], "name": "another"})
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"has two {key} of one id"):
+        rows_of(tmp_path / "boxes.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[1, 2]",
+        "{}",
+        '{"images": 3}',
+        '{"images": [1], "annotations": [2], "categories": [3]}',
+        "nonsense",
+        "[" * 100_000,
+    ],
+)
 def test_what_is_not_coco_is_said(tmp_path, content):
     (tmp_path / "boxes.json").write_text(content)
     with pytest.raises(UserError, match=r"boxes.json is not"):
@@ -121,6 +158,49 @@ def test_yolo_lines_are_shares_of_the_image(tmp_path):
     assert json.loads(first["boxes"]) == [[8.0, 3.0, 4.0, 4.0, "dog"]]
     assert (first["count_cat"], first["count_dog"]) == (0, 1)
     assert json.loads(second["boxes"]) == []
+
+
+@pytest.mark.parametrize("place", ["{0}/{1}", "{1}/{0}"])
+def test_splits_of_yolo_are_folders_above_or_below_its_own(tmp_path, place):
+    for split, name in (("train", "a"), ("valid", "b"), ("test", "c")):
+        draw(tmp_path / place.format("images", split) / f"{name}.png", (20, 10))
+        labels = tmp_path / place.format("labels", split)
+        labels.mkdir(parents=True)
+        (labels / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.4 0.9\n")
+    assert form_of(tmp_path) == "yolo"
+    rows = {row["image"][-5:]: row for row in rows_of(tmp_path)}
+    assert {name: row["split"] for name, row in rows.items()} == {"a.png": "train", "b.png": "val", "c.png": "test"}
+    assert all(json.loads(row["boxes"]) == [[8.0, 3.0, 4.0, 4.0, "0"]] for row in rows.values())
+
+
+def test_an_outline_of_yolo_is_the_box_around_it(tmp_path):
+    draw(tmp_path / "images/a.png", (20, 10))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.1 0.2 0.5 0.2 0.5 0.8 0.25 0.9\n")
+    (tmp_path / "labels/classes.txt").write_text("cat\n")
+    (row,) = rows_of(tmp_path)
+    assert json.loads(row["boxes"]) == [[2.0, 2.0, 8.0, 7.0, "cat"]]
+
+
+@pytest.mark.parametrize(
+    "line", ["0.5 0.5 0.5 0.2 0.4", "-1 0.5 0.5 0.2 0.4", "0 0.5 0.5 0.2", "0 .1 .1 .2 .2 .3 .3 .4"]
+)
+def test_lines_of_yolo_that_are_neither_boxes_nor_outlines_are_named(tmp_path, line):
+    draw(tmp_path / "images/a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text(line)
+    (tmp_path / "classes.txt").write_text("cat\n")
+    with pytest.raises(UserError, match=r"a.txt, line 1: .* is not a box of a known class"):
+        rows_of(tmp_path)
+
+
+def test_labels_of_yolo_without_an_image_are_named(tmp_path):
+    draw(tmp_path / "images/a.png")
+    (tmp_path / "labels").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / f"labels/{name}.txt").write_text("0 0.5 0.5 0.2 0.4\n")
+    with pytest.raises(UserError, match=r"b.txt and 1 others have no image"):
+        rows_of(tmp_path)
 
 
 def test_a_bad_line_of_yolo_is_named(tmp_path):
