@@ -27,7 +27,7 @@ from mtl_cli.init.audio_looking import holds_sounds, sound_columns, sounds_elsew
 from mtl_cli.init.audio_survey import survey_audio
 from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.image_folder import choose
-from mtl_cli.init.image_looking import holds_images, image_columns
+from mtl_cli.init.image_looking import holds_images, image_columns, images_elsewhere
 from mtl_cli.init.image_survey import survey_images
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
 from mtl_cli.init.sniff import sniff_encoding
@@ -104,6 +104,10 @@ def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         raise UserError(f"{told} Paths are relative to the folder of the table: move it there.")
     if image_columns(file, path.parent):
         return survey_images(path, file, asked, kinds_of(options))
+    if told := images_elsewhere(file, path.parent, asked.drop):
+        raise UserError(
+            f"{told} Paths are relative to the folder of the table: move it there, or leave the column out: drop=[…]."
+        )
     texts = running_text(file, asked.taken) if "text" not in options else named_texts(file, options["text"])
     if texts:
         from mtl_cli.init.text_survey import survey_text

@@ -48,6 +48,12 @@ class FoundBeside:
     def told(self) -> list[str]:
         """Return the lines of the report."""
         lines = [f"{kind} beside the image: {some(names)}" for kind, names in self.kinds.items()]
+        if self.kinds:
+            dropped = ",".join(name for names in self.kinds.values() for name in names)
+            lines.append(
+                f"these columns help to predict, so new images should come with them; for images alone, or where they "
+                f"are answers too: drop=[{dropped}], or name them in target="
+            )
         return [*lines, *(f"left out {name}: {reason}" for name, reason in self.inputs.drop.items())]
 
 

@@ -35,12 +35,42 @@ def holds_images(path: Path, format: str) -> bool:
 
 def image_columns(file: TableFile, folder: Path) -> list[str]:
     """Return the columns of a table whose first cells are paths of images that are there."""
+    return [name for name, found in named_images(file).items() if _there(found, folder)]
+
+
+def images_elsewhere(file: TableFile, folder: Path, known: Sequence[str]) -> str | None:
+    """Return that a column names images, and none of them is there, in words; None where that is not so.
+
+    `known` are columns of which that does not matter.
+    """
+    for name, paths in named_images(file).items():
+        if name not in known and not _there(paths, folder):
+            return f"{file.path}: column '{name}' names images, and none is there, such as {folder / paths[0]}."
+    return None
+
+
+def named_images(file: TableFile) -> dict[str, list[str]]:
+    """Return the columns whose first cells are all paths of images or arrays, or empty, with these paths."""
     names = [name for name, kind in file.types.items() if str(kind) in ("string", "large_string")]
     _, batch = next(iter(file.batches(names)), (0, None)) if names else (0, None)
     if batch is None:
-        return []
+        return {}
     cells = {name: [c for c in batch.column(name).to_pylist()[:LOOKED_AT] if c] for name in names}
-    return [name for name, found in cells.items() if found and all(map(is_path, found)) and _there(found, folder)]
+    return {name: found for name, found in cells.items() if found and all(map(is_path, found))}
+
+
+def require_inside(folder: Path, names: Sequence[str], path: Path) -> None:
+    """Refuse a set of images that all lie outside its folder.
+
+    Raises:
+        UserError: all of them do.
+    """
+    limit = folder.resolve()
+    if names and not any((folder / name).resolve().is_relative_to(limit) for name in names):
+        raise UserError(
+            f"The images that {path} names, such as {names[0]}, lie outside its folder {folder}. Move it to a folder "
+            "above the images, or copy them beside it."
+        )
 
 
 def _there(cells: Sequence[str], folder: Path) -> bool:
@@ -86,7 +116,7 @@ def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:
     ignored = [value for value in values if value == 255 and len(values) > 2 and values[-2] < 254]
     kept = [value for value in values if value not in ignored]
     reading: dict[str, Any] = {"values": kept, "classes": [_class_name(value) for value in kept]}
-    why = f"label images of {len(kept)} classes"
+    why = f"label images of {len(kept)} classes" + "; 255 is ignored" * bool(ignored)
     return Looked("mask", {**reading, **({"missing": ignored} if ignored else {})}, why)
 
 

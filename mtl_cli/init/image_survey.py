@@ -16,7 +16,7 @@ from mtl_cli.init.found_targets import HEAD, association_sections, found_task, s
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.image_beside import FoundBeside, find_beside, telling_counts
 from mtl_cli.init.image_folder import WORDS
-from mtl_cli.init.image_looking import Looked, image_columns, image_sizes, look_at_labels
+from mtl_cli.init.image_looking import Looked, image_columns, image_sizes, look_at_labels, require_inside
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import Written, written
 from mtl_cli.init.proposals import TRAIN_SHARE
@@ -233,6 +233,7 @@ def survey_images(
         )
     asked = asked if asked.targets else replace(asked, targets=usual_targets(listing))
     names, _ = read_cells(listing, image, {})
+    require_inside(folder, names, path)
     pictures = [
         Picture(name, columns[0], looked)
         for name, columns in asked.targets.items()
@@ -284,6 +285,11 @@ def usual_targets(listing: TableFile) -> dict[str, list[str]]:
     """
     for column in ("boxes", "label"):
         if isinstance(listing, Listing) and column in listing.columns:
+            if column == "label" and len(kinds := set(listing.table.column(column).to_pylist())) == 1:
+                raise UserError(
+                    f"All images of {listing.path} lie in one class folder, '{kinds.pop()}'. Add a folder for each "
+                    "other class, or give a table of the images with columns to predict."
+                )
             return {column: [column]}
     if isinstance(listing, Listing):
         return {slug(name, "mask"): [name] for name in listing.columns if name not in ("image", "split")}

@@ -197,3 +197,33 @@ def test_what_cannot_be_is_said(folder, words, said):
     options = {key: value.strip("[]").split(",") if key == "target" else value for key, value in options.items()}
     with pytest.raises(UserError, match=said):
         init_config("set/table.csv", folder / "conf", options)
+
+
+@pytest.mark.parametrize(
+    ("table", "path", "said"),
+    [
+        ("t.csv", "{}.png", r"column 'image' names images, and none is there, such as 0.png.*drop="),
+        ("tab/t.csv", "../set/{}.png", r"such as ../set/0.png, lie outside its folder tab. Move it to a folder above"),
+    ],
+)
+def test_images_that_a_table_names_elsewhere_are_told_with_what_helps(folder, capsys, table, path, said):
+    for k in range(12):
+        (folder / "set").mkdir(exist_ok=True)
+        Image.fromarray(np.full((16, 16, 3), 20 * k, np.uint8)).save(folder / f"set/{k}.png")
+    (folder / table).parent.mkdir(exist_ok=True)
+    rows = [[path.format(k), k % 3, "ab"[k % 2]] for k in range(12)]
+    write_csv(folder / table, ["image", "age", "label"], rows)
+    with pytest.raises(UserError, match=said):
+        init_config(table, folder / "conf", {"target": ["label"]})
+    if table == "t.csv":
+        assert "numeric: age" in init(capsys, f"input={table}", "target=[label]", "drop=[image]")
+        write_csv(folder / table, ["image", "age", "label"], [[f"set/{row[0]}", *row[1:]] for row in rows])
+        out = init(capsys, f"input={table}", "target=[label]", "overwrite=true")
+        assert "or where they are answers too: drop=[age], or name them in target=" in out
+
+
+def test_one_class_folder_is_no_task(folder):
+    (folder / "set/only").mkdir(parents=True)
+    Image.new("RGB", (16, 16)).save(folder / "set/only/a.png")
+    with pytest.raises(UserError, match=r"lie in one class folder, 'only'\. Add a folder for each other class"):
+        init_config("set", folder / "conf", {})
