@@ -1,5 +1,6 @@
 """New image files of a data source: a folder, a table or one image, read without labels."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import given_image
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
+from mtl_cli.images.pairs import label_images
 from mtl_cli.images.picture_rows import Pixels
 from mtl_cli.images.resizing import Frame
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import ReadOptions, require_columns
 
+logger = logging.getLogger("mtl_cli")
 Read = Callable[[int], tuple[Tensor, Frame]]
 
 
@@ -125,12 +128,18 @@ def path_cells(inputs: Given, column: str) -> list[str]:
 def new_images(path: Path, reading: ReadOptions, column: str) -> tuple[Path, list[str]]:
     """Return the folder of new images and their paths in it: those of a table, of annotations, or all in a folder.
 
+    Of a folder of images with label images of the same names, it is the images alone, which is said.
+
     Raises:
         UserError: there are none, or a table has no column of images.
     """
     if path.is_dir() or path.suffix.lower() in ENDINGS:
         folder = path if path.is_dir() else path.parent
-        return folder, [file.relative_to(folder).as_posix() for file in image_files(path)]
+        labels = label_images(path) if path.is_dir() else set()
+        files = [file for file in image_files(path) if file not in labels]
+        if labels:
+            logger.warning("%s: %d label images of the same names are not predicted.", path, len(labels))
+        return folder, [file.relative_to(folder).as_posix() for file in files]
     file = list_images(path, reading, "auto")
     if column not in file.columns:
         raise UserError(f"{path} has no column '{column}' of images. Its columns: {', '.join(file.columns)}.")

@@ -184,7 +184,7 @@ def _opened(path: Path) -> "Iterator[Image.Image]":
     except UserError:
         raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files
-        what = str(error).split(" <")[0] or type(error).__name__
+        what = str(error).split(" <")[0].rstrip(".") or type(error).__name__
         raise UserError(f"{path} cannot be read as an image: {what}.") from error
 
 

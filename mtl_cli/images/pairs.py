@@ -75,6 +75,16 @@ def beside(place: Path) -> dict[str, dict[str, Path]]:
     return found
 
 
+def label_images(folder: Path) -> set[Path]:
+    """Return the label images of a folder that holds images with label images of the same names; none of another."""
+    found = set[Path]()
+    for _, place in parts(folder):
+        images = image_folder(place)
+        labels = label_folders(images) if images is not None else beside(place)
+        found |= {path for known in labels.values() for path in known.values()}
+    return found
+
+
 def pair_rows(folder: Path) -> Rows:
     """Return images with the paths of their label images, a column for each folder or ending, and the split.
 

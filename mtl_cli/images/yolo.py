@@ -42,8 +42,8 @@ def read_yolo(folder: Path) -> tuple[Placed, list[str]]:
         known = {file.relative_to(images).with_suffix("") for file in files}
         lost = [file for file in label_files(labels) if file.relative_to(labels).with_suffix("") not in known]
         if lost:
-            more = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
-            raise UserError(f"{lost[0]}{more} have no image in {images}. Add the images, or take the labels away.")
+            more = f" and {len(lost) - 1} others have" if len(lost) > 1 else " has"
+            raise UserError(f"{lost[0]}{more} no image in {images}. Add the images, or take the labels away.")
         for file in files:
             inner = file.relative_to(images)
             own = split or (SPLIT_NAMES.get(inner.parts[0].lower()) if len(inner.parts) > 1 else None)

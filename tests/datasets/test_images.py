@@ -13,8 +13,10 @@ from PIL import Image
 
 from mtl_cli.batch import MISSING_CLASS, WantedField
 from mtl_cli.datasets.base import SPLITS
+from mtl_cli.datasets.picture_reading_base import new_images
 from mtl_cli.errors import UserError
 from mtl_cli.images.resizing import Frame, framed
+from mtl_cli.tables.reading import ReadOptions
 from tests.images._files import blob_set, images
 from tests.tables._files import everything, write_csv
 
@@ -334,6 +336,16 @@ def test_new_images_come_in_order_those_of_one_size_together(table):
         warnings.simplefilter("error")
         again = source.reading(table)
     assert [name for batch in again.batches(4) for name in batch.names] == [f"images/{k:02}.png" for k in range(12)]
+
+
+def test_label_images_beside_new_images_are_not_predicted(table, caplog):
+    (table.parent / "other").mkdir()
+    shutil.copy(table.parent / "images/00.png", table.parent / "other/another.png")
+    folder, names = new_images(table.parent, ReadOptions(), "image")
+    assert folder == table.parent
+    assert names == [*(f"images/{k:02}.png" for k in range(12)), "other/another.png"]
+    assert "12 label images of the same names are not predicted" in caplog.text
+    assert len(new_images(table.parent / "instances", ReadOptions(), "image")[1]) == 12, "asked for by name"
 
 
 def test_a_field_of_images_is_the_input_and_nothing_beyond_a_smaller_one(table):
