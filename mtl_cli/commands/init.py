@@ -13,9 +13,10 @@ Looks at a file, prints what it takes its columns for and why, and writes a data
 conf folder; 8 targets of one kind or more are one task node. You can train with it at once or edit it first. The file
 is a table (CSV, TSV, JSONL, Parquet, Feather), alone or with columns of running text, which are found by looking, or a
 file with one labelled word per line (CoNLL, CoNLL-U). Images are a table with a column of their paths and columns of
-labels or of label images (masks, instances, depth), a folder of class folders, or annotations of COCO (JSON), Pascal
-VOC or YOLO; the last three need no target. Sounds are a table with a column of their paths, or a folder of class
-folders, which needs no target; columns of what is said become transcripts.
+labels, of label images (masks, instances, depth) or of points (target=[nose] is nose_x and nose_y), a folder of class
+folders, or annotations of COCO (JSON: boxes, keypoints), Pascal VOC or YOLO; folders and annotations need no target.
+Sounds are a table with a column of their paths, or a folder of class folders, which needs no target; columns of what is
+said become transcripts.
 
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),

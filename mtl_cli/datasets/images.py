@@ -34,6 +34,7 @@ from mtl_cli.images.listings import FORMS, list_images
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
+from mtl_cli.images.points import side_pairs, swapped_places
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.labels import parse_targets, undeclared
 from mtl_cli.tables.listing import Listing
@@ -150,7 +151,8 @@ class Images(ColumnSource):
         self._pictures |= {name: parse_picture(each) for name, each in wanted.items() if each.kind in KINDS}
         super().want([each for each in own if each.name not in self._pictures])
         columns = [column for each in self._pictures.values() for column in each.columns]
-        self._texts = self._read_always if self._was_loaded else tuple(dict.fromkeys((*self._read_always, *columns)))
+        needed = [column for each in self._pictures.values() for column in each.needed]
+        self._texts = self._read_always if self._was_loaded else tuple(dict.fromkeys((*self._read_always, *needed)))
         self._declared = dataclasses.replace(self._declared, reserved=(*self._declared.reserved, *columns))
         self.check_beside(columns)
 
@@ -281,7 +283,20 @@ class Images(ColumnSource):
         if self._columns_beside is not None:
             self.input_spec = self._columns_beside.spec_with(self.input_spec)
         if self._augment.any:
-            self.augmentation = Augmented(self._augment, self._pixels, self.field_specs, self._shape)
+            self.augmentation = Augmented(self._augment, self._pixels, self.field_specs, self._shape, self._swaps())
+
+    def _swaps(self) -> dict[str, list[int]]:
+        """Return which points change places in mirrored images, by field; warn of those that seem to lack."""
+        points = {name: each for name, each in self._pictures.items() if each.kind == "keypoints"}
+        for each in points.values():
+            left = [list(pair) for pair in side_pairs(each.classes) if not {*pair} & {*each.swapped}]
+            if left and (self._augment.flip or self._augment.flip_vertical):
+                pairs = ",".join(f"[{a},{b}]" for a, b in left)
+                logger.warning(
+                    "Images are flipped, and the points %s and %s keep their places. If left and right change: "
+                    "'+%s.swapped=[%s]'. Else flip=0.", *left[0], each.where, pairs,
+                )  # fmt: skip
+        return {name: swapped_places(each.classes, each.swapped) for name, each in points.items() if each.swapped}
 
     def fit(self, found: Table, rows: np.ndarray) -> None:
         """Fit the targets, the classes of pictures, and the mean and deviation of pixels."""

@@ -112,15 +112,21 @@ class ImageAugmentation:
         pixels: how pixels become inputs.
         specs: the label fields.
         shape: height and width of training images.
+        swaps: of fields of points, which point stands at each place in a mirrored image, as left and right change.
 
     Raises:
         UserError: an option does not fit the fields or the number of channels.
     """
 
     def __init__(
-        self, options: AugmentOptions, pixels: Pixels, specs: Mapping[str, FieldSpec], shape: tuple[int, int]
+        self,
+        options: AugmentOptions,
+        pixels: Pixels,
+        specs: Mapping[str, FieldSpec],
+        shape: tuple[int, int],
+        swaps: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
-        self.options, self.pixels = options, pixels
+        self.options, self.pixels, self.swaps = options, pixels, swaps or {}
         if (options.rotation or options.quarter_turns) and shape[0] != shape[1]:
             raise UserError(
                 f"Training images are {shape[1]}×{shape[0]}; quarter turns need square ones. Set a window: "
@@ -147,12 +153,15 @@ class ImageAugmentation:
         parts |= {
             name: wrapped(row.fields[name], kind, size) for name, kind in self.kinds.items() if name in row.fields
         }
-        parts = self._placed(self._moved(self._flipped(parts)))
+        parts, mirrored = self._flipped(parts)
+        parts = self._placed(self._moved(parts))
         turn = int(torch.randint(4, ())) if self.options.quarter_turns or self.options.rotation else 0
         parts = {name: self._turned(name, part, turn) for name, part in parts.items()}
         clean = self._coloured(parts.pop(""))
         image = self._disturbed(clean)
         found = {name: self._unwrapped(name, part, row.fields[name], image.shape[1:]) for name, part in parts.items()}
+        if mirrored:
+            found |= {name: found[name][list(order)] for name, order in self.swaps.items() if name in found}
         added = {TURN: torch.tensor(turn)} if self.options.rotation else {}
         added |= dict.fromkeys(self.copies, self.pixels.standard(clean.as_subclass(Tensor)))
         inputs = with_image(row.inputs, self.pixels.standard(image.as_subclass(Tensor)))
@@ -161,14 +170,17 @@ class ImageAugmentation:
             return changed
         return self.pixels.filled(changed, [*self.copies, *(name for name in found if self.kinds[name] in MAPS)])
 
-    def _flipped(self, parts: dict[str, Any]) -> dict[str, Any]:
+    def _flipped(self, parts: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Return flipped parts, and whether they are mirrored; two flips are half a turn."""
         from torchvision.transforms.v2 import functional as V
 
+        mirrored = False
         for chance, flip, axis in ((self.options.flip, V.hflip, 0), (self.options.flip_vertical, V.vflip, 1)):
             if chance and float(torch.rand(())) < chance:
                 turn = functools.partial(negated, axis=axis)
                 parts = {name: self._bent(name, flip(part), turn) for name, part in parts.items()}
-        return parts
+                mirrored = not mirrored
+        return parts, mirrored
 
     def _moved(self, parts: dict[str, Any]) -> dict[str, Any]:
         from torchvision.transforms.v2 import InterpolationMode

@@ -13,6 +13,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import decode_image, decode_labels, decode_numbers, read_header
 from mtl_cli.images.picture_rows import WHITE, Source
 from mtl_cli.images.picture_targets import PictureTarget, box_problem, boxes_in, is_path, picture_files
+from mtl_cli.images.points import read_points
 from mtl_cli.images.resizing import framed
 from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import TableFile
@@ -20,7 +21,7 @@ from mtl_cli.tables.reading import TableFile
 logger = logging.getLogger("mtl_cli")
 SHOWN = 10
 """Problems that a message lists."""
-BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0}
+BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0, "keypoints": 0}
 """Bytes per pixel of a decoded label."""
 
 
@@ -57,7 +58,7 @@ class Checked:
     def first_of(self, problems: Sequence[str]) -> list[str]:
         """Return the first problems, and how many there are in all."""
         more = [f"{self.path}: {len(problems)} files cannot be used in all."] if len(problems) > SHOWN else []
-        way = "tasks.NAME.dataset.skip_bad=true leaves out such rows, and such boxes of a row, and says how many."
+        way = "tasks.NAME.dataset.skip_bad=true leaves out such rows, and boxes and points of a row, and says how many."
         return [*problems[:SHOWN], *more, *([] if self.skip else [way])]
 
 
@@ -70,27 +71,31 @@ def check_pictures(
         UserError: files are missing, damaged, of another size than their image, or lie outside `limit`; all of them.
     """
     for name, target in targets.items():
-        if absent := [each for each in target.columns if each not in file.columns]:
+        if absent := [each for each in target.needed if each not in file.columns]:
             logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, ", ".join(absent), name)
     images, cells = read_cells(file, column, targets)
     checked = Checked(file.path, folder, images, cells, [], 1, skip)
-    problems, boxes = list[str](), list[str]()
+    problems = list[str]()
+    parts: dict[str, list[str]] = {"boxes": [], "points": []}
     for row in range(len(images)):
         try:
             _check_row(checked, row, targets, limit.resolve())
-            boxes += [f"row {row + 1}, {images[row]}: {each}" for each in _check_boxes(checked, row, targets)]
+            for what, check in (("boxes", _check_boxes), ("points", _check_points)):
+                parts[what] += [f"row {row + 1}, {images[row]}: {each}" for each in check(checked, row, targets)]
         except UserError as error:
             problems += [f"row {row + 1}: {each}" for each in error.problems]
             checked.bad.add(row)
             del checked.sizes[row:]
             checked.sizes.append((0, 0))
-    if (problems or boxes) and not skip:
-        raise UserError(checked.first_of([*problems, *boxes]))
+    wrong = [each for found in parts.values() for each in found]
+    if (problems or wrong) and not skip:
+        raise UserError(checked.first_of([*problems, *wrong]))
     if problems:
         told = len(checked.bad), len(images), problems[0]
         logger.warning("%s: %d of %d rows are left out, such as %s", file.path, *told)
-    if boxes:
-        logger.warning("%s: left out %d of the boxes, such as %s", file.path, len(boxes), boxes[0])
+    for what, found in parts.items():
+        if found:
+            logger.warning("%s: left out %d of the %s, such as %s", file.path, len(found), what, found[0])
     return checked
 
 
@@ -147,6 +152,19 @@ def _check_boxes(checked: Checked, row: int, targets: Mapping[str, PictureTarget
             good = [box for box, problem in zip(boxes, found, strict=True) if problem is None]
             checked.cells[name][row] = (json.dumps(good, ensure_ascii=False),)
             problems += wrong
+    return problems
+
+
+def _check_points(checked: Checked, row: int, targets: Mapping[str, PictureTarget]) -> list[str]:
+    """Return what is wrong with points that stand in cells, and leave these points out."""
+    problems = []
+    for name, target in targets.items():
+        if target.kind != "keypoints":
+            continue
+        points, wrong = read_points(checked.cells[name][row], target.classes, checked.sizes[row])
+        if wrong:
+            checked.cells[name][row] = (json.dumps(points, ensure_ascii=False),)
+            problems += [f"{each}." for each in wrong]
     return problems
 
 

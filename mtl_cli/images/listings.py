@@ -6,7 +6,8 @@ Each listing has the column `image`, a path relative to the folder of the listin
   beside `a_mask.png`; and `split`;
 - class folders: `label`, the name of the folder, and `split` where the folders above are called train, val and test;
 - sets as they are published: see `mtl_cli.images.published`;
-- boxes: `boxes`, JSON of [x, y, width, height, name of the class] in pixels, and one column `count_<class>` per class.
+- boxes: `boxes`, JSON of [x, y, width, height, name of the class] in pixels, and one column `count_<class>` per class;
+- points of COCO: `points`, JSON of {name: [x, y, v]} of the largest object of an image, beside its boxes.
 """
 
 import functools
@@ -18,6 +19,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mtl_cli.errors import UserError
+from mtl_cli.images.coco_points import CocoPoints, box_of_points
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.pairs import below, is_pairs, pair_rows
 from mtl_cli.images.published import PUBLISHED, told_by
@@ -79,10 +81,11 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def coco_rows(path: Path) -> Rows:
-    """Return the images of COCO annotations with their boxes; those of crowds are left out, which is said.
+    """Return the images of COCO annotations with their boxes, and points where there are any; crowds are left out.
 
     Raises:
-        UserError: the file is not COCO, a box names no image or category, or an image is not found or found twice.
+        UserError: the file is not COCO, points are not those of their category, a box names no image or category, or an
+            image is not found or found twice.
     """
     known = read_json_file(path)
     keys = ("images", "annotations", "categories")
@@ -94,21 +97,25 @@ def coco_rows(path: Path) -> Rows:
         files = {each["id"]: str(each["file_name"]) for each in known["images"]}
         if twice := [key for key in keys[::2] if len({each["id"] for each in known[key]}) < len(known[key])]:
             raise UserError(f"{path} has two {twice[0]} of one id. Number them anew.")
+        points = CocoPoints(path, known["categories"])
         for number, each in without_crowds(known["annotations"], path):
             if each["image_id"] not in boxes or each["category_id"] not in names:
                 key = "category_id" if each["image_id"] in boxes else "image_id"
                 raise UserError(f"{path}, annotation {number}: {key} {each[key]!r} is not in the file.")
             box = coco_box(each, f"{path}, annotation {number}")
+            points.add(number, each, box)
             boxes[each["image_id"]].append((*box, names[each["category_id"]]))
     except UserError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path} is not a file of COCO: {type(error).__name__}: {str(error)[:80]}.") from error
     if len(set(names.values())) < len(names):
         raise UserError(f"{path} has two categories of one name. Rename one.")
     finder = ImageFinder(path.parent)
     placed = [(finder.path_of(files[key], path), boxes[key]) for key in files]
-    return boxed_rows(placed, list(names.values()))
+    rows = boxed_rows(placed, list(names.values()))
+    cells = points.cells(files)
+    return [{**row, **cell} for row, cell in zip(rows, cells, strict=True)]
 
 
 def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, Any]]:
@@ -120,7 +127,7 @@ def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, An
 
 
 def coco_box(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:
-    """Return x, y, width and height of an annotation: its box or, where it has none, that around its polygons.
+    """Return x, y, width and height of an annotation: its box or, else, that around its polygons or points.
 
     Raises:
         UserError: it has neither; `where` it stands.
@@ -129,6 +136,8 @@ def coco_box(annotation: Mapping[str, Any], where: str) -> tuple[float, float, f
         x, y, width, height = map(float, annotation["bbox"])
         return x, y, width, height
     polygons = annotation.get("segmentation")
+    if not polygons and (around := box_of_points(annotation)) is not None:
+        return around
     if not polygons or not isinstance(polygons, list):
         raise UserError(f"{where}: it has neither a bbox nor polygons as its segmentation. Write the bbox of each.")
     numbers = [[float(value) for value in polygon] for polygon in polygons]

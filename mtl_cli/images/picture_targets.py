@@ -1,4 +1,4 @@
-"""Labels that are pictures or boxes: how a config declares them, what is fitted on training rows, and reading them.
+"""Labels that are pictures, boxes or points: how a config declares them, what training rows fit, and reading them.
 
 | kind | a cell of the table holds | the field of one row |
 | --- | --- | --- |
@@ -7,6 +7,7 @@
 | depth | the path of a grey image or .npy | float32 [H, W] in the file's unit; 0 in an image, NaN: missing |
 | normals | the path of a .npy [3, H, W] | float32 [3, H, W] of unit length; 0 vectors: missing |
 | boxes | JSON [[x, y, width, height, class], …] or the path of an image of instances | float32 [N, 5]: box, class |
+| keypoints | JSON {name: [x, y, v], …}, or x, y and v of each name in columns | float32 [K, 3]: `images/points.py` |
 
 A box of a field is x₁, y₁, x₂, y₂ in pixels. An empty cell is a row without a label.
 """
@@ -26,23 +27,25 @@ from mtl_cli.config.annotations import typed
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.images.decoding import Array, decode_labels, decode_numbers
 from mtl_cli.images.new_images import ENDINGS
+from mtl_cli.images.points import parse_pairs, point_columns, point_field, read_points
 
 MAPS = ("mask", "multimask", "depth", "normals")
-KINDS = (*MAPS, "boxes")
+KINDS = (*MAPS, "boxes", "keypoints")
 FOREGROUND = "foreground"
 """As `values`: 0 is background and all else one class, as in images that number instances."""
 MAX_CLASSES = 256
 KEYS = ("kind", "column", "columns", "classes", "missing", "values")
+POINT_KEYS = ("kind", "column", "points", "swapped")
 Box = tuple[float, float, float, float, str]
 """x, y, width, height in pixels, and the class."""
 
 
 @dataclass(frozen=True)
 class PictureTarget:
-    """A label field of pictures or boxes: declared, and after `fit` with its classes.
+    """A label field of pictures, boxes or points: declared, and after `fit` with its classes, or names of points.
 
     `values` are, class by class, the numbers that stand for it in label images; empty: 0 … C − 1 in order.
-    `missing` are numbers that are ignored.
+    `missing` are numbers that are ignored. `swapped` are, two by two, points that change places in a mirrored image.
     """
 
     name: str
@@ -52,6 +55,7 @@ class PictureTarget:
     values: tuple[int, ...] = ()
     foreground: bool = False
     missing: tuple[int, ...] = ()
+    swapped: tuple[str, ...] = ()
     task: str = ""
 
     @property
@@ -60,8 +64,17 @@ class PictureTarget:
         return f"tasks.{self.task}" if self.task else f"targets.{self.name}"
 
     @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that a table must have: of points not that of their visibility."""
+        optional = self.columns[2::3] if self.kind == "keypoints" and len(self.columns) > 1 else ()
+        return tuple(name for name in self.columns if name not in optional)
+
+    @property
     def field_spec(self) -> FieldSpec:
         """What a task sees of the field."""
+        if self.kind == "keypoints":
+            points = len(self.classes)
+            return FieldSpec(self.kind, points, self.classes, (points, 3), columns=self.classes)
         shape = {"boxes": (5,), "multimask": (), "normals": ()}.get(self.kind, ())
         classes = self.classes if self.kind in ("mask", "multimask", "boxes") else ()
         varying = self.kind == "boxes"
@@ -69,7 +82,7 @@ class PictureTarget:
 
     def state(self) -> dict[str, Any]:
         """Return plain data for a checkpoint."""
-        lists = ("columns", "classes", "values", "missing")
+        lists = ("columns", "classes", "values", "missing", "swapped")
         return {**{k: v for k, v in vars(self).items() if k != "task"}, **{k: list(getattr(self, k)) for k in lists}}
 
     @classmethod
@@ -84,10 +97,20 @@ def parse_picture(field: WantedField) -> PictureTarget:
     Raises:
         UserError: a key is unknown or its value does not fit.
     """
-    node = field.node
     where = f"tasks.{field.task}" if field.task else f"targets.{field.name}"
-    if unknown := [key for key in node if key not in KEYS]:
-        raise UserError(f"{where}.{unknown[0]} is unknown.{nearest(str(unknown[0]), KEYS)} Known: {', '.join(KEYS)}.")
+    keys, parse = (POINT_KEYS, parse_points) if field.kind == "keypoints" else (KEYS, parse_labels)
+    if unknown := [key for key in field.node if key not in keys]:
+        raise UserError(f"{where}.{unknown[0]} is unknown.{nearest(str(unknown[0]), keys)} Known: {', '.join(keys)}.")
+    return parse(field, where)
+
+
+def parse_labels(field: WantedField, where: str) -> PictureTarget:
+    """Return a field of label images or boxes.
+
+    Raises:
+        UserError: a value does not fit.
+    """
+    node = field.node
     columns = node["columns"] if "columns" in node else [node["column"]]
     if not isinstance(columns, list) or not columns or not all(isinstance(column, str) for column in columns):
         raise UserError(f"{where}.columns is {columns!r}; it is a list of names of columns, such as [{field.name}].")
@@ -113,12 +136,65 @@ def parse_picture(field: WantedField) -> PictureTarget:
     return PictureTarget(field.name, field.kind, tuple(columns), classes, values, foreground, missing, task=field.task)
 
 
+def parse_points(field: WantedField, where: str) -> PictureTarget:
+    """Return a field of points: in the columns of the named `points`, or in one `column` of JSON.
+
+    Raises:
+        UserError: a value does not fit.
+    """
+    given, column = field.reading.get("points"), field.reading.get("column")
+    names = tuple(str(each) for each in _list(given, f"{where}.points"))
+    if len(set(names)) < len(names):
+        raise UserError(f"{where}.points is {list(names)}; each point is named once.")
+    swapped = parse_pairs(field.reading.get("swapped"), where)
+    columns = point_columns(names) if names and column is None else (str(column or field.name),)
+    target = PictureTarget(field.name, "keypoints", columns, names, swapped=swapped, task=field.task)
+    check_pairs(target)
+    return target
+
+
+def check_pairs(target: PictureTarget) -> None:
+    """Refuse pairs of points that there are not, where the names of the points are known.
+
+    Raises:
+        UserError: there is one.
+    """
+    if target.classes and (unknown := [name for name in target.swapped if name not in target.classes]):
+        raise UserError(
+            f"{target.where}.swapped has '{unknown[0]}', which is no point.{nearest(unknown[0], target.classes)} "
+            f"There are {', '.join(target.classes)}."
+        )
+
+
+def fit_points(target: PictureTarget, cells: Sequence[tuple[Any, ...]]) -> PictureTarget:
+    """Return a target with the names of its points, in the order in which the training rows' cells have them.
+
+    Raises:
+        UserError: there are none, or one that was named is in no training row.
+    """
+    found = dict[str, None]()
+    for row in cells:
+        points, problems = read_points(row, target.classes)
+        if problems:
+            raise UserError(f"{target.where}: {problems[0]}.")
+        found |= dict.fromkeys(points)
+    if absent := [name for name in target.classes if name not in found]:
+        raise UserError(f"{target.where}: no training row has the point '{absent[0]}'. Leave it out of points.")
+    if not found:
+        raise UserError(f"{target.where}: no training row has a point. Leave the task out: ~{target.where}.")
+    fitted = replace(target, classes=target.classes or tuple(found))
+    check_pairs(fitted)
+    return fitted
+
+
 def fit_picture(target: PictureTarget, cells: Sequence[tuple[Any, ...]], folder: Path) -> PictureTarget:
     """Return a target with its classes, found in the training rows' cells where they are not declared.
 
     Raises:
         UserError: there are none, or too many to be classes.
     """
+    if target.kind == "keypoints":
+        return fit_points(target, cells)
     if target.kind == "boxes" and not target.classes:
         found = {str(box[4]) for (cell,) in cells for box in boxes_in(cell, folder, target)}
         if not found:
@@ -152,6 +228,11 @@ def read_picture(target: PictureTarget, cells: tuple[Any, ...], folder: Path, si
     """
     if target.kind == "boxes":
         return None if not cells[0] else _box_tensor(target, cells[0], folder, size)
+    if target.kind == "keypoints":
+        points, problems = read_points(cells, target.classes, size)
+        if problems:
+            raise UserError(f"{target.where}: {problems[0]}.")
+        return point_field(points, target.classes)
     if not all(cells):
         return _unlabelled(target, size)
     files = [folder / cell for cell in cells]
@@ -174,7 +255,9 @@ def read_picture(target: PictureTarget, cells: tuple[Any, ...], folder: Path, si
 
 
 def picture_files(target: PictureTarget, cells: tuple[Any, ...]) -> list[str]:
-    """Return the files that a row's cells name; boxes may stand in the cell itself."""
+    """Return the files that a row's cells name; boxes may stand in the cell itself, and points do."""
+    if target.kind == "keypoints":
+        return []
     return [cell for cell in cells if cell and (target.kind != "boxes" or is_path(cell))]
 
 

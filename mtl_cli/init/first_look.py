@@ -28,6 +28,7 @@ from mtl_cli.init.audio_survey import survey_audio
 from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.image_folder import choose
 from mtl_cli.init.image_looking import holds_images, image_columns, images_elsewhere
+from mtl_cli.init.image_points import asked_points
 from mtl_cli.init.image_survey import survey_images
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
 from mtl_cli.init.sniff import sniff_encoding
@@ -95,14 +96,15 @@ def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     Raises:
         UserError: the file cannot be used, or an option does not go with it.
     """
-    asked = asked_of(options)
-    file = open_unknown(path, reading_of(options), asked.told)
+    file = open_unknown(path, reading_of(options), asked_of(options).told)
+    pictured = image_columns(file, path.parent)
+    asked = asked_points(options, file.columns) if pictured else asked_of(options)
     require_columns(asked.taken, file.columns, path)
     if sound_columns(file, path.parent):
         return survey_audio(path, file, asked, kinds_of(options))
     if told := sounds_elsewhere(file, path.parent):
         raise UserError(f"{told} Paths are relative to the folder of the table: move it there.")
-    if image_columns(file, path.parent):
+    if pictured:
         return survey_images(path, file, asked, kinds_of(options))
     if told := images_elsewhere(file, path.parent, asked.drop):
         raise UserError(

@@ -79,11 +79,12 @@ def _there(cells: Sequence[str], folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Looked:
-    """What label images are: a kind of picture target, how they are read, and why."""
+    """What label images are: a kind of picture target, how they are read, and why; and the names of points."""
 
     kind: str
     reading: Mapping[str, Any]
     why: str
+    points: Sequence[str] = ()
 
 
 def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:

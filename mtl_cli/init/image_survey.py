@@ -1,5 +1,6 @@
 """What mtl-init found in a set of images, and its lines of YAML and of the report."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +12,14 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.checking import check_pictures, read_cells
 from mtl_cli.images.listings import form_of, list_images
 from mtl_cli.images.picture_targets import parse_picture
+from mtl_cli.images.points import named_points
 from mtl_cli.init.asked import Asked, slug
 from mtl_cli.init.found_targets import HEAD, association_sections, found_task, stratum_lines, target_section
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.image_beside import FoundBeside, find_beside, telling_counts
 from mtl_cli.init.image_folder import WORDS
 from mtl_cli.init.image_looking import Looked, image_columns, image_sizes, look_at_labels, require_inside
+from mtl_cli.init.image_points import pairs_of
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import Written, written
 from mtl_cli.init.proposals import TRAIN_SHARE
@@ -25,7 +28,7 @@ from mtl_cli.init.running_text import running_text
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
 from mtl_cli.tables.listing import Listing
-from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 
 ROTATION = "mtl_cli.tasks.classification.Rotation"
 MAP_HEAD = "    head: {_target_: mtl_cli.heads.map.MapHead, hidden: [], dropout: 0.0, norm: group, activation: relu}\n"
@@ -33,6 +36,12 @@ PICTURES = {
     "mask": ("mtl_cli.tasks.segmentation.Segmentation", MAP_HEAD, "miou", "dice, pixel_accuracy"),
     "depth": ("mtl_cli.tasks.depth.Depth", MAP_HEAD, "rel_err", "abs_err"),
     "normals": ("mtl_cli.tasks.normals.Normals", MAP_HEAD, "mean_angle", "median_angle"),
+    "keypoints": (
+        "mtl_cli.tasks.keypoints.Keypoints",
+        "    head: {_target_: mtl_cli.heads.keypoints.KeypointHead, hidden: 32}\n",
+        "error",
+        "pck, visibility",
+    ),
     "boxes": (
         "mtl_cli.tasks.detection.Detection",
         "    head: {_target_: mtl_cli.heads.centers.CenterHead}\n",
@@ -41,6 +50,7 @@ PICTURES = {
     ),
 }
 """Class, further arguments, primary metric and the other metrics of the task for each kind of picture."""
+POINT_KIND = "keypoints"
 KINDS = {"segmentation": "mask", "depth": "depth", "normals": "normals", "detection": "boxes"}
 """What `kind.COLUMN=` may say of a column of pictures, and the kind of target."""
 WINDOW, WHOLE = 128, 400
@@ -52,11 +62,22 @@ DENSE_STEPS, BOX_STEPS, CLASS_STEPS = 500, 900, 600
 
 @dataclass(frozen=True)
 class Picture:
-    """A target of pictures or boxes, and what it was taken for."""
+    """A target of pictures, boxes or points, and what it was taken for."""
 
     name: str
-    column: str
+    columns: tuple[str, ...]
     looked: Looked
+
+    @property
+    def column(self) -> str:
+        """The column, or the first of those of points."""
+        return self.columns[0]
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How its labels are read."""
+        own = self.column == self.name or len(self.columns) > 1
+        return {**({} if own else {"column": self.column}), **self.looked.reading}
 
 
 @dataclass(frozen=True)
@@ -98,12 +119,8 @@ class ImageSurvey(FileSurvey):
         """A task for each target."""
         found = []
         for each in self.pictures:
-            target, arguments, primary, others = PICTURES[each.looked.kind]
-            reading: dict[str, Any] = {} if each.column == each.name else {"column": each.column}
-            reading |= each.looked.reading
-            found.append(
-                FoundTask(each.name, each.looked.kind, each.looked.why, target, arguments, primary, others, reading)
-            )
+            kind, why = each.looked.kind, each.looked.why
+            found.append(FoundTask(each.name, kind, why, *PICTURES[kind], each.reading))
         return [*found, *(found_task(guess, self.rows.missing) for guess in self.guesses)]
 
     @property
@@ -137,6 +154,8 @@ class ImageSurvey(FileSurvey):
     @property
     def window(self) -> tuple[int, int] | None:
         """The window of training images; None where they are taken whole."""
+        if POINT_KIND in self.kinds:
+            return None
         low = [min(sides) for sides in zip(*self.sizes, strict=True)]
         same = len(set(self.sizes)) == 1
         if "boxes" in self.kinds:
@@ -148,8 +167,9 @@ class ImageSurvey(FileSurvey):
 
     @property
     def one_size(self) -> tuple[int, int] | None:
-        """The size that images are brought into where labels are of whole images; None where they stay as they are."""
-        if self.kinds or (len(set(self.sizes)) == 1 and max(self.sizes[0]) <= LARGEST_SIDE):
+        """The size that images are brought into where labels are of whole images, or points; None: as they are."""
+        small = len(set(self.sizes)) == 1 and max(self.sizes[0]) <= LARGEST_SIDE
+        if small or (self.kinds and POINT_KIND not in self.kinds):
             return None
         typical = [sorted(max(size) for size in self.sizes)[len(self.sizes) // 2]]
         side = min(LARGEST_SIDE, max(2 * STRIDE, math.ceil(typical[0] / STRIDE) * STRIDE))
@@ -165,13 +185,20 @@ class ImageSurvey(FileSurvey):
         """Return the YAML of the changes that suit most photographs."""
         lines = [
             comment("changes in training; set flip: 0.0 where left and right differ, as in letters and digits"),
-            entry("flip", 0.5),
+            self.flip_line(),
             entry("zoom", [0.8, 1.25]),
             entry("rotate", 10.0),
         ]
         if not self.window:
             lines.append(entry("shift", 0.1))
         return [*lines, entry("brightness", 0.2), entry("contrast", 0.2)]
+
+    def flip_line(self) -> str:
+        """Return the YAML of flips; points that have no pairs of left and right are not flipped."""
+        points = [each for each in self.pictures if each.looked.kind == POINT_KIND]
+        if all("swapped" in each.looked.reading or len(each.looked.points) == 1 for each in points):
+            return entry("flip", 0.5)
+        return entry("flip", 0.0, "to flip, name in `swapped` of the task which points change places")
 
     def report(self) -> list[Section]:
         """Return targets, inputs and how the targets hang together."""
@@ -198,7 +225,7 @@ class ImageSurvey(FileSurvey):
 
     def dense_backbone(self) -> list[str]:
         """Return a backbone for labels of pixels or, where there are only boxes, a coarser one."""
-        if self.kinds != {"boxes"}:
+        if not self.kinds <= {"boxes", POINT_KIND}:
             return ["backbone=unet"]
         return ["backbone=unet", "backbone.stride=4", "'backbone.channels=[32,64,128,128]'"]
 
@@ -224,6 +251,7 @@ def survey_images(
         UserError: the set cannot be used, or a target is not there.
     """
     listing = list_images(path, ReadOptions(), form) if file is None else file
+    require_columns(asked.taken, listing.columns, path)
     folder = listing.folder if isinstance(listing, Listing) else path.parent
     found = image_columns(listing, folder)
     image = next((name for name in found if name not in asked.answers), None)
@@ -235,14 +263,14 @@ def survey_images(
     names, _ = read_cells(listing, image, {})
     require_inside(folder, names, path)
     pictures = [
-        Picture(name, columns[0], looked)
+        Picture(name, tuple(columns), looked)
         for name, columns in asked.targets.items()
         if (looked := look_at_target(listing, folder, columns, found, kinds)) is not None
     ]
     others = {name: columns for name, columns in asked.targets.items() if name not in {p.name for p in pictures}}
     asked = replace(asked, targets=others)
-    taken = {image, *found, *asked.taken, *(each.column for each in pictures)}
-    split = asked.split or split_of(listing, [n for n in listing.columns if n not in (*taken, "boxes")])
+    taken = {image, *found, *asked.taken, *(column for each in pictures for column in each.columns)}
+    split = asked.split or split_of(listing, [n for n in listing.columns if n not in (*taken, "boxes", "points")])
     left = [name for name in listing.columns if name not in taken and name != split]
     texts = [] if isinstance(listing, Listing) else running_text(listing, [n for n in listing.columns if n not in left])
     plain = [] if isinstance(listing, Listing) else [n for n in left if n not in {text.name for text in texts}]
@@ -267,8 +295,7 @@ def survey_images(
 def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], folder: Path) -> list[str]:
     """Return what training could not use of a set: files and boxes, the first of them and how many there are."""
     targets = {
-        each.name: parse_picture(WantedField(each.name, each.name, each.looked.kind, {"column": each.column}))
-        for each in pictures
+        each.name: parse_picture(WantedField(each.name, each.name, each.looked.kind, each.reading)) for each in pictures
     }
     try:
         check_pictures(listing, image, targets, folder, folder, skip=False)
@@ -278,12 +305,12 @@ def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], folder
 
 
 def usual_targets(listing: TableFile) -> dict[str, list[str]]:
-    """Return the targets of a set where none is asked for: boxes, or the class of class folders.
+    """Return the targets of a set where none is asked for: points, boxes, or the class of class folders.
 
     Raises:
         UserError: it is a table, whose targets nobody can guess.
     """
-    for column in ("boxes", "label"):
+    for column in ("points", "boxes", "label"):
         if isinstance(listing, Listing) and column in listing.columns:
             if column == "label" and len(kinds := set(listing.table.column(column).to_pylist())) == 1:
                 raise UserError(
@@ -299,7 +326,7 @@ def usual_targets(listing: TableFile) -> dict[str, list[str]]:
 def look_at_target(
     listing: TableFile, folder: Path, columns: Sequence[str], images: Sequence[str], kinds: Mapping[str, str]
 ) -> Looked | None:
-    """Return what a target of pictures or boxes is, None for labels of whole images.
+    """Return what a target of pictures, boxes or points is, None for labels of whole images.
 
     Raises:
         UserError: a kind is asked for that there is not, or that does not fit the column.
@@ -310,6 +337,13 @@ def look_at_target(
         raise UserError(f"kind.{column} is '{wanted}'; it is one of {', '.join(KINDS)}.")
     if isinstance(listing, Listing) and column == "boxes":
         return Looked("boxes", {}, "boxes of the annotations")
+    if isinstance(listing, Listing) and column == "points":
+        cells, _ = read_cells(listing, column, {})
+        names = list(dict.fromkeys(name for cell in cells if cell for name in json.loads(cell)))
+        return Looked(POINT_KIND, pairs_of(names), f"{len(names)} points of the largest object of each image", names)
+    if names := named_points(columns):
+        reading = {"points": names, **pairs_of(names)}
+        return Looked(POINT_KIND, reading, f"{len(names)} points in columns of x and y", names)
     if column not in images:
         if wanted is not None:
             raise UserError(f"kind.{column} is '{wanted}', but the column does not name images that are there.")
