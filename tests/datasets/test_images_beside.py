@@ -10,6 +10,7 @@ from PIL import Image
 
 from mtl_cli import cli
 from mtl_cli.errors import UserError
+from mtl_cli.storage import checkpoint
 from mtl_cli.tables.given import given
 from tests.images._files import blob_set, images
 from tests.tables._files import write_csv
@@ -124,3 +125,18 @@ def test_mtl_init_proposes_columns_and_what_it_writes_learns_from_them(tmp_path,
         pairs = list(zip(csv.DictReader(file), csv.DictReader(truth), strict=True))
     for task in ("kind", "mood"):
         assert np.mean([row[f"{task}_prediction"] == true[task] for row, true in pairs]) > 0.8, task
+
+
+@pytest.mark.slow
+def test_a_resumed_run_is_an_undisturbed_one(tmp_path, monkeypatch, capsys):
+    image_set(tmp_path / "set", 32)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main_init(["input=set/table.csv", "target=[kind,mood]", "output=conf"]) == 0, capsys.readouterr().err
+    words = ["--config-dir", "conf", "task=kind+mood", "backbone=cnn", "backbone.channels=[8]", "backbone.dense=[8]"]
+    words += ["data.batch_size=8", "trainer.device=cpu", "trainer.precision=fp32", "quiet=true", "lr_schedule=constant"]
+    assert cli.main([*words, "trainer.max_epochs=4", "hydra.run.dir=whole"]) == 0
+    assert cli.main([*words, "trainer.max_epochs=2", "hydra.run.dir=parts"]) == 0
+    assert cli.main(["resume=parts", "trainer.max_epochs=4"]) == 0
+    whole, parts = (checkpoint.load(checkpoint.find(tmp_path / run, "last"))["model"] for run in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
