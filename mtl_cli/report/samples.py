@@ -47,7 +47,7 @@ def _draw(axis: Any, shown: Shown | None, image: Array) -> None:  # noqa: ANN401
     axis.grid(visible=False)
     for spine in axis.spines.values():
         spine.set_visible(False)
-    if shown is None or (shown.pixels is None and shown.boxes is None):
+    if shown is None or (shown.pixels is None and shown.boxes is None and shown.points is None):
         text, colour = ("no label", MUTED) if shown is None else (shown.text, INK)
         axis.text(0.5, 0.5, escaped(text), ha="center", va="center", fontsize=9, color=colour, transform=axis.transAxes)
         return
@@ -58,3 +58,6 @@ def _draw(axis: Any, shown: Shown | None, image: Array) -> None:  # noqa: ANN401
         colour = COLOURS[int(kind) % len(COLOURS)]
         x, y = [left, right, right, left, left], [top, top, bottom, bottom, top]
         axis.plot([v - 0.5 for v in x], [v - 0.5 for v in y], color=colour, linewidth=0.8)
+    for across, down, number in [] if shown.points is None else shown.points.tolist():
+        colour = COLOURS[int(number) % len(COLOURS)]
+        axis.plot([across - 0.5], [down - 0.5], "o", color=colour, markeredgecolor="white", markersize=4)

@@ -16,14 +16,16 @@ RAMP = ((0.27, 0.0, 0.33), (0.23, 0.32, 0.55), (0.13, 0.57, 0.55), (0.37, 0.79, 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown of one row for one task: pixels [H, W, 3] from 0 to 1, boxes [N, 5] on the image, or a text.
+    """What is shown of one row for one task: pixels [H, W, 3] from 0 to 1, boxes [N, 5] or points [N, 3] on the image,
+    or a text.
 
-    A box is x₁, y₁, x₂, y₂ in pixels and the number of its class.
+    A box is x₁, y₁, x₂, y₂ in pixels and the number of its class, a point x, y and its own number.
     """
 
     text: str = ""
     pixels: Array | None = None
     boxes: Array | None = None
+    points: Array | None = None
 
 
 def rgb(colour: str) -> tuple[float, float, float]:

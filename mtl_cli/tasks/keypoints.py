@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from mtl_cli.batch import FieldSpec
 from mtl_cli.heads.base import Head
 from mtl_cli.metrics.base import MetricInfo
+from mtl_cli.report.shown import Shown
 from mtl_cli.tasks.base import Task, masked_mean
 from mtl_cli.tasks.predictions_base import Columns, Predictions
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -51,6 +52,12 @@ class PointTotals(LabelSummary):
     def tensors(self) -> dict[str, Tensor]:
         """Return the sums."""
         return {"sums": self.sums}
+
+
+def shown_points(points: Tensor, visible: Tensor) -> Shown:
+    """Return the visible ones of points [K, 3], each with its number."""
+    numbered = torch.cat([points[:, :2], torch.arange(len(points)).unsqueeze(1)], dim=1)[visible].float()
+    return Shown(f"{len(numbered)} points", points=numbered.numpy())
 
 
 class Keypoints(Task):
@@ -135,6 +142,12 @@ class Keypoints(Task):
         for row, frame in enumerate(predictions.frames):
             points[row, :, :2] = frame.boxes_back(points[row, :, :2].repeat(1, 2))[:, :2]
         predictions.columns |= self._columns(points)
+
+    def shown(self, target: Tensor | None, outputs: Maps) -> tuple[Shown | None, Shown | None]:
+        """Return the true and the predicted points that are visible, on the image."""
+        truth = None if target is None else shown_points(target[0], target[0, :, 2] == 1)
+        found = self.predictions(outputs)[0]
+        return truth, shown_points(found, found[:, 2] > 0.5)
 
     def in_graph(self, outputs: Maps, size: tuple[int, int] | None) -> Tensor:
         """Return x, y and visibility of each keypoint [B, K, 3], in pixels of the input."""

@@ -95,3 +95,17 @@ def test_places_are_written_in_pixels_of_the_file():
 def test_labels_that_it_cannot_use_are_told(row, message):
     assert make("keypoints").label_problem(TARGET) is None
     assert message in make("keypoints").label_problem(torch.tensor([[row]]))
+
+
+def test_a_sheet_shows_visible_points_with_their_numbers():
+    target = torch.tensor([[[3.0, 4.0, 1.0], [9.0, 9.0, 0.0], [5.0, 6.0, 1.0]]])
+    outputs = {
+        "heat": torch.zeros(1, 3, 1, 1),
+        "visible": torch.tensor([[-3.0, 3.0, -3.0]]),
+        "stride": torch.tensor([8.0]),
+        "places": torch.tensor([[[1.0, 2.0], [7.0, 8.0], [0.0, 0.0]]]),
+    }
+    truth, found = make("keypoints").shown(target, outputs)
+    assert truth.points.tolist() == [[3, 4, 0], [5, 6, 2]]
+    assert found.points.tolist() == [[7, 8, 1]]
+    assert make("keypoints").shown(None, outputs)[0] is None
