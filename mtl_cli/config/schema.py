@@ -123,7 +123,7 @@ class Privacy:
     delta: float | None = knob(None, above=0.0, below=1.0)
     """The δ at which ε is counted: less than one over the number of training rows."""
     noise: float | None = knob(None, low=0.0)
-    """Deviation of the noise in units of privacy.clip_norm, in the place of privacy.epsilon; null = what ε asks for."""
+    """Deviation of the noise in units of privacy.clip_norm, instead of privacy.epsilon; null = from ε."""
     clip_norm: float = knob(1.0, above=0.0)
     """Largest norm of the gradient of one row."""
 
