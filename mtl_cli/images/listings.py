@@ -118,11 +118,17 @@ def coco_rows(path: Path) -> Rows:
     return [{**row, **cell} for row, cell in zip(rows, cells, strict=True)]
 
 
+@functools.cache  # a set is listed several times
+def tell_of_crowds(path: Path, number: int, first: int) -> None:
+    """Say once that annotations of crowds are left out."""
+    logger.warning("%s: left out %d annotations of crowds, such as annotation %d.", path, number, first)
+
+
 def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, Any]]:
     """Return annotations with their numbers; those of crowds are left out and counted in the log."""
     crowds = [number for number, each in enumerate(annotations) if each.get("iscrowd")]
     if crowds:
-        logger.warning("%s: left out %d annotations of crowds, such as annotation %d.", path, len(crowds), crowds[0])
+        tell_of_crowds(path, len(crowds), crowds[0])
     return [(number, each) for number, each in enumerate(annotations) if not each.get("iscrowd")]
 
 
