@@ -59,7 +59,7 @@ class Trainer:
     device: str = knob("auto", choices=("auto", "cpu", "cuda", "mps"), pattern=r"cuda:\d+")
     """Where the model is trained: auto, cpu, cuda, cuda:N or mps."""
     precision: str = knob("auto", choices=("auto", "fp32", "bf16", "fp16"))
-    """Numbers of the arithmetic: fp32, bf16, fp16 (GPUs), or auto (bf16 for large models where hardware is fast)."""
+    """Numbers of the arithmetic: fp32, bf16, fp16 (GPUs), or auto (bf16 for large models on fast hardware)."""
     eval_precision: str = knob("fp32", choices=("fp32", "bf16", "auto"))
     """Numbers of the arithmetic in evaluations and predictions: fp32, bf16, or auto (as in training)."""
     threads: int | None = knob(None, low=1, below=4097)
