@@ -12,7 +12,13 @@ from mtl_cli.training.readouts import last_layers, readouts
 from mtl_cli.weightings.readout_base import CATEGORICAL, GAUSSIAN
 from tests.tasks._inputs import KINDS, make, targets, with_missing
 
-READ = {"regression": "gaussian", "binary": "bernoulli", "multilabel": "bernoulli", "classification": "categorical"}
+READ = {
+    "regression": "gaussian",
+    "binary": "bernoulli",
+    "multilabel": "bernoulli",
+    "rotation": "categorical",
+    "classification": "categorical",
+}
 
 
 def model_of(task, members=1, same_features=True, hidden=()):
