@@ -146,7 +146,7 @@ def cheap(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seed", "cases"), [(0, 60), *(pytest.param(seed, 190, marks=pytest.mark.slow) for seed in range(1, 6))]
+    ("seed", "cases"), [(0, 60), *(pytest.param(seed, 190, marks=pytest.mark.slow) for seed in (1, 2))]
 )
 def test_every_mutation_trains_a_step_or_is_explained(seed, cases, conf, tmp_path, cheap, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
