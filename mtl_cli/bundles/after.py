@@ -108,7 +108,7 @@ class DirectionMap(Map):
         return values / np.maximum(np.linalg.norm(values, axis=0), 1e-6)
 
     def of_map(self, values: Array) -> Sequence[float]:
-        """Return nothing: there are no columns."""
+        """Return no column."""
         return []
 
 

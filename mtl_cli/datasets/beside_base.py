@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from mtl_cli.config.options import option
+from mtl_cli.datasets.text_base import TextColumns
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import InputColumns
-from mtl_cli.tables.inputs import ColumnOptions
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile
 from mtl_cli.tables.store import Table
@@ -25,20 +25,10 @@ NewBeside = Callable[[int, int], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BesideColumns(ColumnOptions):
+class BesideColumns(TextColumns):
     """Columns that are inputs beside the image: by default there are none."""
 
     text: str | Sequence[str] = ()
-    """The column, or the columns, of text; several stand side by side with a separator between them."""
-    numeric: Sequence[str] | None = ()
-    categorical: Sequence[str] | None = ()
-    min_category_count: int = option(1, low=1)
-    """Training rows that a category needs; a rarer one is unknown."""
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The columns of text."""
-        return (self.text,) if isinstance(self.text, str) else tuple(self.text)
 
 
 @dataclass(frozen=True, kw_only=True)

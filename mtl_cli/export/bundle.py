@@ -232,7 +232,7 @@ def speed(name: str, predictor: Predictor, rows: Mapping[str, Given], size: int)
     """Return how long a predictor takes for 1 row and for 256 of the first dataset."""
     given = next(each for each in rows.values() if each.num_rows)
     one, many = first_rows(given, 1), first_rows(given, 256)
-    seconds = [median_seconds(lambda each=each: predictor.predict(each)) for each in (one, many)]  # type: ignore[misc]
+    seconds = [median_seconds(partial(predictor.predict, each)) for each in (one, many)]
     return Variant(name, size, 1000 * seconds[0], 1000 * seconds[1])
 
 

@@ -43,7 +43,7 @@ class Columns(nn.Module):
         self.examples = {name: value for name, value in values.items() if value.numel()}
         self._empty = {name: value.dtype for name, value in values.items() if not value.numel()}
         self.after = {name: after for name, task in tasks.items() if (after := told_after(task)) is not None}
-        """How the tasks are read whose predictions are no columns of the graph."""
+        """How tasks are read whose predictions are not columns of the graph."""
         with torch.no_grad():
             found = self._found(list(self.examples.values()))
         self.names = {name: column.names for each in found for name, column in each.columns.items()}

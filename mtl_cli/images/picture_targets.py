@@ -161,7 +161,7 @@ def check_pairs(target: PictureTarget) -> None:
     """
     if target.classes and (unknown := [name for name in target.swapped if name not in target.classes]):
         raise UserError(
-            f"{target.where}.swapped has '{unknown[0]}', which is no point.{nearest(unknown[0], target.classes)} "
+            f"{target.where}.swapped has '{unknown[0]}', which is not a point.{nearest(unknown[0], target.classes)} "
             f"There are {', '.join(target.classes)}."
         )
 

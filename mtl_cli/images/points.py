@@ -1,7 +1,7 @@
 """Named points in images: what a table or an annotation says of them, and the label field that it becomes.
 
-A row's cells are one text of JSON, {"nose": [x, y, v], …}, or x, y and v of each name in order. v is COCO's: 0, there
-is no such point; 1, it is hidden; 2, it shows. A point with v above 0 has a place and is learnt.
+A row's cells are one text of JSON, {"nose": [x, y, v], …}, or x, y and v of each name in order. v is COCO's: 0, the
+point is not there; 1, it is hidden; 2, it shows. A point with v above 0 has a place and is learnt.
 """
 
 import json
