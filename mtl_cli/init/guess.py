@@ -1,5 +1,6 @@
 """What the columns of a file are likely to be: kinds of targets, and inputs to drop, each with the reason."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ COUNT_WORDS = re.compile(r"count|number|num_|^n_|visits|clicks|purchases|events|
 ID_WORDS = re.compile(r"(^|[_\W])(id|ids|uid|uuid|guid|key|idx|index|no|nr|ref)([_\W]|$)", re.IGNORECASE)
 CAMEL = re.compile(r"[a-z](Id|ID)$")
 RARE, IMBALANCED = 0.05, 10.0
+EVEN, LONG_TAIL = 1.0, 3.0
+"""Skewness up to which numbers are even enough, and from which on their tail is long."""
+LOG_SCALE, ABSOLUTE = "mtl_cli.tasks.regression.LogRegression", "mtl_cli.tasks.regression.L1Regression"
 NEARLY_ALL = 0.95
 OWN_VALUES = "nearly every row has a value of its own"
 MIN_ROWS = 20
@@ -101,7 +105,7 @@ def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
     """Return what kind of target one column or several are."""
     if len(columns) == 1:
         kind, why = guess_kind(columns[0])
-        return Guess(name, kind, tuple(columns), why, (*_notes(kind, columns[0]), *_case_notes(name, columns[0])))
+        return Guess(name, kind, tuple(columns), why, (*_notes(name, kind, columns[0]), *_case_notes(name, columns[0])))
     if all(column.is_truth for column in columns):
         return Guess(name, "multilabel", tuple(columns), "every column says yes or no")
     if len(columns) == 2 and is_graded(columns[0]) and names_groups(columns[1]):
@@ -171,7 +175,7 @@ def _case_notes(name: str, column: LabelColumn) -> list[str]:
     return [f"{', '.join(alike[:6])} differ in capitals only. {join}"] if alike else []
 
 
-def _notes(kind: str, column: LabelColumn) -> list[str]:
+def _notes(name: str, kind: str, column: LabelColumn) -> list[str]:
     notes = []
     if kind in ("class", "binary", "ordinal"):
         counts = sorted(column.counts.values())
@@ -185,11 +189,25 @@ def _notes(kind: str, column: LabelColumn) -> list[str]:
         if counts and counts[0] < 5:
             notes.append("a class has fewer than 5 rows: validation or test may lack it")
     if kind == "real" and column.numbers is not None:
-        values = column.numbers[~np.isnan(column.numbers)]
-        spread = values.std()
-        if spread > 0 and abs(((values - values.mean()) ** 3).mean()) / spread**3 > 3:
-            notes.append("a long tail: L1 or Huber loss, or a logarithm in the file, may fit better")
+        notes += _tail_notes(name, column.numbers[~np.isnan(column.numbers)])
     return notes
+
+
+def _tail_notes(name: str, values: np.ndarray) -> list[str]:
+    """Return what to try on numbers with a long tail: a log scale where it makes them even, absolute errors always."""
+    tail = skewness(values)
+    logs = skewness(np.log(values)) if values.size and values.min() > 0 else math.inf
+    if tail > EVEN and abs(logs) < tail / 2:
+        return [f"a long tail, but not of its logarithms. Try a log scale, tasks.{name}._target_={LOG_SCALE}"]
+    if abs(tail) > LONG_TAIL:
+        return [f"a long tail. Try absolute errors, tasks.{name}._target_={ABSOLUTE}"]
+    return []
+
+
+def skewness(values: np.ndarray) -> float:
+    """Return the third moment of values, standardised; 0 where they are all the same."""
+    spread = values.std() if values.size else 0.0
+    return float(((values - values.mean()) ** 3).mean() / spread**3) if spread > 0 else 0.0
 
 
 def guess_drop(profile: ColumnProfile, sample: Cells, whole: bool) -> str:

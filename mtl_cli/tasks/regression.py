@@ -1,4 +1,4 @@
-"""Real targets: squared, absolute or Huber error."""
+"""Real targets: squared, absolute or Huber error, or the squared error of logarithms."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,10 +13,13 @@ from mtl_cli.heads.base import Head
 from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.tasks.base import Coded, Task, masked_mean
 from mtl_cli.tasks.stack_base import TaskStack, on
-from mtl_cli.tasks.summary_base import LabelSummary, Medians, Totals
+from mtl_cli.tasks.summary_base import LabelSummary, LogTotals, Medians, Totals
 
 if TYPE_CHECKING:
     from mtl_cli.metrics.base import Metric
+
+LIMIT = 87.0
+"""Logarithms of predictions are kept within ± LIMIT, where float32 holds their exponentials."""
 
 
 class Regression(Task):
@@ -162,6 +165,34 @@ class HuberRegression(L1Regression):
     def errors(self, outputs: Tensor, scaled: Tensor) -> Tensor:
         """Return the loss of each entry [B, D]."""
         return F.huber_loss(outputs, scaled, reduction="none", delta=self.delta)
+
+
+class LogRegression(Regression):
+    """A number above 0, or a vector of D, by the squared error of its logarithm; targets float32 [B] or [B, D].
+
+    So an error of 10 % counts alike at 100 and at 100,000. What is learned is the mean logarithm: predictions are
+    geometric means, which are the medians where logarithms are symmetric. They are in the target's own unit, as the
+    metrics are. `mean` and `std` of the field are those of the logarithms. Selected by MAE.
+    """
+
+    primary = "mae"
+    summary_class: ClassVar[type[LabelSummary]] = LogTotals
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each entry [B, D]."""
+        return self.errors(outputs, self.scaled(target.nan_to_num(nan=1.0)))
+
+    def scaled(self, target: Tensor) -> Tensor:
+        """Return the target as (log y − mean)/std [B, D]."""
+        return super().scaled(target.log())
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the predictions in the target's own unit [B, D]."""
+        return super().predictions(outputs).clamp(-LIMIT, LIMIT).exp()
+
+    def trivial_outputs(self, summary: Any) -> Tensor:  # noqa: ANN401  an instance of `summary_class`
+        """Return the mean logarithm of each column of the training labels [D], scaled."""
+        return ((summary.mean - self.mean) / self.std).float().nan_to_num()
 
 
 class RegressionStack(TaskStack[Regression]):

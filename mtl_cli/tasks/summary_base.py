@@ -162,6 +162,39 @@ class Totals(Numbers):
         return self.total / self.count
 
 
+class LogTotals(Numbers):
+    """Number, sum and sum of squares of the logarithms of each column's labels, which are above 0; in float64."""
+
+    def __init__(self, field: FieldSpec) -> None:
+        super().__init__(field)
+        self.sums = torch.zeros(3, torch.Size(field.shape).numel(), dtype=torch.float64)  # [3, D]
+
+    @staticmethod
+    def problem(field: FieldSpec, labels: Tensor) -> str | None:
+        """Return that a label is 0, negative or infinite."""
+        wrong = labels[(labels <= 0) | labels.isinf()]
+        return f"holds {wrong[0]:g}; a log scale is for numbers above 0" if len(wrong) else None
+
+    def take(self, labels: Tensor, marks: Tensor) -> None:
+        """Add up the columns."""
+        logs = labels.reshape(-1, self.sums.shape[1]).double().log()
+        self.sums += torch.stack([(~logs.isnan()).double().sum(0), logs.nansum(0), (logs**2).nansum(0)])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the three sums."""
+        return {"sums": self.sums}
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the logarithms of each column [D]; NaN for one without a label."""
+        return self.sums[1] / self.sums[0]
+
+    def spec(self) -> FieldSpec:
+        """Return the spec with mean and standard deviation of the logarithms."""
+        std = (self.sums[2] / self.sums[0] - self.mean**2).nan_to_num().clamp(min=0.0).sqrt()
+        return replace(self.field, mean=tuple(self.mean.nan_to_num().tolist()), std=tuple(std.tolist()))
+
+
 class Medians(Numbers):
     """The median of each column, of all labels up to `KEPT`, of a seeded sample of rows beyond that."""
 

@@ -35,6 +35,7 @@ FIELD_OF = {
     "pieces": FieldSpec("pieces", 6, ("[PAD]", "[UNK]", "[END]", "a", "b", "c"), varying=True, longest=4),
 }
 """A field by what `Task.field_kind` says."""
+LOGS = FieldSpec("real", mean=(2.0,), std=(0.5,))
 TWO_COLUMNS = FieldSpec("real", shape=(2,), mean=(100.0, -3.0), std=(20.0, 0.5), columns=("x", "y"))
 USUAL = {"label_smoothing": 0.0, "class_weights": None, "focal_gamma": 0.0, "delta": 1.0, "k": 3, "spans": "auto",
          "metrics": ["exact_match"]}  # fmt: skip
@@ -61,7 +62,10 @@ def name_of(cls: type[Task]) -> str:
 FOUND = [cls for cls in components_on_hand(Task, "mtl_cli.tasks") if cls.__module__.startswith("mtl_cli.tasks.")]
 CLASSES = {name_of(cls): (cls, options_of(cls)) for cls in FOUND}
 """The class of each kind, and the values of its arguments that have no default."""
-FIELDS = {kind: FIELD_OF[cls.field_kind] for kind, (cls, _) in CLASSES.items()} | {"regression": TWO_COLUMNS}
+FIELDS = {kind: FIELD_OF[cls.field_kind] for kind, (cls, _) in CLASSES.items()} | {
+    "regression": TWO_COLUMNS,
+    "log_regression": LOGS,
+}
 KINDS = [kind for kind, (cls, _) in CLASSES.items() if cls.head_gives in ("vector", "sequence", "map")]
 """Kinds whose outputs are one tensor; the others have proofs of their own."""
 assert len(KINDS) > 10

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -56,3 +58,38 @@ def test_a_field_without_statistics_or_with_no_spread_is_not_scaled():
 def test_a_threshold_of_zero_is_refused():
     with pytest.raises(ValueError, match=r"delta is 0\.0"):
         make("huber_regression", delta=0.0)
+
+
+LABELS = torch.from_numpy(np.random.default_rng(0).lognormal(7.0, 1.5, 40)).float()
+PAIRS = torch.stack([LABELS, LABELS.flip(0) * 10], dim=1)
+
+
+@pytest.mark.parametrize("labels", [LABELS, PAIRS], ids=["one column", "two columns"])
+def test_the_loss_is_the_squared_error_of_standardised_logarithms(labels):
+    target = with_missing(labels)
+    raw = FieldSpec(
+        "real", shape=tuple(labels.shape[1:]), mean=(1.0, 2.0)[: labels.ndim], std=(3.0, 4.0)[: labels.ndim]
+    )
+    task = make("log_regression", make("log_regression", raw).summarise(target).spec())
+    logs = np.log(target.double().numpy().reshape(40, -1))
+    places = (logs - np.nanmean(logs, axis=0)) / np.nanstd(logs, axis=0)
+    outputs = torch.randn(40, labels.ndim)
+    expected = np.nanmean((outputs.double().numpy() - places) ** 2)
+    assert task.loss(outputs, target).item() == pytest.approx(expected, rel=1e-5)
+    assert torch.allclose(task.predictions(task.expected(labels)), task.references(labels), rtol=1e-5)
+
+
+def test_the_trivial_predictor_is_the_geometric_mean_by_hand():
+    labels = torch.tensor([1.0, 10.0, 100.0, torch.nan])
+    summary = make("log_regression", FieldSpec("real")).summarise(labels)
+    task = make("log_regression", summary.spec())
+    assert task.decode(task.trivial_outputs(summary).reshape(1, 1))["t_prediction"].tolist() == pytest.approx([10.0])
+    assert task.field.std == pytest.approx((math.log(10) * math.sqrt(2 / 3),))
+
+
+@pytest.mark.parametrize("value", [0.0, -2.5, math.inf])
+def test_labels_without_a_logarithm_are_named(value):
+    kind = type(make("log_regression"))
+    problem = kind.summary_class.problem(FieldSpec("real"), torch.tensor([3.0, torch.nan, value]))
+    assert problem == f"holds {value:g}; a log scale is for numbers above 0"
+    assert kind.summary_class.problem(FieldSpec("real"), torch.tensor([3.0, torch.nan])) is None
