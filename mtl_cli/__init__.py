@@ -39,5 +39,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever is public
 
 
 def __dir__() -> list[str]:
-    """Return the public names and what is loaded."""
-    return sorted({*globals(), *__all__})
+    """Return the public names."""
+    return [*__all__, "__version__"]

@@ -18,6 +18,10 @@ class UserError(ValueError):
         self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the message without the way to it, which tells a user nothing."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class Busy(UserError):
     """A run directory in which another process works."""

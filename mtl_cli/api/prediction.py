@@ -1,5 +1,6 @@
 """Predictions and evaluations of what was trained."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from mtl_cli.inference.base import Predictor
 
 
 def load(
-    path: str | Path,
+    path: str | os.PathLike[str],
     *,
     tasks: str | Sequence[str] | None = None,
     overrides: Overrides = (),
@@ -29,11 +30,11 @@ def load(
         UserError: there is nothing at `path`, or it cannot be used.
     """
     with modules_of(folder_of(config_dir)) as folders:
-        return loading.load(path, tasks=tasks, overrides=values_of(overrides), folders=folders)
+        return loading.load(os.fspath(path), tasks=tasks, overrides=values_of(overrides), folders=folders)
 
 
 def evaluate(
-    path: str | Path,
+    path: str | os.PathLike[str],
     *,
     split: str | None = None,
     input: str | Path | None = None,
@@ -41,14 +42,17 @@ def evaluate(
     config_dir: str | Path | None = None,
     quiet: bool = True,
 ) -> dict[str, Any]:
-    """Return what mtl-eval finds and writes: `metrics` of each task, and the rows that they are of.
+    """Return what mtl-eval finds and writes.
+
+    These are `metrics` of each task with their `intervals`, the `data` that they are of, of by=[COLUMN] also `groups`
+    and `gaps`, and of calibrate=true the `calibration`.
 
     Args:
         path: a run directory (its best checkpoint) or a checkpoint file.
         split: train, val or test; test by default.
         input: a file with labels, in place of a split.
         overrides, config_dir: as in `load`.
-        quiet: whether the table is not printed.
+        quiet: whether no table is printed.
 
     Raises:
         UserError: the checkpoint or the data does not fit.
@@ -57,5 +61,5 @@ def evaluate(
     with modules_of(folder_of(config_dir)) as folders, console(quiet=quiet):
         from mtl_cli.runs.evaluation import evaluate_checkpoint
 
-        source = None if input is None else Path(input).expanduser()
-        return evaluate_checkpoint(Path(path).expanduser(), values, ["mtl_cli.evaluate"], folders, source)
+        run, source = Path(path).expanduser(), None if input is None else Path(input).expanduser()
+        return evaluate_checkpoint(run, values, ["mtl_cli.evaluate"], folders, source, told=not quiet)

@@ -2,22 +2,33 @@
 
 import functools
 import json
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl_cli.api.prediction import load
-from mtl_cli.api.typed import Overrides, folder_of, modules_of, words_of
+from mtl_cli.api.prediction import evaluate, load
+from mtl_cli.api.typed import Overrides, folder_of, modules_of, values_of, words_of
 from mtl_cli.commands.console import console
 from mtl_cli.errors import UserError
 from mtl_cli.inference.base import Predictor
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run, by its directory."""
+class Run(os.PathLike[str]):
+    """A run, by its directory. It stands wherever a path does: `mtl_cli.load(run)`.
 
-    path: Path
+    Args:
+        path: the directory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     @functools.cached_property
     def summary(self) -> dict[str, Any]:
@@ -38,9 +49,52 @@ class Run:
         """The pictures that the run drew."""
         return sorted((self.path / "plots").rglob("*.png"))
 
-    def load(self) -> Predictor:
-        """Return the predictor of its best checkpoint."""
-        return load(self.path)
+    def load(self, *, overrides: Overrides = (), config_dir: str | Path | None = None) -> Predictor:
+        """Return the predictor of its best checkpoint; see `mtl_cli.load`."""
+        return load(self.path, overrides=overrides, config_dir=config_dir)
+
+    def evaluate(
+        self, *, split: str | None = None, overrides: Overrides = (), config_dir: str | Path | None = None
+    ) -> dict[str, Any]:
+        """Return what mtl-eval finds of its best checkpoint; see `mtl_cli.evaluate`."""
+        return evaluate(self.path, split=split, overrides=overrides, config_dir=config_dir)
+
+    def export(
+        self,
+        output: str | Path,
+        *,
+        format: str = "torch",
+        tasks: str | Sequence[str] | None = None,
+        quantise: str | None = None,
+        overrides: Overrides = (),
+        config_dir: str | Path | None = None,
+        quiet: bool = True,
+    ) -> Path:
+        """Write a bundle of its best checkpoint as mtl-export does, and return its folder, which `load` takes.
+
+        Args:
+            output: the new folder.
+            format: torch, onnx or safetensors.
+            tasks: which tasks; all by default.
+            quantise: int8 for weights of 8 bits, with format onnx.
+            overrides: other words of mtl-export, such as {"calibrate": True, "licence": "MIT"}.
+            config_dir: as in `load`.
+            quiet: whether warnings alone are printed.
+
+        Raises:
+            UserError: the bundle cannot be written, or does not say what the checkpoint says.
+        """
+        own = {"format": format, "tasks": tasks, "quantise": quantise}
+        values = values_of(overrides) | {key: value for key, value in own.items() if value is not None}
+        folder = Path(output).expanduser()
+        with modules_of(folder_of(config_dir)) as folders, console(quiet=quiet):
+            from mtl_cli.commands.export import asked
+            from mtl_cli.export import bundle
+
+            wanted, rest = asked(values)
+            command = ["mtl-export", f"checkpoint={self.path}", f"output={folder}", *words_of(values)]
+            bundle.export(self.path, folder, wanted, rest, folders, command)
+        return folder
 
     def _text(self, name: str) -> str:
         try:
@@ -64,7 +118,7 @@ def train(
         overrides: what would be typed behind mtl-train, such as ["task=letters", "trainer.max_epochs=3"], or a mapping.
         config_dir: your folder of conf files, and of modules that they name.
         config_name: the primary config.
-        quiet: whether warnings alone are printed; else the log and a progress bar are.
+        quiet: whether the final table and warnings alone are printed; else the log and a progress bar are.
 
     Raises:
         UserError: the config or data is wrong.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.decoding import decode_image, given_image
+from mtl_cli.images.decoding import decode_image, given_image, several_images
 from mtl_cli.images.resizing import Frame, framed, resized
 from mtl_cli.tables.given import GIVEN, Given, stacked_arrays
 
@@ -148,6 +148,8 @@ class PictureEncoder(Encoder):
     def batches(self, inputs: Given, size: int) -> Iterator[Encoded]:
         """Yield images, neighbours of one size together."""
         waiting: list[tuple[Array, Frame]] = []
+        if inputs.arrays is not None:
+            several_images(inputs.arrays, self._channels, str(GIVEN))
         for row in range(inputs.num_rows):
             image, frame = self.scaled(self.image(inputs, row), row)
             if waiting and (len(waiting) == min(size, TEXTS) or image.shape != waiting[0][0].shape):

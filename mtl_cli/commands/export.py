@@ -1,6 +1,8 @@
 """mtl-export writes a bundle: a model with its preprocessing, checked, hashed and described."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.console import console
@@ -9,6 +11,9 @@ from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError
 from mtl_cli.runs.calibration.wish import WORDS as CALIBRATION
 from mtl_cli.runs.statistics.asked import Asked
+
+if TYPE_CHECKING:
+    from mtl_cli.export.bundle import Wanted
 
 HELP = """\
 Usage: mtl-export checkpoint=RUN_DIR|FILE output=DIR [format=torch|onnx|safetensors] [key=value ...]
@@ -49,26 +54,43 @@ def command(line: CommandLine) -> int:
     from mtl_cli.commands.overrides import parse_values
 
     overrides = parse_values(line.others(*WORDS), "mtl-export")
-    problems = key_problems(overrides, (*OWN, *CALIBRATION), "mtl-export")
-    try:
-        Asked.of({key: overrides[key] for key in CALIBRATION if key in overrides})
-    except UserError as error:
-        problems += error.problems
-    if problems:
+    if problems := word_problems(overrides):
         raise UserError(problems)
     with console(overrides.get("verbose", False), overrides.get("quiet", False)):
         from mtl_cli.export import bundle
 
-        own = {key: overrides.pop(key) for key in OWN if key in overrides}
-        wanted = bundle.Wanted(
-            str(own.get("format", "torch")), own.get("tasks"), own.get("quantise"), str(own.get("licence", "")),
-            own.get("rows", bundle.ROWS), {key: overrides.pop(key) for key in CALIBRATION if key in overrides},
-        )  # fmt: skip
-        if problems := wanted.problems():
-            raise UserError(problems)
+        wanted, rest = asked(overrides)
         checkpoint, output = (Path(str(line.word(key))).expanduser() for key in WORDS)
-        bundle.export(checkpoint, output, wanted, overrides, line.trusted_folders, line.command)
+        bundle.export(checkpoint, output, wanted, rest, line.trusted_folders, line.command)
     return EXIT_DONE
+
+
+def word_problems(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the words of mtl-export, as far as that shows without torch."""
+    problems = key_problems(dict(values), (*OWN, *CALIBRATION), "mtl-export")
+    try:
+        Asked.of({key: values[key] for key in CALIBRATION if key in values})
+    except UserError as error:
+        problems += error.problems
+    return problems
+
+
+def asked(values: Mapping[str, Any]) -> "tuple[Wanted, dict[str, Any]]":
+    """Return what the words of mtl-export ask of a bundle, and the keys of the run's config among them.
+
+    Raises:
+        UserError: a word is wrong.
+    """
+    from mtl_cli.export.bundle import ROWS, Wanted
+
+    wanted = Wanted(
+        str(values.get("format", "torch")), values.get("tasks"), values.get("quantise"),
+        str(values.get("licence", "")), values.get("rows", ROWS),
+        {key: values[key] for key in CALIBRATION if key in values},
+    )  # fmt: skip
+    if problems := [*word_problems(values), *wanted.problems()]:
+        raise UserError(problems)
+    return wanted, {key: value for key, value in values.items() if key not in (*OWN, *CALIBRATION)}
 
 
 PROGRAM = Program(

@@ -11,7 +11,7 @@ from mtl_cli.batch import IMAGE, Values, image_of
 from mtl_cli.datasets.beside_base import NewBeside
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
-from mtl_cli.images.decoding import given_image
+from mtl_cli.images.decoding import given_image, several_images
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
 from mtl_cli.images.pairs import label_images
@@ -99,7 +99,7 @@ def given_images(
     """
     read: Read
     if inputs.arrays is not None:
-        images = inputs.arrays
+        images = several_images(inputs.arrays, pixels.channels, str(GIVEN))
         read = lambda place: pixels.fitted(  # noqa: E731
             given_image(images[place], pixels.channels, f"{GIVEN}, row {place + 1},")
         )

@@ -147,6 +147,9 @@ def write_graph(columns: Columns, path: Path, any_size: bool) -> None:
                 input_names=list(columns.examples), output_names=columns.outputs, optimize=True,
             )  # fmt: skip
             assert program is not None
+            sizes = {each.name: each.shape[0] for each in program.model.graph.inputs if each.shape}
+            if fixed := [name for name, rows in sizes.items() if isinstance(rows, int)]:  # what the exporter tries last
+                raise ValueError(f"it takes a fixed number of rows of {fixed}")
             program.save(path)
     except Exception as error:  # the exporter raises anything for what it cannot do
         cause = error.__cause__ or error

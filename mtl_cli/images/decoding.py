@@ -6,7 +6,7 @@ images. What is transparent shows white. CMYK becomes RGB.
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,24 @@ def given_image(image: Any, channels: int, name: str) -> Array:  # noqa: ANN401 
         return given_image(Image.fromarray(found[0] if grey else np.ascontiguousarray(found)), channels, name)
     if len(found) != channels:
         raise UserError(f"{name} is {list(np.shape(image))}, which has not the {channels} channels of training.")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise UserError(f"{name} has a pixel that is not finite. Replace such pixels by numbers.")
     return np.array(found if found.dtype in (np.uint8, np.uint16) else found.astype(np.float32), order="C")
+
+
+def several_images(images: "Array | Sequence[Any]", channels: int, name: str) -> "Array | Sequence[Any]":
+    """Return images in memory as they are, once they are known to be several.
+
+    Raises:
+        UserError: they are an array that may as well be one image of colours.
+    """
+    shape = np.shape(images) if isinstance(images, np.ndarray) else ()
+    if len(shape) == 3 and channels > 1 and channels in (shape[0], shape[2]):
+        raise UserError(
+            f"{name} is one array {list(shape)}, which may be one image or {shape[0]} grey ones. Give one as "
+            "predict([image]), and grey ones as predict(list(images))."
+        )
+    return images
 
 
 def decode_labels(path: Path) -> Array:

@@ -65,7 +65,7 @@ class CheckpointPredictor(Predictor):
 
         words = {**self.overrides, **({} if split is None else {"split": split})}
         source = None if input is None else Path(input).expanduser()
-        return evaluate_checkpoint(self.path, words, ["mtl_cli.evaluate"], self.folders, source)
+        return evaluate_checkpoint(self.path, words, ["mtl_cli.evaluate"], self.folders, source, told=False)
 
     def predict_given(self, inputs: Given, batch_size: int) -> Predicted:
         """Return predictions of inputs in memory."""

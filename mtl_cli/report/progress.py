@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -28,6 +29,19 @@ def shown(losses: Mapping[str, float]) -> str:
     return f"mean of {len(losses)} {mean:.4f}  highest {high} {losses[high]:.4f}  lowest {low} {losses[low]:.4f}"
 
 
+class Bar(tqdm):
+    """A bar that leaves no thread behind, as those of tqdm do to redraw themselves."""
+
+    monitor_interval = 0
+
+
+def screen() -> TextIO | None:
+    """Return where a bar is drawn: on a terminal's standard error, or in a notebook, among the log; None elsewhere."""
+    if type(sys.stdout).__module__.startswith("ipykernel."):
+        return sys.stdout
+    return sys.stderr if sys.stderr.isatty() else None
+
+
 class Progressbar:
     """Shows the steps done, the time that is left, the losses and the samples/s."""
 
@@ -35,11 +49,12 @@ class Progressbar:
         self.total, self.done, self.first, self.samples, self.first_samples = total, done, done, samples, samples
         self.start = self.last_line = time.monotonic()
         self.losses = ""
-        terminal = sys.stderr.isatty()
-        self.lines = not terminal and not quiet
-        self.bar = tqdm(
-            total=total, initial=done, unit="step", dynamic_ncols=True, disable=quiet or not terminal, leave=False
-        )
+        file = screen()
+        self.lines = file is None and not quiet
+        self.bar = Bar(
+            total=total, initial=done, unit="step", dynamic_ncols=True, disable=quiet or file is None, leave=False,
+            file=file,
+        )  # fmt: skip
 
     def advance(self, samples: int) -> None:
         """Count one step; `samples` is the run's total."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,13 @@ def evaluate_checkpoint(
     command: Sequence[str],
     folders: Sequence[Path] = (),
     source: Path | None = None,
+    told: bool = True,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on a split, "test" by default, or on all rows of `source`; write and return the metrics.
+    """Evaluate a checkpoint on a split, "test" by default, or on all rows of `source`; write and return what is found.
 
     `overrides` are dotted keys of the run's config, such as data.root, and `split`, `bootstrap` (the number of
     resamples) and `by` (columns whose groups are compared). Nothing is compiled unless they say so: that takes longer
-    than an evaluation, and a compiler.
+    than an evaluation, and a compiler. The tables are logged where it is to be `told`.
 
     Raises:
         UserError: the checkpoint or the data does not fit.
@@ -99,20 +100,11 @@ def evaluate_checkpoint(
         else:
             found = on_file(config, trust, state, source, asked)
     found = replace(found, preference=config["weighting"].get(PREFERENCE))
-    for dataset, told in found.data.items():
-        where, tasks = described(told), some(told["tasks"])
-        logger.info("dataset %s: %d rows of %s; tasks %s", dataset, told["rows"], where, tasks)
-    step = state["progress"]["step"]
-    shown = to_show(found.results, found.groups, found.tasks)
-    intervals = found.statistics.intervals
-    logger.warning("%s", evaluation_table(f"{found.title}, step {step}", shown, intervals=intervals))
+    if told:
+        tell(found, state["progress"]["step"])
     if found.calibrated is not None:
-        logger.warning("\n%s", found.calibrated.table)
         store(file, found.calibrated.found)
         logger.info("Stored in %s: mtl-predict goes by it.", file)
-    show_groups(found.statistics, {name: task for name, task in found.tasks.items() if name in shown})
-    if lines := found.texts.lines():
-        logger.warning("%s", "\n".join(lines))
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
     if (folder / "evaluations").is_symlink():
         raise UserError(f"{folder / 'evaluations'} is a symbolic link. Put a real folder in its place.")
@@ -134,6 +126,21 @@ def calibration_of(
         found = on_split(config, checked(override(own, {})), trust, state, "test", asked)
     assert found.calibrated is not None, "the words ask for it"
     return found.calibrated
+
+
+def tell(found: Found, step: int) -> None:
+    """Log the tables of an evaluation."""
+    for dataset, told in found.data.items():
+        where, tasks = described(told), some(told["tasks"])
+        logger.info("dataset %s: %d rows of %s; tasks %s", dataset, told["rows"], where, tasks)
+    shown = to_show(found.results, found.groups, found.tasks)
+    intervals = found.statistics.intervals
+    logger.warning("%s", evaluation_table(f"{found.title}, step {step}", shown, intervals=intervals))
+    if found.calibrated is not None:
+        logger.warning("\n%s", found.calibrated.table)
+    show_groups(found.statistics, {name: task for name, task in found.tasks.items() if name in shown})
+    if lines := found.texts.lines():
+        logger.warning("%s", "\n".join(lines))
 
 
 def show_groups(statistics: Statistics, tasks: Mapping[str, Task]) -> None:
@@ -249,7 +256,7 @@ def told_of(path: Path, rows: Split, tasks: Mapping[str, Task]) -> dict[str, Any
 
 
 def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[str, Any]:
-    """Write the metrics and confusion matrices of an evaluation into a new folder of the run; return the metrics."""
+    """Write what an evaluation found into a new folder of the run; return metrics.json, with groups and calibration."""
     number = 0
     while (out := folder / "evaluations" / f"{file.stem}_{what}_{number:03d}").exists():
         sweep(out)
@@ -283,4 +290,6 @@ def write_evaluation(folder: Path, file: Path, what: str, found: Found) -> dict[
     except (OSError, RunFailure) as error:
         raise UserError(f"Cannot write the evaluation to {out}: {error}.") from error
     logger.info("Written to %s", out)
-    return record
+    if statistics.compared is not None:
+        record |= asdict(statistics.compared)
+    return record if found.calibrated is None else {**record, "calibration": found.calibrated.record()}

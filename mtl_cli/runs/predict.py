@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
+from mtl_cli.report.progress import Bar
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.calibration.storing import described
 from mtl_cli.runs.data_files import warn_of_training_rows
@@ -98,9 +97,9 @@ def check_names(added: Sequence[str], reading: Reading) -> None:
         )
 
 
-def progress(reading: Reading, quiet: bool) -> "tqdm[Any]":
+def progress(reading: Reading, quiet: bool) -> Bar:
     """Return a bar of rows, on a terminal."""
-    bar: tqdm[Any] = tqdm(unit=reading.unit, unit_scale=True, dynamic_ncols=True, leave=False, disable=quiet or None)
+    bar = Bar(unit=reading.unit, unit_scale=True, dynamic_ncols=True, leave=False, disable=quiet or None)
     if not bar.disable:
         bar.total = reading.num_rows
     return bar

@@ -62,10 +62,10 @@ class ColumnEncoder:
         matrix = np.empty((batch.num_rows, len(self.numbers) + len(self.dates)))
         for index, name in enumerate((*self.numbers, *self.dates)):
             read = number_cells if index < len(self.numbers) else date_cells
-            matrix[:, index] = read(batch.column(name), how, Place(path, name, first_row))
+            matrix[:, index] = read(batch.column(name), how, Place(path, name, first_row, fitted=True))
         codes = np.empty((batch.num_rows, len(self.texts)), dtype=np.int64)
         for index, (name, vocabulary) in enumerate(zip(self.texts, self.vocabularies, strict=True)):
-            local, values = category_cells(batch.column(name), how, Place(path, name, first_row))
+            local, values = category_cells(batch.column(name), how, Place(path, name, first_row, fitted=True))
             lookup = vocabulary.lookup(values)
             codes[:, index] = lookup[local]
             if first_row == 0:

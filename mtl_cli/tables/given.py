@@ -59,8 +59,13 @@ def given(data: object) -> Given:
     """
     if isinstance(data, Given):
         return data
-    if isinstance(data, str | bytes | Mapping):
-        raise UserError(f"The input is one {type(data).__name__}; give {FORMS}: predict([…]).")
+    if isinstance(data, str | bytes | Mapping) or hasattr(data, "getexif"):
+        path = " The path of a file or folder is a pathlib.Path." if isinstance(data, str) else ""
+        raise UserError(f"The input is one {type(data).__name__}; give {FORMS}: predict([…]).{path}")
+    if not hasattr(data, "columns") and (cells := getattr(data, "to_pylist", getattr(data, "to_list", None))):
+        return given_rows(cells())  # one column
+    if isinstance(data, np.ndarray) and data.dtype.kind in "OUT":
+        return given_rows(data.tolist())
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         return Given(table=arrow_table(data))
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # a DataFrame from before the protocol of Arrow
@@ -86,7 +91,7 @@ def given_rows(rows: Sequence[Any]) -> Given:
     ]  # fmt: skip
     kind, word = next(((kind, word) for kind, word in kinds if isinstance(rows[0], kind)), (object, ""))
     if other := next(((at, row) for at, row in enumerate(rows, start=1) if not isinstance(row, kind)), None):
-        raise UserError(f"The input, row {other[0]}: a {type(other[1]).__name__}; row 1 is {word}.")
+        raise UserError(f"The input, row {other[0]}, is a {type(other[1]).__name__}; row 1 is {word}.")
     if kind is Mapping:
         return Given(table=table_of_rows(rows))
     if kind == (str, Path):

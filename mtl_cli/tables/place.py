@@ -9,14 +9,20 @@ from mtl_cli.errors import UserError
 
 @dataclass(frozen=True)
 class Place:
-    """Where cells stand: file, column and the number of the first row, from 0. Messages count rows from 1."""
+    """Where cells stand: file, column and the number of the first row, from 0. Messages count rows from 1.
+
+    Columns that are `fitted` are read for a model that is there already, so options of the dataset help no more.
+    """
 
     path: Path
     column: str
     first_row: int = 0
+    fitted: bool = False
 
     def error(self, index: int, found: str, fix: str) -> UserError:
         """Return the error for the cell at `index`."""
+        if self.fitted:
+            fix = "Write it as the training file does, or leave the cell empty if the value is missing."
         return UserError(f"{self.path}, row {self.first_row + index + 1}, column '{self.column}': {found}. {fix}")
 
 

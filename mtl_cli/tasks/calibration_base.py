@@ -138,7 +138,7 @@ class Calibration:
         if self.margins is None:
             return {}
         found = {}
-        values = task.predictions(outputs).reshape(len(outputs), -1)
+        values = task.predictions(outputs).reshape(outputs.shape[0], -1)
         said = [name for name in columns if name.startswith(f"{task.name}_prediction")]
         for index, (name, margin) in enumerate(zip(said, self.margins, strict=True)):
             rest = name.removeprefix(f"{task.name}_prediction")

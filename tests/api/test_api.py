@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,19 @@ class Frame:
         return self.rows
 
 
+class Series:
+    """As much of a column of pandas as is asked for; it offers Arrow's protocol, but is not a table."""
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    def to_list(self):
+        return self.cells
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return pa.chunked_array([self.cells]).__arrow_c_stream__(requested_schema)
+
+
 class Protocol:
     def __init__(self, table):
         self.table = table
@@ -92,9 +106,9 @@ def test_texts_arrays_and_sentences(runs, tmp_path):
     folder, path = runs["text"]
     predict(path, folder / "text.csv", tmp_path / "text.csv", {})
     rows = rows_of(folder / "text.csv")
-    predictor = mtl_cli.load(path)
-    assert_same(predictor.predict([row["text"] for row in rows]), columns_written(tmp_path / "text.csv"))
-    assert_same(predictor.predict(rows), columns_written(tmp_path / "text.csv"))
+    predictor, texts = mtl_cli.load(path), [row["text"] for row in rows]
+    for data in (rows, texts, pa.array(texts), np.array(texts), np.array(texts, dtype=object), Series(texts)):
+        assert_same(predictor.predict(data), columns_written(tmp_path / "text.csv"))
 
     folder, path = runs["arrays"]
     predict(path, folder / "arrays.npz", tmp_path / "arrays.csv", {})
@@ -129,6 +143,13 @@ def test_images_give_columns_and_maps_of_their_own_size(tmp_path):
         assert_same(columns, written)
         for file, found in zip(files, maps, strict=True):
             np.testing.assert_array_equal(found, np.asarray(Image.open(tmp_path / "out" / "instances" / file.name)))
+    one = np.asarray(pictures[0])
+    for wrong, message in (
+        (one, r"one array \[\d+, \d+, 3\], which may be one image or"), (pictures[0], "give a list of"),
+        ([one * np.nan], "row 1, has a pixel that is not finite"),
+    ):  # fmt: skip
+        with pytest.raises(mtl_cli.UserError, match=message):
+            predictor.predict(wrong)
     alike = predictor.predict([np.asarray(pictures[0]), np.asarray(pictures[2])])["instances"]
     assert alike.shape == (2, 32, 40)
 
@@ -137,19 +158,23 @@ def test_images_give_columns_and_maps_of_their_own_size(tmp_path):
     ("data", "message"),
     [
         ([{"a": 1.0, "kind": "k1"}], r"The input has no column 'b', 'c'\. Its columns: a, kind"),
-        ([{"a": 1, "b": "x", "c": 1, "kind": "k1"}], r"The input, row 1, column 'b': 'x' is not a number"),
+        (
+            [{"a": 1, "b": "x", "c": 1, "kind": "k1"}],
+            r"row 1, column 'b': 'x' is not a number\. Write it as",
+        ),
         ([{"a": 1, "b": [1], "c": 1, "kind": "k1"}], r"row 1, column 'b': a list is not a cell"),
-        ([{"a": 1}, "b"], r"row 2: a str; row 1 is a mapping"),
+        ([{"a": 1}, "b"], r"row 2, is a str; row 1 is a mapping"),
         ({"a": 1}, "one dict; give a list of mappings"),
-        ("table.csv", "one str; give"),
+        ("table.csv", r"one str; give.* is a pathlib\.Path"),
         (3, "of type int; give"),
         (["a text"], r"No task of this run \(y, z\) has a dataset that reads new inputs such as texts or paths"),
         (np.zeros((2, 3)), "such as arrays"),
     ],
 )
 def test_inputs_that_do_not_fit_are_told_as_by_the_command(runs, data, message):
-    with pytest.raises(mtl_cli.UserError, match=message):
+    with pytest.raises(mtl_cli.UserError, match=message) as caught:
         mtl_cli.load(runs["table"][1]).predict(data)
+    assert caught.value._render_traceback_() == [f"UserError: {caught.value}"]  # what a notebook shows
 
 
 def test_no_rows_give_empty_columns_and_tasks_can_be_chosen(runs):
@@ -190,7 +215,10 @@ def test_train_returns_a_run_whose_metrics_are_those_of_its_files_and_leaves_not
     assert len(run.metrics) == len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) > 0
     assert run.figures
     assert all(path.suffix == ".png" for path in run.figures)
-    found = mtl_cli.evaluate(run.path, split="test")
+    assert mtl_cli.Run("run").metrics == run.metrics
+    assert "tqdm_monitor" not in {each.name for each in threading.enumerate()}
+    found = mtl_cli.evaluate(run, split="test")
+    assert capsys.readouterr() == ("", "")
     assert found["metrics"]["mnist_digits/accuracy"] == pytest.approx(run.summary["test"]["mnist_digits/accuracy"])
     assert run.load().evaluate(split="val")["metrics"]["mnist_digits/accuracy"] == pytest.approx(
         run.summary["best_val"]["mnist_digits/accuracy"]
@@ -207,3 +235,22 @@ def test_train_returns_a_run_whose_metrics_are_those_of_its_files_and_leaves_not
     with pytest.raises(mtl_cli.UserError, match="not a folder"):
         mtl_cli.train(["task=letters"], config_dir="nothing")
     assert state_of_the_process() == before
+
+
+def test_a_run_is_evaluated_by_groups_and_exported(runs, tmp_path, capsys):
+    folder, path = runs["table"]
+    run = mtl_cli.Run(str(path))
+    found = run.evaluate(split="val", overrides=["by=[kind]", "bootstrap=100"])
+    assert {each["group"] for each in found["groups"]} == {"k0", "k1", "k2", "k3"}
+    assert {each["task"] for each in found["gaps"]} <= {"y", "z"}
+    output = run.export(tmp_path / "bundle", format="safetensors", tasks="z", overrides={"licence": "MIT"})
+    assert capsys.readouterr() == ("", "")
+    rows = rows_of(folder / "table.csv")
+    expected, bundled = mtl_cli.load(run, tasks="z").predict(rows), mtl_cli.load(output).predict(rows)
+    assert list(expected) == list(bundled)
+    assert all((bundled[name] == values).all() for name, values in expected.items())
+    card = (output / "card.md").read_text()
+    assert f"mtl-export checkpoint={path} output={output} licence=MIT format=safetensors tasks=z" in card
+    for wrong, message in (({"format": "onxx"}, "one of torch"), ({"overrides": ["rowz=3"]}, "rowz")):
+        with pytest.raises(mtl_cli.UserError, match=message):
+            run.export(tmp_path / "other", **wrong)

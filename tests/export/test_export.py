@@ -13,6 +13,7 @@ import yaml
 import mtl_cli
 from mtl_cli import cli
 from mtl_cli.export.bundle import without_seed
+from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.portable import read_state, write_state
 from tests import _kinds, _toy, _trained
@@ -167,7 +168,14 @@ def test_a_graph_says_the_same_without_torch(table, tmp_path):
 
 @pytest.mark.slow
 def test_calibrations_and_decisions_go_along_in_every_form(tmp_path):
-    path = _trained.train("table", tmp_path)
+    _kinds.write_files(tmp_path)
+    config = _kinds.config("table", tmp_path, trainer__max_steps=6)
+    numbers = {key: value for key, value in config["tasks"]["y"].items() if key != "label_smoothing"}
+    config["tasks"]["b"] = {**numbers, "_target_": "mtl_cli.tasks.regression.Regression", "target": "b"}
+    for task in config["tasks"].values():
+        task["dataset"]["targets"]["b"] = {"kind": "real", "column": "b"}
+    run.train(config, tmp_path / "run", [])
+    path = tmp_path / "run"
     rows = rows_of(tmp_path / "table.csv")
     words = ["calibrate=true", "thresholds=f1", "coverage=0.8"]
     before = checkpoint.find(path, "best").read_bytes()
@@ -185,7 +193,7 @@ def test_calibrations_and_decisions_go_along_in_every_form(tmp_path):
     for form in ("onnx", "torch", "safetensors"):
         same(expected, mtl_cli.load(tmp_path / form).predict(rows))
     decisions = json.loads((tmp_path / "onnx" / "manifest.json").read_text())["decisions"]
-    assert set(decisions) == {"y", "z"}
+    assert set(decisions) == {"b", "y", "z"}
     assert decisions["z"]["temperature"] > 0
 
 
