@@ -21,7 +21,7 @@ import csv
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -32,7 +32,6 @@ from compare import options, overrides_of
 from leaderboard_table import INDEPENDENT, SCALARIZATION, write
 
 from mtl_cli import cli
-from mtl_cli.errors import EXIT_DONE
 from mtl_cli.files import read_json
 
 RATES = "0.001,0.003,0.01"
@@ -76,7 +75,7 @@ class Plan:
     method: str
     words: tuple[str, ...]
     rates: tuple[str, ...]
-    seeds: str
+    seeds: tuple[str, ...]
     folder: Path
 
     @property
@@ -84,48 +83,53 @@ class Plan:
         """The sweep whose runs count."""
         return self.folder / "final"
 
-    def run(self) -> str:
-        """Tune, then train once per seed; return what went wrong, or an empty string."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (
-            (self.folder / "log.txt").open("a") as log,
-            redirect_stdout(log),
-            redirect_stderr(log),
-        ):
-            found = self.scalarized() if self.method == SCALARIZATION else self.tuned(TUNING)
-            if not found:
-                return f"no run of tuning has a score, see {log.name}"
-            code = cli.main([*self.common(), *found, f"seed={self.seeds}", f"hydra.sweep.dir={self.final}"])
-        return "" if code == EXIT_DONE else f"a run failed, see {log.name}"
+    @property
+    def wrong(self) -> str:
+        """What keeps it from being done, or an empty string."""
+        done = len(list(self.final.glob("*/summary.json")))
+        return "" if done == len(self.seeds) else f"{done} of {len(self.seeds)} runs are done, see {self.folder}/*.log"
 
-    def common(self) -> list[str]:
+    def stages(self) -> Iterator[dict[str, list[str]]]:
+        """Yield the commands of each stage by name. They are independent; the next stage needs their results."""
+        if self.method == SCALARIZATION:
+            yield self.tuning(TUNING[:1])
+            found = self.best_rate(TUNING[:1])
+            yield {"weights": self.weighing(found)} if found else {}
+            found += self.best_weights()
+        else:
+            yield self.tuning(TUNING)
+            found = self.best_rate(TUNING)
+        if found:
+            yield {f"final_{seed}": [*self.common(self.final), *found, f"seed={seed}"] for seed in self.seeds}
+
+    def common(self, place: Path) -> list[str]:
         """Return what all runs have in common."""
-        return ["-m", *self.words, "trainer.threads=1", "quiet=true"]
+        return ["-m", *self.words, "trainer.threads=1", "quiet=true", f"hydra.sweep.dir={place}"]
 
-    def tuned(self, seeds: Sequence[int]) -> list[str]:
-        """Return the override of the rate whose mean score over some seeds is the highest."""
+    def tuning(self, seeds: Sequence[int]) -> dict[str, list[str]]:
+        """Return a command per seed that trains with each rate."""
+        names = {f"rates_{seed}": seed for seed in seeds}
+        rates = ["search=grid", f"optimizer.lr={','.join(self.rates)}"]
+        return {name: [*self.common(self.folder / name), *rates, f"seed={seed}"] for name, seed in names.items()}
+
+    def best_rate(self, seeds: Sequence[int]) -> list[str]:
+        """Return the override of the rate whose mean score over some seeds is the highest; none where all failed."""
         scores: dict[str, list[float]] = {}
         for seed in seeds:
-            rates = ",".join(self.rates)
-            place = self.folder / f"rates_{seed}"
-            cli.main(
-                [*self.common(), "search=grid", f"optimizer.lr={rates}", f"seed={seed}", f"hydra.sweep.dir={place}"]
-            )
-            for line in _lines(place / "pareto.csv"):
+            for line in _lines(self.folder / f"rates_{seed}" / "pareto.csv"):
                 scores.setdefault(line["optimizer.lr"], []).append(float(line["score"]))
         whole = {rate: sum(own) / len(own) for rate, own in scores.items() if len(own) == len(seeds)}
         return [f"optimizer.lr={max(whole, key=whole.__getitem__)}"] if whole else []
 
-    def scalarized(self) -> list[str]:
-        """Return the overrides of the best weights at the best rate; equal weights are among those that are tried."""
-        rate = self.tuned(TUNING[:1])
-        if not rate:
-            return []
-        place = self.folder / "weights"
+    def weighing(self, rate: Sequence[str]) -> list[str]:
+        """Return the command that tries as many weights as there are rates; the first of them are equal."""
         search = ["search=scalarization", f"search.trials={len(self.rates)}", "search.prune=false"]
-        cli.main([*self.common(), *search, *rate, f"seed={TUNING[0]}", f"hydra.sweep.dir={place}"])
-        winner = read_json(place / "search.json").get("winner") or {}
-        return [*rate, *(f"{key}={value}" for key, value in winner["overrides"].items())] if winner else []
+        return [*self.common(self.folder / "weights"), *search, *rate, f"seed={TUNING[0]}"]
+
+    def best_weights(self) -> list[str]:
+        """Return the overrides of the best weights that were tried."""
+        winner = read_json(self.folder / "weights" / "search.json").get("winner") or {"overrides": {}}
+        return [f"{key}={value}" for key, value in winner["overrides"].items()]
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
@@ -163,15 +167,33 @@ def make(shipped: ShippedSet) -> None:
         generate_examples.write(path, getattr(generate_examples, shipped.table)()[0])
 
 
-def finished(plans: Sequence[Plan], jobs: int) -> Iterator[tuple[Plan, str]]:
-    """Yield each plan when it is done, with what went wrong."""
-    if jobs == 1:
-        yield from ((plan, plan.run()) for plan in plans)
-        return
+def run(log: Path, words: Sequence[str]) -> None:
+    """Run mtl-train with some words; what it prints goes into a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):
+        cli.main(words)
+
+
+def finished(plans: Sequence[Plan], jobs: int) -> Iterator[Plan]:
+    """Yield each plan when it is done; `jobs` processes run the commands of all of them."""
+    stages = {id(plan): plan.stages() for plan in plans}
+    running: dict[Future[None], Plan] = {}
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        running = {pool.submit(plan.run): plan for plan in plans}
-        for each in as_completed(running):
-            yield running[each], each.result()
+
+        def begin(plan: Plan) -> bool:
+            """Start the next stage of a plan; return whether there is one."""
+            commands = next((stage for stage in stages[id(plan)] if stage), {})
+            running.update({pool.submit(run, plan.folder / f"{name}.log", own): plan for name, own in commands.items()})
+            return bool(commands)
+
+        for plan in plans:
+            begin(plan)
+        while running:
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                done.result()
+                plan = running.pop(done)
+                if plan not in running.values() and not begin(plan):
+                    yield plan
 
 
 def read_arguments() -> argparse.Namespace:
@@ -184,13 +206,12 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--rates", default=RATES, help="learning rates that every method is tuned over")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, each with a method at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each with a sweep at a time")
     parser.add_argument("--output", type=Path, default=Path("runs/leaderboard"))
     parser.add_argument("overrides", nargs="*", help="further overrides of every run")
     chosen = parser.parse_intermixed_args()
-    chosen.sets, chosen.methods, chosen.rates = (
-        tuple(dict.fromkeys(text.split(","))) for text in (chosen.sets, chosen.methods, chosen.rates)
-    )
+    for name in ("sets", "methods", "rates", "seeds"):
+        setattr(chosen, name, tuple(dict.fromkeys(getattr(chosen, name).split(","))))
     if unknown := [name for name in chosen.sets if name not in SETS]:
         parser.error(f"there is no set '{unknown[0]}'; the sets are {', '.join(SETS)}")
     return chosen
@@ -204,9 +225,9 @@ def main() -> None:
     for name in chosen.sets:
         make(SETS[name])
     left = {name: sum(plan.name == name for plan in plans) for name in chosen.sets}
-    for plan, wrong in finished(plans, chosen.jobs):
+    for plan in finished(plans, chosen.jobs):
         left[plan.name] -= 1
-        print(f"{plan.name}, {plan.method}: {wrong or 'done'}", file=sys.stderr, flush=True)
+        print(f"{plan.name}, {plan.method}: {plan.wrong or 'done'}", file=sys.stderr, flush=True)
         if not left[plan.name]:
             own = {each.method: each.final for each in plans if each.name == plan.name}
             print(f"\n### {plan.name}\n\n{write(plan.name, own, chosen.output)}", flush=True)

@@ -46,13 +46,12 @@ def test_methods_get_what_they_need(monkeypatch, tmp_path):
 def test_the_rate_with_the_best_mean_over_both_seeds_is_taken_and_one_that_failed_once_is_not(monkeypatch, tmp_path):
     (plan,) = leaderboard.plans_of("multi_mnist", chosen(monkeypatch, tmp_path, methods="fixed", rates="1,2,3"))
     scores = {1000: {"1": 0.5, "2": 0.9, "3": 0.95}, 1001: {"1": 0.6, "2": 0.3}}
-    monkeypatch.setattr(leaderboard.cli, "main", lambda words: 0)
     for seed, own in scores.items():
         (plan.folder / f"rates_{seed}").mkdir(parents=True)
         lines = [f"{rate},{score}\n" for rate, score in own.items()]
         (plan.folder / f"rates_{seed}" / "pareto.csv").write_text("optimizer.lr,score\n" + "".join(lines))
-    assert plan.tuned((1000, 1001)) == ["optimizer.lr=2"]
-    assert plan.tuned((1000,)) == ["optimizer.lr=3"]
+    assert plan.best_rate((1000, 1001)) == ["optimizer.lr=2"]
+    assert plan.best_rate((1000,)) == ["optimizer.lr=3"]
 
 
 @pytest.mark.slow
