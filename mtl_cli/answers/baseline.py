@@ -122,7 +122,8 @@ def _is_called(setting: Setting, name: str) -> bool:
     words = setting.name.split(" ")
     known = {setting.name, *words, *(word.partition("=")[2] for word in words)}
     sharing = setting.values.get("sharing._target_", "")
-    return name in known or name in (f"sharing={_stem(sharing)}", _stem(sharing))
+    key, _, value = name.partition("=")
+    return name in known or name in (f"sharing={_stem(sharing)}", _stem(sharing)) or setting.values.get(key) == value
 
 
 def _stem(target: str) -> str:

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mtl_cli.answers.curves import Line, line_of, mean_line, names_of
+from mtl_cli.answers.searches import FRONT, TRIALS, Search
 from mtl_cli.answers.settings import Setting
 from mtl_cli.answers.verdict import BETTER, GAIN, WORSE, Answer, Verdict
 from mtl_cli.files import make_folder, write_bytes
@@ -34,16 +35,21 @@ NAME = 44
 """Letters of a setting's name in a figure."""
 
 
-def figures_of(verdict: Verdict) -> dict[str, Figure]:
-    """Return the figures by name; those that have nothing to show are left out."""
+def figures_of(verdict: Verdict, searches: Sequence[Search] = ()) -> dict[str, Figure]:
+    """Return the figures by name; those that have nothing to show are left out.
+
+    Of several searches the first is drawn. Its Pareto front stands in the place of that of the settings.
+    """
     settings = [answer.setting for answer in verdict.answers][:SETTINGS]
+    searched = searches[0].figures() if searches else {}
     made = {
+        "trials": searched.get(TRIALS),
         "gains": gains_figure(verdict.answers[:SETTINGS]),
         "metrics": curves_figure(settings, "metrics", _primaries(settings), "validation"),
         "losses": curves_figure(settings, "losses", names_of(settings, "losses"), "training loss of"),
         "weights": curves_figure(settings, "weights", _moving(settings), "weight of"),
         "conflicts": curves_figure(settings, "notes", _conflicts(settings), "", smooth=True),
-        "pareto": pareto_figure(verdict, settings),
+        "pareto": searched.get(FRONT) or pareto_figure(verdict, settings),
     }
     return {name: figure for name, figure in made.items() if figure is not None}
 

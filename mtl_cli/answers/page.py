@@ -13,9 +13,10 @@ import jinja2
 
 from mtl_cli import __version__
 from mtl_cli.answers.runs import DataFacts, Run
+from mtl_cli.answers.searches import Search
 from mtl_cli.answers.tables import Table, runs_table, settings_table, verdict_table
 from mtl_cli.answers.verdict import BETTER, SAME, WORSE, Answer, Verdict
-from mtl_cli.answers.words import percent, rule, sentence, verdict_of
+from mtl_cli.answers.words import rule, sentences
 from mtl_cli.errors import printable
 from mtl_cli.files import read_json
 
@@ -31,6 +32,7 @@ KEYS = (
 )  # fmt: skip
 """What a page shows of environment.json, beside packages and the state of git."""
 TITLES = {
+    "trials": "Trials of the search",
     "gains": "Δm over the baseline",
     "metrics": "Validation metrics",
     "losses": "Training losses",
@@ -63,15 +65,16 @@ def template() -> jinja2.Template:
     return environment.from_string(source)
 
 
-def page(verdict: Verdict, figures: Mapping[str, str]) -> str:
-    """Return the page; `figures` are SVG elements by name."""
+def page(verdict: Verdict, figures: Mapping[str, str], searches: Sequence[Search] = ()) -> str:
+    """Return the page; `figures` are SVG elements by name, `searches` those that have made the runs."""
     runs = [run for answer in verdict.answers for run in answer.setting.runs.values()]
     return template().render(
         version=__version__,
         split="test" if verdict.split == "test" else "validation",
         verdict=verdict,
+        searches=[search.sentence() for search in searches],
         head=told_of(verdict, runs),
-        sentences=[(kind_of(answer), sentence(answer, verdict.over), answer.marked) for answer in verdict.answers],
+        sentences=[(kind_of(answer), text, answer.marked if answer else ()) for answer, text in sentences(verdict)],
         single=len(verdict.answers) == 1,
         rule=rule(verdict),
         tables=[shown_table(make(verdict)) for make in (settings_table, verdict_table, runs_table)],
@@ -81,17 +84,12 @@ def page(verdict: Verdict, figures: Mapping[str, str]) -> str:
         judged=list(sheets(runs, ("probabilities_*.png", "residuals_*.png"))),
         environment=environment_rows(runs),
         commands=commands_of(runs),
-        summary=[
-            (answer.setting.name, percent(answer.gain.difference.mean), verdict_of(answer.gain), kind_of(answer))
-            for answer in verdict.answers
-            if answer.gain and answer.gain.difference
-        ],
     )
 
 
-def kind_of(answer: Answer) -> str:
+def kind_of(answer: Answer | None) -> str:
     """Return the class of style of a setting's verdict."""
-    return KINDS.get(answer.gain.word, "open") if answer.gain else "open"
+    return KINDS.get(answer.gain.word, "open") if answer and answer.gain else "open"
 
 
 def told_of(verdict: Verdict, runs: Sequence[Run]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from mtl_cli.answers.inference import Unit
 from mtl_cli.answers.runs import Run
 from mtl_cli.config.interpolation import leaves
 from mtl_cli.config.schema import CONSOLE
+from mtl_cli.report.tables import shortened
 
 REPEATED = ("seed", "data.fold", "data.inner_fold")
 """Keys whose values are repetitions of one setting."""
@@ -21,8 +22,8 @@ MOST_NOTES = 3
 """Runs of one status that are named one by one."""
 LONGEST = 60
 """Letters of a setting's name that is made of what sets it apart."""
-LONGEST_WORD = 26
-"""Letters of each word of a name that would be longer."""
+LONGEST_WORD, LONGEST_KEY = 26, 16
+"""Letters of each word of a name that would be longer, and of the key in it."""
 Key = tuple[tuple[str, str], ...]
 
 
@@ -112,7 +113,7 @@ def setting_names(values: Sequence[Mapping[str, str]], tasks: Sequence[Sequence[
     """Return a name for each setting: the values that set it apart, in the words of the command line."""
     apart = [key for key in dict.fromkeys(key for each in values for key in each) if _differs(key, values)]
     several = len({tuple(each) for each in tasks}) > 1
-    names: list[str] = []
+    found = []
     for own, own_tasks in zip(values, tasks, strict=True):
         words = [f"task={'+'.join(own_tasks)}"] if several else []
         words += [
@@ -120,9 +121,14 @@ def setting_names(values: Sequence[Mapping[str, str]], tasks: Sequence[Sequence[
             for key in apart
             if key in own and _tells(key, own, values) and not (several and _of_absent_task(key, values))
         ]
+        found.append(words)
+    if any(len(" ".join(words)) > LONGEST for words in found):
+        found = [[word.removeprefix("tasks.") for word in words] for words in found]
+    names: list[str] = []
+    for words in found:
         name = " ".join(words) or "all runs"
         if len(name) > LONGEST:
-            name = " ".join(_shortened(word) for word in words)
+            name = " ".join(map(_shortened, words))
         if len(name) > LONGEST:
             name = name[: LONGEST - 2] + " …"
         same = sum(other == name or other.startswith(f"{name} (") for other in names)
@@ -131,9 +137,12 @@ def setting_names(values: Sequence[Mapping[str, str]], tasks: Sequence[Sequence[
 
 
 def _shortened(word: str) -> str:
-    """Return a word with its middle left out where it is long, such as the names of many tasks."""
-    half = LONGEST_WORD // 2
-    return word if len(word) <= LONGEST_WORD else f"{word[:half]}…{word[1 - half :]}"
+    """Return key=value, the middle of each left out where it is long, such as the names of many tasks."""
+    if len(word) <= LONGEST_WORD:
+        return word
+    key, equals, value = word.partition("=")
+    key = shortened(key, LONGEST_KEY) + equals
+    return key + shortened(value, LONGEST_WORD - len(key))
 
 
 def _differs(key: str, values: Sequence[Mapping[str, str]]) -> bool:

@@ -103,6 +103,11 @@ class Verdict:
     margin: float
     comparisons: int
 
+    @property
+    def unrepeated(self) -> bool:
+        """True where no setting was run twice, so that no difference can be told from chance."""
+        return len(self.answers) > 1 and all(len(answer.setting.runs) == 1 for answer in self.answers)
+
 
 def judge(runs: Sequence[Run], baseline: str | None = None, margin: float = MARGIN) -> Verdict:
     """Return the verdict on runs, on test data where all of them have some, else on validation data.

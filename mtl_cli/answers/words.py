@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 from mtl_cli.answers.inference import LEVEL, Estimate
 from mtl_cli.answers.verdict import BETTER, GAIN, NONE, SAME, UNKNOWN, WORSE, Answer, Comparison, Verdict
-from mtl_cli.report.tables import fitted, terminal_width
+from mtl_cli.report.tables import fitted, shortened, terminal_width
 
 SHOWN = 8
 """Metrics of a setting that a terminal shows; the tables have all."""
 MANY = 40
 """Metrics of all settings beyond which a terminal shows Δm only."""
+HEAD = 16
+"""Letters of a metric above a column."""
 MINUS = "−"
+UNREPEATED = "One run of each setting does not tell differences from chance; with seed=0,1,2 there is a verdict."
+"""What is said in the place of a sentence per setting."""
 
 
 def shown(value: float, scale: float | None = None, sign: bool = False) -> str:
@@ -93,6 +97,14 @@ def sentence(answer: Answer, over: str) -> str:
     return f"{name}: {text}; {GAIN} {change(total)}, {count}."
 
 
+def sentences(verdict: Verdict) -> list[tuple[Answer | None, str]]:
+    """Return what is said of the settings, or once of all where each was run once and they can be compared."""
+    said: list[tuple[Answer | None, str]] = [(answer, sentence(answer, verdict.over)) for answer in verdict.answers]
+    if not verdict.unrepeated:
+        return said
+    return [*((answer, text) for answer, text in said if answer and answer.refused), (None, UNREPEATED)]
+
+
 def rule(verdict: Verdict) -> str:
     """Return how a verdict is reached."""
     split = "test" if verdict.split == "test" else "validation"
@@ -115,27 +127,54 @@ def console_text(verdict: Verdict, width: int | None = None) -> str:
     """Return what a terminal shows: a sentence and the main metrics of each setting, within its width."""
     width = width or terminal_width()
     split = "test" if verdict.split == "test" else "validation"
-    single = len(verdict.answers) == 1
-    lines = [f"means over {verdict.over} on {split} data"] if single else [f"verdict on {split} data"]
-    rows = [["", "mean ± std", "95 % interval" if single else "difference [95 %]", "" if single else "verdict"]]
-    short = sum(len(answer.metrics) for answer in verdict.answers) > MANY
-    for answer in verdict.answers:
-        name = answer.setting.name + (" (baseline)" if answer.is_baseline and not single else "")
-        if short and not single:
-            rows.append([name, *(_cells(answer.gain, False) if answer.gain else ["", "", ""])])
-            continue
-        lines += [sentence(answer, verdict.over)][: not answer.is_baseline]
-        rows += [[name, "", "", ""], *_rows(answer, single)]
-    if single:
-        rows = [row[:3] for row in rows]
-    lines += ["", *fitted(rows, width, left=(0, 3)).splitlines(), ""]
+    lines = (
+        [f"means over {verdict.over} on {split} data"] if len(verdict.answers) == 1 else [f"verdict on {split} data"]
+    )
+    if verdict.unrepeated:
+        table = fitted(
+            _one_run_each(verdict), width, note="{} columns are left out; the tables of mtl-report have them."
+        )
+    elif len(verdict.answers) == 1:
+        rows = [["", "mean ± std", "95 % interval"], *(row[:3] for row in _rows_of(verdict.answers[0], True))]
+        table = fitted(rows, width)
+    else:
+        short = sum(len(answer.metrics) for answer in verdict.answers) > MANY
+        rows = [["", "mean ± std", "difference [95 %]", "verdict"]]
+        rows += [row for answer in verdict.answers for row in _rows_of(answer, False, short)]
+        table = fitted(rows, width, left=(0, 3))
+        lines += [text for answer, text in sentences(verdict) if not short and answer and not answer.is_baseline]
+    lines += ["", *table.splitlines(), ""]
+    lines += [text for _, text in sentences(verdict) if verdict.unrepeated]
     for answer in verdict.answers:
         lines += [f"{answer.setting.name}: {text}" for text in answer.marked]
     lines += [f"note: {note}" for note in verdict.notes]
-    return "\n".join(part for line in lines for part in _wrapped(line, width)).rstrip()
+    return "\n".join(part for line in lines for part in wrapped(line, width)).rstrip()
 
 
-def _wrapped(line: str, width: int) -> Sequence[str]:
+def _one_run_each(verdict: Verdict) -> list[list[str]]:
+    """Return a row for each setting, best Δm first: Δm and metrics."""
+    names = list(dict.fromkeys(each.metric for answer in verdict.answers for each in answer.metrics))
+    rows = []
+    for answer in verdict.answers:
+        own = {each.metric: spread(each.own) for each in answer.metrics}
+        delta = answer.gain.difference.mean if answer.gain and answer.gain.difference else math.nan
+        told = f"{percent(delta)} %" if not math.isnan(delta) else "baseline" if answer.is_baseline else "–"
+        order = 0.0 if answer.is_baseline else -math.inf if math.isnan(delta) else delta
+        rows.append((order, [answer.setting.name, told, *[own.get(name, "–") for name in names]]))
+    heads = [shortened(name, HEAD) for name in names]
+    return [["", GAIN, *heads], *[row for _, row in sorted(rows, key=lambda row: -row[0])]]
+
+
+def _rows_of(answer: Answer, single: bool, short: bool = False) -> list[list[str]]:
+    """Return the rows of a setting, which its name heads; a short one has Δm alone, beside its name."""
+    name = answer.setting.name + (" (baseline)" if answer.is_baseline and not single else "")
+    if short:
+        return [[name, *(_cells(answer.gain, False) if answer.gain else ["", "", ""])]]
+    return [[name, "", "", ""], *_rows(answer, single)]
+
+
+def wrapped(line: str, width: int) -> Sequence[str]:
+    """Return a line as lines that are at most `width` characters long."""
     return [line] if len(line) <= width else textwrap.wrap(line, width, subsequent_indent="  ")
 
 

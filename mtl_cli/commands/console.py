@@ -1,6 +1,7 @@
 """What the console shows of the log: plain lines, fewer or more of them."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ class Console(logging.Handler):
             else:
                 print(self.format(record), file=stream)
             stream.flush()
+        except BrokenPipeError:  # nobody reads on, such as behind `mtl-report DIR | head`: the work is finished unseen
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  so that the interpreter can flush it when it ends
         except (OSError, ValueError):
             self.handleError(record)
 

@@ -17,8 +17,8 @@ report.html, tables (CSV, Markdown, LaTeX) and figures (SVG, PDF). The rule of t
 
   RUN_OR_SWEEP        directories of runs and sweeps, also of older versions
   baseline=NAME       what others are compared with: a value that sets a setting apart, or the directory of a run or
-                      sweep; the default is sharing=independent, else each task alone, else sharing=hard or
-                      weighting=fixed, else the first by name
+                      sweep; the default is the winner of a search, else sharing=independent, else each task alone,
+                      else sharing=hard or weighting=fixed, else the first by name
   output=DIR          where the report goes; the default is the first directory that is named
   margin=1            percent of the baseline's value below which a difference does not matter
   merge=METHOD        task_arithmetic, ties, or both as 'merge=[task_arithmetic,ties]': runs of each task alone from one

@@ -84,7 +84,7 @@ def test_names_of_tasks_and_classes_are_data(tmp_path):
 
 
 def test_damaged_matrices_and_pictures_are_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda verdict: {})
+    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda verdict, searches: {})
     for seed in (0, 1):
         run = write(tmp_path / str(seed), {"a/accuracy": 0.5}, seed=seed)
         (run / "confusions.json").write_text(

@@ -67,7 +67,16 @@ def test_long_words_lose_their_middle_so_that_all_that_sets_apart_is_seen():
     many = ["scenes_segmentation", "scenes_depth", "scenes_normals", "scenes_detection"]
     values = [{"trainer.max_steps": steps} for steps in ("100", "200", "100")]
     assert setting_names(values, [many, many, many[:1]]) == [
-        "task=scenes_s…es_detection trainer.max_steps=100",
-        "task=scenes_s…es_detection trainer.max_steps=200",
+        "task=scenes_seg…_detection trainer.max_steps=100",
+        "task=scenes_seg…_detection trainer.max_steps=200",
         "task=scenes_segmentation trainer.max_steps=100",
+    ]
+
+
+def test_weights_of_a_search_are_told_apart_by_their_values():
+    keys = [f"tasks.{name}.weight" for name in ("mnist_digits", "letters")]
+    values = [dict(zip(keys, each, strict=True)) for each in (("0.5", "0.5"), ("0.370414", "0.629586"))]
+    assert setting_names(values, [["mnist_digits", "letters"]] * 2) == [
+        "mnist_digits.weight=0.5 letters.weight=0.5",
+        "mnist_digits.weight=0.370414 letters.weight=0.629586",
     ]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mtl_cli.answers.verdict import BETTER, SAME, UNKNOWN, WORSE, judge
-from mtl_cli.answers.words import console_text, sentence, verdict_of
+from mtl_cli.answers.words import UNREPEATED, console_text, sentence, sentences, verdict_of
 from mtl_cli.errors import UserError
 from tests.answers._runs import run
 
@@ -178,3 +178,16 @@ def test_the_text_is_within_the_width_and_short_for_many_metrics():
         text = console_text(judge(runs), width)
         assert max(map(len, text.splitlines())) <= width
         assert len(text.splitlines()) < 15
+
+
+def test_one_run_of_each_setting_is_a_table_without_a_verdict():
+    runs = [run({"a/x": value}, sharing=name) for name, value in (("hard", 0.5), ("mmoe", 0.6), ("independent", 0.55))]
+    verdict = judge(runs)
+    text = console_text(verdict, 80)
+    assert [line.split()[0] for line in text.splitlines()[3:6]] == [
+        "sharing=mmoe", "sharing=independent", "sharing=hard",
+    ]  # fmt: skip
+    assert "+9.09 %" in text
+    assert UNREPEATED in " ".join(text.split())
+    assert "cannot tell" not in text
+    assert [text for _, text in sentences(verdict)] == [UNREPEATED]

@@ -8,7 +8,7 @@ import pytest
 
 from mtl_cli import cli
 from mtl_cli.commands.search.options import SearchOptions
-from mtl_cli.commands.search.search import as_typed
+from mtl_cli.commands.search.plan import as_typed
 from mtl_cli.errors import Interrupted, RunFailure
 from tests._stub_run import install
 
