@@ -12,7 +12,7 @@ from mtl_cli.commands.help import knob_lines
 from mtl_cli.commands.option_facts import facts, knob_lines_of
 from mtl_cli.commands.search.options import KINDS as SEARCHES
 from mtl_cli.commands.search.options import search_lines
-from mtl_cli.config.schema import COMPONENTS, knobs, sections
+from mtl_cli.config.schema import knobs, sections
 from mtl_cli.config.shipped import conf_dir, group_options, read_yaml
 from mtl_cli.config.source_text import PACKAGE_PARENT, SourceClass, source_class
 from mtl_cli.errors import UserError, nearest
@@ -105,7 +105,7 @@ class Library:
         target = next((knob.default for knob in knob_lines_of(path) if knob.name == "_target_"), "")
         parts = [f"{group}={option}  ({target or path})", found.text if found else _subject(path) if target else ""]
         if target:
-            prefix = group if group in COMPONENTS else "tasks.NAME.dataset"
+            prefix = "tasks.NAME.dataset" if group == "dataset" else group.replace("/", ".")
             lines = [_entry(f"{prefix}.{knob.name}={knob.default}", knob.comment) for knob in _knobs_of(path)]
             parts.append("Knobs, with their defaults:\n" + "\n".join(lines) if lines else "It has no knobs.")
         else:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -22,6 +23,7 @@ from mtl_cli.commands.hydra_commands import as_process
 from mtl_cli.commands.import_path import add_to_path
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
 from mtl_cli.commands.sweeps.progress import counted
+from mtl_cli.commands.sweeps.ray_launcher import RayLauncher
 from mtl_cli.errors import EXIT_SIGTERM, Interrupted, UserError
 from mtl_cli.files import read_json, write_json
 from mtl_cli.ranks.place import place_of
@@ -120,17 +122,26 @@ def run_elsewhere(
     )
     config = launcher_config(composed, directory)
     refuse_other_numbers(jobs, config)
+    launcher = launcher_of(config)
     context = HydraContext(config_loader=cast(Any, Composed(config)), callbacks=Callbacks())
     try:
         with as_process([line.program]), counted(len(every), lambda: sum(job.completed for job in every)):
-            launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=context, task_function=worker, config=config
-            )
-            for done in launcher.launch([[f"{INDEX}={number}"] for number in range(len(jobs))], initial_job_idx=0):
-                _ = done.return_value  # raises what went wrong outside the run
+            launcher.setup(hydra_context=context, task_function=worker, config=config)
+            words = [[f"{INDEX}={number}"] for number in range(len(jobs))]
+            for job, done in zip(jobs, launcher.launch(words, initial_job_idx=0), strict=True):
+                if lost := done.return_value:  # raises what went wrong outside the run
+                    failures[job.name] = str(lost)
     finally:
         HydraConfig.instance().cfg = None
         failures.update(collect(folder))
+
+
+def launcher_of(config: DictConfig) -> Launcher:
+    """Return the launcher that a config names: the one for Ray, which is ours, or a plugin of Hydra's."""
+    node = cast(dict[str, Any], OmegaConf.to_container(config.hydra.launcher, resolve=True))
+    if node["_target_"] == f"{RayLauncher.__module__}.{RayLauncher.__qualname__}":
+        return RayLauncher(**{key: value for key, value in node.items() if key != "_target_"})
+    return cast(Launcher, Plugins.instance()._instantiate(config.hydra.launcher))
 
 
 def refuse_other_numbers(jobs: Sequence[SweepJob], config: DictConfig) -> None:
