@@ -31,7 +31,7 @@ from mtl_cli.tables.labels import (
     undeclared,
     weight_fields,
 )
-from mtl_cli.tables.opening import Memory, open_profile, open_table
+from mtl_cli.tables.opening import Memory, open_table
 from mtl_cli.tables.profile import Profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.rows import EncodedRows, StoredRows
@@ -78,6 +78,7 @@ class ColumnSource(FileSource[Table]):
         self._inputs: TableInputs | None = None
         self._chosen = InputColumns((), (), ())
         self._layout = Layout((), (), ())
+        self._empty: list[str] = []
         self._files: dict[Path, TableFile] = {}
         self._writing: dict[str, WrittenTarget] = {}
         self._fitted_writing: dict[str, FittedWriting] = {}
@@ -175,12 +176,25 @@ class ColumnSource(FileSource[Table]):
         """Return the columns of a file that inputs, targets and splits need."""
         path = self.path_of(key)
         file = self._files[path] = self.reader(path)
-        if key in ("path", "input"):
-            self._chosen = self._choose(file)
-            self._layout = layout = self._layout_of_main(file, divided=key == "path")
-        else:
-            layout = self._layout_of_other(file)
-        return open_table(file, layout, self._profile(file).rows, self._memory)
+        divided = key == "path"
+        looked: list[str] = []
+        if divided:
+            looked = [] if self._was_loaded else self._declared.looked_at(file.columns, self._targets)
+            looked += [name for name in self._rules.times if name in file.columns and name not in looked]
+
+        def plan(profile: Profile) -> Layout:
+            if key not in ("path", "input"):
+                return self._layout_of_other(file)
+            self._chosen = self._choose(file, profile)
+            self._layout = self._layout_of_main(file, profile, divided)
+            self._empty = [n for n, column in profile.columns.items() if column.kind == "empty"]
+            return self._layout
+
+        table = open_table(file, looked, plan, self._memory)
+        for name in self._empty if divided else ():
+            if name in self._chosen.numbers:
+                logger.warning("%s, column '%s' has no value in any row; it is read as missing numbers.", path, name)
+        return table
 
     def whole_column(self, found: Table, name: str) -> WholeColumn:
         """Return a column for all rows of a file, which is read once more for it."""
@@ -192,22 +206,16 @@ class ColumnSource(FileSource[Table]):
             )
         return read_column(file, name)
 
-    def _profile(self, file: TableFile) -> Profile:
-        """Return what the columns hold whose kind must be found out."""
-        looked = () if self._was_loaded else self._declared.looked_at(file.columns, self._targets)
-        times = [name for name in self._rules.times if name in file.columns and name not in looked]
-        return open_profile(file, [*looked, *times], self._memory)
-
-    def _choose(self, file: TableFile) -> InputColumns:
+    def _choose(self, file: TableFile, profile: Profile) -> InputColumns:
         """Return the input columns: those of a loaded state, or those declared and found."""
         if self._texts and self._declared.nothing:
             return InputColumns((), (), ())
         if self._inputs is not None:
             require_columns(self._inputs.columns, file.columns, file.path)
             return InputColumns(self._inputs.numbers, self._inputs.dates, self._inputs.texts)
-        return choose_inputs(self._declared, self._targets, file, self._profile(file))
+        return choose_inputs(self._declared, self._targets, file, profile)
 
-    def _layout_of_main(self, file: TableFile, divided: bool) -> Layout:
+    def _layout_of_main(self, file: TableFile, profile: Profile, divided: bool) -> Layout:
         """Return how the columns of the main file are read, also those that say how it is `divided`."""
         labels = [each for each in self._targets.values() if self._needs(each, file)]
         dividing = self._rules.columns({each.name: each for each in labels}) if divided else []
@@ -215,28 +223,21 @@ class ColumnSource(FileSource[Table]):
         answers = [column for each in labels for column in (*each.columns, *self._beside(each, file))]
         written = () if self._was_loaded else self.written_columns
         require_columns([*self._texts, *written, *dividing, *times, *answers], file.columns, file.path)
-        dates = tuple(name for name in times if self._time_kind(file, name) == "date")
+        dates = tuple(name for name in times if time_kind(file, profile, name) == "date")
         times = tuple(name for name in times if name not in dates)
-        numbered = (column for each in labels for column in (*each.numbers, *self._beside(each, file)))
+        numbered = [column for each in labels for column in (*each.numbers, *self._beside(each, file))]
         numbers = (*self._chosen.numbers, *numbered, *times)
+        exact = {*numbered, *times, *dates}
         texts = (*self._chosen.texts, *dividing, *(column for each in labels for column in each.texts))
         missing = {c: words for each in labels for c in each.labels if (words := each.missing_in(c))}
-        dates = tuple(dict.fromkeys((*self._chosen.dates, *dates)))
-        return Layout(tuple(dict.fromkeys(numbers)), dates, tuple(dict.fromkeys(texts)), missing)
-
-    def _time_kind(self, file: TableFile, name: str) -> str:
-        """Return whether a column that rows are divided by holds numbers or dates.
-
-        Raises:
-            UserError: it holds neither.
-        """
-        column = self._profile(file).columns[name]
-        if column.kind not in ("number", "date"):
-            raise UserError(
-                f"{file.path}, column '{name}' is time_column and holds neither numbers nor dates alone, but "
-                f"{column.kind}. A date is like 2024-01-31 or 2024-01-31 18:30."
-            )
-        return column.kind
+        inputs = (*self._chosen.numbers, *self._chosen.dates)
+        return Layout(
+            numbers=tuple(dict.fromkeys(numbers)),
+            dates=tuple(dict.fromkeys((*self._chosen.dates, *dates))),
+            texts=tuple(dict.fromkeys(texts)),
+            missing=missing,
+            rounded=tuple(name for name in inputs if name not in exact),
+        )
 
     def _beside(self, target: Target, file: TableFile) -> tuple[str, ...]:
         """Return the columns of a target's weights; with a loaded state the file may lack them."""
@@ -260,7 +261,9 @@ class ColumnSource(FileSource[Table]):
             return tuple(name for name in names if name in wanted)
 
         missing = {name: values for name, values in layout.missing.items() if name in wanted}
-        return Layout(kept(layout.numbers), kept(layout.dates), kept(layout.texts), missing)
+        return Layout(
+            kept(layout.numbers), kept(layout.dates), kept(layout.texts), missing, rounded=kept(layout.rounded)
+        )
 
     def chosen_rows(
         self, inputs: InputRows, table: Table, rows: np.ndarray, fields: Mapping[str, Tensor]
@@ -282,6 +285,21 @@ class ColumnSource(FileSource[Table]):
                 fields[name] = missing_target(each, len(table))
             fields |= weight_fields(each, table, table.has)
         return fields
+
+
+def time_kind(file: TableFile, profile: Profile, name: str) -> str:
+    """Return whether a column that rows are divided by holds numbers or dates.
+
+    Raises:
+        UserError: it holds neither.
+    """
+    column = profile.columns[name]
+    if column.kind not in ("number", "date"):
+        raise UserError(
+            f"{file.path}, column '{name}' is time_column and holds neither numbers nor dates alone, but "
+            f"{column.kind}. A date is like 2024-01-31 or 2024-01-31 18:30."
+        )
+    return column.kind
 
 
 class TableFileSource(ColumnSource):

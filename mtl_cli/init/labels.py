@@ -9,10 +9,11 @@ from mtl_cli.errors import UserError
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.found_targets import CLASS_KINDS
 from mtl_cli.init.guess import Guess, LabelColumn, guess_target
+from mtl_cli.tables.filling import read_table
 from mtl_cli.tables.place import canonical
 from mtl_cli.tables.profile import ColumnProfile
 from mtl_cli.tables.reading import TableFile
-from mtl_cli.tables.store import Layout, Table, read_table
+from mtl_cli.tables.store import Layout, Table
 
 MAX_OUTPUTS = 8
 """Columns or classes of a target that inputs are tried on."""
@@ -49,7 +50,7 @@ def read_labels(
     """Return the columns of targets; `missing` are, by column of numbers, words that stand for no label."""
     numbers = tuple(name for name in names if columns[name].kind == "number" or name in missing)
     texts = tuple(name for name in names if name not in numbers)
-    table = read_table(file, Layout(numbers, (), texts, missing), rows)
+    table = read_table(file, Layout(numbers, (), texts, missing))
     found = {name: of_numbers(name, table.number(name)) for name in numbers}
     for name in texts:
         codes, values = table.text(name)
@@ -131,7 +132,7 @@ def with_texts(
     if not names:
         return tuple(guesses)
     absent = {name: missing[name] for name in names if name in missing}
-    table: Table = read_table(file, Layout((), (), names, absent), rows)
+    table: Table = read_table(file, Layout((), (), names, absent))
 
     def as_text(column: LabelColumn) -> LabelColumn:
         codes, values = table.text(column.name)

@@ -76,7 +76,11 @@ def category_cells(array: "pa.Array", how: Notation, place: Place) -> tuple[np.n
         if pa.types.is_floating(array.type):
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
         array = without_zeros(array.cast(pa.string())) if is_odd_number(array.type) else array.cast(pa.string())
-    encoded = array.dictionary_encode()
+    return numbered(array.dictionary_encode(), how)
+
+
+def numbered(encoded: "pa.DictionaryArray", how: Notation) -> tuple[np.ndarray, list[str]]:
+    """Return what `category_cells` does, of texts that are encoded by a dictionary of their own."""
     values = [canonical(value) for value in encoded.dictionary.to_pylist()]
     absent = {value.strip() for value in how.missing}
     known: dict[str, int] = {}

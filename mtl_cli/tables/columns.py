@@ -1,6 +1,5 @@
 """Which columns of a table are inputs, and how each is read."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,8 +7,6 @@ from mtl_cli.errors import UserError
 from mtl_cli.tables.labels import Target
 from mtl_cli.tables.profile import Profile
 from mtl_cli.tables.reading import TableFile, require_columns
-
-logger = logging.getLogger("mtl_cli")
 
 
 @dataclass(frozen=True)
@@ -122,10 +119,6 @@ def choose_inputs(declared: Declared, targets: Mapping[str, Target], file: Table
             problems += column.mixed_error().problems
         elif column.kind in ("number", "date", "empty"):
             (dates if column.kind == "date" else numbers).append(name)
-            if column.kind == "empty":
-                logger.warning(
-                    "%s, column '%s' has no value in any row; it is read as missing numbers.", file.path, name
-                )
         elif column.kind == "text":
             texts.append(name)
         else:

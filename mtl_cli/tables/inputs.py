@@ -16,11 +16,10 @@ from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.column_encoder import LOOKED_AT, ColumnEncoder, warn_of_unknown
 from mtl_cli.tables.columns import InputColumns
-from mtl_cli.tables.mapped import Matrix
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import canonical
-from mtl_cli.tables.scaling import IMPUTE, TABLE_SCALE, Scaler, fit_scaler
-from mtl_cli.tables.store import Table
+from mtl_cli.tables.scaling import IMPUTE, TABLE_SCALE, Float32Scaler, Scaler, fit_scaler
+from mtl_cli.tables.store import Table, columns_of
 from mtl_cli.tables.vocabulary import Vocabulary, fit_vocabulary
 
 logger = logging.getLogger("mtl_cli")
@@ -86,7 +85,9 @@ class InputRows:
 
     def __init__(self, inputs: TableInputs, table: Table) -> None:
         self._table, self._scaler = table, inputs.scaler
-        self._numbers = table.number_places([*inputs.numbers, *inputs.dates])
+        self._numbers = table.numbers_of([*inputs.numbers, *inputs.dates])
+        quick = self._numbers.is_float32 and inputs.scaler.knots is None
+        self._quick = Float32Scaler(inputs.scaler, self._numbers.centre) if quick else None
         self._texts = table.text_places(inputs.texts)
         lookups = [
             vocabulary.lookup(table.values[at].to_pylist())
@@ -103,15 +104,10 @@ class InputRows:
 
     def __call__(self, rows: np.ndarray) -> dict[str, Tensor]:
         """Return `numeric` float32 [B, N] and `categorical` int64 [B, M] of the rows at `rows` [B]."""
-        numeric = self._scaler(columns_of(self._table.numbers, rows, self._numbers))
+        numbers, quick = self._numbers, self._quick
+        numeric = self._scaler(numbers[rows]) if quick is None else quick(numbers.stored(rows))
         codes = columns_of(self._table.codes, rows, self._texts) + self._offsets
         return {"numeric": torch.from_numpy(numeric), "categorical": torch.from_numpy(self._lookup.take(codes))}
-
-
-def columns_of(matrix: Matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return a copy of some columns of some rows of a matrix."""
-    found = matrix[rows]
-    return found if np.array_equal(columns, np.arange(found.shape[1])) else found[:, columns]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +136,9 @@ class ColumnOptions(Options):
 
         A category with fewer than `min_count` of these rows is unknown.
         """
-        places = table.number_places([*chosen.numbers, *chosen.dates])
-        scaler = fit_scaler(table.numbers, places, rows, self.impute, self.impute_value, self.indicators, self.scale)
+        numbers = table.numbers_of([*chosen.numbers, *chosen.dates])
+        every = np.arange(len(numbers.centre))
+        scaler = fit_scaler(numbers, every, rows, self.impute, self.impute_value, self.indicators, self.scale)
         vocabularies = []
         for name in chosen.texts:
             codes, values = table.text(name)

@@ -37,7 +37,7 @@ class MappedMatrix:
         self._compare(np.zeros(1, dtype=np.int64))  # the header, which numpy is about to read
         self._array = np.asarray(np.load(path, mmap_mode="r"))  # a plain view: a memmap takes 5 µs more to index
         self._whole = False
-        self.shape = self._array.shape
+        self.shape, self.dtype = self._array.shape, self._array.dtype
         self._row = self._array.itemsize * self.shape[1]
         self._start = len(self._bytes) - self._array.nbytes
 
@@ -47,8 +47,9 @@ class MappedMatrix:
 
     def __getitem__(self, key: Any) -> np.ndarray:  # noqa: ANN401  what indexes an array
         """Return some rows, or all rows of a column, once the blocks that hold them are known to be good."""
+        gathered = isinstance(key, np.ndarray) and key.dtype == np.int64
         if not self._whole:
-            rows = np.arange(len(self))[key[0] if isinstance(key, tuple) else key]
+            rows = key if gathered else np.arange(len(self))[key[0] if isinstance(key, tuple) else key]
             try:
                 self._check(rows)
             except Damaged as damage:
@@ -57,7 +58,7 @@ class MappedMatrix:
                 self._open(self._rebuild())
                 self._check(rows)
             self._whole = bool(self._known.all())
-        if isinstance(key, np.ndarray) and key.dtype == np.int64:
+        if gathered:
             return self._array.take(key, axis=0)  # a third of the time of an index
         return self._array[key]
 
@@ -85,37 +86,45 @@ Matrix = np.ndarray | MappedMatrix
 
 
 class MatrixFile:
-    """A .npy file that is written from its first row to its last, on space that is reserved before.
+    """A .npy file that grows block by block on space that is reserved before it is written.
 
     So a full disk is an error at once. Written through a sparse memory map it would end the process without a word.
     """
 
-    def __init__(self, path: Path, dtype: type, shape: tuple[int, int]) -> None:
-        self.path, self.dtype, self.shape = path, np.dtype(dtype), shape
-        self._rows = 0
+    def __init__(self, path: Path, dtype: type, columns: int) -> None:
+        self.path, self.dtype, self.columns, self.rows = path, np.dtype(dtype), columns, 0
 
     def __enter__(self) -> Self:
         self._file = self.path.open("wb")
-        try:
-            header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": self.shape}
-            np.lib.format.write_array_header_1_0(self._file, header)
-            self._file.flush()
-            size = self.dtype.itemsize * math.prod(self.shape)
-            if size and hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._file.fileno(), 0, self._file.tell() + size)
-        except BaseException:
-            self._file.close()
-            raise
+        self._write_header()
+        self._reserved = self._end = self._file.tell()
         return self
 
-    def __setitem__(self, rows: slice, block: np.ndarray) -> None:
-        """Write the next rows."""
-        assert rows.start == self._rows, "rows come in order"
-        self._file.write(np.ascontiguousarray(block, dtype=self.dtype).tobytes())
-        self._rows = rows.stop
+    def append(self, block: np.ndarray) -> None:
+        """Write the next rows [N, columns].
+
+        Raises:
+            OSError: the disk is full.
+        """
+        size = self.dtype.itemsize * math.prod(block.shape)
+        if size > self._reserved - self._end and hasattr(os, "posix_fallocate"):
+            more = max(size, BLOCK, self._end // 8)
+            os.posix_fallocate(self._file.fileno(), self._end, more)
+            self._reserved = self._end + more
+        self._file.write(np.ascontiguousarray(block, dtype=self.dtype).data)
+        self._end += size
+        self.rows += len(block)
+
+    def _write_header(self) -> None:
+        """Write the header, whose length does not depend on the number of rows."""
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (self.rows, self.columns)})
 
     def __exit__(self, *failure: object) -> None:
-        self._file.close()
+        with self._file:
+            self._file.truncate(self._end)
+            self._file.seek(0)
+            self._write_header()
 
 
 def opened(seal: Seal, name: str, rebuild: Rebuild | None = None) -> Matrix:

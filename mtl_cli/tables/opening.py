@@ -4,24 +4,28 @@
    under the same identity is used again; where more than MAX_OPEN tables would be open, the oldest is forgotten.
 2. A table that fits into `memory_mb` is read into memory. A larger one is written to the cache once, and from then on
    memory-mapped from there, also by other processes.
-3. What the columns of a file hold (`Profile`) is found by a pass of its own. For a large file it is kept in the cache
-   too, under a name that depends on the content, so that a file that changed is read again.
+3. What the columns of a file hold (`Profile`) decides how they are read. The first rows show what it probably is, so
+   that one pass finds it and reads the rows (`first_pass`). Only where later rows hold something else, or a cell is at
+   fault, a second pass reads them. For a large file the profile is kept in the cache too, under a name that depends on
+   the content, so that a file that changed is read again.
 """
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mtl_cli.config.options import Options
-from mtl_cli.errors import RunFailure
+from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import read_json, sha256, write_json
 from mtl_cli.storage.cache_folder import default_cache
-from mtl_cli.tables.profile import ColumnProfile, Profile, profile
+from mtl_cli.tables.entries import entry_name, keep, kept_table
+from mtl_cli.tables.filling import Filling, read_table
+from mtl_cli.tables.profile import ColumnProfile, Profile, Profiling
 from mtl_cli.tables.reading import TableFile
-from mtl_cli.tables.store import Layout, Table, cached_table, entry_name, read_table
+from mtl_cli.tables.store import Layout, Table
 
 MEGABYTE = 1 << 20
 MAX_OPEN = 8
@@ -42,8 +46,7 @@ class Memory(Options):
 
     def holds(self, layout: Layout, rows: int) -> bool:
         """True for a table that is read into memory."""
-        width = 8 * (len(layout.numbers) + len(layout.dates)) + 4 * len(layout.texts)
-        return rows * width <= self.memory_mb * MEGABYTE
+        return rows * layout.row_bytes <= self.memory_mb * MEGABYTE
 
     @property
     def path(self) -> Path:
@@ -51,41 +54,116 @@ class Memory(Options):
         return Path(self.cache_dir).expanduser() if self.cache_dir else default_cache()
 
 
-def open_profile(file: TableFile, columns: Sequence[str], memory: Memory | None = None) -> Profile:
-    """Return what columns of a file hold; for a file too large for memory it is kept in the cache."""
+Plan = Callable[[Profile], Layout]
+"""Says how columns are read, by what they hold.
+
+Raises:
+    UserError: they cannot be read in that way.
+"""
+
+
+def open_table(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memory) -> Table:
+    """Return the rows of a file, in memory or memory-mapped, read as `plan` says, which sees what `columns` hold.
+
+    Raises:
+        UserError: the file, or a cell of it, cannot be read; or the plan fails.
+    """
     key = (_identity(file), tuple(columns))
-    if memory is None or file.path.stat().st_size <= memory.memory_mb * MEGABYTE:
-        return _once(_profiles, key, lambda: profile(file, columns))
-    return _once(_profiles, key, lambda: kept_profile(file, columns, memory.path))
+    found, filling = _profiles.get(key) or kept_profile(file, columns, memory), None
+    try:
+        if found is None:
+            found, filling = first_pass(file, columns, plan, memory)
+            keep_profile(file, found, memory)
+        profile = _once(_profiles, key, lambda: found)
+        layout = plan(profile)
+        if filling is not None and filling.layout != layout:
+            filling.close()
+            filling = None
+        as_read = (layout.numbers, layout.dates, layout.texts, tuple(layout.missing.items()), layout.rounded)
+        return _once(_tables, (key[0], as_read, memory), lambda: read_rows(file, layout, profile.rows, memory, filling))
+    finally:
+        if filling is not None:
+            filling.close()
 
 
-def kept_profile(file: TableFile, columns: Sequence[str], folder: Path) -> Profile:
-    """Return what columns of a file hold, from `folder` if it was found before."""
-    path = folder / f"{entry_name(file)}.profile.json"
-    known = read_json(path)
-    if known.get("sum") == _sum(known) and all(set(known["columns"].get(name, ())) == PROFILE for name in columns):
-        found = {name: ColumnProfile(path=file.path, **known["columns"][name]) for name in columns}
-        return Profile(known["rows"], found)
-    fresh = profile(file, columns)
-    kept = {name: {k: v for k, v in vars(each).items() if k != "path"} for name, each in fresh.columns.items()}
+def first_pass(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memory) -> tuple[Profile, Filling | None]:
+    """Return what columns hold and, unless the first rows led astray or a cell is at fault, the rows themselves.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    file.check_quotes()
+    profiling = Profiling(file, columns)
+    layout = guessed(file, profiling, plan)
+    filling = None if layout is None else Filling(file, layout, memory.memory_mb * MEGABYTE, memory.path)
+    wanted = dict.fromkeys((*profiling.scanned, *(layout.columns if layout else ())))
+    try:
+        for first, batch in file.batches(list(wanted) or file.columns[:1]):
+            seen = profiling.add(first, batch)
+            if filling is not None:
+                try:
+                    filling.add(first, batch, seen)
+                except UserError:  # a second pass says what is at fault, if it is not the guess
+                    filling.close()
+                    filling = None
+    except BaseException:
+        if filling is not None:
+            filling.close()
+        raise
+    return profiling.found(), filling
+
+
+def guessed(file: TableFile, profiling: Profiling, plan: Plan) -> Layout | None:
+    """Return how a file is read if all of its rows hold what the first do; None where that cannot be."""
+    head = profiling.fresh()
+    if head.scanned:
+        for first, batch in file.batches(head.scanned):
+            head.add(first, batch)
+            break
+    try:
+        return plan(head.found())
+    except UserError:
+        return None
+
+
+def read_rows(file: TableFile, layout: Layout, rows: int, memory: Memory, filling: Filling | None) -> Table:
+    """Return a table of as many rows, which `filling` may hold already.
+
+    Raises:
+        UserError: a cell is not what its column holds, or the cache cannot be written.
+    """
+    if not memory.holds(layout, rows):
+        entry = memory.path / entry_name(file, layout)
+        if filling is not None:
+            keep(filling, file, entry)
+        return kept_table(file, layout, entry)
+    return read_table(file, layout) if filling is None else Table(file.path, layout, filling.in_memory())
+
+
+def kept_profile(file: TableFile, columns: Sequence[str], memory: Memory) -> Profile | None:
+    """Return what columns of a file too large for memory hold, if that was found before."""
+    if file.path.stat().st_size <= memory.memory_mb * MEGABYTE:
+        return None
+    known = read_json(memory.path / f"{entry_name(file)}.profile.json")
+    if known.get("sum") != _sum(known) or any(set(known["columns"].get(name, ())) != PROFILE for name in columns):
+        return None
+    return Profile(known["rows"], {name: ColumnProfile(path=file.path, **known["columns"][name]) for name in columns})
+
+
+def keep_profile(file: TableFile, found: Profile, memory: Memory) -> None:
+    """Keep what columns hold in the cache, of a file too large for memory."""
+    if file.path.stat().st_size <= memory.memory_mb * MEGABYTE:
+        return
+    columns = {name: {k: v for k, v in vars(each).items() if k != "path"} for name, each in found.columns.items()}
+    written = {"rows": found.rows, "columns": columns}
     with contextlib.suppress(OSError, RunFailure):  # reading the table reports a folder that cannot be written
-        folder.mkdir(parents=True, exist_ok=True)
-        written = {"rows": fresh.rows, "columns": kept}
-        write_json(path, {**written, "sum": _sum(written)})
-    return fresh
+        memory.path.mkdir(parents=True, exist_ok=True)
+        write_json(memory.path / f"{entry_name(file)}.profile.json", {**written, "sum": _sum(written)})
 
 
 def _sum(found: Mapping[str, Any]) -> str:
     """Return the digest of a profile that is kept."""
     return sha256(json.dumps({key: found.get(key) for key in ("rows", "columns")}, sort_keys=True).encode())
-
-
-def open_table(file: TableFile, layout: Layout, rows: int, memory: Memory) -> Table:
-    """Return the rows of a file, in memory or memory-mapped."""
-    key = (_identity(file), layout.numbers, layout.dates, layout.texts, tuple(layout.missing.items()), memory)
-    if memory.holds(layout, rows):
-        return _once(_tables, key, lambda: read_table(file, layout, rows))
-    return _once(_tables, key, lambda: cached_table(file, layout, rows, memory.path / entry_name(file, layout)))
 
 
 def _identity(file: TableFile) -> tuple[Any, ...]:

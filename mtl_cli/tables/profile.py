@@ -1,7 +1,8 @@
 """What the columns of a file hold, found by one pass over it."""
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ MOSTLY = 0.5
 """Share of numbers from which a column that also holds other text counts as a column of numbers with a fault."""
 EXACT = 2**53 - 1
 """Largest whole number that float64 tells from all others."""
+
+FIRST = 64
+"""Cells of a batch that are tried before all of them."""
 
 
 @dataclass
@@ -55,41 +59,46 @@ class ColumnProfile:
         """True for whole numbers that name something, such as postal codes and numbers of accounts."""
         return self.codes > 0 and not self.fractions
 
-    def add(self, array: "pa.Array", how: Notation, first_row: int) -> None:
-        """Take in the text of a batch."""
+    def add(self, array: "pa.Array", how: Notation, first_row: int) -> "pa.Array":
+        """Take in the texts of a batch; return them as numbers float64, or else encoded by a dictionary."""
         self.cells += len(array)
         try:
+            array.slice(0, FIRST).cast(pa.float64())  # a cast that fails takes long: Arrow describes every fault
             numbers = array.cast(pa.float64())
         except pa.ArrowInvalid:
-            self._add_texts(how.trimmed(array), how, first_row)
-            return
+            encoded = array.cast(pa.string()).dictionary_encode()
+            self._add_texts(encoded, how, first_row)
+            return encoded
         self.numbers += len(array) - array.null_count
         self.missing += array.null_count
-        self._count_codes(array, numbers.to_numpy(zero_copy_only=False))
+        self._count_codes(array.cast(pa.string()), numbers.to_numpy(zero_copy_only=False))
+        return numbers
 
-    def _add_texts(self, array: "pa.Array", how: Notation, first_row: int) -> None:
-        """Take in trimmed texts, of which some are not numbers as computers write them."""
-        self.missing += array.null_count
-        counted = array.value_counts()
-        values, counts = counted.field(0), counted.field(1)
-        numbers = how.without_signs(values)
-        is_number = pc.match_substring_regex(numbers, how.number).fill_null(True)
-        there = pc.and_(is_number, pc.is_valid(values))
-        self.numbers += pc.sum(pc.filter(counts, there)).as_py() or 0
-        self.dates += pc.sum(pc.filter(counts, how.are_dates(values))).as_py() or 0
-        written = pc.filter(numbers, there)
+    def _add_texts(self, encoded: "pa.DictionaryArray", how: Notation, first_row: int) -> None:
+        """Take in texts of which some are not numbers as computers write them."""
+        values = how.trimmed(encoded.dictionary)
+        codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        counts = np.bincount(codes, minlength=len(values) + 1)[:-1]
+        absent = values.is_null().to_numpy(zero_copy_only=False)
+        texts = how.without_signs(values)
+        matches = pc.match_substring_regex(texts, how.number).fill_null(False)
+        is_number = matches.to_numpy(zero_copy_only=False)
+        is_date = how.are_dates(values).fill_null(False).to_numpy(zero_copy_only=False)
+        self.missing += encoded.null_count + int(counts[absent].sum())
+        self.numbers += int(counts[is_number].sum())
+        self.dates += int(counts[is_date].sum())
+        written = pc.filter(texts, matches)
         self._count_codes(written, how.numbers(written).to_numpy(zero_copy_only=False))
-        if self.stray_row < 0 and not pc.all(is_number).as_py():
-            at = pc.index(pc.is_in(array, value_set=pc.filter(values, pc.invert(is_number))), True).as_py()
-            self.stray, self.stray_row = array[at].as_py(), first_row + at
+        strays = np.append(~(is_number | absent), False)
+        if self.stray_row < 0 and strays.any():
+            at = int(np.flatnonzero(strays[codes])[0])
+            self.stray, self.stray_row = values[int(codes[at])].as_py(), first_row + at
 
     def _count_codes(self, texts: "pa.Array", numbers: np.ndarray) -> None:
         """Count codes and fractions among texts that are numbers."""
         whole = np.trunc(numbers) == numbers
         self.fractions += int((~(whole & np.isfinite(numbers)) & ~np.isnan(numbers)).sum())
-        if whole.any():
-            padded = pc.match_substring_regex(pc.filter(texts, pa.array(whole)), r"^0\d+$")
-            self.codes += pc.sum(padded).as_py() or 0
+        self.codes += padded(texts, np.flatnonzero(whole))
         if (large := np.abs(numbers) > EXACT).any():
             whole = pc.match_substring_regex(pc.filter(texts, pa.array(large)), r"^[+-]?\d+$")
             self.codes += pc.sum(whole).as_py() or 0
@@ -105,12 +114,57 @@ class ColumnProfile:
         )
 
 
+def padded(texts: "pa.StringArray", at: np.ndarray) -> int:
+    """Return how many of the texts at some places, all of them whole numbers, are digits that begin with a zero."""
+    if not len(at):
+        return 0
+    _, ends, data = texts.buffers()
+    bounds = np.frombuffer(ends, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    starts, lengths = bounds[at], bounds[at + 1] - bounds[at]
+    begins = at[(np.frombuffer(data, np.uint8)[starts] == ord("0")) & (lengths > 1)]
+    return pc.sum(pc.match_substring_regex(texts.take(pa.array(begins)), r"^0\d+$")).as_py() or 0
+
+
 @dataclass(frozen=True)
 class Profile:
     """The number of rows of a file, and what its columns hold."""
 
     rows: int
     columns: Mapping[str, ColumnProfile]
+
+
+class Profiling:
+    """What some columns of a file hold, as far as its rows were seen; a type other than text declares it.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+
+    def __init__(self, file: TableFile, columns: Sequence[str]) -> None:
+        self._file, self.rows = file, 0
+        self._columns = {name: ColumnProfile(name, file.path) for name in columns}
+        for name, kind in file.types.items():
+            if name in self._columns and not is_text(kind):
+                declared = "text" if holds_codes(file, name, kind) else declared_kind(kind)
+                self._columns[name].declared = declared
+        self.scanned = [name for name, column in self._columns.items() if not column.declared]
+
+    def add(self, first: int, batch: "pa.RecordBatch") -> "dict[str, pa.Array]":
+        """Take in the next rows; return what `ColumnProfile.add` does, for each column that is scanned."""
+        self.rows = first + batch.num_rows
+        how = self._file.options.notation
+        return {name: self._columns[name].add(batch.column(name), how, first) for name in self.scanned}
+
+    def fresh(self) -> "Profiling":
+        """Return the same before any row was seen."""
+        other = copy.copy(self)
+        other._columns = {name: replace(each) for name, each in self._columns.items()}
+        return other
+
+    def found(self, rows: int | None = None) -> Profile:
+        """Return what was found so far; later rows do not change it."""
+        columns = {name: replace(each) for name, each in self._columns.items()}
+        return Profile(self.rows if rows is None else rows, columns)
 
 
 def profile(file: TableFile, columns: Sequence[str]) -> Profile:
@@ -120,19 +174,12 @@ def profile(file: TableFile, columns: Sequence[str]) -> Profile:
         UserError: the file cannot be read to its end.
     """
     file.check_quotes()
-    found = {name: ColumnProfile(name, file.path) for name in columns}
-    for name, kind in file.types.items():
-        if name in found and not is_text(kind):
-            found[name].declared = "text" if holds_codes(file, name, kind) else declared_kind(kind)
-    scanned = [name for name, column in found.items() if not column.declared]
-    if file.num_rows is not None and not scanned:
-        return Profile(file.num_rows, found)
-    rows, how = 0, file.options.notation
-    for first_row, batch in file.batches(scanned or file.columns[:1]):
-        rows = first_row + batch.num_rows
-        for name in scanned:
-            found[name].add(batch.column(name), how, first_row)
-    return Profile(rows, found)
+    profiling = Profiling(file, columns)
+    if file.num_rows is not None and not profiling.scanned:
+        return profiling.found(file.num_rows)
+    for first, batch in file.batches(profiling.scanned or file.columns[:1]):
+        profiling.add(first, batch)
+    return profiling.found()
 
 
 def holds_codes(file: TableFile, name: str, kind: "pa.DataType") -> bool:

@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from mtl_cli.tables.mapped import Matrix
 
 IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
@@ -17,6 +14,14 @@ GATHERED_COLUMNS = 4
 """Number of columns whose quantiles are found together; they take 32 bytes of memory per row."""
 KNOTS = 512
 """Quantiles of a column that scale=quantile keeps, where it has so many training rows."""
+
+
+class Rows(Protocol):
+    """A matrix of numbers that is indexed by rows."""
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Return the numbers of rows [B], float64 [B, columns]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,29 @@ class Scaler:
         return cls(mean, std, fill, marked, checked_knots(state["knots"], width) if "knots" in state else None)
 
 
+class Float32Scaler:
+    """What a scaler without knots does, in float32 and to its precision, of numbers that are kept as x − centre."""
+
+    def __init__(self, scaler: Scaler, centre: np.ndarray) -> None:
+        self._mean = (scaler.mean - centre).astype(np.float32)
+        self._factor = (1.0 / scaler.std).astype(np.float32)
+        self._fill = ((scaler.fill - scaler.mean) / scaler.std).astype(np.float32)
+        self._marked = scaler.marked
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return inputs float32 [B, columns + marked] of x − centre, float32 [B, columns], NaN where missing."""
+        scaled = values - self._mean
+        scaled *= self._factor
+        absent = np.isnan(scaled)
+        if absent.any():
+            np.copyto(scaled, self._fill, where=absent)
+        if not len(self._marked):
+            return scaled
+        return np.concatenate([scaled, absent[:, self._marked].astype(np.float32)], axis=1)
+
+
 def fit_scaler(
-    matrix: "Matrix",
+    matrix: "Rows",
     columns: np.ndarray,
     rows: np.ndarray,
     impute: str,
@@ -111,7 +137,7 @@ def fit_scaler(
     return Scaler(mean, std, fills[impute], marked, knots)
 
 
-def fit_knots(matrix: "Matrix", columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def fit_knots(matrix: "Rows", columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return quantiles (i + ½)/Q of the values that are present, float64 [columns, Q]; zeros where there is none."""
     at = (np.arange(min(KNOTS, max(2, len(rows)))) + 0.5) / min(KNOTS, max(2, len(rows)))
     found = np.zeros((len(columns), len(at)))
@@ -167,7 +193,7 @@ def _quotient(parts: tuple[tuple[float, ...], tuple[float, ...]], at: np.ndarray
     return np.asarray(above / below)
 
 
-def present_values(matrix: "Matrix", columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+def present_values(matrix: "Rows", columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the values of each column that are present, in some rows of a matrix."""
     for start in range(0, len(columns), GATHERED_COLUMNS):
         part = columns[start : start + GATHERED_COLUMNS]
@@ -176,7 +202,7 @@ def present_values(matrix: "Matrix", columns: np.ndarray, rows: np.ndarray) -> I
             yield column[~np.isnan(column)]
 
 
-def blocks(matrix: "Matrix", columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+def blocks(matrix: "Rows", columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield some columns of `rows` of a matrix, a block of rows at a time."""
     for start in range(0, len(rows), BLOCK_ROWS):
         yield matrix[rows[start : start + BLOCK_ROWS]][:, columns]

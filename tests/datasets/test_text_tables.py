@@ -46,7 +46,7 @@ def columns_of(sample):
 
 def assert_same_columns(sample, other):
     for name, values in columns_of(sample).items():
-        assert torch.equal(values, other.inputs[name]), name
+        assert torch.allclose(values, other.inputs[name], rtol=0, atol=1e-6), name
 
 
 def test_columns_are_encoded_as_in_a_table(file):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.storage import sealed
@@ -45,6 +46,11 @@ def same(one, other):
     return one.keys() == other.keys() and all(bool((value == other[name]).all()) for name, value in one.items())
 
 
+def close(one, other):
+    """Compare inputs that went through float32 with others."""
+    return one.keys() == other.keys() and all(torch.allclose(v, other[k], atol=1e-6) for k, v in one.items())
+
+
 def flip(path, at):
     content = bytearray(path.read_bytes())
     content[at] ^= 64
@@ -53,11 +59,11 @@ def flip(path, at):
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("at", [40, 700, -3])
-@pytest.mark.parametrize("name", ["numbers.npy", "codes.npy", "values_0.arrow", "complete"])
+@pytest.mark.parametrize("name", ["numbers.npy", "codes.npy", "centre.json", "values_0.arrow", "complete"])
 def test_a_flipped_bit_is_found_and_the_table_is_read_again(tmp_path, caplog, name, at):
     table(tmp_path)
-    right = all_inputs(opened(tmp_path, memory_mb=100))
-    assert same(all_inputs(opened(tmp_path)), right)
+    right = all_inputs(opened(tmp_path))
+    assert close(right, all_inputs(opened(tmp_path, memory_mb=100)))
     (entry,) = [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
     size = (entry / name).stat().st_size
     flip(entry / name, at % size)
@@ -83,9 +89,9 @@ def test_a_file_without_its_end_is_found_when_the_table_is_opened(tmp_path, dama
 @pytest.mark.usefixtures("small_blocks")
 def test_blocks_are_compared_when_they_are_first_used(tmp_path):
     values = np.arange(4000.0).reshape(1000, 4)
-    with mapped.MatrixFile(tmp_path / "m.npy", np.float64, (1000, 4)) as file:
+    with mapped.MatrixFile(tmp_path / "m.npy", np.float64, 4) as file:
         for start in range(0, 1000, 300):
-            file[start : start + 300] = values[start : start + 300]
+            file.append(values[start : start + 300])
     seal(tmp_path)
     flip(tmp_path / "m.npy", -1)
     matrix = mapped.MappedMatrix(Seal.of(tmp_path), "m.npy")

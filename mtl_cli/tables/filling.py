@@ -1,0 +1,208 @@
+"""Rows of a file on their way into a table: in memory until they are too many, and then in the files of a cache.
+
+1. Each batch becomes blocks of three matrices: numbers that may be rounded, numbers that may not, and codes. Each
+   distinct text of a column gets the next free number when it first occurs.
+2. Blocks are held until they take more than `most` bytes. Then they are written to files, as are all that follow.
+3. At the end `in_memory` joins the blocks, or `seal_in` seals the files. How many rows there are need not be known
+   before.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from mtl_cli.errors import UserError
+from mtl_cli.storage.sealed import seal
+from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.cells import category_cells, date_cells, number_cells, numbered
+from mtl_cli.tables.mapped import MatrixFile
+from mtl_cli.tables.place import Place
+from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.store import Cells, Layout, Table
+
+FAR = 8.0
+"""Mean of a column's first rows, in their standard deviations, from which float32 holds distances from it instead."""
+Block = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Rounded numbers, exact numbers and codes of some rows."""
+NAMES = ("numbers.npy", "exact.npy", "codes.npy")
+TYPES = (np.float32, np.float64, np.int32)
+
+
+class Filling:
+    """The rows of a file that were read so far.
+
+    Args:
+        file: the file.
+        layout: which columns are read, and as what.
+        most: bytes that are held in memory; None holds all.
+        folder: where files are written; a temporary folder in it, which is removed unless `seal_in` gives it away.
+    """
+
+    def __init__(self, file: TableFile, layout: Layout, most: float | None, folder: Path) -> None:
+        self.layout, self.rows = layout, 0
+        self._file, self._most, self._folder = file, most, folder
+        self._known: list[dict[str, int]] = [{} for _ in layout.texts]
+        self._how = {name: file.options.notation.with_missing(layout.missing.get(name, ())) for name in layout.columns}
+        self._blocks: list[Block] = []
+        self._centre = np.zeros(len(layout.rounded))
+        self._temporary: Path | None = None
+        self._files: list[MatrixFile] = []
+        self._open = ExitStack()
+
+    def close(self) -> None:
+        """Forget the rows; files that `seal_in` gave away and that were moved stay."""
+        self._blocks.clear()
+        self._open.close()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def fill(self) -> None:
+        """Take in all rows of the file.
+
+        Raises:
+            UserError: a cell is not what its column holds, or the folder cannot be written.
+        """
+        for first, batch in self._file.batches(self.layout.columns or self._file.columns[:1]):
+            self.add(first, batch, {})
+
+    def add(self, first: int, batch: "pa.RecordBatch", read: "Mapping[str, pa.Array]") -> None:
+        """Take in the next rows; `read` are columns that were cast to float64 or encoded by a dictionary already.
+
+        Raises:
+            UserError: a cell is not what its column holds, or the folder cannot be written.
+        """
+        layout, rows = self.layout, batch.num_rows
+        rounded, exact = np.empty((rows, len(layout.rounded))), np.empty((rows, len(layout.exact)))
+        columns = {**dict(zip(layout.rounded, rounded.T, strict=True)), **dict(zip(layout.exact, exact.T, strict=True))}
+        for index, name in enumerate((*layout.numbers, *layout.dates)):
+            cells = number_cells if index < len(layout.numbers) else date_cells
+            array, how = batch.column(name), self._how[name]
+            if name in read and how.is_plain and pa.types.is_floating(read[name].type):
+                array = read[name]
+            columns[name][:] = cells(array, how, Place(self._file.path, name, first))
+        codes = np.empty((rows, len(layout.texts)), dtype=np.int32)
+        for index, name in enumerate(layout.texts):
+            how = self._how[name]
+            if name in read and pa.types.is_dictionary(read[name].type):
+                local, values = numbered(read[name], how)
+            else:
+                local, values = category_cells(batch.column(name), how, Place(self._file.path, name, first))
+            known = self._known[index]
+            lookup = np.array([*(known.setdefault(value, len(known)) for value in values), -1], dtype=np.int32)
+            codes[:, index] = lookup[local]
+        self.rows += rows
+        self._take((rounded, exact, codes))
+
+    def _take(self, block: Block) -> None:
+        """Hold a block, or write it."""
+        self._blocks.append(block)
+        if self._most is None or self.rows * self.layout.row_bytes <= self._most:
+            return
+        with writing(self._file, self._folder):
+            if not self._files:
+                self._start()
+            for rounded, *others in self._blocks:
+                for file, part in zip(self._files, (rounded - self._centre, *others), strict=True):
+                    file.append(part)
+        self._blocks.clear()
+
+    def _start(self) -> None:
+        """Open the files; the first block shows which columns are far from 0."""
+        self._centre = centre_of(self._blocks[0][0])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix=".reading-", dir=self._folder))
+        for name, dtype, part in zip(NAMES, TYPES, self._blocks[0], strict=True):
+            file = MatrixFile(self._temporary / name, dtype, part.shape[1])
+            self._files.append(self._open.enter_context(file))
+
+    def in_memory(self) -> Cells:
+        """Return the rows, all of which are held."""
+        exact = len(self.layout.exact)
+        types, widths = (np.float64, np.float64, np.int32), (len(self.layout.rounded), exact, len(self.layout.texts))
+        joined = tuple(np.empty((self.rows, width), dtype) for width, dtype in zip(widths, types, strict=True))
+        stop = self.rows
+        while self._blocks:
+            block = self._blocks.pop()  # so that no more than a block is held twice
+            for whole, part in zip(joined, block, strict=True):
+                whole[stop - len(part) : stop] = part
+            stop -= len(block[0])
+        return Cells(joined[0], self._centre, joined[1], joined[2], self._values())
+
+    def seal_in(self) -> Path:
+        """Return the temporary folder with the files of a cache entry, sealed.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        with writing(self._file, self._folder):
+            assert self._temporary is not None, "they are more than may be held"
+            self._open.close()
+            folder = self._temporary
+            narrow(folder / NAMES[2], max((len(known) for known in self._known), default=0))
+            for index, values in enumerate(self._values()):
+                with pa.OSFile(str(folder / f"values_{index}.arrow"), "wb") as sink:
+                    table = pa.table({"value": values})
+                    with pa.ipc.new_file(sink, table.schema) as writer:
+                        writer.write_table(table)
+            (folder / "centre.json").write_text(json.dumps({"centre": self._centre.tolist()}), encoding="utf-8")
+            seal(folder)
+        return folder
+
+    def _values(self) -> "list[pa.Array]":
+        return [pa.array(list(known), pa.string()) for known in self._known]
+
+
+def read_table(file: TableFile, layout: Layout) -> Table:
+    """Return a table in memory.
+
+    Raises:
+        UserError: a cell is not what its column holds.
+    """
+    filling = Filling(file, layout, None, Path())
+    filling.fill()
+    return Table(file.path, layout, filling.in_memory())
+
+
+def centre_of(block: np.ndarray) -> np.ndarray:
+    """Return, for the columns of the first rows [N, columns], whole numbers that distances from are kept; most are 0.
+
+    A column such as seconds since 1970 is so far from 0 that float32 would lose what tells its values apart.
+    """
+    present = ~np.isnan(block)
+    count = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, block, 0.0).sum(axis=0) / count
+    std = np.sqrt(np.where(present, (block - mean) ** 2, 0.0).sum(axis=0) / count)
+    return np.where(np.abs(mean) > FAR * std, np.rint(mean), 0.0)
+
+
+def narrow(path: Path, values: int) -> None:
+    """Write the codes of a file again in the smallest type that numbers so many values."""
+    dtype = next((each for each in (np.int8, np.int16) if values - 1 <= np.iinfo(each).max), None)
+    if dtype is None:
+        return
+    wide = np.load(path, mmap_mode="r")
+    with MatrixFile(path.with_suffix(".narrow"), dtype, wide.shape[1]) as file:
+        for start in range(0, len(wide), 1 << 16):
+            file.append(wide[start : start + (1 << 16)])
+    path.with_suffix(".narrow").replace(path)
+
+
+@contextmanager
+def writing(file: TableFile, folder: Path) -> Iterator[None]:
+    """Turn failures of a disk into an error that says what to do.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"Cannot keep the table {file.path} in {folder}: {error.strerror}. Give another folder by "
+            "tasks.NAME.dataset.cache_dir=DIR, or read it into memory: tasks.NAME.dataset.memory_mb=100000."
+        ) from error

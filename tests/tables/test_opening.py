@@ -1,0 +1,91 @@
+"""A file is read by one pass, by the first rows' guess; where that is wrong, or a cell at fault, by a second one."""
+
+import numpy as np
+import pytest
+
+from mtl_cli.errors import UserError
+from mtl_cli.tables import opening
+from mtl_cli.tables.opening import Memory, open_table
+from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.store import Layout
+from tests.tables._files import write_csv
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    monkeypatch.setattr("mtl_cli.tables.reading.BLOCK_BYTES", 4096)
+    for known in (opening._tables, opening._profiles):
+        known.clear()
+
+
+def plan(profile):
+    kinds = {name: column.kind for name, column in profile.columns.items()}
+    numbers, dates = (tuple(n for n in kinds if kinds[n] == kind) for kind in ("number", "date"))
+    return Layout((*numbers, "y"), dates, tuple(n for n in kinds if kinds[n] == "text"), rounded=(*numbers, *dates))
+
+
+def read(folder, body, memory_mb, columns=("a", "b")):
+    """Return the table of a file, and how often its rows were gone through to the end."""
+    file = TableFile(write_csv(folder / "data.csv", ["a", "b", "y"], body), ReadOptions())
+    batches, ends = file.batches, []
+
+    def counted(wanted=None):
+        yield from batches(wanted)
+        ends.append(wanted)
+
+    file.batches = counted
+    memory = Memory(memory_mb=memory_mb, cache_dir=str(folder / "cache"))
+    return open_table(file, list(columns), plan, memory), len(ends)
+
+
+@pytest.mark.parametrize("memory_mb", [100, 0])
+@pytest.mark.parametrize(
+    ("late", "passes", "numbers", "texts"),
+    [(None, 1, {"a", "y"}, {"b"}), ("7.5", 1, {"a", "y"}, {"b"}), ("oak", 2, {"y"}, {"a", "b"})],
+)
+def test_a_second_pass_is_needed_only_where_later_rows_hold_something_else(
+    tmp_path, memory_mb, late, passes, numbers, texts
+):
+    body = [[k / 4, f"c{k % 300}", k * 1e9 + 1] for k in range(3000)]
+    body[2500][0] = late
+    if late == "oak":  # a column of categories whose first rows are numbers
+        body[1000:] = [["oak", *row[1:]] for row in body[1000:]]
+    found, ends = read(tmp_path, body, memory_mb)
+    assert ends == passes
+    assert (set(found.layout.texts), set(found.layout.numbers)) == (texts, numbers)
+    for name, at in (("a", 0), ("y", 2)):
+        if name in numbers:
+            right = np.array([np.nan if row[at] is None else float(row[at]) for row in body])
+            assert np.array_equal(found.number(name), right, equal_nan=True)
+    codes, values = found.text("b")
+    assert [values[code] for code in codes] == [row[1] for row in body]
+    assert not list((tmp_path / "cache").glob(".reading-*"))
+
+
+@pytest.mark.parametrize("memory_mb", [100, 0])
+def test_a_label_at_fault_in_a_late_row_is_named_by_its_row(tmp_path, memory_mb):
+    body = [[k, "c", k] for k in range(3000)]
+    body[2500][2] = "?"
+    with pytest.raises(UserError, match=r"row 2501, column 'y': '[?]' is not a number"):
+        read(tmp_path, body, memory_mb)
+    assert not list((tmp_path / "cache").glob(".reading-*"))
+
+
+def test_the_cache_keeps_what_tells_far_numbers_apart_in_half_the_bytes(tmp_path):
+    body = [[1.7e9 + k / 8, f"c{k % 100}", k + 1e15] for k in range(3000)]
+    found, _ = read(tmp_path, body, 0)
+    assert found.cells.rounded.dtype == np.float32
+    assert found.codes.dtype == np.int8
+    assert np.array_equal(found.number("a"), [row[0] for row in body])
+    assert np.array_equal(found.number("y"), [row[2] for row in body])
+    numbers = found.numbers_of(["a", "y"])
+    assert np.array_equal(numbers[np.array([2999, 0])], [[body[2999][0], body[2999][2]], [body[0][0], body[0][2]]])
+
+
+@pytest.mark.parametrize(("count", "dtype"), [(128, np.int8), (129, np.int16), (40000, np.int32)])
+def test_codes_are_as_wide_as_their_number_needs(tmp_path, count, dtype):
+    found, _ = read(tmp_path, [[k, f"c{k % count}", k] for k in range(max(count, 200))], 0)
+    assert found.codes.dtype == dtype
+    codes, values = found.text("b")
+    assert codes.max() == count - 1
+    assert values[count - 1] == f"c{count - 1}"
