@@ -9,7 +9,7 @@ import torch
 
 def derive(*parts: int | str) -> int:
     """Return a 63-bit seed that is a function of the parts alone, such as `derive(seed, "mnist_digits", 3)`."""
-    text = "\x1f".join(str(part) for part in parts)
+    text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 

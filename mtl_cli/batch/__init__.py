@@ -1,6 +1,6 @@
 """What a dataset hands to the model: specs, splits, samples and batches. Import these names from here."""
 
-from mtl_cli.batch.batch import Batch, Inputs, StackTarget, labelled_tasks
+from mtl_cli.batch.batch import Batch, Inputs, StackCounts, StackTarget, labelled_tasks
 from mtl_cli.batch.padding import (
     NO_CLASS,
     NO_ENTRY,
@@ -47,6 +47,7 @@ __all__ = [
     "LabelledSplit",
     "Sample",
     "Split",
+    "StackCounts",
     "StackTarget",
     "Values",
     "WantedField",

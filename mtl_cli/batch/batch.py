@@ -22,18 +22,34 @@ class Inputs:
         return Inputs(move(self.values, device), self.dataset)
 
 
+StackCounts = Tensor | int
+"""Labels of tasks that are computed as one: int64 [T], on the host, or one number where all tasks have as many."""
+
+
 @dataclass(frozen=True)
 class StackTarget:
-    """The targets [B, T] of tasks that are computed as one; `counts` int64 [T], on the host, are each task's labels."""
+    """The targets [B, T] of tasks that are computed as one, and how many labels each task has."""
 
     tasks: tuple[str, ...]
     values: Tensor
-    counts: Tensor
+    counts: StackCounts
 
     @cached_property
     def present(self) -> tuple[str, ...]:
         """The tasks that have a label."""
         return labelled_tasks(self.tasks, self.counts)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no label is missing."""
+        every = len(self.values)
+        return self.counts == every if isinstance(self.counts, int) else bool((self.counts == every).all())
+
+    @property
+    def by_task(self) -> dict[str, int]:
+        """The labels of each task."""
+        numbers = [self.counts] * len(self.tasks) if isinstance(self.counts, int) else self.counts.tolist()
+        return dict(zip(self.tasks, numbers, strict=True))
 
     def only(self, tasks: Collection[str]) -> "StackTarget":
         """Return the targets with the labels of some tasks alone counted."""
@@ -41,8 +57,10 @@ class StackTarget:
         return StackTarget(self.tasks, self.values, torch.where(taken, self.counts, 0))
 
 
-def labelled_tasks(tasks: tuple[str, ...], counts: Tensor) -> tuple[str, ...]:
-    """Return those of the tasks [T] whose number of labels, on the host, is not 0; `tasks` itself where all are."""
+def labelled_tasks(tasks: tuple[str, ...], counts: StackCounts) -> tuple[str, ...]:
+    """Return those of the tasks [T] whose number of labels is not 0; `tasks` itself where all are."""
+    if isinstance(counts, int):
+        return tasks if counts else ()
     if bool(counts.all()):
         return tasks
     return tuple(task for task, count in zip(tasks, counts.tolist(), strict=True) if count)
@@ -73,7 +91,7 @@ class Batch:
         """The labels of each task, those of stacks included."""
         found = dict(self.counts)
         for stack in self.stacks.values():
-            found |= zip(stack.tasks, stack.counts.tolist(), strict=True)
+            found |= stack.by_task
         return found
 
     def apart(self) -> "Batch":
@@ -82,7 +100,7 @@ class Batch:
             return self
         targets, counts = dict(self.targets), dict(self.counts)
         for stack in self.stacks.values():
-            for row, (task, count) in enumerate(zip(stack.tasks, stack.counts.tolist(), strict=True)):
+            for row, (task, count) in enumerate(stack.by_task.items()):
                 if count:
                     targets[task], counts[task] = stack.values[:, row], count
         return Batch(self.inputs, targets, counts, self.weights)

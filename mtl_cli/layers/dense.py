@@ -13,7 +13,8 @@ def dense_stages(
     """Return builders of stages dense1 … denseN from vectors [B, fan_in]; each is linear – activation – dropout."""
 
     def build(width: int, out: int) -> Callable[[], nn.Module]:
-        return lambda: nn.Sequential(nn.Linear(width, out), activation(activation_name), nn.Dropout(dropout))
+        last = [nn.Dropout(dropout)] if dropout else []
+        return lambda: nn.Sequential(nn.Linear(width, out), activation(activation_name), *last)
 
     widths = [fan_in, *hidden]
     return {f"dense{i + 1}": build(widths[i], widths[i + 1]) for i in range(len(hidden))}

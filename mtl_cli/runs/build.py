@@ -28,6 +28,7 @@ from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
 from mtl_cli.training.arithmetic import make_arithmetic, on_rank, suited
 from mtl_cli.training.dynamo import lean
+from mtl_cli.training.fused_adam import straight
 from mtl_cli.training.job import Job, Plan
 from mtl_cli.training.late_gradients import take_late
 from mtl_cli.training.learner import Learner
@@ -81,7 +82,7 @@ def make_optimizer(
     own = list(weighting.parameters())
     if own:
         groups.append({"params": own, "lr": weighting.lr, "weight_decay": 0.0})
-    optimizer = take_late(lean(component.make(params=groups)))
+    optimizer = straight(take_late(lean(component.make(params=groups))))
     for group in optimizer.param_groups:
         group["base_lr"] = group["lr"]
     return optimizer

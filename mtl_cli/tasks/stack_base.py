@@ -35,10 +35,10 @@ class TaskStack(ABC, Generic[Kind]):
         """The name under which a batch holds its targets; no field has it."""
         return f"\0{self.names[0]}"
 
-    def losses(self, outputs: Tensor, target: Tensor, divisor: Tensor, full: bool) -> Tensor:
-        """Return the sum of each task's losses over its labels, by `divisor` [T]; with `full` no label is missing.
+    def losses(self, outputs: Tensor, target: Tensor, divisor: Tensor | int, full: bool) -> Tensor:
+        """Return the sum of each task's losses over its labels, by `divisor`, [T] or one number for all tasks.
 
-        The target is `prepared`.
+        The target is `prepared`; with `full` it has every label.
         """
         if full:
             return self.entry_losses(outputs, target).sum(dim=0) / divisor

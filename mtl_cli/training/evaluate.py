@@ -18,7 +18,7 @@ from mtl_cli.metrics.weighted_mean import WeightedMean
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.tasks.base import Task
-from mtl_cli.tasks.stack_base import TaskStack
+from mtl_cli.tasks.stack_base import TaskStack, on
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.shards import Shard
@@ -126,10 +126,9 @@ class StackMeter:
 
     def update(self, outputs: Tensor, target: StackTarget) -> None:
         """Take in outputs [B, T, O], float32, and their targets."""
-        counts = target.counts.to(outputs.device, non_blocking=True)
-        full = bool((target.counts == len(target.values)).all())
+        counts = on(torch.as_tensor(target.counts), outputs).expand(len(target.tasks))
         prepared = self.stack.prepared(target.values)
-        self.loss.update(self.stack.losses(outputs, prepared, counts.clamp(min=1), full), counts)
+        self.loss.update(self.stack.losses(outputs, prepared, counts.clamp(min=1), target.is_full), counts)
         predictions = self.stack.predictions(outputs)
         for metric in self.metrics.values():
             metric.update(predictions, target.values)

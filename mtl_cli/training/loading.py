@@ -6,7 +6,6 @@ import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from mtl_cli.batch import Batch, FieldSpec, Inputs, LabelledSplit, Sample, StackTarget, labelled, move
+from mtl_cli.batch import Batch, FieldSpec, Inputs, LabelledSplit, Sample, StackCounts, StackTarget, labelled, move
 from mtl_cli.datasets.base import Augmentation, Dataset, as_split
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.tasks.stack_base import TaskStack
@@ -191,7 +190,7 @@ class Stream:
             if task in present
         }
         joined = {stack.name: self._joined(stack, sample) for stack in (self.stacks if stacks is None else stacks)}
-        joined = {name: each for name, each in joined.items() if bool(each.counts.any())}
+        joined = {name: each for name, each in joined.items() if each.present}
         return Batch(inputs, present, {task: counts[task] for task in present}, weights, joined)
 
     def _block(self, rows: LabelledSplit, stack: TaskStack[Any]) -> Block:
@@ -203,6 +202,7 @@ class Stream:
     def _joined(self, stack: TaskStack[Any], sample: Sample) -> StackTarget:
         """Return the targets of tasks that are computed as one, with the number of labels of each."""
         values = sample.fields.get(stack.name)
+        counts: StackCounts
         if values is None:
             values = torch.stack([sample.fields[field] for field in stack.fields], dim=1)
             values = stack.prepared(values) if self._prepared else values
@@ -210,18 +210,12 @@ class Stream:
         elif stack.name in sample.counts:
             counts = sample.counts[stack.name].sum(dim=0)
         else:
-            counts = all_labelled(len(stack.names), len(values))
+            counts = len(values)
         return StackTarget(stack.names, label_on(values, stack.fields[0], self.device), counts)
 
     def _count(self, task: str, sample: Sample, num_rows: int) -> int:
         known = self.reader.known.get(task)
         return num_rows * known if isinstance(known, int) else int(sample.counts[task].sum())
-
-
-@lru_cache(maxsize=64)
-def all_labelled(tasks: int, rows: int) -> Tensor:
-    """Return the number of labels of each task [T] where none is missing."""
-    return torch.full((tasks,), rows)
 
 
 def groups(rows: Tensor, alike: Tensor | None) -> list[Tensor]:

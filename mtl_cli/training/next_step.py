@@ -24,7 +24,7 @@ def next_step(job: Job) -> TrainStep:
     batches: list[list[dict[str, Batch]]] = [[{} for _ in own] for _ in range(parts or 1)]
     rows = 0
     for dataset, stream in job.train.items():
-        if not any(name in stream.targets for name in names):
+        if not everything and not any(name in stream.targets for name in names):
             continue
         start = progress.draws.get(dataset, 0)
         progress.draws[dataset] = start + plan.micro_batches

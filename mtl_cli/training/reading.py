@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -91,7 +91,7 @@ class Reader:
             fields[name] = block.labels.index_select(0, indices.to(block.labels.device))
             if block.marks is not None:
                 counts[name] = block.marks.index_select(0, indices)
-        return replace(sample, fields=fields, counts=counts) if counts or self.blocks else sample
+        return Sample(sample.inputs, fields, counts)
 
 
 def per_row(marks: Tensor) -> Tensor:

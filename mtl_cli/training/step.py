@@ -13,7 +13,7 @@ from mtl_cli.model.members import member_loss
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.seeding import seed_step
 from mtl_cli.tasks.stack_base import on
-from mtl_cli.training.label_counts import Counts, count_labels, count_stacks, stacked_counts, sum_counts
+from mtl_cli.training.label_counts import Counts, count_labels, count_stacks, of_row, stacked_counts, sum_counts
 from mtl_cli.training.learner import Learner
 from mtl_cli.training.readouts import readouts
 from mtl_cli.training.scaled_gradients import scaled
@@ -82,8 +82,11 @@ class TrainStep:
     @property
     def absent_rows(self) -> list[tuple[tuple[str, ...], Tensor]]:
         """The rows, on the host, of tasks without a label in stacks that take part, by the names of their tasks."""
-        found = [(self._learner.stacks[key].names, totals == 0) for key, totals in self._stack_totals.items()]
-        return [(names, absent.nonzero()[:, 0]) for names, absent in found if bool(absent.any())]
+        return [
+            (self._learner.stacks[key].names, (totals == 0).nonzero()[:, 0])
+            for key, totals in self._stack_totals.items()
+            if isinstance(totals, Tensor) and not bool(totals.all())
+        ]
 
     @property
     def batches(self) -> Sequence[Sequence[Mapping[str, Batch]]]:
@@ -105,8 +108,8 @@ class TrainStep:
         if task in self._totals:
             return self._counts[draw].get(task, 0) / self._totals[task]
         stack, row = self._learner.rows[task]
-        own = self._stack_counts[draw].get(stack)
-        return 0.0 if own is None else int(own[row]) / int(self._stack_totals[stack][row])
+        own = self._stack_counts[draw].get(stack, 0)
+        return of_row(own, row) / of_row(self._stack_totals[stack], row)
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
         """Yield one Pass per micro-batch that has a label; each graph is made when it is asked for."""
@@ -259,11 +262,11 @@ class TrainStep:
         """Return the losses [K] of the labelled tasks of a stack, so scaled, without and with declared weights."""
         learner = self._learner
         stack, totals = learner.stacks[key], self._stack_totals[key]
-        divisor, members = on(totals.clamp(min=1).float(), outputs), learner.model.members
-        full, values = bool((target.counts == len(target.values)).all()), target.values
+        divisor = totals if isinstance(totals, int) else on(totals.clamp(min=1).float(), outputs)
+        values, members = target.values, learner.model.members
         if members > 1:  # a mean over their losses is one over all rows
             values, divisor = values.repeat_interleave(members, dim=0), divisor * members
-        losses = stack.losses(outputs, values, divisor, full)
+        losses = stack.losses(outputs, values, divisor, target.is_full)
         weighted = losses if stack.weights is None else losses * on(stack.weights, losses)
         if target.present is target.tasks:
             return losses, weighted

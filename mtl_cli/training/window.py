@@ -144,7 +144,7 @@ def joined(losses: Sequence[Tensor]) -> Tensor:
     return torch.cat([loss.reshape(-1) for loss in losses])
 
 
-def first_bad(losses: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> str | None:
+def first_bad(losses: Mapping[str, Tensor], gradients: list[Tensor]) -> str | None:
     """Return what is not finite among losses and gradients, in words, or None; two device syncs."""
     bad = []
     if losses:
@@ -155,17 +155,16 @@ def first_bad(losses: Mapping[str, Tensor], gradients: Sequence[Tensor]) -> str 
     return None if all_finite(gradients) else "a gradient"
 
 
-@torch.no_grad()
-def total_norm(tensors: Sequence[Tensor]) -> Tensor:
+def total_norm(tensors: list[Tensor]) -> Tensor:
     """Return the Euclidean norm of all entries, a scalar that is not read: no device sync.
 
     It is not finite where an entry is not, and where the norm is beyond 1.8e19, whose square float32 cannot hold (nor
     can Adam). Over 420,000 entries on one core: 44 µs, where the largest absolute entry takes 1,090 µs.
     """
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors))).detach()
 
 
-def all_finite(tensors: Sequence[Tensor]) -> bool:
+def all_finite(tensors: list[Tensor]) -> bool:
     """Return whether every entry is finite, however large; one device sync, a second one only if the norm is not."""
     if not tensors or math.isfinite(total_norm(tensors)):
         return True

@@ -203,7 +203,7 @@ class LossWeighting(Weighting):
         (only,) = step.passes()
         losses = only.vector(step.tasks)
         weights = self._weights(losses, present) if step.logging else None
-        self(losses, present).backward()
+        self.forward(losses, present).backward()  # a module's call takes 4 µs more
         self.observe(losses.detach(), present)
         return {} if weights is None else dict(zip(step.tasks, weights, strict=True))
 

@@ -25,7 +25,7 @@ class TaskLosses(Mapping[str, Tensor]):
     @cached_property
     def joined(self) -> Tensor:
         """The losses [K] of all `tasks`."""
-        values = [values.reshape(-1) for _, values in self.parts]
+        values = [values if values.ndim else values.reshape(1) for _, values in self.parts]
         return values[0] if len(values) == 1 else torch.cat(values)
 
     def vector(self, tasks: tuple[str, ...]) -> Tensor:
