@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 from mtl_cli.answers.inference import LEVEL, Estimate
 from mtl_cli.answers.verdict import BETTER, GAIN, NONE, SAME, UNKNOWN, WORSE, Answer, Comparison, Verdict
-from mtl_cli.report.tables import fitted, shortened, terminal_width
+from mtl_cli.report.tables import fitted, terminal_width
 
 SHOWN = 8
 """Metrics of a setting that a terminal shows; the tables have all."""
 MANY = 40
 """Metrics of all settings beyond which a terminal shows Δm only."""
-HEAD = 16
-"""Letters of a metric above a column."""
 MINUS = "−"
 UNREPEATED = "One run of each setting does not tell differences from chance; with seed=0,1,2 there is a verdict."
 """What is said in the place of a sentence per setting."""
@@ -132,7 +130,7 @@ def console_text(verdict: Verdict, width: int | None = None) -> str:
     )
     if verdict.unrepeated:
         table = fitted(
-            _one_run_each(verdict), width, note="{} columns are left out; the tables of mtl-report have them."
+            _one_run_each(verdict), width, note="columns left out: {}; the tables of mtl-report have them"
         )
     elif len(verdict.answers) == 1:
         rows = [["", "mean ± std", "95 % interval"], *(row[:3] for row in _rows_of(verdict.answers[0], True))]
@@ -161,8 +159,7 @@ def _one_run_each(verdict: Verdict) -> list[list[str]]:
         told = f"{percent(delta)} %" if not math.isnan(delta) else "baseline" if answer.is_baseline else "–"
         order = 0.0 if answer.is_baseline else -math.inf if math.isnan(delta) else delta
         rows.append((order, [answer.setting.name, told, *[own.get(name, "–") for name in names]]))
-    heads = [shortened(name, HEAD) for name in names]
-    return [["", GAIN, *heads], *[row for _, row in sorted(rows, key=lambda row: -row[0])]]
+    return [["", GAIN, *names], *[row for _, row in sorted(rows, key=lambda row: -row[0])]]
 
 
 def _rows_of(answer: Answer, single: bool, short: bool = False) -> list[list[str]]:

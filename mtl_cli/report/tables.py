@@ -1,6 +1,7 @@
 """Tables as plain text."""
 
 import math
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -45,33 +46,62 @@ def range_text(low: float | None, high: float | None) -> str:
 def fitted(rows: Sequence[Sequence[str]], width: int, left: Sequence[int] = (0,), note: str = "") -> str:
     """Return rows of cells, the head first, in aligned columns that are at most `width` characters wide together.
 
-    Columns in `left` are aligned to the left. Where the table is too wide, cells lose their middles, those of the
-    widest columns first. Where that would leave less than `NARROWEST` characters of each, columns from the middle are
-    left out, and the `note`, in which {} is their number, stands below.
+    Columns in `left` are aligned to the left. Where the table is too wide, heads are broken into lines; then cells lose
+    their middles, those of the widest columns first. Where that would leave less than `NARROWEST` characters of each,
+    columns from the middle are left out, and the `note`, in which {} is their number, stands below.
     """
     columns = list(range(len(rows[0])))
-    widths = [max(len(row[column]) for row in rows) for column in columns]
-    least = [narrowest([row[column] for row in rows[1:]], widths[column]) for column in columns]
+    least = [narrowest([row[column] for row in rows[1:]], max(len(row[column]) for row in rows)) for column in columns]
     dropped = 0
     while len(columns) > 2 and sum(least[column] + 2 for column in columns) - 2 > width:
         columns.pop(len(columns) // 2)
         dropped += 1
-    kept = {column: widths[column] for column in columns}
-    while sum(kept.values()) + 2 * (len(kept) - 1) > width:
-        wide = [column for column in columns if kept[column] > least[column]] or columns
-        widest = max(wide, key=lambda column: kept[column])
-        if kept[widest] <= 3:
-            break
-        kept[widest] -= 1
+    sizes = column_sizes({column: [row[column] for row in rows] for column in columns}, least, width)
+    heads = {column: broken(rows[0][column], size) for column, size in sizes.items()}
+    depth = max(map(len, heads.values()))
+    tops = {column: [*[""] * (depth - len(lines)), *lines] for column, lines in heads.items()}
+    shown = [[tops[column][line] for column in columns] for line in range(depth)]
+    shown += [[shortened(row[column], size) for column, size in sizes.items()] for row in rows[1:]]
     lines = []
-    for row in rows:
-        cells = [shortened(row[column], size) for column, size in kept.items()]
-        aligned = [
-            cell.ljust(size) if column in left else cell.rjust(size)
-            for cell, (column, size) in zip(cells, kept.items(), strict=True)
-        ]
+    for cells in shown:
+        places = zip(cells, sizes.items(), strict=True)
+        aligned = [cell.ljust(size) if column in left else cell.rjust(size) for cell, (column, size) in places]
         lines.append("  ".join(aligned).rstrip())
     return "\n".join([*lines, *([note.format(dropped)] if dropped and note else [])])
+
+
+def column_sizes(columns: Mapping[int, Sequence[str]], least: Sequence[int], width: int) -> dict[int, int]:
+    """Return how wide each column of cells, its head first, is shown: together at most `width`, if that can be."""
+    sizes = {column: max(map(len, cells)) for column, cells in columns.items()}
+    whole = {
+        column: max(*map(len, cells[1:]), *map(len, pieces(cells[0])), 3) if cells[1:] else sizes[column]
+        for column, cells in columns.items()
+    }
+    while sum(sizes.values()) + 2 * (len(sizes) - 1) > width:
+        loose = [column for column in sizes if sizes[column] > whole[column]]
+        wide = loose or [column for column in sizes if sizes[column] > least[column]] or list(sizes)
+        widest = max(wide, key=lambda column: sizes[column])
+        if sizes[widest] <= 3:
+            break
+        sizes[widest] -= 1
+    return sizes
+
+
+def pieces(head: str) -> list[str]:
+    """Return the pieces between which the head of a column can be broken: at blanks and after slashes."""
+    return re.findall(r"[^ /]*/|[^ /]+", head) or [""]
+
+
+def broken(head: str, size: int) -> list[str]:
+    """Return the head of a column as lines of at most `size` characters."""
+    lines = [""]
+    for piece in pieces(head):
+        longer = lines[-1] + (" " if lines[-1] and not lines[-1].endswith("/") else "") + piece
+        if lines[-1] and len(longer) > size:
+            lines.append(piece)
+        else:
+            lines[-1] = longer
+    return [shortened(line, size) for line in lines]
 
 
 def narrowest(cells: Sequence[str], width: int) -> int:

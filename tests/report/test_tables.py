@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mtl_cli.report.tables import count, duration, evaluation_table, fitted, number, shortened, table
+from mtl_cli.report.tables import broken, count, duration, evaluation_table, fitted, number, shortened, table
 
 
 @dataclass
@@ -88,3 +88,16 @@ def test_a_long_text_loses_its_middle():
     assert shortened("abcdefgh", 8) == "abcdefgh"
     assert shortened("abcdefgh", 5) == "ab…gh"
     assert shortened("abcdefgh", 1) == "…"
+
+
+def test_heads_are_broken_at_blanks_and_slashes_before_a_text_loses_its_middle():
+    rows = [["name", "test letters/accuracy", "time"], ["a long name", "0.5", "9 s"]]
+    assert fitted(rows, 40).splitlines()[0] == "name         test letters/accuracy  time"
+    assert [line.rstrip() for line in fitted(rows, 27).splitlines()] == [
+        "                 test",
+        "             letters/",
+        "name         accuracy  time",
+        "a long name       0.5   9 s",
+    ]
+    assert broken("test letters/accuracy", 14) == ["test letters/", "accuracy"]
+    assert broken("letters/accuracy", 6) == ["let…s/", "acc…cy"]

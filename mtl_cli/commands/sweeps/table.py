@@ -128,7 +128,7 @@ def job_table(rows: Sequence[SweepRow]) -> str:
         time = "–" if math.isnan(item.seconds) else duration(item.seconds)
         swept = [item.swept.get(key, "") for key in keys] or ["1"]
         lines.append([*swept, *values, item.status, time, item.directory.name])
-    return fitted(lines, terminal_width(), note="{} more columns are in summary.csv")
+    return fitted(lines, terminal_width(), note="columns left out: {}; summary.csv has them")
 
 
 def mean_table(rows: Sequence[SweepRow]) -> str:
@@ -149,7 +149,7 @@ def mean_table(rows: Sequence[SweepRow]) -> str:
         ]
         lines.append([*(group or ("all",)), str(len(items)), *[mean_and_spread(values) for values in columns]])
     title = f"mean ± standard deviation over {over}\n" if keys else ""
-    return title + fitted(lines, terminal_width(), note="{} more columns are in summary.csv")
+    return title + fitted(lines, terminal_width(), note="columns left out: {}; summary.csv has them")
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
