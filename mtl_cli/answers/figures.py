@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mtl_cli.answers.curves import Line, line_of, mean_line, names_of
 from mtl_cli.answers.searches import FRONT, TRIALS, Search
-from mtl_cli.answers.settings import Setting
+from mtl_cli.answers.settings import Setting, primaries
 from mtl_cli.answers.verdict import BETTER, GAIN, WORSE, Answer, Verdict
 from mtl_cli.files import make_folder, write_bytes
 from mtl_cli.report.curves import windowed
@@ -45,7 +45,7 @@ def figures_of(verdict: Verdict, searches: Sequence[Search] = ()) -> dict[str, F
     made = {
         "trials": searched.get(TRIALS),
         "gains": gains_figure(verdict.answers[:SETTINGS]),
-        "metrics": curves_figure(settings, "metrics", _primaries(settings), "validation"),
+        "metrics": curves_figure(settings, "metrics", primaries(settings), "validation"),
         "losses": curves_figure(settings, "losses", names_of(settings, "losses"), "training loss of"),
         "weights": curves_figure(settings, "weights", _moving(settings), "weight of"),
         "conflicts": curves_figure(settings, "notes", _conflicts(settings), "", smooth=True),
@@ -138,9 +138,7 @@ def curves_figure(
 
 def pareto_figure(verdict: Verdict, settings: Sequence[Setting]) -> Figure | None:
     """Return what settings reach for two tasks at a time; the front joins those that no other one beats in both."""
-    names = [
-        name for name in _primaries(settings) if all(setting.measured(name, verdict.split) for setting in settings)
-    ]
+    names = [name for name in primaries(settings) if all(setting.measured(name, verdict.split) for setting in settings)]
     pairs = list(itertools.combinations(names, 2))[:3]
     if not pairs or len(settings) < 2:
         return None
@@ -211,21 +209,6 @@ def _dress(axis: Any, title: str) -> None:  # noqa: ANN401  untyped
     axis.grid(color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
-
-
-def _primaries(settings: Sequence[Setting]) -> list[str]:
-    """Return one metric of each task: the primary one where runs name it, else the first that is not a loss."""
-    told = settings[0].first.summary.get("primary")
-    told = told if isinstance(told, Mapping) else {}
-    found: dict[str, str] = {}
-    names = [name for setting in settings for name in setting.first.val if not name.endswith("/loss")]
-    for task in dict.fromkeys(task for setting in settings for task in setting.tasks):
-        own = [name for name in names if name.startswith(f"{task}/")]
-        entry = told.get(task)
-        wanted = f"{task}/{entry.get('metric')}" if isinstance(entry, Mapping) else ""
-        if own:
-            found[task] = wanted if wanted in own else own[0]
-    return list(found.values())
 
 
 def _moving(settings: Sequence[Setting]) -> list[str]:

@@ -19,7 +19,8 @@ logger = logging.getLogger("mtl_cli")
 def write(paths: Sequence[Path], baseline: str | None, output: Path, margin: float) -> Verdict:
     """Judge the runs in some directories, print the verdict, and write the report.
 
-    Runs of a search are compared with its winner, unless a baseline is named.
+    Runs of a search are compared with its winner, unless a baseline is named. The run of the winner on training and
+    validation rows is not a trial, and is left out.
 
     Raises:
         UserError: there is no run, they cannot be compared, or the output cannot be written.
@@ -27,7 +28,9 @@ def write(paths: Sequence[Path], baseline: str | None, output: Path, margin: flo
     searches = [found for path in paths if (found := read_search(path)) is not None]
     if baseline is None and searches:
         baseline = str(searches[0].run)
-    verdict = judge(find_runs(paths), baseline, margin)
+    named = {path.resolve() for path in paths}
+    again = {search.retrained.resolve() for search in searches if search.retrained} - named
+    verdict = judge([run for run in find_runs(paths) if run.path.resolve() not in again], baseline, margin)
     width = terminal_width()
     for search in searches:
         logger.warning("%s\n", "\n".join(wrapped(search.sentence(), width)))

@@ -41,6 +41,8 @@ class Search:
     """Overrides of the winner."""
     run: Path
     """Directory of the winner's run, or of the first of them."""
+    retrained: Path | None
+    """Directory of the winner's run on training and validation rows."""
 
     def sentence(self) -> str:
         """Return how many trials there were, and which of them won."""
@@ -49,7 +51,8 @@ class Search:
         best = " ".join(f"{key}={value}" for key, value in self.best.items())
         score = next(each.score for each in self.trials if each.number == self.winner)
         found = f"trial {self.winner} won with {best}, score {score:.4f} on validation data"
-        return f"search={self.kind} of {len(states)} trials ({counts}): {found}."
+        again = f" {self.retrained} is the winner on training and validation rows." if self.retrained else ""
+        return f"search={self.kind} of {len(states)} trials ({counts}): {found}.{again}"
 
     def figures(self) -> dict[str, "Figure"]:
         """Return the trials with what was tried, and the trade-offs between tasks where there are several."""
@@ -84,6 +87,7 @@ def read_search(folder: Path) -> Search | None:
             winner=int(winner["number"]),
             best=_texts(winner["overrides"]),
             run=folder / str(winner["runs"][0]),
+            retrained=folder / str(told["retrained"]) if told.get("retrained") else None,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None

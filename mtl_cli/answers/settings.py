@@ -2,6 +2,7 @@
 
 import math
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ SILENT_ENDS = (".cache_dir",)
 SILENT_SECTIONS = ("save.",)
 MOST_NOTES = 3
 """Runs of one status that are named one by one."""
-LONGEST = 60
+LONGEST = 64
 """Letters of a setting's name that is made of what sets it apart."""
 LONGEST_WORD, LONGEST_KEY = 26, 16
 """Letters of each word of a name that would be longer, and of the key in it."""
@@ -130,7 +131,7 @@ def setting_names(values: Sequence[Mapping[str, str]], tasks: Sequence[Sequence[
         if len(name) > LONGEST:
             name = " ".join(map(_shortened, words))
         if len(name) > LONGEST:
-            name = name[: LONGEST - 2] + " …"
+            name = textwrap.wrap(name, LONGEST - 2, break_on_hyphens=False)[0] + " …"
         same = sum(other == name or other.startswith(f"{name} (") for other in names)
         names.append(f"{name} ({same + 1})" if same else name)
     return names
@@ -173,3 +174,18 @@ def _word(key: str, value: str) -> str:
         return f"{key}={value}"
     module, _, name = value.rpartition(".")
     return f"{key.removesuffix('._target_')}={module.rpartition('.')[2] if module.startswith('mtl_cli.') else name}"
+
+
+def primaries(settings: Sequence[Setting]) -> list[str]:
+    """Return one metric of each task: the primary one where runs name it, else the first that is not a loss."""
+    told = settings[0].first.summary.get("primary")
+    told = told if isinstance(told, Mapping) else {}
+    found: dict[str, str] = {}
+    names = [name for setting in settings for name in setting.first.val if not name.endswith("/loss")]
+    for task in dict.fromkeys(task for setting in settings for task in setting.tasks):
+        own = [name for name in names if name.startswith(f"{task}/")]
+        entry = told.get(task)
+        wanted = f"{task}/{entry.get('metric')}" if isinstance(entry, Mapping) else ""
+        if own:
+            found[task] = wanted if wanted in own else own[0]
+    return list(found.values())

@@ -121,7 +121,7 @@ def runs_table(verdict: Verdict) -> Table:
         start = (setting.name, str(run.unit.seed), str(fold))
         rows.append((*start, *map(shown, own), _cost("seconds", seconds), str(run.path)))
         plain.append((*start, *own, seconds, str(run.path)))
-    caption = f"Metrics on {verdict.split} data."
+    caption = f"Metrics on {'test' if verdict.split == 'test' else 'validation'} data."
     return Table("runs", caption, head, tuple(rows), head, tuple(plain))
 
 

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Sequence
 
 from mtl_cli.answers.inference import LEVEL, Estimate
+from mtl_cli.answers.settings import primaries
 from mtl_cli.answers.verdict import BETTER, GAIN, NONE, SAME, UNKNOWN, WORSE, Answer, Comparison, Verdict
 from mtl_cli.report.tables import fitted, terminal_width
 
@@ -129,9 +130,7 @@ def console_text(verdict: Verdict, width: int | None = None) -> str:
         [f"means over {verdict.over} on {split} data"] if len(verdict.answers) == 1 else [f"verdict on {split} data"]
     )
     if verdict.unrepeated:
-        table = fitted(
-            _one_run_each(verdict), width, note="columns left out: {}; the tables of mtl-report have them"
-        )
+        table = fitted(_one_run_each(verdict), width, note="columns left out: {}; the tables of mtl-report have them")
     elif len(verdict.answers) == 1:
         rows = [["", "mean ± std", "95 % interval"], *(row[:3] for row in _rows_of(verdict.answers[0], True))]
         table = fitted(rows, width)
@@ -150,8 +149,8 @@ def console_text(verdict: Verdict, width: int | None = None) -> str:
 
 
 def _one_run_each(verdict: Verdict) -> list[list[str]]:
-    """Return a row for each setting, best Δm first: Δm and metrics."""
-    names = list(dict.fromkeys(each.metric for answer in verdict.answers for each in answer.metrics))
+    """Return a row for each setting, best Δm first: Δm and one metric of each task, if there are not too many."""
+    names = primaries([answer.setting for answer in verdict.answers])[:SHOWN]
     rows = []
     for answer in verdict.answers:
         own = {each.metric: spread(each.own) for each in answer.metrics}
@@ -171,8 +170,10 @@ def _rows_of(answer: Answer, single: bool, short: bool = False) -> list[list[str
 
 
 def wrapped(line: str, width: int) -> Sequence[str]:
-    """Return a line as lines that are at most `width` characters long."""
-    return [line] if len(line) <= width else textwrap.wrap(line, width, subsequent_indent="  ")
+    """Return a line as lines that are at most `width` characters long, if no word such as a path is longer."""
+    if len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 def _rows(answer: Answer, single: bool) -> list[list[str]]:

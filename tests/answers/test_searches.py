@@ -49,3 +49,14 @@ def test_a_file_of_an_older_version_or_a_damaged_one_is_no_search(tmp_path):
     (tmp_path / "runs" / "search.json").write_text("[")
     assert read_search(tmp_path / "runs") is None
     assert read_search(search(tmp_path / "whole")).trials[2].state == "pruned"
+
+
+def test_the_winner_on_training_and_validation_rows_is_named_and_not_compared(tmp_path, capsys):
+    folder = search(tmp_path / "s", retrained="again")
+    again = write(folder / "again", {"a/x": 0.9}, optimizer__lr=0.2, data__train_on="train+val")
+    assert cli.main_report([str(folder)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"{again} is the winner on training and validation rows." in out
+    assert "train_on" not in out
+    assert cli.main_report([str(folder), str(again), f"output={tmp_path / 'out'}"]) == 0
+    assert "train_on" in capsys.readouterr().out

@@ -74,9 +74,16 @@ def test_long_words_lose_their_middle_so_that_all_that_sets_apart_is_seen():
 
 
 def test_weights_of_a_search_are_told_apart_by_their_values():
-    keys = [f"tasks.{name}.weight" for name in ("mnist_digits", "letters")]
+    keys = [f"tasks.{name}.weight" for name in ("fashion_mnist", "letters")]
     values = [dict(zip(keys, each, strict=True)) for each in (("0.5", "0.5"), ("0.370414", "0.629586"))]
-    assert setting_names(values, [["mnist_digits", "letters"]] * 2) == [
-        "mnist_digits.weight=0.5 letters.weight=0.5",
-        "mnist_digits.weight=0.370414 letters.weight=0.629586",
+    assert setting_names(values, [["fashion_mnist", "letters"]] * 2) == [
+        "fashion_mnist.weight=0.5 letters.weight=0.5",
+        "fashion_mnist.weight=0.370414 letters.weight=0.629586",
     ]
+
+
+def test_a_name_ends_with_a_whole_word():
+    keys = ("backbone.dropout", "optimizer.weight_decay", "optimizer.lr", "trainer.clip_norm")
+    names = setting_names([dict.fromkeys(keys, value) for value in ("0.123456", "0.2")], [["a"]] * 2)
+    assert names[0] == "backbone.dropout=0.123456 optimize…t_decay=0.123456 …"
+    assert names[1].split(" ")[1] == "optimizer.weight_decay=0.2"
