@@ -15,8 +15,8 @@ import threading
 import time
 from pathlib import Path
 
+from mtl_cli.bundles.example import example
 from mtl_cli.bundles.manifest import read_manifest
-from mtl_cli.serving.app import example
 
 
 class Load:
@@ -71,7 +71,7 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    body = json.dumps(example(read_manifest(options.bundle)))
+    body = json.dumps(example(read_manifest(options.bundle).data["datasets"]))
     load, server = Load(), started(options.bundle, port)
     clients = [threading.Thread(target=load.ask, args=(port, body)) for _ in range(options.clients)]
     for each in clients:

@@ -8,27 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mtl_cli import __version__
 from mtl_cli.bundles.encoders import KINDS
 from mtl_cli.bundles.manifest import FORMATS, write_manifest
 from mtl_cli.config.knobs import PREFERENCE
-from mtl_cli.config.run_config import config_hash, load_run_config
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError, nearest
-from mtl_cli.export.card import Variant, card, intervals_of, summary_of
+from mtl_cli.export.card import Variant, card
 from mtl_cli.export.graph import Columns, write_graph
+from mtl_cli.export.provenance import commands, data_files, intervals_of, machine, summary_of, without_seed
 from mtl_cli.export.pruning import pruned
 from mtl_cli.export.quantising import GraphModel, check_cost, measured, quantise
 from mtl_cli.export.replay import TOLERANCE, Difference, first_rows, median_seconds, replay, validation_rows
 from mtl_cli.inference.base import Predictor
 from mtl_cli.inference.checkpoint_predictor import CheckpointPredictor, predictor_of
 from mtl_cli.inference.loading import load
-from mtl_cli.privacy.asked import Asked
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.calibration.storing import KEY as CALIBRATION
-from mtl_cli.runs.data_files import FILES
 from mtl_cli.runs.evaluation import calibration_of
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.new_folder import NewFolder
@@ -104,15 +100,14 @@ def export(
         data["decisions"] = {
             name: task.calibration.state() for name, task in predictor.model.tasks.items() if task.calibration
         }
-        data |= {"licence": wanted.licence, "commands": [" ".join(command)], "check": {}}
+        data |= {"licence": wanted.licence, "commands": commands(file, state, command), "check": {}}
         variants = [speed("checkpoint, torch", predictor, rows, file.stat().st_size)]
         reload = partial(load, overrides={} if wanted.form == "onnx" else {**EXACT, **overrides}, folders=folders)
         checked, found, more = check(folder.temporary, predictor, data, rows, wanted, reload)
         variants += [*more, speed(wanted.form + (f", {wanted.quantise}" if wanted.quantise else ""), found, rows,
                                   folder_size(folder.temporary))]  # fmt: skip
         data["check"] = checked
-        told = {name: dict(each.get(FILES, {})) for name, each in state["datasets"].items() if each}
-        text = card(data, output.name, summary_of(file), told, variants, intervals_of(file))
+        text = card(data, output.name, summary_of(file), data_files(state), variants, intervals_of(file), machine())
         (folder.temporary / "card.md").write_text(text, encoding="utf-8")
         write_manifest(folder.temporary, data)
     size = sum(each.stat().st_size for each in output.iterdir())
@@ -120,16 +115,6 @@ def export(
         "%s: %s of %s, %.2f MB, %d validation rows within %.1e, %s", output, wanted.form,
         ", ".join(data["tasks"]), size / 1e6, checked["rows"], checked["numbers"], duration(time.monotonic() - start),
     )  # fmt: skip
-
-
-def without_seed(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint's state; of a private run without the seed, from which its noise could be drawn again."""
-    config = load_run_config(state["config"])
-    if "privacy" not in config or Asked.of(config) is None:
-        return dict(state)
-    config = {**config, "seed": 0}
-    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    return {**state, "config": text, "config_hash": config_hash(config)}
 
 
 def write_model(

@@ -1,13 +1,13 @@
 """The card of a bundle: what it predicts, from which data, how well, how fast, and how it is used."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from mtl_cli.bundles.example import columns_read, described, example
 from mtl_cli.errors import printable, some
+from mtl_cli.export.provenance import DataFile
 
 
 @dataclass(frozen=True)
@@ -21,36 +21,78 @@ class Variant:
 
 
 def card(
-    manifest: Mapping[str, Any], name: str, summary: Mapping[str, Any], fingerprints: Mapping[str, Any],
-    variants: Sequence[Variant], intervals: Mapping[str, Any],
+    manifest: Mapping[str, Any], name: str, summary: Mapping[str, Any], data: Sequence[DataFile],
+    variants: Sequence[Variant], intervals: Mapping[str, Any], machine: str,
 ) -> str:  # fmt: skip
-    """Return the text of a card; `intervals` are those of metrics on test rows."""
+    """Return the text of a card; `intervals` are those of metrics on test rows, `machine` is where it was made."""
     lines = [f"# {name}", "", f"Licence: {manifest['licence'] or 'not given'}", "", "## What it predicts", ""]
     for task, told in manifest["tasks"].items():
         classes = f"; classes {codes(told['classes'])}" if told["classes"] else ""
         lines.append(f"- `{task}` ({told['kind'].rpartition('.')[2]}): {codes(told['columns'])}{classes}")
-    lines += ["", "## Use", "", "```python", "import mtl_cli", "", f'mtl_cli.load("{name}").predict(rows)', "```", ""]
-    if manifest["model"] == "onnx":
-        lines += ["```", f"mtl-serve bundle={name}", "```", ""]
-    lines += ["## Data", "", "| dataset | files | SHA-256 |", "| --- | --- | --- |"]
-    for dataset, files in fingerprints.items():
-        lines += [f"| {dataset} | {code(key)} | `{each['digest']}` |" for key, each in files.items()]
-    lines += ["", "## Metrics", "", *metric_lines(manifest, summary, intervals), *privacy_lines(summary)]
-    check = manifest["check"]
+    lines += ["", "## What it takes", "", *input_lines(manifest)]
+    lines += ["", "## Use", "", "```python", "import mtl_cli", "", f'predictor = mtl_cli.load("{name}")']
+    lines += [f"columns = predictor.predict({use(manifest)})", "```", "", "```", f"mtl-serve bundle={name}", "```", ""]
+    lines += ["## Data", "", "| dataset | files | number | SHA-256 |", "| --- | --- | --- | --- |"]
+    lines += [f"| {code(each.dataset)} | {code(each.name)} | {each.files} | `{each.digest}` |" for each in data]
     lines += [
-        "", "## Check", "",
-        f"{check['rows']} validation rows were replayed before the bundle was written. Numbers differ from those of "
-        f"the checkpoint by at most {check['numbers']:.1e} (allowed: {check['tolerance']:.0e} of max(1, |x|)), classes "
-        f"in {100 * check['classes']:.2f} % of rows.",
-    ]  # fmt: skip
-    if check["quantised"]:
-        lines += ["", "| metric on the validation rows | float32 | int8 |", "| --- | --- | --- |"]
-        lines += [f"| {key} | {a:.4f} | {b:.4f} |" for key, (a, b) in check["quantised"].items()]
-    lines += ["", "## Size and speed", "", "From rows in memory to columns, on the machine of the export, CPU.", ""]
+        "",
+        "## Metrics",
+        "",
+        *metric_lines(manifest, summary, intervals),
+        *decision_lines(manifest),
+        *privacy_lines(summary),
+    ]
+    lines += ["", "## Check", "", *check_lines(manifest["check"])]
+    lines += ["", "## Size and speed", "", f"From rows in memory to columns, on the CPU of the export: {machine}.", ""]
     lines += ["| variant | size | 1 row | 256 rows |", "| --- | --- | --- | --- |"]
     lines += [f"| {v.name} | {v.size / 1e6:.2f} MB | {v.one:.2f} ms | {v.many:.1f} ms |" for v in variants]
     lines += ["", "## How it was made", "", "```", *map(one_line, manifest["commands"]), "```", ""]
     return "\n".join(lines)
+
+
+def input_lines(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what goes in, a line for each kind of column, array, image or sound."""
+    lines = []
+    for each in manifest["datasets"].values():
+        inputs = each["inputs"]
+        lines += [f"- {what}: {codes(names)}" for what, names in columns_read(inputs).items()]
+        lines += [f"- {told}" for told in (described(inputs),) if told]
+    return list(dict.fromkeys(lines)) or ["What the run was trained on; the bundle does not say more."]
+
+
+def use(manifest: Mapping[str, Any]) -> str:
+    """Return an example of inputs, as Python."""
+    kinds = {each["inputs"].get("kind") for each in manifest["datasets"].values()}
+    if found := example(manifest["datasets"]):
+        return one_line(repr(next(iter(found.values()))))
+    return {"pictures": '["image.png"]', "sounds": '["sound.wav"]'}.get(str(min(kinds, default="", key=str)), "rows")
+
+
+def decision_lines(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what was fitted on the validation rows, by task, in words."""
+    lines = []
+    for task, told in manifest["decisions"].items():
+        parts = [f"temperature {told['temperature']:.3g}"] if told["temperature"] != 1.0 else []
+        parts += ["decisions by thresholds or costs"] if told["decision"] or told["thresholds"] else []
+        parts += [f"sets of {told['coverage']:.0%}"] if told["lowest"] is not None else []
+        parts += [f"intervals of {told['coverage']:.0%}"] if told["margins"] else []
+        parts += ["survival curves"] if told["hazards"] else []
+        lines += [f"- {code(task)}: {', '.join(parts)}"] if parts else []
+    return ["", "## Fitted on the validation rows", "", *lines] if lines else []
+
+
+def check_lines(check: Mapping[str, Any]) -> list[str]:
+    """Return how far the bundle is from the checkpoint, in words."""
+    graph = "the graph, before it was quantised," if check["quantised"] else "the bundle"
+    lines = [
+        f"{check['rows']} validation rows were replayed before the bundle was written. Numbers of {graph} differ from "
+        f"those of the checkpoint by at most {check['numbers']:.1e} (allowed: {check['tolerance']:.0e} of max(1, |x|)),"
+        f" classes in {100 * check['classes']:.2f} % of rows."
+    ]
+    if check["quantised"]:
+        lines += ["", "| metric on the validation rows | float32 | int8 |", "| --- | --- | --- |"]
+        lines += [f"| {code(key)} | {a:.4f} | {b:.4f} |" for key, (a, b) in check["quantised"].items()]
+    return lines
 
 
 def codes(names: Sequence[object]) -> str:
@@ -92,26 +134,3 @@ def privacy_lines(summary: Mapping[str, Any]) -> list[str]:
         f"Trained by DP-SGD: {told['steps']} steps spent {spent} (noise {told['noise']:.3g} times the largest gradient "
         f"of a row, {told['clip_norm']:g}). Preprocessing and calibration are computed from the rows without noise.",
     ]  # fmt: skip
-
-
-def intervals_of(checkpoint: Path) -> dict[str, Any]:
-    """Return the intervals of metrics on test rows that the newest evaluation of a checkpoint found, if any."""
-    for path in sorted((checkpoint.parent.parent / "evaluations").glob(f"{checkpoint.stem}_test_*/metrics.json"))[::-1]:
-        found = read_json(path).get("intervals")
-        if isinstance(found, dict):
-            return {key: ends for key, ends in found.items() if isinstance(ends, list) and len(ends) == 2}
-    return {}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the mapping in a file of JSON, empty where there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def summary_of(checkpoint: Path) -> dict[str, Any]:
-    """Return summary.json of the run that a checkpoint lies in, empty where there is none."""
-    return read_json(checkpoint.parent.parent / "summary.json")

@@ -135,7 +135,7 @@ def write_graph(columns: Columns, path: Path, any_size: bool) -> None:
             dims |= {2: height, 3: width}
         shapes.append(dims)
     examples = tuple(repeated(value) for value in columns.examples.values())
-    quiet = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export", "torch")]
+    quiet = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export", "torch")]
     levels = [each.level for each in quiet]
     try:
         for each in quiet:

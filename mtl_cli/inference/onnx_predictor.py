@@ -35,6 +35,7 @@ class Graph:
             raise not_installed("Bundles in ONNX are run by onnxruntime", error, "serve") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0") or 0)
+        options.add_session_config_entry("session.disable_quant_qdq", "1")  # weights in 8 bits become constants, once
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own errors share no class

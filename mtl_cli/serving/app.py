@@ -14,6 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from mtl_cli import __version__
+from mtl_cli.bundles.example import example
 from mtl_cli.bundles.manifest import Manifest
 from mtl_cli.errors import UserError
 from mtl_cli.inference.base import Predictor
@@ -131,23 +132,6 @@ def described(manifest: Manifest, kinds: list[Any]) -> dict[str, Any]:
     if {"pictures", "sounds"} & set(kinds):
         content["multipart/form-data"] = {"schema": FILES}
     if set(kinds) - {"pictures", "sounds"}:
-        content["application/json"] = {"schema": {"type": "object"}, "example": example(manifest)}
+        content["application/json"] = {"schema": {"type": "object"}, "example": example(manifest.data["datasets"])}
         content["text/csv"] = {"schema": {"type": "string"}}
     return {"required": True, "content": content}
-
-
-def example(manifest: Manifest) -> dict[str, Any]:
-    """Return an example of a JSON body."""
-    row: dict[str, Any] = {}
-    for each in manifest.data["datasets"].values():
-        inputs = each["inputs"]
-        if inputs["kind"] == "sentences":
-            return {"sentences": [["words", "of", "a", "sentence"]]}
-        if inputs["kind"] == "array":
-            return {"arrays": [[0.0] * min(8, inputs["shape"][0])]}
-        row |= dict.fromkeys((inputs.get("text") or {}).get("columns", ()), "a text")
-        table = inputs.get("table") or {"numbers": (), "dates": (), "texts": (), "vocabularies": ()}
-        row |= dict.fromkeys(table["numbers"], 0.5) | dict.fromkeys(table["dates"], "2024-01-31")
-        row |= {name: next((v for v in values if v is not None), "a") for name, values in
-                zip(table["texts"], table["vocabularies"], strict=True)}  # fmt: skip
-    return {"rows": [row]}

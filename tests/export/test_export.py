@@ -12,7 +12,7 @@ import yaml
 
 import mtl_cli
 from mtl_cli import cli
-from mtl_cli.export.bundle import without_seed
+from mtl_cli.export.provenance import without_seed
 from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.portable import read_state, write_state
