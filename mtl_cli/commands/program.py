@@ -8,7 +8,8 @@ from pathlib import Path
 from mtl_cli import __version__
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.import_path import add_to_path
-from mtl_cli.errors import EXIT_DONE, UserError, nearest, nearest_name
+from mtl_cli.errors import EXIT_DONE, EXIT_USAGE, UserError, nearest, nearest_name
+from mtl_cli.ranks.place import place_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Program:
     """Words of `reads` that may name several: [A,B]."""
     flags: tuple[str, ...] | None = ("--config-dir",)
     """Flags beside --help and --version; None leaves them to the body."""
+    several: bool = False
+    """Whether it runs in the processes that torchrun or srun start; the others would do the same thing in each."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -50,6 +53,11 @@ class Program:
         if "--version" in line.flags:
             print(f"{self.name} {__version__}")
             return EXIT_DONE
+        place = None if self.several else place_of()
+        if place is not None:
+            if not place.is_first:  # the first one tells the user
+                return EXIT_USAGE
+            raise UserError(f"{self.name} runs in one process, and {place.launcher} has started {place.size}. Start 1.")
         if self.flags is not None and (others := [flag for flag in line.flags if flag not in self.flags]):
             raise UserError(f"{self.name} has no option {', '.join(others)}. {self.name} --help shows what it takes.")
         needs = [key for key in self.needs if key not in self.instead or line.word(self.instead[key]) is None]

@@ -9,7 +9,7 @@ from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import value_problems
 from mtl_cli.config.schema import CONSOLE, RESUMABLE
 from mtl_cli.errors import EXIT_DONE, UserError
-from mtl_cli.ranks.place import place_of
+from mtl_cli.ranks.place import Place, place_of
 
 RESUME_TOO = ("trust", *(key for key in CONSOLE if key != "resume"))
 """What may accompany resume= beside what the run itself may change."""
@@ -22,16 +22,44 @@ def command(line: CommandLine) -> int:
         UserError: words exclude each other, or the config is wrong.
     """
     place = place_of()
-    if place is not None and not place.is_first:
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else a rank that is gone is told by stacks of C++
+    if place is None:
+        return run_alone(line)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else a rank that is gone is told by stacks of C++
+    if not place.is_first:
         from mtl_cli.runs.follow import follow
 
         return follow(place)
-    if place is not None and line.multirun:
+    try:
+        refuse_apart(line, place)
+        return run_alone(line)
+    except Exception as error:
+        from mtl_cli.ranks.group import call_off
+
+        call_off(place, error)
+        raise
+
+
+def refuse_apart(line: CommandLine, place: Place) -> None:
+    """Refuse what several processes that a launcher has started cannot do together.
+
+    Raises:
+        UserError: it is asked for.
+    """
+    if line.multirun:
         raise UserError(
             f"A sweep under {place.launcher} would run in all its processes. Start mtl-train -m alone, with "
             f"trainer.devices={place.size}, or through hydra/launcher."
         )
+    for key in ("dry_run", "lr_range_test"):
+        if line.word(key) not in (None, "false"):
+            raise UserError(
+                f"{key} takes one process, and {place.launcher} has started {place.size}. Start mtl-train alone, with "
+                f"trainer.devices={place.size} for the same steps."
+            )
+
+
+def run_alone(line: CommandLine) -> int:
+    """Run what a command line asks for, as the only process or the first of several."""
     if line.word("resume") not in (None, "auto"):
         return run_resume(line)
     others = [flag for flag in line.flags if flag not in ("--config-dir", "--config-name")]
@@ -130,4 +158,4 @@ def help_text(line: CommandLine) -> str:
     return train_help(line.config_dir)
 
 
-PROGRAM = Program(name="mtl-train", help=help_text, body=command, flags=None)
+PROGRAM = Program(name="mtl-train", help=help_text, body=command, flags=None, several=True)

@@ -25,6 +25,11 @@ def key_problems(overrides: dict[str, Any], own: Sequence[str], program: str) ->
         if key not in (*own, PREFERENCE) and key.partition(".")[0] not in KNOWN_KEYS:
             hint = nearest(key, [*own, PREFERENCE, *KNOWN_KEYS])
             problems.append(f"Unknown key '{key}' in {key}={value}.{hint} {program} --help shows what it takes.")
+    if overrides.get("trainer.devices", 1) != 1:
+        problems.append(
+            f"{program} runs in one process, whatever number its run had. Leave out trainer.devices="
+            f"{overrides['trainer.devices']}."
+        )
     return problems + value_problems(overrides)
 
 

@@ -88,7 +88,13 @@ def joint_config(parents: Parents) -> dict[str, Any]:
     """Return the config of a joint run of the tasks, as that of the first one has it otherwise."""
     first = parents.first.config
     tasks = {name: node for run in parents.runs.values() for name, node in run.config["tasks"].items()}
-    changes: dict[str, Any] = {**NO_TRAINING, "trainer.devices": 1, "ema.decay": None, "tasks": tasks}
+    changes: dict[str, Any] = {
+        **NO_TRAINING,
+        "trainer.devices": 1,
+        "trainer.strategy": "ddp",
+        "ema.decay": None,
+        "tasks": tasks,
+    }
     metrics = {str(run.config["selection"]["metric"]) for run in parents.runs.values()}
     if len(metrics) > 1 or "/" in next(iter(metrics)):  # each task's own metric says nothing of all tasks
         changes["selection.metric"] = "skill"

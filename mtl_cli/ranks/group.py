@@ -17,12 +17,16 @@ from torch.distributed import PrefixStore, Store, TCPStore, rendezvous  # type: 
 from mtl_cli.errors import Interrupted, Pruned, RunFailure, UserError
 from mtl_cli.ranks.place import OWN, Place
 from mtl_cli.ranks.ranks import Ranks
-from mtl_cli.ranks.watch import Watch
+from mtl_cli.ranks.watch import BEAT_SECONDS, LOST, Watch
 
 JOIN_SECONDS = 300.0
 """Seconds in which all ranks must have come together."""
 END_SECONDS = 20.0
 """Seconds in which the processes that this one started must have ended, when it ends."""
+CALL_SECONDS = 30.0
+"""Seconds in which the others must come where the first rank has failed before it met them."""
+_met: set[Place] = set()
+"""Where this process has met the other ranks."""
 NEVER = timedelta(days=7)
 """What torch is told of the time that an exchange may take: the watch knows better."""
 START = (
@@ -82,9 +86,8 @@ def joined(
     """
     own = children or {}
     try:
-        base = connected(place) if store is None else store
-        restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        shared = PrefixStore(f"mtl/{restart}", base)
+        _met.add(place)
+        shared = own_part(connected(place) if store is None else store)
         watch = Watch(shared, place.rank, place.size, own)
     except (RuntimeError, ValueError, OSError) as error:
         where = f"{place.address}:{place.port}"
@@ -109,11 +112,38 @@ def joined(
 
 def connected(place: Place) -> Store:
     """Return the store in which the ranks meet: of torchrun's agent where it keeps one, else of the first rank."""
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+    if has_agent():
         store, _, _ = next(iter(rendezvous("env://", place.rank, place.size)))
         return store
     limit = timedelta(seconds=JOIN_SECONDS)
     return TCPStore(place.address, place.port, place.size, place.is_first, limit, wait_for_workers=False)
+
+
+def own_part(store: Store) -> Store:
+    """Return the part of a store for the ranks of this start; torchrun keeps one over its restarts."""
+    return PrefixStore(f"mtl/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+
+
+def call_off(place: Place, error: Exception) -> None:
+    """Tell the other ranks that the first one has failed, where it did so before it met them: else they would wait.
+
+    torchrun ends them itself.
+    """
+    why = reason(error)
+    if place in _met or why is None or has_agent():
+        return
+    with contextlib.suppress(RuntimeError, ValueError, OSError):
+        store = own_part(connected(place))
+        store.set(LOST, why)
+        limit = time.monotonic() + CALL_SECONDS
+        while not store.check([f"here/{rank}" for rank in range(1, place.size)]) and time.monotonic() < limit:
+            time.sleep(0.05)
+        time.sleep(2 * BEAT_SECONDS)  # in which they read it
+
+
+def has_agent() -> bool:
+    """Return whether a program that started the ranks keeps their store, as torchrun does."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 def come_together(store: Store, place: Place, watch: Watch) -> None:

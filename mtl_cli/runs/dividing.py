@@ -24,7 +24,7 @@ DDP = "Use trainer.strategy=ddp"
 
 
 def make_strategy(config: Mapping[str, Any], components: Components, ranks: Ranks) -> Strategy:
-    """Return the strategy that `trainer.strategy` names.
+    """Return the strategy that `trainer.strategy` names; a process that is alone, as in mtl-eval, divides nothing.
 
     Raises:
         UserError: it does not go with the rest of the config.
@@ -33,6 +33,8 @@ def make_strategy(config: Mapping[str, Any], components: Components, ranks: Rank
         return Strategy(ranks)
     if problems := fsdp_problems(config, components):
         raise UserError(problems)
+    if ranks.alone:
+        return Strategy(ranks)
     from mtl_cli.ranks.sharded import Sharded, pass_through  # its imports take seconds
 
     pass_through(Features)

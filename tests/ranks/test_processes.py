@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mtl_cli.errors import UserError
+from mtl_cli import cli
+from mtl_cli.errors import Pruned, UserError
 from mtl_cli.ranks import group
 from mtl_cli.ranks.watch import RankLost
 from mtl_cli.runs import run
@@ -138,6 +139,46 @@ def test_processes_that_a_launcher_has_started_are_one_run_of_which_the_first_ta
     assert "test, best step 6" in found[0][1]
     assert found[1][1] == ""
     assert "devices: 2" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_a_mistake_is_told_once_and_ends_all_processes_that_a_launcher_has_started(tmp_path):
+    ranks = [start(*SMALL, "trainer.bad=1", f"hydra.run.dir={tmp_path / 'run'}", **by_srun(rank)) for rank in (0, 1)]
+    (code, text), other = [finished(process) for process in ranks]
+    assert code == 2
+    assert text.startswith("error: Unknown key 'trainer.bad'")
+    assert other == (2, "")
+
+
+@pytest.mark.parametrize("word", ["dry_run=true", "lr_range_test=true"])
+def test_a_trial_is_not_for_processes_that_a_launcher_has_started(monkeypatch, capsys, word):
+    for key, value in by_torchrun(0).items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    assert cli.main([*SMALL, word]) == 2
+    assert "takes one process, and torchrun has started 2. Start mtl-train alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_program_of_one_process_says_so_once_where_several_are_started(monkeypatch, tmp_path, capsys, rank):
+    for key, value in by_torchrun(rank).items():
+        monkeypatch.setenv(key, value)
+    assert cli.main_eval([f"checkpoint={tmp_path}"]) == 2
+    wanted = "error: mtl-eval runs in one process, and torchrun has started 2. Start 1.\n"
+    assert capsys.readouterr().err == ("" if rank else wanted)
+
+
+def test_an_evaluation_is_of_one_process(tmp_path, capsys):
+    assert cli.main_eval([f"checkpoint={tmp_path}", "trainer.devices=2"]) == 2
+    assert "mtl-eval runs in one process, whatever number its run had. Leave out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_hopeless_trial_of_a_search_ends_all_its_processes(no_pool, tmp_path):
+    with pytest.raises(Pruned):
+        run.train(_toy.config(trainer__devices=2), tmp_path / "run", [], judge=lambda epoch, score: "it is hopeless")
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["status"], status["reason"]) == ("pruned", "it is hopeless")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from mtl_cli.config.shipped import conf_dir
 from mtl_cli.errors import UserError
 from mtl_cli.ranks.ranks import ALONE
 from mtl_cli.ranks.sharded import undividable
-from mtl_cli.runs import run
+from mtl_cli.runs import evaluation, run, trials
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.records import read_records
 from tests import _toy
@@ -110,6 +110,12 @@ def test_what_cannot_be_divided_is_refused_with_what_works(case):
         run.check_with_data(config)
 
 
+def test_a_dry_run_divides_nothing(tmp_path, caplog):
+    with caplog.at_level("WARNING", "mtl_cli"):
+        trials.dry_run(_toy.config(trainer__strategy="fsdp", trainer__devices=2), tmp_path / "run")
+    assert "Dry run: the first of" in caplog.text
+
+
 def test_parameters_that_have_no_parts_are_told():
     number = nn.Module()
     number.scale = nn.Parameter(torch.tensor(1.0))
@@ -128,7 +134,9 @@ def test_a_run_in_parts_leaves_an_ordinary_checkpoint_and_goes_on_with_whole_mod
     changes["lr_schedule"] = _toy.option("lr_schedule", "constant")  # the cosine would know where the run ends
     run.train(_toy.config(trainer__accumulate=2, trainer__max_epochs=6, **changes), whole, [])
     fsdp = {"trainer__devices": 2, "trainer__strategy": "fsdp"}
-    run.train(_toy.config(**fsdp, trainer__max_epochs=2, **changes), parts, [])
+    summary = run.train(_toy.config(**fsdp, trainer__max_epochs=2, **changes), parts, [])
+    evaluated = evaluation.evaluate_checkpoint(parts, {"trust": ["tests"]}, [])["metrics"]
+    assert {name: evaluated[name] for name in summary["test"]} == summary["test"]
     own = {"trust": ["tests"], "trainer.strategy": "ddp", "trainer.devices": 1, "trainer.accumulate": 2}
     run.resume(parts, {**own, "trainer.max_epochs": 4}, [])
     again = {**own, "trainer.strategy": "fsdp", "trainer.devices": 2, "trainer.accumulate": 1}
