@@ -27,6 +27,9 @@ said become transcripts.
   text=COLUMN         the column of text, or text=[title,body]; text=null makes a table in any case
   source=COLUMN       the column of texts of which the targets are written, such as translations: 'target=[de,fr]'. The
                       file may also be lines, train.en, beside train.de and train.fr: source=en
+  folder=DIR          folder that the paths of sounds and images in a table are relative to; by default that of the
+                      table, or a folder beside or below it that holds the files, such as clips or ../audio
+  data.root=DIR       folder below which all files are, as of mtl-train: input= and folder= are relative to it
   drop=[A,B]          columns that are not inputs
   split=COLUMN        column that says train, val or test; by default it is found by looking
   group=COLUMN        column whose groups stay in one split, such as patients; in CoNLL a key of comments
@@ -76,5 +79,6 @@ PROGRAM = Program(
     usage="mtl-init input=data.csv 'target=[income,married]' output=my_conf",
     needs=("input", "output"),
     reads={"input": "the file of a table: input=FILE"},
+    below="data.root",
     flags=(),
 )

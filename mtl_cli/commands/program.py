@@ -27,6 +27,8 @@ class Program:
     """Words that may stand for a required one, by that one."""
     reads: Mapping[str, str] = field(default_factory=dict)
     """Required words that name a file or folder which must exist, each with what to give in its place."""
+    below: str | None = None
+    """The word that names the folder which relative ones of `reads` are below; None, or not given: where it runs."""
     lists: tuple[str, ...] = ()
     """Words of `reads` that may name several: [A,B]."""
     flags: tuple[str, ...] | None = ("--config-dir",)
@@ -64,12 +66,13 @@ class Program:
         words = {key: line.word(key) for key in needs}
         if absent := [f"{key}=" for key, value in words.items() if value is None]:
             raise UserError(f"{self.name} needs {', '.join(absent)}.{self._meant(line, absent)} Use {self.usage}.")
+        root = Path((self.below and line.word(self.below)) or "").expanduser()
         problems = [
-            f"No {key} at {path}. Give {instead}."
+            f"No {key} at {root / path}. Give {instead}."
             for key, instead in self.reads.items()
             if key in words
             for path in (listed(str(words[key])) if key in self.lists else [str(words[key])])
-            if not Path(path).expanduser().exists()
+            if not (root / Path(path).expanduser()).exists()
         ]
         if problems:
             raise UserError(problems)

@@ -29,11 +29,14 @@ from mtl_cli.tables.given_table import GivenTable
 from mtl_cli.tables.inputs import ColumnOptions
 from mtl_cli.tables.labels import parse_targets
 from mtl_cli.tables.listing import Listing, class_rows
+from mtl_cli.tables.named_files import FolderOptions, Place, place_of, place_of_new
 from mtl_cli.tables.opening import MEGABYTE, Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
 
+ANYWHERE = Place(Path(), Path(Path.cwd().anchor))
+"""Where the sounds are that are named in Python."""
 NO_COLUMNS = ColumnOptions(numeric=(), categorical=())
 MEASURED = 256
 """Training clips whose features give mean and deviation."""
@@ -68,6 +71,7 @@ class Audio(ColumnSource):
     Args:
         targets: label fields that no task says how to read, each with its kind and column(s).
         files, splits, reading, memory: as in `Tabular`.
+        folder: where the sounds are that a table names.
         clips: which sounds, and which part of them.
         features: what a network sees of them.
         form: in which form.
@@ -83,6 +87,7 @@ class Audio(ColumnSource):
         files: BalancedFileOptions,
         splits: StratifiedRules,
         reading: ReadOptions,
+        folder: FolderOptions,
         clips: ClipOptions,
         features: FeatureOptions,
         form: FormOptions,
@@ -98,6 +103,7 @@ class Audio(ColumnSource):
             targets=parse_targets(targets),
             texts=clips.columns,
         )
+        self._folder = folder.folder
         self._clips, self._features, self._form, self._changes = clips, features, form.form, changes
         self._frames: Frames | None = None
         self._length = MULTIPLE
@@ -123,16 +129,16 @@ class Audio(ColumnSource):
             file: TableFile = listed_sounds(path, self._reading, self._clips.audio)
         else:
             file = super().reader(path)
-        return self._reading_in(file, folder_of(file), self._limit(folder_of(file)))
+        return self._reading_in(file, place_of_new(file, self._clips.audio, self._root, self._folder))
 
     def reading_of(self, inputs: Given) -> Reading | None:
         """Return the sounds that paths name: given alone, or in the column of sounds."""
         if inputs.strings is not None:
             rows = [{self._clips.audio: path} for path in inputs.strings]
-            return self._reading_in(Listing(GIVEN, self._reading, rows, Path()), Path(), Path(Path.cwd().anchor))
+            return self._reading_in(Listing(GIVEN, self._reading, rows, Path()), ANYWHERE)
         if inputs.table is None:
             return None
-        return self._reading_in(GivenTable(inputs.table, self._reading), Path(), Path(Path.cwd().anchor))
+        return self._reading_in(GivenTable(inputs.table, self._reading), ANYWHERE)
 
     def preprocessing(self) -> dict[str, Any]:
         """Return that inputs are sounds: their features are computed by torch, so no graph has all that it needs."""
@@ -149,10 +155,10 @@ class Audio(ColumnSource):
         spans = zip((options.start, options.end), zip(*(clips.span(row) for row in chosen), strict=True), strict=True)
         return Given(table=pa.table({options.audio: paths, **{name: list(values) for name, values in spans if name}}))
 
-    def _reading_in(self, file: TableFile, folder: Path, limit: Path) -> Reading:
-        """Return the clips of a table whose paths are relative to a folder, and may not leave another one."""
+    def _reading_in(self, file: TableFile, place: Place) -> Reading:
+        """Return the clips of a table in a place."""
         options = replace(self._present(file), skip_bad=False)
-        clips = check_clips(file, options, folder, limit, "Leave them out of the input.")
+        clips = check_clips(file, options, place, "Leave them out of the input.")
         self._check_lengths(clips)
         return SoundReading(file, clips, self.encode_clips, self.batch_size)
 
@@ -254,7 +260,8 @@ class Audio(ColumnSource):
         """Return the table, and all sounds that it names."""
         file = self.reader(path)
         names, _ = read_cells(file, replace(self._clips, start=None, end=None))
-        sounds = [folder_of(file) / name for name in dict.fromkeys(names) if name]
+        folder = self._place(file).folder
+        sounds = [folder / name for name in dict.fromkeys(names) if name]
         told = [] if isinstance(file, Listing) else [path]
         return [*told, *(each for each in sounds if each.is_file())]
 
@@ -263,16 +270,17 @@ class Audio(ColumnSource):
         start, end = (name if name in file.columns else None for name in (self._clips.start, self._clips.end))
         return replace(self._clips, start=start, end=end)
 
-    def _limit(self, folder: Path) -> Path:
-        """Return the folder that sounds must lie in."""
-        root = Path(self._root).expanduser() if self._root else folder
-        return root if folder.resolve().is_relative_to(root.resolve()) else folder
+    def _place(self, file: TableFile) -> Place:
+        """Return where the sounds of a file are."""
+        if self._was_loaded:
+            return place_of_new(file, self._clips.audio, self._root, self._folder)
+        return place_of(file, self._root, self._folder)
 
     def _check(self, found: Table) -> Clips:
         if found.path not in self._checked:
             file = self._files[found.path]
-            folder, options = folder_of(file), self._present(file) if self._was_loaded else self._clips
-            self._checked[found.path] = check_clips(file, options, folder, self._limit(folder))
+            options = self._present(file) if self._was_loaded else self._clips
+            self._checked[found.path] = check_clips(file, options, self._place(file))
         return self._checked[found.path]
 
     def encode(self, found: Table) -> Maker:
@@ -290,8 +298,3 @@ class Audio(ColumnSource):
             return ClipRows(clips, rows, taken(labels, rows), frames, self._encoder, kept)
 
         return make
-
-
-def folder_of(file: TableFile) -> Path:
-    """Return what the paths of a table are relative to."""
-    return file.folder if isinstance(file, Listing) else file.path.parent

@@ -38,6 +38,7 @@ from mtl_cli.images.points import side_pairs, swapped_places
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.labels import parse_targets, undeclared
 from mtl_cli.tables.listing import Listing
+from mtl_cli.tables.named_files import FolderOptions, Place, place_of, place_of_new
 from mtl_cli.tables.opening import MEGABYTE, Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.split_rules import StratifiedRules
@@ -57,7 +58,7 @@ class ImageOptions(Options):
     layout: str = option("auto", choices=("auto", "table", *FORMS[1:]))
     """What path is: a table, a folder of class folders (classes), or annotations (coco, voc, yolo); auto looks."""
     image: str = "image"
-    """Column of paths of images, relative to the folder of the file."""
+    """Column of paths of images, relative to `folder`."""
     channels: int | None = option(None, low=1, example=3)
     """Channels of the input; None: 1 where all images are grey, else 3."""
     size: Sequence[int] | None = option(None, example=(96, 96))
@@ -95,6 +96,7 @@ class Images(ColumnSource):
     Args:
         targets: label fields that no task says how to read, each with its kind and column(s).
         files, splits, reading, memory: as in `Tabular`.
+        folder: where the files are that a table names.
         images: which images, and what they become.
         augment: how training images are changed.
         columns: columns of the table that are inputs beside the image.
@@ -110,6 +112,7 @@ class Images(ColumnSource):
         files: BalancedFileOptions,
         splits: StratifiedRules,
         reading: ReadOptions,
+        folder: FolderOptions,
         images: ImageOptions,
         augment: AugmentOptions,
         columns: BesideColumns,
@@ -126,6 +129,7 @@ class Images(ColumnSource):
             targets=parse_targets({name: node for name, node in targets.items() if name not in pictures}),
             texts=(images.image, *columns.texts),
         )
+        self._folder = folder.folder
         self._columns, self._tokenizing = columns, tokenizer
         self._columns_beside: Beside | None = None
         self._options, self._augment = images, augment
@@ -197,9 +201,9 @@ class Images(ColumnSource):
             beside = (
                 of_nothing(self._columns_beside, path) if alone else of_file(self._columns_beside, self.reader(path))
             )
-        folder, names = new_images(path, self._reading, self._options.image)
+        place, names = new_images(path, self._reading, self._options.image, self._root, self._folder)
         pixels = fitted(self._pixels)
-        return PictureReading(path, names, files_read(folder, names, pixels), pixels, self.batch_size, beside)
+        return PictureReading(path, names, files_read(place, names, pixels), pixels, self.batch_size, beside)
 
     def reading_of(self, inputs: Given) -> Reading | None:
         """Return images in memory, or those that paths name: given alone, or in the column of images."""
@@ -351,7 +355,7 @@ class Images(ColumnSource):
     def files_at(self, path: Path) -> list[Path]:
         """Return the table or the annotations, and the files of all images and labels that they name."""
         file = self.reader(path)
-        folder = file.folder if isinstance(file, Listing) else path.parent
+        folder = self._place(file).folder
         told = file.annotations if isinstance(file, Listing) else [path]
         images, cells = read_cells(file, self._options.image, self._pictures)
         labels = [
@@ -363,14 +367,17 @@ class Images(ColumnSource):
         named = [folder / name for name in dict.fromkeys([*images, *labels]) if name]
         return [*told, *(each for each in named if not self._options.skip_bad or each.is_file())]
 
+    def _place(self, file: TableFile) -> Place:
+        """Return where the files are that a file names."""
+        if self._was_loaded:
+            return place_of_new(file, self._options.image, self._root, self._folder)
+        return place_of(file, self._root, self._folder)
+
     def _check(self, found: Table) -> Checked:
         if found.path not in self._checked:
             file = self._files[found.path]
-            folder = file.folder if isinstance(file, Listing) else found.path.parent
-            root = Path(self._root).expanduser() if self._root else folder
-            limit = root if folder.resolve().is_relative_to(root.resolve()) else folder
             self._checked[found.path] = check_pictures(
-                file, self._options.image, self._pictures, folder, limit, self._options.skip_bad
+                file, self._options.image, self._pictures, self._place(file), self._options.skip_bad
             )
         return self._checked[found.path]
 

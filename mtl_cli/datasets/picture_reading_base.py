@@ -18,6 +18,7 @@ from mtl_cli.images.pairs import label_images
 from mtl_cli.images.picture_rows import Pixels
 from mtl_cli.images.resizing import Frame
 from mtl_cli.tables.given import GIVEN, Given
+from mtl_cli.tables.named_files import Place, place_of_new
 from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import ReadOptions, require_columns
 
@@ -83,10 +84,10 @@ class PictureReading(Reading):
         return NewRows(inputs, list(names), frames=frames)
 
 
-def files_read(folder: Path, names: Sequence[str], pixels: Pixels) -> Read:
-    """Return what reads images by their paths in a folder, which they may not leave."""
-    limit = folder.resolve()
-    return lambda place: pixels.read(inside(folder / names[place], limit))
+def files_read(place: Place, names: Sequence[str], pixels: Pixels) -> Read:
+    """Return what reads images by their paths in a place, which they may not leave."""
+    limit = place.limit.resolve()
+    return lambda row: pixels.read(inside(place.folder / names[row], limit))
 
 
 def given_images(
@@ -125,8 +126,10 @@ def path_cells(inputs: Given, column: str) -> list[str]:
     return [str(cell) for cell in cells]
 
 
-def new_images(path: Path, reading: ReadOptions, column: str) -> tuple[Path, list[str]]:
-    """Return the folder of new images and their paths in it: those of a table, of annotations, or all in a folder.
+def new_images(
+    path: Path, reading: ReadOptions, column: str, root: str | None = None, folder: str | None = None
+) -> tuple[Place, list[str]]:
+    """Return the place of new images and their paths in it: those of a table, of annotations, or all in a folder.
 
     Of a folder of images with label images of the same names, it is the images alone, which is said.
 
@@ -134,16 +137,16 @@ def new_images(path: Path, reading: ReadOptions, column: str) -> tuple[Path, lis
         UserError: there are none, or a table has no column of images.
     """
     if path.is_dir() or path.suffix.lower() in ENDINGS:
-        folder = path if path.is_dir() else path.parent
+        own = path if path.is_dir() else path.parent
         labels = label_images(path) if path.is_dir() else set()
         files = [file for file in image_files(path) if file not in labels]
         if labels:
             logger.warning("%s: %d label images of the same names are not predicted.", path, len(labels))
-        return folder, [file.relative_to(folder).as_posix() for file in files]
+        return Place(own, own), [file.relative_to(own).as_posix() for file in files]
     file = list_images(path, reading, "auto")
     if column not in file.columns:
         raise UserError(f"{path} has no column '{column}' of images. Its columns: {', '.join(file.columns)}.")
     cells = [cell for _, batch in file.batches([column]) for cell in batch.column(0).to_pylist()]
     if empty := [number for number, cell in enumerate(cells, start=1) if not cell]:
         raise UserError(f"{path}, row {empty[0]}, column '{column}': there is no path of an image.")
-    return path.parent, [str(cell) for cell in cells]
+    return place_of_new(file, column, root, folder), [str(cell) for cell in cells]

@@ -15,6 +15,7 @@ from mtl_cli.images.picture_rows import WHITE, Source
 from mtl_cli.images.picture_targets import PictureTarget, box_problem, boxes_in, is_path, picture_files
 from mtl_cli.images.points import read_points
 from mtl_cli.images.resizing import framed
+from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import TableFile
 
@@ -63,23 +64,24 @@ class Checked:
 
 
 def check_pictures(
-    file: TableFile, column: str, targets: Mapping[str, PictureTarget], folder: Path, limit: Path, skip: bool
+    file: TableFile, column: str, targets: Mapping[str, PictureTarget], place: Place, skip: bool
 ) -> Checked:
     """Return the images of a file; with `skip`, rows whose files cannot be used are marked and counted in the log.
 
     Raises:
-        UserError: files are missing, damaged, of another size than their image, or lie outside `limit`; all of them.
+        UserError: files are missing, damaged, of another size than their image, or leave their place; all of them.
     """
     for name, target in targets.items():
         if absent := [each for each in target.needed if each not in file.columns]:
             logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, ", ".join(absent), name)
     images, cells = read_cells(file, column, targets)
-    checked = Checked(file.path, folder, images, cells, [], 1, skip)
+    limit = place.limit.resolve()
+    checked = Checked(file.path, place.folder, images, cells, [], 1, skip)
     problems = list[str]()
     parts: dict[str, list[str]] = {"boxes": [], "points": []}
     for row in range(len(images)):
         try:
-            _check_row(checked, row, targets, limit.resolve())
+            _check_row(checked, row, targets, limit)
             for what, check in (("boxes", _check_boxes), ("points", _check_points)):
                 parts[what] += [f"row {row + 1}, {images[row]}: {each}" for each in check(checked, row, targets)]
         except UserError as error:

@@ -10,12 +10,13 @@ from mtl_cli.config.annotations import one_of
 from mtl_cli.config.shipped import conf_dir, group_options
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.init.yaml_files import WORDS
-from mtl_cli.tables.reading import ReadOptions
+from mtl_cli.tables.named_files import Place, place_of
+from mtl_cli.tables.reading import ReadOptions, TableFile
 
 READING = tuple(each.name for each in fields(ReadOptions))
 OPTIONS = (
     "target", "name", "ignore_case", "text", "source", "drop", "split", "group", "columns", "word", *READING,
-    "overwrite",
+    "folder", "data.root", "overwrite",
 )  # fmt: skip
 TABLES = ("csv", "tsv", "jsonl", "parquet", "feather")
 IMAGES = ("coco", "voc", "yolo", "pairs", "classes")
@@ -24,12 +25,15 @@ ONLY_WORDS = ("columns", "word")
 ONLY_ROWS = (
     "text",
     "source",
+    "folder",
     "drop",
     "split",
     "ignore_case",
     *(key for key in READING if key not in ("format", "encoding")),
 )
 """Options that only files of one word a line have, and that only files of rows have."""
+ROOT = "data.root"
+"""The folder below which all files are, as of mtl-train."""
 KIND = "kind."
 """What begins an option that says of what kind a column of pictures is: kind.instances=detection."""
 MAX_NAME = 60
@@ -40,7 +44,8 @@ MAX_NAME = 60
 class Asked:
     """What is asked of a file of rows: the columns of each target by its name, and columns that are not inputs.
 
-    `told` are the options of reading that were given, which nothing is looked for.
+    `told` are the options of reading that were given, which nothing is looked for. `root` is data.root, and `folder`
+    where the files are that the file names, as the dataset's option of that name.
     """
 
     targets: Mapping[str, Sequence[str]]
@@ -49,11 +54,17 @@ class Asked:
     drop: tuple[str, ...] = ()
     ignore_case: bool = False
     told: frozenset[str] = frozenset()
+    root: str | None = None
+    folder: str | None = None
 
     @property
     def answers(self) -> list[str]:
         """The columns of all targets, each once."""
         return list(dict.fromkeys(column for columns in self.targets.values() for column in columns))
+
+    def place(self, file: TableFile) -> Place:
+        """Return where the files are that a file names."""
+        return place_of(file, self.root, self.folder)
 
     @property
     def taken(self) -> list[str]:
@@ -70,6 +81,8 @@ def asked_of(options: Mapping[str, Any]) -> Asked:
         drop=tuple(listed(options.get("drop"))),
         ignore_case=options.get("ignore_case", False),
         told=frozenset(options) & frozenset(READING),
+        root=options.get(ROOT),
+        folder=options.get("folder"),
     )
 
 
@@ -104,7 +117,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     ]
     problems += [
         f"{key} is {options[key]!r}; it is a text. Quote it: {key}='\"…\"'."
-        for key in ("group", "split", "word", "source", "format", "delimiter", "encoding")
+        for key in ("group", "split", "word", "source", "folder", ROOT, "format", "delimiter", "encoding")
         if not isinstance(options.get(key, ""), str)
     ]
     if (told := options.get("format", "auto")) not in FORMATS:

@@ -29,6 +29,7 @@ from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, co
 from mtl_cli.sounds.checking import LONG, ClipOptions, check_clips
 from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.listing import Listing, class_rows
+from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
 BATCH, STEPS, VOICE_STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 2400, 2400, 8, 200
@@ -54,6 +55,7 @@ class AudioSurvey(FileSurvey):
     split: str | None
     notes: Sequence[str]
     bad: Sequence[str]
+    folder: str | None = None
 
     @property
     def size(self) -> str:
@@ -143,8 +145,8 @@ def survey_audio(
         UserError: the set cannot be used, or a target is not there.
     """
     listing = Listing(path, ReadOptions(), class_rows(path, ENDINGS, "audio", "sounds"), path) if file is None else file
-    folder = path if file is None else path.parent
-    column = next((name for name in sound_columns(listing, folder) if name not in asked.answers), None)
+    place = asked.place(listing)
+    column = next((name for name in sound_columns(listing, place.folder) if name not in asked.answers), None)
     if column is None:
         raise UserError(
             f"{path} has no column of sounds beside the targets. Its columns: {', '.join(listing.columns)}."
@@ -155,8 +157,8 @@ def survey_audio(
         asked = replace(asked, targets={"label": ["label"]})
     start, end = span_columns(listing, [column, *asked.taken])
     options = ClipOptions(audio=column, start=start, end=end)
-    bad = bad_rows(listing, options, folder)
-    clips = check_clips(listing, replace(options, skip_bad=True), folder, folder)
+    bad = bad_rows(listing, options, place)
+    clips = check_clips(listing, replace(options, skip_bad=True), place)
     texts = find_transcripts(listing, asked.targets, kinds)
     asked = replace(asked, targets={n: each for n, each in asked.targets.items() if n not in {t.name for t in texts}})
     if len(clips.bad) == len(clips.names):
@@ -173,14 +175,14 @@ def survey_audio(
     notes = [f"left out: {', '.join(left)} (inputs are sounds alone)"] if left else []
     return AudioSurvey(
         listing, options, len(clips.names), listen(clips), rows, guesses, texts, group,
-        None if asked.group else split, [*notes, *rows.notes], bad,
+        None if asked.group else split, [*notes, *rows.notes], bad, asked.folder,
     )  # fmt: skip
 
 
-def bad_rows(listing: TableFile, options: ClipOptions, folder: Path) -> list[str]:
+def bad_rows(listing: TableFile, options: ClipOptions, place: Place) -> list[str]:
     """Return what training could not use of a set: the first of its clips and how many there are."""
     try:
-        check_clips(listing, options, folder, folder)
+        check_clips(listing, options, place)
     except UserError as error:
         return list(error.problems[:-1])
     return []

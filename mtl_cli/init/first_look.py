@@ -14,6 +14,7 @@ from mtl_cli.init.asked import (
     MAX_NAME,
     ONLY_ROWS,
     ONLY_WORDS,
+    ROOT,
     asked_of,
     check_options,
     free_name,
@@ -23,11 +24,11 @@ from mtl_cli.init.asked import (
     slug,
     target_columns,
 )
-from mtl_cli.init.audio_looking import holds_sounds, sound_columns, sounds_elsewhere
+from mtl_cli.init.audio_looking import holds_sounds, named_sounds, sound_columns, sounds_elsewhere
 from mtl_cli.init.audio_survey import survey_audio
 from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.image_folder import choose
-from mtl_cli.init.image_looking import holds_images, image_columns, images_elsewhere
+from mtl_cli.init.image_looking import holds_images, image_columns, images_elsewhere, named_images
 from mtl_cli.init.image_points import asked_points
 from mtl_cli.init.image_survey import survey_images
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
@@ -35,11 +36,14 @@ from mtl_cli.init.sniff import sniff_encoding
 from mtl_cli.init.survey import open_unknown, survey_table
 from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, one_line, task_files
 from mtl_cli.report.tables import table
+from mtl_cli.tables.named_files import folder_with, place_of
+from mtl_cli.tables.paths import data_path
 from mtl_cli.tables.reading import TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
 
 SHOWN = 12
 """Columns that a message names."""
+ELSEWHERE = "Paths are relative to the folder of the table: move it there, or say where the files are"
 
 
 def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
@@ -49,7 +53,8 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
         UserError: the file cannot be used, an option is wrong, or a file would be overwritten.
     """
     check_options(options)
-    path, seen = Path(source).expanduser(), tuple[str, ...]()
+    root, seen = options.get(ROOT), tuple[str, ...]()
+    path = Path(source).expanduser() if root is None else data_path(source, root, "path")
     if path.is_dir():
         chosen = choose(path, options.get("format", "auto"), bool(options.get("target")))
         source, seen = str(Path(source, chosen.path.relative_to(path))), chosen.others
@@ -62,7 +67,7 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     further = task_files([replace(each, name=f"{dataset}_{each.name}") for each in found.auxiliary], dataset)
     files |= {output / "task" / f"{name}.yaml": text for name, text in {**tasks, **further}.items()}
     write_files(files, bool(options.get("overwrite", False)))
-    lines = report(found, path, files, train_command(found, tasks, output))
+    lines = report(found, path, files, train_command(found, tasks, output, root))
     lines += [f"  with a task that needs no labels: task={'+'.join([*tasks, name])}" for name in further]
     lines[1:1] = [f"  not read: {one_line(each)}" for each in seen]
     print("\n".join(lines))
@@ -97,25 +102,44 @@ def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         UserError: the file cannot be used, or an option does not go with it.
     """
     file = open_unknown(path, reading_of(options), asked_of(options).told)
-    pictured = image_columns(file, path.parent)
-    asked = asked_points(options, file.columns) if pictured else asked_of(options)
+    folder = folder_of(file, options)
+    files = place_of(file, options.get(ROOT), folder).folder
+    pictured = image_columns(file, files)
+    asked = replace(asked_points(options, file.columns) if pictured else asked_of(options), folder=folder)
     require_columns(asked.taken, file.columns, path)
-    if sound_columns(file, path.parent):
+    if sound_columns(file, files):
         return survey_audio(path, file, asked, kinds_of(options))
-    if told := sounds_elsewhere(file, path.parent):
-        raise UserError(f"{told} Paths are relative to the folder of the table: move it there.")
+    if told := sounds_elsewhere(file, files):
+        raise UserError(f"{told} {ELSEWHERE}: folder=DIR.")
     if pictured:
         return survey_images(path, file, asked, kinds_of(options))
-    if told := images_elsewhere(file, path.parent, asked.drop):
-        raise UserError(
-            f"{told} Paths are relative to the folder of the table: move it there, or leave the column out: drop=[…]."
-        )
+    if told := images_elsewhere(file, files, asked.drop):
+        raise UserError(f"{told} {ELSEWHERE}: folder=DIR, or leave the column out: drop=[…].")
+    if "folder" in options:
+        raise UserError(f"folder={folder} does not apply: {path} names no sounds and no images. Leave it out.")
     texts = running_text(file, asked.taken) if "text" not in options else named_texts(file, options["text"])
     if texts:
         from mtl_cli.init.text_survey import survey_text
 
         return survey_text(file, texts, asked)
     return survey_table(file, asked)
+
+
+def folder_of(file: TableFile, options: Mapping[str, Any]) -> str | None:
+    """Return the folder of the sounds or images that a table names, as the dataset is told; None is the table's own.
+
+    Raises:
+        UserError: it is given, and is not there.
+    """
+    root, named = options.get(ROOT), {**named_images(file), **named_sounds(file)}
+    if told := options.get("folder"):
+        if not data_path(told, root, "folder").is_dir():
+            raise UserError(f"folder is '{told}', which is not a folder. Name the one that paths are relative to.")
+        return str(told)
+    found = next(filter(None, (folder_with(paths, file.path.parent) for paths in named.values())), file.path.parent)
+    if found == file.path.parent:
+        return None
+    return str(found if root is None else found.relative_to(Path(root).expanduser()))
 
 
 def no_target(path: Path, options: Mapping[str, Any]) -> str:
@@ -208,7 +232,8 @@ def section_lines(section: Section) -> list[str]:
     return ["", *section.title.splitlines(), *(f"  {one_line(line)}" for line in section.lines), *aligned]
 
 
-def train_command(found: FileSurvey, tasks: Collection[str], output: Path) -> str:
+def train_command(found: FileSurvey, tasks: Collection[str], output: Path, root: str | None = None) -> str:
     """Return the command that trains the tasks of these files."""
-    folder = shlex.quote(str(output))
-    return " ".join(["mtl-train", "--config-dir", folder, f"task={'+'.join(tasks)}", *found.training().overrides])
+    words = ["mtl-train", "--config-dir", shlex.quote(str(output)), f"task={'+'.join(tasks)}"]
+    words += [] if root is None else [shlex.quote(f"data.root={root}")]
+    return " ".join([*words, *found.training().overrides])

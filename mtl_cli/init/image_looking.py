@@ -12,6 +12,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import decode_labels, decode_numbers, read_header
 from mtl_cli.images.listings import form_of, read_json_file
 from mtl_cli.images.picture_targets import is_path
+from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import TableFile
 
 LOOKED_AT = 60
@@ -59,17 +60,17 @@ def named_images(file: TableFile) -> dict[str, list[str]]:
     return {name: found for name, found in cells.items() if found and all(map(is_path, found))}
 
 
-def require_inside(folder: Path, names: Sequence[str], path: Path) -> None:
-    """Refuse a set of images that all lie outside its folder.
+def require_inside(place: Place, names: Sequence[str], path: Path) -> None:
+    """Refuse a set of images that all lie outside its place.
 
     Raises:
         UserError: all of them do.
     """
-    limit = folder.resolve()
-    if names and not any((folder / name).resolve().is_relative_to(limit) for name in names):
+    limit = place.limit.resolve()
+    if names and not any((place.folder / name).resolve().is_relative_to(limit) for name in names):
         raise UserError(
-            f"The images that {path} names, such as {names[0]}, lie outside its folder {folder}. Move it to a folder "
-            "above the images, or copy them beside it."
+            f"The images that {path} names, such as {names[0]}, lie outside {place.limit}. Move it to a folder above "
+            "the images, or say where they are: folder=DIR."
         )
 
 

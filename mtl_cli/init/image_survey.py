@@ -28,6 +28,7 @@ from mtl_cli.init.running_text import running_text
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
 from mtl_cli.tables.listing import Listing
+from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 
 ROTATION = "mtl_cli.tasks.classification.Rotation"
@@ -99,6 +100,7 @@ class ImageSurvey(FileSurvey):
     bad: Sequence[str]
     form: str
     beside: FoundBeside | None = None
+    folder: str | None = None
 
     @property
     def size(self) -> str:
@@ -252,7 +254,8 @@ def survey_images(
     """
     listing = list_images(path, ReadOptions(), form) if file is None else file
     require_columns(asked.taken, listing.columns, path)
-    folder = listing.folder if isinstance(listing, Listing) else path.parent
+    place = asked.place(listing)
+    folder = place.folder
     found = image_columns(listing, folder)
     image = next((name for name in found if name not in asked.answers), None)
     if image is None:
@@ -261,7 +264,7 @@ def survey_images(
         )
     asked = asked if asked.targets else replace(asked, targets=usual_targets(listing))
     names, _ = read_cells(listing, image, {})
-    require_inside(folder, names, path)
+    require_inside(place, names, path)
     pictures = [
         Picture(name, tuple(columns), looked)
         for name, columns in asked.targets.items()
@@ -288,17 +291,18 @@ def survey_images(
     notes = [f"left out: {', '.join(unread)} (not inputs)"] if unread else []
     return ImageSurvey(
         listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses, asked.group,
-        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, folder), form, beside,
+        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, place), form, beside,
+        asked.folder,
     )  # fmt: skip
 
 
-def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], folder: Path) -> list[str]:
+def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], place: Place) -> list[str]:
     """Return what training could not use of a set: files and boxes, the first of them and how many there are."""
     targets = {
         each.name: parse_picture(WantedField(each.name, each.name, each.looked.kind, each.reading)) for each in pictures
     }
     try:
-        check_pictures(listing, image, targets, folder, folder, skip=False)
+        check_pictures(listing, image, targets, place, skip=False)
     except UserError as error:
         return list(error.problems[:-1])
     return []

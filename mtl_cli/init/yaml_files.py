@@ -65,6 +65,8 @@ class FileSurvey(ABC):
 
     dataset: ClassVar[str]
     """The option of the group `dataset` that reads such files."""
+    folder: str | None = None
+    """The folder of the files that a table names, where that is not its own."""
 
     @property
     @abstractmethod
@@ -106,6 +108,7 @@ def dataset_yaml(survey: FileSurvey, path: str) -> str:
         f"# Every option with its default: mtl-train --cfg job, or conf/dataset/{survey.dataset}.yaml of the package.",
         f"defaults: [{survey.dataset}, _self_]",
         entry("path", path, "below data.root where that is set, else below the working directory"),
+        *([entry("folder", survey.folder, "paths in the table are relative to it")] if survey.folder else []),
         *survey.option_lines(),
     ]
     return "\n".join(lines) + "\n"

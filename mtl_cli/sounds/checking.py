@@ -13,6 +13,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.sounds.features import Frames
 from mtl_cli.sounds.reading import Array, Header, read_header, read_samples
 from mtl_cli.sounds.resampling import ratio, resampled
+from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import TableFile, require_columns
 
@@ -32,7 +33,7 @@ class ClipOptions(Options):
     """Which sounds are read, and which part of them."""
 
     audio: str = "audio"
-    """Column of paths of sounds, relative to the folder of the file."""
+    """Column of paths of sounds, relative to `folder`."""
     start: str | None = option(None, example="start")
     """Column of the second at which a clip begins in its file; None, or an empty cell: at the file's beginning."""
     end: str | None = option(None, example="end")
@@ -116,17 +117,18 @@ class Clips:
         return [*problems[:SHOWN], *more, *([] if self.skip else [self.way])]
 
 
-def check_clips(file: TableFile, options: ClipOptions, folder: Path, limit: Path, way: str = LEAVE_OUT) -> Clips:
+def check_clips(file: TableFile, options: ClipOptions, place: Place, way: str = LEAVE_OUT) -> Clips:
     """Return the clips of a file; with `skip_bad`, rows that cannot be used are marked and counted in the log.
 
     Raises:
-        UserError: sounds are missing, empty, cut off or none at all, lie outside `limit`, or parts are not in them; all
+        UserError: sounds are missing, empty, cut off or none at all, leave their place, or parts are not in them; all
             of these together.
     """
     names, spans = read_cells(file, options)
+    folder, limit = place.folder, place.limit.resolve()
     found = Clips(file.path, folder, names, [], [], options.skip_bad, way)
     headers: dict[str, Header] = {}
-    problems, cut, limit = list[str](), list[str](), limit.resolve()
+    problems, cut = list[str](), list[str]()
     for row, name in enumerate(names):
         try:
             if not name:

@@ -341,8 +341,8 @@ def test_new_images_come_in_order_those_of_one_size_together(table):
 def test_label_images_beside_new_images_are_not_predicted(table, caplog):
     (table.parent / "other").mkdir()
     shutil.copy(table.parent / "images/00.png", table.parent / "other/another.png")
-    folder, names = new_images(table.parent, ReadOptions(), "image")
-    assert folder == table.parent
+    place, names = new_images(table.parent, ReadOptions(), "image")
+    assert place.folder == table.parent
     assert names == [*(f"images/{k:02}.png" for k in range(12)), "other/another.png"]
     assert "12 label images of the same names are not predicted" in caplog.text
     assert len(new_images(table.parent / "instances", ReadOptions(), "image")[1]) == 12, "asked for by name"

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -219,3 +220,30 @@ def test_sets_that_cannot_be_used_are_refused(folder, change, options, message):
     table.write_text(change(table.read_text()))
     with pytest.raises(UserError, match=message):
         init_config("set/table.csv", folder / "conf", options)
+
+
+def test_sounds_are_found_in_a_folder_beside_that_of_the_table(folder, capsys):
+    table = tone_set(folder / "set", 12)
+    (folder / "set/meta").mkdir()
+    names = [{**row, "path": row["path"].removeprefix("clips/")} for row in rows_of(table)]
+    write_table(folder / "set/meta/table.csv", names)
+    out = init(capsys, "input=set/meta/table.csv", "target=[tone]")
+    assert "folder: set/clips" in yaml_of(folder, "dataset/table.yaml")
+    train(out)
+    new = write_table(folder / "new/new.csv", [{"path": "own.wav"}])
+    write_wav(folder / "new/own.wav", tone(400.0, 0.2, np.random.default_rng(1)))
+    for path, count in ((new, 1), (folder / "set/meta/table.csv", 12)):  # of its own folder, or of that of training
+        assert cli.main_predict(["checkpoint=run", f"input={path}", f"output={count}.csv"]) == 0
+        assert len(rows_of(folder / f"{count}.csv")) == count
+    capsys.readouterr()
+    out = init(capsys, "input=meta/table.csv", "data.root=set", "folder=clips", "target=[tone]", "overwrite=true")
+    told = yaml_of(folder, "dataset/table.yaml")
+    assert "path: meta/table.csv" in told
+    assert "folder: clips" in told
+    assert "data.root=set" in printed(out)
+    shutil.rmtree("run")
+    train(out)
+    with pytest.raises(UserError, match=r"'\.\./new', which leaves data\.root=set"):
+        init_config("meta/table.csv", folder / "conf", {"data.root": "set", "folder": "../new", "target": ["tone"]})
+    with pytest.raises(UserError, match="is not a folder"):
+        init_config("set/table.csv", folder / "conf", {"folder": "set/table.csv", "target": ["tone"]})

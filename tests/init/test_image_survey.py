@@ -227,3 +227,14 @@ def test_one_class_folder_is_no_task(folder):
     Image.new("RGB", (16, 16)).save(folder / "set/only/a.png")
     with pytest.raises(UserError, match=r"lie in one class folder, 'only'\. Add a folder for each other class"):
         init_config("set", folder / "conf", {})
+
+
+def test_images_are_found_in_a_folder_beside_that_of_the_table(folder, capsys):
+    table = blob_set(folder / "set", 12)
+    (folder / "set/meta").mkdir()
+    shutil.move(table, folder / "set/meta/labels.csv")
+    out = init(capsys, "input=set/meta/labels.csv", "target=[kind]")
+    assert "folder: set  # paths" in yaml_of(folder, "dataset/labels.yaml")
+    train(out)
+    assert cli.main_predict(["checkpoint=run", "input=set/meta/labels.csv", "output=out.csv"]) == 0
+    assert len((folder / "out.csv").read_text().splitlines()) == 13
