@@ -268,9 +268,12 @@ class ColumnSource(FileSource[Table]):
     def chosen_rows(
         self, inputs: InputRows, table: Table, rows: np.ndarray, fields: Mapping[str, Tensor]
     ) -> EncodedRows | StoredRows:
-        """Return rows of a table with their fields: encoded where it is held in memory, else batch by batch."""
-        if self._memory.holds(table.layout, len(table)):
-            return EncodedRows(inputs(rows), fields)
+        """Return rows of a table with their fields: encoded where it is held in memory, else batch by batch.
+
+        Those of a new file are read once, so that they need not be held twice.
+        """
+        if table.path != self._new_file and self._memory.holds(table.layout, len(table)):
+            return EncodedRows(inputs.all(rows), fields)
         return StoredRows(inputs, rows, fields)
 
     def label_fields(self, table: Table) -> dict[str, Tensor]:

@@ -41,6 +41,8 @@ from mtl_cli.training.selection import evaluate_split
 
 logger = logging.getLogger("mtl_cli")
 SPLITS = ("train", "val", "test")
+DRAWN_BYTES = 1 << 24
+"""What figures of a task's rows are drawn from; of more rows, every second one or fewer."""
 PLACES = ("root", "path", "val_path", "test_path", "source")
 """Options of a dataset that say where its files lie."""
 
@@ -186,7 +188,7 @@ def on_split(
     device, stacks = job.learner.arithmetic.device, list(job.learner.stacks.values())
     streams = make_streams(data, job.tasks, split, config["seed"], device, stacks=stacks)
     rows = RowStatistics(asked, data.sources, streams, split, job.tasks, device)
-    listener = Listener(job.tasks)
+    listener = Listener(job.tasks, DRAWN_BYTES)
     results = evaluate_split(job, streams, watcher=Watchers(rows.meters, listener))
     told = {
         name: {
@@ -228,7 +230,7 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
         streams[name] = make_stream(source, rows, name, own, config["seed"], model.arithmetic.device)
         told[name] = told_of(path, rows, own)
     watched = RowStatistics(asked, model.sources, streams, "input", model.tasks, model.arithmetic.device)
-    listener = Listener(model.tasks)
+    listener = Listener(model.tasks, DRAWN_BYTES)
     watchers = Watchers(watched.meters, listener)
     results = evaluate_model(model.model, model.tasks, streams, model.arithmetic, watcher=watchers).results
     if not any(result.count for result in results.values()):

@@ -18,7 +18,7 @@ from mtl_cli.tables.column_encoder import LOOKED_AT, ColumnEncoder, warn_of_unkn
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import canonical
-from mtl_cli.tables.scaling import IMPUTE, TABLE_SCALE, Float32Scaler, Scaler, fit_scaler
+from mtl_cli.tables.scaling import BLOCK_ROWS, IMPUTE, TABLE_SCALE, Float32Scaler, Scaler, fit_scaler
 from mtl_cli.tables.store import Table, columns_of
 from mtl_cli.tables.vocabulary import Vocabulary, fit_vocabulary
 
@@ -108,6 +108,18 @@ class InputRows:
         numeric = self._scaler(numbers[rows]) if quick is None else quick(numbers.stored(rows))
         codes = columns_of(self._table.codes, rows, self._texts) + self._offsets
         return {"numeric": torch.from_numpy(numeric), "categorical": torch.from_numpy(self._lookup.take(codes))}
+
+    def all(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """Return the inputs of many rows, made block by block: a block in float64 takes several times their memory."""
+        starts = range(0, max(1, len(rows)), BLOCK_ROWS)
+        found: dict[str, Tensor] = {}
+        for start in starts:
+            part = self(rows[start : start + BLOCK_ROWS])
+            for name, values in part.items():
+                if start == 0:
+                    found[name] = values if len(starts) == 1 else values.new_empty(len(rows), *values.shape[1:])
+                found[name][start : start + len(values)] = values
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

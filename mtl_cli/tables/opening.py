@@ -21,6 +21,7 @@ from mtl_cli.config.options import Options
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import read_json, sha256, write_json
 from mtl_cli.storage.cache_folder import default_cache
+from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.entries import entry_name, keep, kept_table
 from mtl_cli.tables.filling import Filling, read_table
 from mtl_cli.tables.profile import ColumnProfile, Profile, Profiling
@@ -84,6 +85,7 @@ def open_table(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memo
     finally:
         if filling is not None:
             filling.close()
+        pa.default_memory_pool().release_unused()
 
 
 def first_pass(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memory) -> tuple[Profile, Filling | None]:

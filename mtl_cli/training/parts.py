@@ -187,6 +187,7 @@ class PartMeters:
         self._tasks, self._parts, self._device = tasks, parts, device
         self._states: dict[str, PartStates] = {}
         self._kept: dict[str, list[Rows]] = {}
+        self._bytes: dict[str, int] = {}
 
     def update(self, dataset: str, rows: Tensor, batch: Batch, out: Outputs) -> None:
         """Take in the outputs for rows of a dataset."""
@@ -198,9 +199,10 @@ class PartMeters:
                 self._states[name] = PartStates(self._tasks[name], parts, self._device)
             new = Rows(parts.of(rows), out.outputs[name], target, out.generated.get(name), batch.weights.get(name))
             kept = self._kept.setdefault(name, [])
-            if kept and not (kept[0].fits(new) and sum(each.bytes for each in kept) < BUFFER_BYTES):
+            if kept and not (kept[0].fits(new) and self._bytes[name] < BUFFER_BYTES):
                 self._take_in(name)
             self._kept[name].append(new)
+            self._bytes[name] = self._bytes.get(name, 0) + new.bytes
 
     def states(self) -> dict[str, PartStates]:
         """Return the states by task, of tasks that have a label."""
@@ -209,7 +211,7 @@ class PartMeters:
         return self._states
 
     def _take_in(self, name: str) -> None:
-        kept, self._kept[name] = self._kept[name], []
+        kept, self._kept[name], self._bytes[name] = self._kept[name], [], 0
         if not kept:
             return
         rows = Rows.joined(kept)
@@ -238,8 +240,8 @@ class Rows:
 
     @property
     def bytes(self) -> int:
-        """The memory that they take."""
-        return sum(tensor.nbytes for tensor in self.tensors)
+        """The memory that they take, about a kilobyte for a tensor beside its numbers."""
+        return sum(tensor.nbytes + (1 << 10) for tensor in (self.part, *self.tensors))
 
     def fits(self, other: "Rows") -> bool:
         """Return whether the shapes of a row are the same, so that both can be joined."""

@@ -11,7 +11,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ ROUNDING = 1e-6
 """What sets and intervals are wider by, so that a row at their edge stays in them in float32."""
 QUARTILES = (0.25, 0.5, 0.75)
 """Shares of the observed times that survival is told at."""
+JOINED = 256
+"""Batches whose rows are joined: a small tensor takes a kilobyte beside its numbers."""
 LARGEST = 20.0
 """Temperatures are from 1/20 to 20."""
 
@@ -47,12 +49,49 @@ class Told:
     target: Tensor
 
 
-class Listener:
-    """Keeps what a model says of a split, on the CPU: a few numbers per row and task."""
+class Kept:
+    """Outputs and targets of one task's labelled rows, in few tensors.
 
-    def __init__(self, tasks: Mapping[str, Task]) -> None:
+    Beyond `most` bytes they are those of every second row, every fourth and so on.
+    """
+
+    def __init__(self, most: float) -> None:
+        self._most, self._step, self._seen = most, 1, 0
+        self._joined: list[tuple[Tensor, Tensor]] = []
+        self._new: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, outputs: Tensor, target: Tensor) -> None:
+        """Take in rows."""
+        first, self._seen = -self._seen % self._step, self._seen + len(target)
+        self._new.append((outputs[first :: self._step], target[first :: self._step]))
+        if len(self._new) == JOINED:
+            self._joined.append(self._joining(self._new))
+            self._new = []
+            while sum(part.nbytes for pair in self._joined for part in pair) > self._most:
+                outputs, target = self._joining(self._joined)
+                self._joined, self._step = [(outputs[::2].clone(), target[::2].clone())], 2 * self._step
+
+    def told(self) -> Told:
+        """Return what was kept."""
+        return Told(*self._joining([*self._joined, *self._new]))
+
+    @staticmethod
+    def _joining(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        return torch.cat([outputs for outputs, _ in pairs]), torch.cat([target for _, target in pairs])
+
+
+class Listener:
+    """Keeps what a model says of a split, on the CPU: a few numbers per row and task.
+
+    Args:
+        tasks: of which those are watched that can be calibrated.
+        most: bytes for each task; beyond them `Kept` leaves rows out.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], most: float = math.inf) -> None:
         self.tasks = {name: task for name, task in tasks.items() if task.calibrates}
-        self._kept: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._most = most
+        self._kept: dict[str, Kept] = {}
 
     def update(self, dataset: str, rows: Tensor, batch: Batch, out: Outputs) -> None:
         """Take in the outputs of rows."""
@@ -60,14 +99,11 @@ class Listener:
             outputs = out.predicted(name)
             if name in self.tasks and isinstance(outputs, Tensor):
                 keep = self.tasks[name].labelled_rows(target)
-                self._kept.setdefault(name, []).append((outputs[keep].cpu(), target[keep].cpu()))
+                self._kept.setdefault(name, Kept(self._most)).add(outputs[keep].cpu(), target[keep].cpu())
 
     def told(self) -> dict[str, Told]:
         """Return what was kept, by task."""
-        return {
-            name: Told(torch.cat([outputs for outputs, _ in kept]), torch.cat([target for _, target in kept]))
-            for name, kept in self._kept.items()
-        }
+        return {name: kept.told() for name, kept in self._kept.items()}
 
 
 def listen(

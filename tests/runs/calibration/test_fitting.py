@@ -8,7 +8,16 @@ from mtl_cli.batch import FieldSpec
 from mtl_cli.errors import UserError
 from mtl_cli.runs.calibration.checking import calibration_error, checked
 from mtl_cli.runs.calibration.decisions import best_cut, best_weights, score
-from mtl_cli.runs.calibration.fitting import Told, best_temperature, calibrate, lowest_in_set, margins, survival
+from mtl_cli.runs.calibration.fitting import (
+    JOINED,
+    Kept,
+    Told,
+    best_temperature,
+    calibrate,
+    lowest_in_set,
+    margins,
+    survival,
+)
 from mtl_cli.runs.calibration.wish import Wish
 from mtl_cli.tasks.calibration_base import Calibration
 from tests.tasks._inputs import make
@@ -184,3 +193,13 @@ def test_a_planted_hazard_gives_its_survival_curves():
 
 def test_without_an_event_there_is_no_curve():
     assert survival(np.zeros(3), np.array([[1.0, 0]] * 3)) == Calibration()
+
+
+@pytest.mark.parametrize(("most", "step"), [(float("inf"), 1), (40_000, 2), (10_000, 8)])
+def test_of_many_rows_every_second_fourth_or_eighth_is_kept(most, step):
+    rows, kept = torch.arange(3 * JOINED * 7), Kept(most)
+    for part in rows.split(7):
+        kept.add(part.float()[:, None], part.float())
+    told = kept.told()
+    whole = [float(row) for row in rows if row % step == 0]
+    assert told.outputs[:, 0].tolist() == told.target.tolist() == whole
