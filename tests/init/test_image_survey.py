@@ -203,13 +203,13 @@ def test_what_cannot_be_is_said(folder, words, said):
     ("table", "path", "said"),
     [
         ("t.csv", "{}.png", r"column 'image' names images, and none is there, such as 0.png.*drop="),
-        ("tab/t.csv", "../set/{}.png", r"such as ../set/0.png, lie outside its folder tab. Move it to a folder above"),
+        ("tab/t.csv", "../deep/set/{}.png", r"such as ../deep/set/0.png, lie outside tab. Move it to a folder above"),
     ],
 )
 def test_images_that_a_table_names_elsewhere_are_told_with_what_helps(folder, capsys, table, path, said):
     for k in range(12):
-        (folder / "set").mkdir(exist_ok=True)
-        Image.fromarray(np.full((16, 16, 3), 20 * k, np.uint8)).save(folder / f"set/{k}.png")
+        (folder / "deep/set").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16, 3), 20 * k, np.uint8)).save(folder / f"deep/set/{k}.png")
     (folder / table).parent.mkdir(exist_ok=True)
     rows = [[path.format(k), k % 3, "ab"[k % 2]] for k in range(12)]
     write_csv(folder / table, ["image", "age", "label"], rows)
@@ -217,7 +217,7 @@ def test_images_that_a_table_names_elsewhere_are_told_with_what_helps(folder, ca
         init_config(table, folder / "conf", {"target": ["label"]})
     if table == "t.csv":
         assert "numeric: age" in init(capsys, f"input={table}", "target=[label]", "drop=[image]")
-        write_csv(folder / table, ["image", "age", "label"], [[f"set/{row[0]}", *row[1:]] for row in rows])
+        write_csv(folder / table, ["image", "age", "label"], [[f"deep/set/{row[0]}", *row[1:]] for row in rows])
         out = init(capsys, f"input={table}", "target=[label]", "overwrite=true")
         assert "or where they are answers too: drop=[age], or name them in target=" in out
 
