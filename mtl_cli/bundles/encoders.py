@@ -11,12 +11,12 @@ import numpy as np
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import decode_image, given_image, several_images
 from mtl_cli.images.resizing import Frame, framed, resized
+from mtl_cli.images.scale import WHITE, require_scale
 from mtl_cli.tables.given import GIVEN, Given, stacked_arrays
 
 Array = np.ndarray[Any, Any]
 TEXTS = 256
 """Texts, images or sentences that go through the model at once."""
-WHITE = {"uint8": 255.0, "uint16": 65535.0}
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class PictureEncoder(Encoder):
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._channels, self._size = int(data["channels"]), data["size"]
-        self._column, self._exact = data["column"], data["exact"]
+        self._column, self._exact, self._floats = data["column"], data["exact"], data.get("floats")
         wide = (-1, 1, 1)
         self._mean, self._std = (np.asarray(data[name], dtype=np.float32).reshape(wide) for name in ("mean", "std"))
 
@@ -189,6 +189,7 @@ class PictureEncoder(Encoder):
                 f"{GIVEN}, row {row + 1}: an image {image.dtype} of {image.shape[2]}×{image.shape[1]} pixels; the "
                 f"model takes uint8, {width}×{height} pixels."
             )
+        require_scale(image, self._floats, f"{GIVEN}, row {row + 1}, an image,")
         size = None if self._size is None else (int(self._size[0]), int(self._size[1]))
         frame = framed((image.shape[1], image.shape[2]), size)
         fitted = resized(image, frame)

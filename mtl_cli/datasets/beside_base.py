@@ -10,10 +10,11 @@ from torch import Tensor
 
 from mtl_cli.config.options import option
 from mtl_cli.datasets.text_base import TextColumns
+from mtl_cli.errors import nearest
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
-from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile
+from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, require_columns
 from mtl_cli.tables.store import Table
 from mtl_cli.texts.beside import Beside, fitted_text
 from mtl_cli.texts.tokenizer import KINDS, MAX_LENGTH, TokenizerOptions
@@ -70,19 +71,27 @@ def table_beside(folder: Path, columns: Sequence[str], reading: ReadOptions) -> 
 
 
 def of_file(beside: Beside, file: TableFile) -> NewBeside:
-    """Return what makes the inputs of the rows of a file.
-
-    Raises:
-        UserError: a column is missing.
-    """
+    """Return what makes the inputs of the rows of a file."""
     plain = file.verbatim()
     batches = [batch for _, batch in plain.batches([name for name in beside.columns if name in plain.columns])]
     return of_table(beside, pa.Table.from_batches(batches), file.options.notation, file.path)
 
 
 def of_table(beside: Beside, table: "pa.Table", how: Notation, path: Path) -> NewBeside:
-    """Return what makes the inputs of the rows of a table in memory."""
-    beside.of_batch(table.slice(0, 0), how, path, 0)  # all columns are there
+    """Return what makes the inputs of the rows of a table in memory; columns that it lacks count as missing.
+
+    Raises:
+        UserError: it has a column of nearly the same name.
+    """
+    absent = [name for name in beside.columns if name not in table.column_names]
+    if misspelt := [name for name in absent if nearest(name, {*table.column_names} - {*beside.columns})]:
+        require_columns(misspelt, table.column_names, path)
+    if len(absent) == len(beside.columns):
+        return of_nothing(beside, path)
+    if absent:
+        logger.warning("%s has no column %s, which count as missing in all rows.", path, ", ".join(absent))
+    for name in absent:
+        table = table.append_column(name, pa.nulls(len(table), pa.string()))
     return lambda first, count: beside.of_batch(table.slice(first, count).combine_chunks(), how, path, first)
 
 

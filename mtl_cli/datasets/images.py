@@ -243,7 +243,7 @@ class Images(ColumnSource):
             )
         pixels = fitted(self._pixels)
         size, column = None if pixels.size is None else list(pixels.size), self._options.image
-        scale = {"mean": list(pixels.mean), "std": list(pixels.std)}
+        scale = {"mean": list(pixels.mean), "std": list(pixels.std), "floats": pixels.floats}
         return {"kind": "pictures", "channels": pixels.channels, "size": size, "exact": None, "column": column, **scale}
 
     def given_rows(self, split: str, most: int) -> Given:
@@ -260,7 +260,12 @@ class Images(ColumnSource):
     def input_state(self) -> dict[str, Any]:
         """Return how pixels become inputs, and the classes of pictures and boxes."""
         pixels = fitted(self._pixels)
-        plain = {"channels": pixels.channels, "mean": list(pixels.mean), "std": list(pixels.std)}
+        plain = {
+            "channels": pixels.channels,
+            "mean": list(pixels.mean),
+            "std": list(pixels.std),
+            "floats": pixels.floats,
+        }
         pictures = {name: each.state() for name, each in self._pictures.items()}
         beside = {} if self._columns_beside is None else {"beside": self._columns_beside.state()}
         return {"pixels": plain, "shape": list(self._shape), "pictures": pictures, **beside}
@@ -316,10 +321,10 @@ class Images(ColumnSource):
         mean, std = self._options.mean, self._options.std
         if mean is None or std is None:
             chosen = np.random.default_rng(0).permutation(rows)[:MEASURED]
-            mean, std = measured([checked.path_of(row) for row in chosen.tolist()], channels)
+            mean, std = measured(checked, chosen.tolist(), channels)
         if len(mean) != channels or len(std) != channels:
             raise UserError(f"mean and std have {len(mean)} and {len(std)} numbers for {channels} channels.")
-        self._pixels = Pixels(channels, tuple(mean), tuple(std), self._size)
+        self._pixels = Pixels(channels, tuple(mean), tuple(std), self._size, checked.floats)
         self._shape = self._training_shape(checked, rows)
         file, folder = self._files[found.path], self._memory.path
         self._take(fit_beside(self._columns, self._tokenizing, self._chosen, file, found, rows, folder))
@@ -390,8 +395,10 @@ class Images(ColumnSource):
             beside = BesideRows(self._columns_beside, self._files[found.path], found, self._memory.path)
         fits = decoded_bytes(checked, source) <= self._memory.memory_mb * MEGABYTE
 
-        def make(rows: np.ndarray) -> Dataset:
-            rows = checked.usable(rows)
+        def make(given: np.ndarray) -> Dataset:
+            rows = checked.usable(given)
+            if len(given) and not len(rows):
+                raise UserError(f"{found.path}: a split has {len(given)} images, none of which can be used.")
             kept = decode_all(source, rows, checked) if fits else None
             at = torch.from_numpy(rows)
             fields = {name: field.index_select(0, at) for name, field in labels.items()}

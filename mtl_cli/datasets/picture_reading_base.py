@@ -1,10 +1,13 @@
 """New image files of a data source: a folder, a table or one image, read without labels."""
 
+import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from mtl_cli.batch import IMAGE, Values, image_of
@@ -16,18 +19,23 @@ from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
 from mtl_cli.images.pairs import label_images
 from mtl_cli.images.picture_rows import Pixels
+from mtl_cli.images.picture_targets import is_path
 from mtl_cli.images.resizing import Frame
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.named_files import Place, place_of_new
 from mtl_cli.tables.paths import inside
-from mtl_cli.tables.reading import ReadOptions, require_columns
+from mtl_cli.tables.reading import SUFFIXES, ReadOptions, TableFile, require_columns
 
 logger = logging.getLogger("mtl_cli")
+SHOWN = 10
+"""Images that a message lists."""
 Read = Callable[[int], tuple[Tensor, Frame]]
 
 
 class PictureReading(Reading):
     """New images by their names; neighbours of one size go through the model together.
+
+    At the first image that cannot be read the others are looked at too, and all that cannot are one error.
 
     Args:
         path: what was asked for, for messages.
@@ -51,13 +59,23 @@ class PictureReading(Reading):
         beside: NewBeside | None = None,
     ) -> None:
         super().__init__(path)
-        self._names, self._read, self._pixels, self.max_rows = list(names), read, pixels, max_rows
+        self.names, self._read, self._pixels, self.max_rows = list(names), read, pixels, max_rows
         self._beside = beside
+        self._skip = False
+
+    @property
+    def uneven(self) -> bool:
+        """Whether batches end where the size of images changes."""
+        return self._pixels.size is None
+
+    def leave_out_bad(self) -> None:
+        """Leave out images that cannot be read, and say which they are."""
+        self._skip = True
 
     @property
     def num_rows(self) -> int:
         """Number of images."""
-        return len(self._names)
+        return len(self.names)
 
     @property
     def columns(self) -> Sequence[str]:
@@ -67,14 +85,39 @@ class PictureReading(Reading):
     def batches(self, size: int) -> Iterator[NewRows]:
         """Yield the images in order, at most `size` at a time and of one size."""
         waiting: list[tuple[str, Tensor, Any]] = []
-        for place, name in enumerate(self._names):
-            image, frame = self._read(place)
+        problems: list[str] = []
+        for place, name in enumerate(self.names):
+            try:
+                image, frame = self._read(place)
+            except UserError as error:
+                problems += error.problems
+                if waiting and self._skip:
+                    yield self._rows(waiting, place)
+                waiting = []
+                continue
+            if problems and not self._skip:
+                continue
             if waiting and (len(waiting) == size or (self._pixels.size is None and frame != waiting[0][2])):
                 yield self._rows(waiting, place)
                 waiting = []
             waiting.append((name, image, frame))
         if waiting:
-            yield self._rows(waiting, len(self._names))
+            yield self._rows(waiting, len(self.names))
+        if problems:
+            self._tell(problems)
+
+    def _tell(self, problems: Sequence[str]) -> None:
+        """Say which images cannot be read.
+
+        Raises:
+            UserError: they are not to be left out, or there is no other.
+        """
+        counted = f"{len(problems)} of {len(self.names)} images"
+        if not self._skip or len(problems) == len(self.names):
+            way = [] if self._skip else [f"{counted} cannot be read. skip_bad=true leaves them out and names them."]
+            raise UserError([*problems[:SHOWN], *way])
+        more = ", …" if len(problems) > SHOWN else ""
+        logger.warning("%s: left out %s: %s%s", self.path, counted, " ".join(problems[:SHOWN]), more)
 
     def _rows(self, found: Sequence[tuple[str, Tensor, Any]], stop: int) -> NewRows:
         names, images, frames = zip(*found, strict=True)
@@ -85,9 +128,15 @@ class PictureReading(Reading):
 
 
 def files_read(place: Place, names: Sequence[str], pixels: Pixels) -> Read:
-    """Return what reads images by their paths in a place, which they may not leave."""
+    """Return what reads images by their paths in a place, which they may not leave; an empty path is an error."""
     limit = place.limit.resolve()
-    return lambda row: pixels.read(inside(place.folder / names[row], limit))
+
+    def read(row: int) -> tuple[Tensor, Frame]:
+        if not names[row]:
+            raise UserError(f"Row {row + 1} names no image.")
+        return pixels.read(inside(place.folder / names[row], limit))
+
+    return read
 
 
 def given_images(
@@ -101,15 +150,19 @@ def given_images(
     read: Read
     if inputs.arrays is not None:
         images = several_images(inputs.arrays, pixels.channels, str(GIVEN))
-        read = lambda place: pixels.fitted(  # noqa: E731
-            given_image(images[place], pixels.channels, f"{GIVEN}, row {place + 1},")
-        )
+        read = functools.partial(given_array, images, pixels)
     elif inputs.strings is not None or inputs.table is not None:
         paths = inputs.strings if inputs.strings is not None else path_cells(inputs, column)
         read = lambda place: pixels.read(Path(paths[place]))  # noqa: E731
     else:
         return None
     return PictureReading(GIVEN, [str(number) for number in range(inputs.num_rows)], read, pixels, max_rows, beside)
+
+
+def given_array(images: "Sequence[Any] | np.ndarray[Any, Any]", pixels: Pixels, place: int) -> tuple[Tensor, Frame]:
+    """Return the image at a place in memory, as it is decoded, and how it lies in the input."""
+    name = f"{GIVEN}, row {place + 1},"
+    return pixels.fitted(given_image(images[place], pixels.channels, name), name)
 
 
 def path_cells(inputs: Given, column: str) -> list[str]:
@@ -126,27 +179,44 @@ def path_cells(inputs: Given, column: str) -> list[str]:
     return [str(cell) for cell in cells]
 
 
+def named_labels(folder: Path, reading: ReadOptions, column: str) -> set[Path]:
+    """Return the files that tables of a folder name in further columns than that of images."""
+    found = set[Path]()
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        with contextlib.suppress(UserError):  # not a table of this set
+            file = TableFile(path, reading)
+            names = [name for name in file.columns if name != column]
+            for _, batch in file.batches(names) if column in file.columns and names else ():
+                for cells in batch.columns:
+                    paths = [cell for cell in cells.to_pylist() if cell is not None]
+                    if all(isinstance(cell, str) and is_path(cell) for cell in paths):
+                        found |= {folder / cell for cell in paths}
+    return found
+
+
 def new_images(
     path: Path, reading: ReadOptions, column: str, root: str | None = None, folder: str | None = None
 ) -> tuple[Place, list[str]]:
     """Return the place of new images and their paths in it: those of a table, of annotations, or all in a folder.
 
-    Of a folder of images with label images of the same names, it is the images alone, which is said.
+    Label images are left out of a folder, which is said: those of the names of images, and those that a table in the
+    folder names beside its images.
 
     Raises:
         UserError: there are none, or a table has no column of images.
     """
     if path.is_dir() or path.suffix.lower() in ENDINGS:
         own = path if path.is_dir() else path.parent
-        labels = label_images(path) if path.is_dir() else set()
-        files = [file for file in image_files(path) if file not in labels]
-        if labels:
-            logger.warning("%s: %d label images of the same names are not predicted.", path, len(labels))
+        labels = label_images(path) | named_labels(path, reading, column) if path.is_dir() else set()
+        every = image_files(path)
+        files = [file for file in every if file not in labels]
+        if len(files) < len(every):
+            logger.warning("%s: %d label images are not predicted.", path, len(every) - len(files))
         return Place(own, own), [file.relative_to(own).as_posix() for file in files]
     file = list_images(path, reading, "auto")
     if column not in file.columns:
         raise UserError(f"{path} has no column '{column}' of images. Its columns: {', '.join(file.columns)}.")
-    cells = [cell for _, batch in file.batches([column]) for cell in batch.column(0).to_pylist()]
-    if empty := [number for number, cell in enumerate(cells, start=1) if not cell]:
-        raise UserError(f"{path}, row {empty[0]}, column '{column}': there is no path of an image.")
-    return place_of_new(file, column, root, folder), [str(cell) for cell in cells]
+    names = [str(cell or "") for _, batch in file.batches([column]) for cell in batch.column(0).to_pylist()]
+    return place_of_new(file, column, root, folder), names

@@ -66,6 +66,8 @@ class Reading(ABC):
     """Ending of the table of predictions, where it is written into a folder."""
     into_folder: ClassVar[bool] = False
     """Whether an output without an ending is a folder for that table, also where no task makes files."""
+    names: Sequence[str] = ()
+    """Names of all rows, where they are known at once."""
     max_rows: int | None = None
     """Rows that go through the model at once; None leaves that to the command."""
 
@@ -84,6 +86,19 @@ class Reading(ABC):
     def num_rows(self) -> int | None:
         """Number of rows, or None where it is known only at the end."""
         return None
+
+    @property
+    def uneven(self) -> bool:
+        """Whether batches may end before they are full."""
+        return False
+
+    def leave_out_bad(self) -> None:
+        """Leave out rows that cannot be read, instead of an error, and say which they are.
+
+        Raises:
+            UserError: such rows are always an error.
+        """
+        raise UserError(f"skip_bad=true leaves out images; {self.path} is read by {self.unit}. Leave skip_bad out.")
 
     @property
     def columns(self) -> Sequence[str]:

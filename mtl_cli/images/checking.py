@@ -11,10 +11,11 @@ import numpy as np
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import decode_image, decode_labels, decode_numbers, read_header
-from mtl_cli.images.picture_rows import WHITE, Source
+from mtl_cli.images.picture_rows import Source
 from mtl_cli.images.picture_targets import PictureTarget, box_problem, boxes_in, is_path, picture_files
 from mtl_cli.images.points import read_points
 from mtl_cli.images.resizing import framed
+from mtl_cli.images.scale import WHITE, require_scale
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import TableFile
@@ -30,8 +31,8 @@ BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0, "keyp
 class Checked:
     """The images of one file of a set: paths [N], cells of picture targets [N] by field, sizes [N] as (H, W).
 
-    `channels` are 1 where all images are grey, else 3, or those of arrays. `bad` are rows that cannot be used; they
-    are left out if `skip`.
+    `channels` are 1 where all images are grey, else 3, or those of arrays. `floating` are rows whose images hold
+    floats, `bad` those that cannot be used; they are left out if `skip`.
     """
 
     path: Path
@@ -41,7 +42,13 @@ class Checked:
     sizes: list[tuple[int, int]]
     channels: int
     skip: bool
+    floating: set[int] = field(default_factory=set)
     bad: set[int] = field(default_factory=set)
+
+    @property
+    def floats(self) -> bool:
+        """Whether all images that can be used hold floats."""
+        return bool(self.floating) and len(self.floating | self.bad) == len(self.images)
 
     def usable(self, rows: np.ndarray) -> np.ndarray:
         """Return those of some rows [N] that can be used."""
@@ -58,7 +65,7 @@ class Checked:
 
     def first_of(self, problems: Sequence[str]) -> list[str]:
         """Return the first problems, and how many there are in all."""
-        more = [f"{self.path}: {len(problems)} files cannot be used in all."] if len(problems) > SHOWN else []
+        more = [f"{self.path}: {len(problems)} problems in all."] if len(problems) > SHOWN else []
         way = "tasks.NAME.dataset.skip_bad=true leaves out such rows, and boxes and points of a row, and says how many."
         return [*problems[:SHOWN], *more, *([] if self.skip else [way])]
 
@@ -71,6 +78,23 @@ def check_pictures(
     Raises:
         UserError: files are missing, damaged, of another size than their image, or leave their place; all of them.
     """
+    checked, problems, parts = look_at_pictures(file, column, targets, place, skip)
+    wrong = [each for found in parts.values() for each in found]
+    if (problems or wrong) and not skip:
+        raise UserError(checked.first_of([*problems, *wrong]))
+    if problems:
+        told = len(checked.bad), len(checked.images), problems[0]
+        logger.warning("%s: %d of %d rows are left out, such as %s", file.path, *told)
+    for what, found in parts.items():
+        if found:
+            logger.warning("%s: left out %d of the %s, such as %s", file.path, len(found), what, found[0])
+    return checked
+
+
+def look_at_pictures(
+    file: TableFile, column: str, targets: Mapping[str, PictureTarget], place: Place, skip: bool
+) -> tuple[Checked, list[str], dict[str, list[str]]]:
+    """Return the images of a file, what is wrong with files of bad rows, and what with boxes and with points."""
     for name, target in targets.items():
         if absent := [each for each in target.needed if each not in file.columns]:
             logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, ", ".join(absent), name)
@@ -89,16 +113,7 @@ def check_pictures(
             checked.bad.add(row)
             del checked.sizes[row:]
             checked.sizes.append((0, 0))
-    wrong = [each for found in parts.values() for each in found]
-    if (problems or wrong) and not skip:
-        raise UserError(checked.first_of([*problems, *wrong]))
-    if problems:
-        told = len(checked.bad), len(images), problems[0]
-        logger.warning("%s: %d of %d rows are left out, such as %s", file.path, *told)
-    for what, found in parts.items():
-        if found:
-            logger.warning("%s: left out %d of the %s, such as %s", file.path, len(found), what, found[0])
-    return checked
+    return checked, [*problems, *_check_scales(checked)], parts
 
 
 def read_cells(
@@ -124,10 +139,11 @@ def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget],
     if not name:
         raise UserError(f"{checked.path} names no image.")
     header = read_header(inside(checked.folder / name, limit))
-    if checked.skip:  # what is behind the headers decides too
+    if checked.skip or header.wide:  # what is behind the headers decides too
         decode_image(checked.folder / name, header.channels)
     checked.sizes.append((header.height, header.width))
     checked.channels = max(checked.channels, header.channels)
+    checked.floating |= {row} if header.floats else set()
     for field_name, target in targets.items():
         for label in picture_files(target, checked.cells[field_name][row]):
             own = read_header(inside(checked.folder / label, limit))
@@ -139,6 +155,19 @@ def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget],
             if checked.skip:
                 decode = decode_numbers if target.kind in ("depth", "normals") else decode_labels
                 decode(checked.folder / label)
+
+
+def _check_scales(checked: Checked) -> list[str]:
+    """Return what is wrong with floats beside images of 8 or 16 bit, and mark these rows as bad."""
+    problems = []
+    for row in sorted(checked.floating - checked.bad) if not checked.floats else ():
+        path = checked.path_of(row)
+        try:
+            require_scale(decode_image(path, read_header(path).channels), False, str(path))
+        except UserError as error:
+            problems += [f"row {row + 1}: {each}" for each in error.problems]
+            checked.bad.add(row)
+    return problems
 
 
 def _check_boxes(checked: Checked, row: int, targets: Mapping[str, PictureTarget]) -> list[str]:
@@ -177,15 +206,27 @@ def decoded_bytes(checked: Checked, source: Source) -> int:
     return int(sum(areas)) * per_pixel
 
 
-def measured(paths: Sequence[Path], channels: int) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel over the pixels of some images, where white is 1."""
+def measured(checked: Checked, rows: Sequence[int], channels: int) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel over the pixels of some images, where white is 1.
+
+    Raises:
+        UserError: some cannot be used; they are named together.
+    """
     count, total, squares = 0, np.zeros(channels), np.zeros(channels)
-    for path in paths:
-        image = decode_image(path, channels)
+    problems = list[str]()
+    for path in map(checked.path_of, rows):
+        try:
+            image = decode_image(path, channels)
+            require_scale(image, checked.floats, str(path))
+        except UserError as error:
+            problems += error.problems
+            continue
         pixels = image.reshape(channels, -1).astype(np.float64) / WHITE.get(image.dtype.name, 1.0)
         count += pixels.shape[1]
         total += pixels.sum(axis=1)
         squares += np.square(pixels).sum(axis=1)
+    if problems:
+        raise UserError(checked.first_of(problems))
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return mean.tolist(), [value if value > 1e-6 else 1.0 for value in std.tolist()]

@@ -1,10 +1,13 @@
 """Files of images, label images and depth, decoded by Pillow or NumPy; a fault names the file.
 
 Images come upright: a camera's EXIF orientation is applied. Palettes become colours in images and stay numbers in label
-images. What is transparent shows white. CMYK becomes RGB.
+images. What is transparent shows white. CMYK becomes RGB. A stack of pages is refused; of an animation the first image
+is read, which is told.
 """
 
 import contextlib
+import functools
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtl_cli.errors import UserError
+from mtl_cli.images.scale import WHITE
 
 if TYPE_CHECKING:
     from PIL import Image
 
+logger = logging.getLogger("mtl_cli")
 Array = np.ndarray[Any, Any]
 MAX_PIXELS = 100_000_000
 """Pixels of the largest image that is decoded; a small file that claims more is a decompression bomb."""
@@ -31,11 +36,17 @@ ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its image before it is decoded: height and width as it will stand, and grey or colour."""
+    """What a file says of its image before it is decoded: height and width as it will stand, and grey or colour.
+
+    `floats` says whether its numbers are floats, or whole numbers of an array of another type than 8 or 16 bit. `wide`
+    says that they are whole numbers of 32 bit, which may be used where they have 16 bit all the same.
+    """
 
     height: int
     width: int
     channels: int
+    floats: bool
+    wide: bool = False
 
 
 def read_header(path: Path) -> Header:
@@ -45,13 +56,15 @@ def read_header(path: Path) -> Header:
         UserError: there is no such file, or it does not hold an image.
     """
     if path.suffix.lower() == ".npy":
-        shape = _array(path).shape
-        return Header(shape[-2], shape[-1], 1 if len(shape) == 2 else shape[0])
+        found = _array(path)
+        floats, shape = str(found.dtype) not in WHITE, found.shape
+        return Header(shape[-2], shape[-1], 1 if len(shape) == 2 else shape[0], floats)
     with _opened(path) as image:
         width, height = image.size
         if _orientation(image) in ROTATED:
             width, height = height, width
-        return Header(height, width, 1 if image.mode in GREY_MODES else 3)
+        channels = 1 if image.mode in GREY_MODES else 3
+        return Header(height, width, channels, image.mode == "F", image.mode == "I")
 
 
 def decode_image(path: Path, channels: int) -> Array:
@@ -67,13 +80,13 @@ def decode_image(path: Path, channels: int) -> Array:
         found = found[None] if found.ndim == 2 else found
         if len(found) != channels:
             raise UserError(f"{path} has {len(found)} channels; {channels} are needed. Set channels={len(found)}.")
-        return found if found.dtype in (np.uint8, np.uint16) else found.astype(np.float32)
+        return found if str(found.dtype) in WHITE else found.astype(np.float32)
     from PIL import ImageOps
 
     with _opened(path) as image:
         if _orientation(image) not in (None, 1):
             image = ImageOps.exif_transpose(image)
-        pixels = _pixels(image, channels)
+        pixels = _pixels(image, channels, str(path))
     return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")  # Pillow owns the other
 
 
@@ -88,7 +101,7 @@ def given_image(image: Any, channels: int, name: str) -> Array:  # noqa: ANN401 
     if hasattr(image, "getexif"):
         from PIL import ImageOps
 
-        pixels = _pixels(ImageOps.exif_transpose(image), channels)
+        pixels = _pixels(ImageOps.exif_transpose(image), channels, name)
         return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
     found = np.asarray(image)
     if found.ndim not in (2, 3) or not found.size or found.dtype.kind not in "iufb":
@@ -107,7 +120,7 @@ def given_image(image: Any, channels: int, name: str) -> Array:  # noqa: ANN401 
         raise UserError(f"{name} is {list(np.shape(image))}, which has not the {channels} channels of training.")
     if found.dtype.kind == "f" and not np.isfinite(found).all():
         raise UserError(f"{name} has a pixel that is not finite. Replace such pixels by numbers.")
-    return np.array(found if found.dtype in (np.uint8, np.uint16) else found.astype(np.float32), order="C")
+    return np.array(found if str(found.dtype) in WHITE else found.astype(np.float32), order="C")
 
 
 def several_images(images: "Array | Sequence[Any]", channels: int, name: str) -> "Array | Sequence[Any]":
@@ -133,13 +146,17 @@ def decode_labels(path: Path) -> Array:
     """
     if path.suffix.lower() == ".npy":
         found = _array(path)
-        whole = found.dtype.kind in "iub" or (found.dtype.kind == "f" and bool((found == np.rint(found)).all()))
-        if found.ndim != 2 or not whole:
+        if found.ndim != 2 or not _whole(found):
             raise UserError(f"{path} holds {found.dtype} {list(found.shape)}; a label image is whole numbers [H, W].")
         return found.astype(np.int32)
     with _opened(path) as image:
-        if image.mode in ("L", "P", "1", *GREY_MODES) and image.mode != "F":
-            return np.asarray(image).astype(np.int32)
+        if image.mode in ("P", *GREY_MODES):
+            found = np.asarray(image)
+            if not _whole(found):
+                raise UserError(f"{path} holds floats; a label image is whole numbers. Write it as PNG.")
+            return found.astype(np.int32)
+        if image.mode in ("LA", "PA"):
+            return np.asarray(image)[..., 0].astype(np.int32)
         colours = np.asarray(image.convert("RGB")).astype(np.int32)
         return (colours[..., 0] << 16) + (colours[..., 1] << 8) + colours[..., 2]
 
@@ -160,22 +177,32 @@ def decode_numbers(path: Path) -> Array:
         return np.asarray(image).astype(np.float32)
 
 
-def _pixels(image: "Image.Image", channels: int) -> Array:
+def _pixels(image: "Image.Image", channels: int, name: str) -> Array:
     """Return an image [H, W] or [H, W, C] in the number of channels that is asked for."""
     from PIL import Image
 
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         grey = np.asarray(image)
-        deep = grey.astype(np.float32) if image.mode == "F" else grey.clip(0, 65535).astype(np.uint16)
+        if image.mode == "I" and (grey.min() < 0 or grey.max() > WHITE["uint16"]):
+            raise UserError(
+                f"{name} holds whole numbers of 32 bit, from {grey.min()} to {grey.max()}, of which nothing says what "
+                "white is. Write it with 16 bit, or as floats from 0 to 1."
+            )
+        deep = grey.astype(np.float32 if image.mode == "F" else np.uint16)
         return deep if channels == 1 else np.repeat(deep[..., None], channels, axis=2)
     if channels not in (1, 3, 4):
-        raise UserError(f"An image file has 1, 3 or 4 channels, not {channels}. Use .npy [C, H, W] for more.")
+        raise UserError(f"{name}: an image file has 1, 3 or 4 channels, not {channels}. Use .npy [C, H, W] for more.")
     if channels == 4:
         return np.asarray(image.convert("RGBA"))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         upper = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", upper.size, "white"), upper)
     return np.asarray(image.convert("L" if channels == 1 else "RGB"))
+
+
+def _whole(values: Array) -> bool:
+    """Return whether numbers are whole."""
+    return values.dtype.kind in "iub" or (values.dtype.kind == "f" and bool((values == np.rint(values)).all()))
 
 
 def _orientation(image: "Image.Image") -> int | None:
@@ -197,12 +224,38 @@ def _opened(path: Path) -> "Iterator[Image.Image]":
                     raise UserError(
                         f"{path} claims {image.width}×{image.height} pixels, more than {MAX_PIXELS:,}. Make it smaller."
                     )
+                _check_frames(image, path)
                 yield image
     except UserError:
         raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         what = str(error).split(" <")[0].rstrip(".") or type(error).__name__
         raise UserError(f"{path} cannot be read as an image: {what}.") from error
+
+
+def _check_frames(image: "Image.Image", path: Path) -> None:
+    """Refuse a TIFF whose second page is as large as the first, and tell of animations.
+
+    Smaller pages are previews, and the second image of a camera's JPEG is one too.
+    """
+    if image.format == "TIFF" and (pages := getattr(image, "n_frames", 1)) > 1:
+        first = image.size
+        image.seek(1)
+        second = image.size
+        image.seek(0)
+        if second == first:
+            raise UserError(
+                f"{path} is a stack of {pages} pages, and an image is one. Write each page to a file, or the stack to "
+                ".npy [C, H, W], whose first axis are channels."
+            )
+    elif image.format in ("GIF", "PNG") and getattr(image, "is_animated", False):
+        _tell_of_animation(path.parent)
+
+
+@functools.cache
+def _tell_of_animation(folder: Path) -> None:
+    """Say once of a folder that of its animations only the first image is read."""
+    logger.warning("%s holds animations, of which the first image is read.", folder)
 
 
 def _array(path: Path) -> Array:

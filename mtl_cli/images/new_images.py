@@ -12,7 +12,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import given_image
 from mtl_cli.tables.given import GIVEN
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff")
+ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 MODES = {1: "L", 3: "RGB"}
 """Pillow's name for images, by their number of channels of one byte."""
 

@@ -25,29 +25,34 @@ from mtl_cli.batch import (
 from mtl_cli.images.decoding import Array, decode_image
 from mtl_cli.images.picture_targets import MAPS, PictureTarget, read_picture
 from mtl_cli.images.resizing import Frame, framed, resized
-
-WHITE = {"uint8": 255.0, "uint16": 65535.0}
-"""The number of white, by type; floats are as they are."""
+from mtl_cli.images.scale import WHITE, require_scale
 
 
 @dataclass(frozen=True)
 class Pixels:
     """How pixels become inputs: the number of channels, their mean and deviation where white is 1, and the size.
 
-    Images are brought into `size` (H, W), their proportions kept; None leaves each as it is.
+    Images are brought into `size` (H, W), their proportions kept; None leaves each as it is. `floats` says whether the
+    training images hold floats; None: not known, as in older checkpoints.
     """
 
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     size: tuple[int, int] | None = None
+    floats: bool | None = None
 
     def read(self, path: Path) -> tuple[Tensor, Frame]:
         """Return an image [C, h, w] as it is decoded, in its size as an input, and how it got there."""
-        return self.fitted(decode_image(path, self.channels))
+        return self.fitted(decode_image(path, self.channels), str(path))
 
-    def fitted(self, decoded: Array) -> tuple[Tensor, Frame]:
-        """Return a decoded image [C, h, w] in its size as an input, and how it got there."""
+    def fitted(self, decoded: Array, name: str) -> tuple[Tensor, Frame]:
+        """Return a decoded image [C, h, w] in its size as an input, and how it got there; `name` is for messages.
+
+        Raises:
+            UserError: its pixels are on another scale than those of training.
+        """
+        require_scale(decoded, self.floats, name)
         frame = framed((decoded.shape[1], decoded.shape[2]), self.size)
         return torch.from_numpy(np.ascontiguousarray(resized(decoded, frame))), frame
 

@@ -5,26 +5,35 @@ from pathlib import Path
 
 from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.errors import UserError
+from mtl_cli.images.box_rows import Boxes
+from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.pairs import below, parts
 from mtl_cli.tables.listing import SPLIT_NAMES
 
 NAMES_FILE = "classes.txt"
+TOLD = ("data.yaml", "dataset.yaml")
+"""Files that name classes; what the second are called, `names:` says in any YAML file where there is `labels/`."""
 BOX_NUMBERS, MIN_OUTLINE = (4, 5), 6
 """Numbers of a box, without and with a score, and the fewest of an outline, which has three corners."""
-Boxes = list[tuple[float, float, float, float, str]]
 Placed = list[tuple[str, Boxes, str | None]]
 
 
 def is_yolo(folder: Path) -> bool:
-    """Return whether a folder, or one of its folders of splits, has `images/` beside `labels/` with text files."""
+    """Return whether a folder, or one of its folders of splits, has images with text files of boxes."""
     return any(any(labels.rglob("*.txt")) for _, _, labels in yolo_places(folder))
 
 
 def yolo_places(folder: Path) -> Iterator[tuple[str | None, Path, Path]]:
-    """Yield the folders of images and of labels, with the split where they lie in its folder."""
+    """Yield the folders of images and of labels, with the split where they lie in its folder.
+
+    Labels lie in `labels/` beside `images/`, or, in a folder whose classes are named, beside the images.
+    """
+    named = any((folder / name).is_file() for name in (NAMES_FILE, *TOLD))
     for split, place in [(None, folder), *((s, p) for s, p in parts(folder) if s)]:
         if (place / "images").is_dir() and (place / "labels").is_dir():
             yield split, place / "images", place / "labels"
+        elif named and any(each.with_suffix(".txt").is_file() for each in place.iterdir() if is_image(each)):
+            yield split, place, place
 
 
 def read_yolo(folder: Path) -> tuple[Placed, list[str]]:
@@ -50,6 +59,11 @@ def read_yolo(folder: Path) -> tuple[Placed, list[str]]:
             boxes = boxes_of((labels / inner).with_suffix(".txt"), file, names)
             placed.append((file.relative_to(folder).as_posix(), boxes, own))
     return placed, names or sorted({box[4] for _, boxes, _ in placed for box in boxes}, key=int)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a path is named as an image."""
+    return path.suffix.lower() in ENDINGS
 
 
 def boxes_of(labels: Path, image: Path, names: list[str]) -> Boxes:

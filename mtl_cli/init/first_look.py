@@ -28,7 +28,13 @@ from mtl_cli.init.audio_looking import holds_sounds, named_sounds, sound_columns
 from mtl_cli.init.audio_survey import survey_audio
 from mtl_cli.init.conll_looking import holds_words
 from mtl_cli.init.image_folder import choose
-from mtl_cli.init.image_looking import holds_images, image_columns, images_elsewhere, named_images
+from mtl_cli.init.image_looking import (
+    holds_images,
+    image_columns,
+    images_elsewhere,
+    images_without_ending,
+    named_images,
+)
 from mtl_cli.init.image_points import asked_points
 from mtl_cli.init.image_survey import survey_images
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
@@ -59,6 +65,7 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
         chosen = choose(path, options.get("format", "auto"), bool(options.get("target")))
         source, seen = str(Path(source, chosen.path.relative_to(path))), chosen.others
         path = chosen.path
+        options = options if chosen.form is None else {**options, "format": chosen.form}
     found = survey(path, options)
     shipped = group_options([conf_dir()])["dataset"]
     dataset = free_name(slug(path.name.split(".")[0], "data")[:MAX_NAME], shipped, "_data")
@@ -115,6 +122,8 @@ def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         return survey_images(path, file, asked, kinds_of(options))
     if told := images_elsewhere(file, files, asked.drop):
         raise UserError(f"{told} {ELSEWHERE}: folder=DIR, or leave the column out: drop=[…].")
+    if told := images_without_ending(file, files, [*asked.drop, *asked.taken]):
+        raise UserError(f"{told}; or leave the column out: drop=[…].")
     if "folder" in options:
         raise UserError(f"folder={folder} does not apply: {path} names no sounds and no images. Leave it out.")
     texts = running_text(file, asked.taken) if "text" not in options else named_texts(file, options["text"])

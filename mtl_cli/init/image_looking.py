@@ -9,16 +9,24 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
+from mtl_cli.images.coco import read_json_file
 from mtl_cli.images.decoding import decode_labels, decode_numbers, read_header
-from mtl_cli.images.listings import form_of, read_json_file
+from mtl_cli.images.listings import form_of
+from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.picture_targets import is_path
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import TableFile
 
+MOST_FILES = 20_000
+"""Files of a folder that names in a table are compared with."""
 LOOKED_AT = 60
 """Rows, and label images, that are looked at."""
 MOST_CLASSES = 40
 """Different numbers in label images up to which they may be classes."""
+LARGEST_NUMBER = 0xFFFF
+"""The largest number of a grey label image; larger ones are colours."""
+NAME_WORDS = ("id", "image", "img", "file", "name", "photo", "picture")
+"""What a column of numbers is called that are names of files."""
 INSTANCE_WORDS = ("instance", "object", "inst_", "ids")
 DEPTH_WORDS = ("depth", "disp", "distance", "height")
 
@@ -47,6 +55,28 @@ def images_elsewhere(file: TableFile, folder: Path, known: Sequence[str]) -> str
     for name, paths in named_images(file).items():
         if name not in known and not _there(paths, folder):
             return f"{file.path}: column '{name}' names images, and none is there, such as {folder / paths[0]}."
+    return None
+
+
+def images_without_ending(file: TableFile, folder: Path, known: Sequence[str]) -> str | None:
+    """Return that a column names images of a folder without their ending, in words; None where that is not so.
+
+    `known` are columns of which that does not matter.
+    """
+    places = itertools.islice(itertools.chain(folder.glob("*"), folder.glob("*/*")), MOST_FILES)
+    images = {each.stem: each for each in places if each.suffix.lower() in ENDINGS}
+    names = [name for name in file.columns if name not in known] if images else []
+    _, batch = next(iter(file.batches(names)), (0, None)) if names else (0, None)
+    if batch is None:
+        return None
+    for name in names:
+        cells = [str(cell) for cell in batch.column(names.index(name)).to_pylist()[:LOOKED_AT] if cell is not None]
+        named = not all(map(str.isdigit, cells)) or any(word in name.lower() for word in NAME_WORDS)
+        if named and len(set(cells)) == len(cells) > 1 and set(cells) <= images.keys():
+            return (
+                f"{file.path}: column '{name}' names images without their ending, such as {cells[0]}. Write their "
+                f"paths, relative to the folder of the table, such as {images[cells[0]].relative_to(folder).as_posix()}"
+            )
     return None
 
 
@@ -108,6 +138,7 @@ def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:
         return Looked("depth", {}, "the name says that pixels are distances; 0 is missing")
     numbers = [np.unique(decode_labels(path)) for path in files]
     every = np.unique(np.concatenate(numbers))
+    refuse_changed(name, files, every)
     if any(word in lowered for word in INSTANCE_WORDS) or (len(every) > MOST_CLASSES and _counting(numbers)):
         return Looked("mask", {"values": "foreground"}, "each object has a number: foreground against background")
     if len(every) > MOST_CLASSES:
@@ -117,13 +148,32 @@ def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:
         return Looked("mask", {"values": "foreground"}, f"the numbers {values}: foreground against background")
     ignored = [value for value in values if value == 255 and len(values) > 2 and values[-2] < 254]
     kept = [value for value in values if value not in ignored]
-    reading: dict[str, Any] = {"values": kept, "classes": [_class_name(value) for value in kept]}
+    colours = max(kept) > LARGEST_NUMBER
+    names = [f"#{value:06x}" if colours else str(value) for value in kept]
+    reading: dict[str, Any] = {"values": names if colours else kept, "classes": names}
     why = f"label images of {len(kept)} classes" + "; 255 is ignored" * bool(ignored)
     return Looked("mask", {**reading, **({"missing": ignored} if ignored else {})}, why)
 
 
-def _class_name(value: int) -> str:
-    return f"#{value:06x}" if value > 0xFFFF else str(value)
+def refuse_changed(name: str, files: Sequence[Path], every: np.ndarray) -> None:
+    """Refuse label images whose numbers JPEG has changed, or some of which are grey and some in colours.
+
+    Raises:
+        UserError: they are.
+    """
+    lossy = next((path for path in files if path.suffix.lower() in (".jpg", ".jpeg")), None)
+    if lossy is not None and len(every) > 2:
+        raise UserError(
+            f"Column '{name}': {lossy} is JPEG, whose compression changes numbers: the label images hold {len(every)} "
+            "different ones. Write them as PNG again, with the numbers that were meant. If pixels are distances, say "
+            f"so: kind.{name}=depth."
+        )
+    both = [value for value in every.tolist() if 0 < value <= 255 and value * 0x010101 in every]
+    if both:
+        raise UserError(
+            f"Column '{name}': some label images are grey and some in colours, so that {both[0]} and "
+            f"#{both[0] * 0x010101:06x} may be one class or two. Write all of them in one way."
+        )
 
 
 def _counting(numbers: Sequence[np.ndarray]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mtl_cli.batch import WantedField
 from mtl_cli.errors import UserError
-from mtl_cli.images.checking import check_pictures, read_cells
+from mtl_cli.images.checking import look_at_pictures, read_cells
 from mtl_cli.images.listings import form_of, list_images
 from mtl_cli.images.picture_targets import parse_picture
 from mtl_cli.images.points import named_points
@@ -25,7 +25,7 @@ from mtl_cli.init.notation import Written, written
 from mtl_cli.init.proposals import TRAIN_SHARE
 from mtl_cli.init.row_survey import reading_lines
 from mtl_cli.init.running_text import running_text
-from mtl_cli.init.splits import split_of
+from mtl_cli.init.splits import split_of, unseen_classes
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
 from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.named_files import Place
@@ -54,6 +54,8 @@ PICTURES = {
 POINT_KIND = "keypoints"
 KINDS = {"segmentation": "mask", "depth": "depth", "normals": "normals", "detection": "boxes"}
 """What `kind.COLUMN=` may say of a column of pictures, and the kind of target."""
+SHOWN = 6
+"""Folders that a line names."""
 WINDOW, WHOLE = 128, 400
 """Side of the window that dense labels are learnt in, and the largest image whose boxes are learnt whole."""
 LARGEST_SIDE, STRIDE = 128, 16
@@ -101,6 +103,7 @@ class ImageSurvey(FileSurvey):
     form: str
     beside: FoundBeside | None = None
     folder: str | None = None
+    unseen: Sequence[str] = ()
 
     @property
     def size(self) -> str:
@@ -211,6 +214,8 @@ class ImageSurvey(FileSurvey):
         inputs = [f"image: column {self.image}", *(self.beside.told() if self.beside else [])]
         if self.beside and (look := self.beside.inputs.warnings):
             sections.insert(0, Section("Look at these columns first: they may hold the answer", look))
+        if self.unseen:
+            sections.insert(0, Section("Look at these classes first: training cannot learn them", self.unseen))
         if self.bad:
             sections.insert(0, Section("Look at these first: training leaves them out (skip_bad: true)", self.bad))
         return [*sections, Section("Inputs", [*inputs, *self.notes]), *association_sections(self.guesses)]
@@ -289,23 +294,40 @@ def survey_images(
     unread += left if isinstance(listing, Listing) else []
     unread = [name for name in unread if name not in {each.column for each in pictures}]
     notes = [f"left out: {', '.join(unread)} (not inputs)"] if unread else []
+    notes += empty_classes(listing)
+    look = [] if split is None or asked.group else unseen_classes(listing, split, guesses)
+    bad = bad_rows(listing, image, pictures, place)
     return ImageSurvey(
         listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses, asked.group,
-        None if asked.group else split, [*notes, *rows.notes], bad_rows(listing, image, pictures, place), form, beside,
-        asked.folder,
+        None if asked.group else split, [*notes, *rows.notes], bad, form, beside, asked.folder, look,
     )  # fmt: skip
 
 
 def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], place: Place) -> list[str]:
-    """Return what training could not use of a set: files and boxes, the first of them and how many there are."""
+    """Return what training could not use of a set: files and boxes, the first of them and how many there are.
+
+    Raises:
+        UserError: it is half of the images or more.
+    """
     targets = {
         each.name: parse_picture(WantedField(each.name, each.name, each.looked.kind, each.reading)) for each in pictures
     }
-    try:
-        check_pictures(listing, image, targets, place, skip=False)
-    except UserError as error:
-        return list(error.problems[:-1])
-    return []
+    checked, problems, parts = look_at_pictures(listing, image, targets, place, skip=False)
+    if not problems and not any(parts.values()):
+        return []
+    told = checked.first_of([*problems, *(each for found in parts.values() for each in found)])[:-1]
+    if 2 * len(checked.bad) >= len(checked.images):
+        raise UserError([*told, f"{len(checked.bad)} of {len(checked.images)} images cannot be used. Repair them."])
+    return told
+
+
+def empty_classes(listing: TableFile) -> list[str]:
+    """Return that folders beside class folders hold no image, as lines of the report."""
+    if not isinstance(listing, Listing) or "label" not in listing.columns or not listing.path.is_dir():
+        return []
+    folders = {folder for folder in listing.path.rglob("*") if folder.is_dir() and not any(folder.iterdir())}
+    told = ", ".join(folder.relative_to(listing.path).as_posix() for folder in sorted(folders)[:SHOWN])
+    return [f"left out: {told} (folders without an image)"] if folders else []
 
 
 def usual_targets(listing: TableFile) -> dict[str, list[str]]:
@@ -357,5 +379,8 @@ def look_at_target(
     cells, _ = read_cells(listing, column, {})
     if wanted == "detection":
         return Looked("boxes", {}, "boxes around the objects of the label images")
+    asked = f"kind.{column}={wanted} asks for that"
+    if wanted in ("depth", "normals"):
+        return Looked(wanted, {}, asked)
     found = look_at_labels(column, [folder / cell for cell in cells if cell])
-    return found if wanted is None else replace(found, kind=KINDS[wanted], why=f"kind.{column}={wanted} asks for that")
+    return found if wanted is None else replace(found, kind=KINDS[wanted], why=asked)

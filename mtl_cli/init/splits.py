@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from mtl_cli.init.guess import Guess
 from mtl_cli.tables.cells import category_cells
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
@@ -28,3 +31,18 @@ def split_of(file: TableFile, names: Sequence[str]) -> str | None:
         if TRAIN in parts and len(parts) > 1:
             return name
     return None
+
+
+def unseen_classes(file: TableFile, split: str, guesses: Sequence[Guess]) -> list[str]:
+    """Return the classes of targets that no training row has, target by target, as lines of the report."""
+    cells = [cell for _, batch in file.batches([split]) for cell in batch.column(0).to_pylist()]
+    training = np.array([NAMES[str(cell).lower()] == TRAIN for cell in cells])
+    lines = []
+    for guess in guesses:
+        if guess.kind not in ("class", "binary", "ordinal"):
+            continue
+        column = guess.columns[0]
+        seen = set(column.codes[training].tolist())
+        if lost := [name for code, name in enumerate(column.values) if code not in seen]:
+            lines.append(f"{guess.name}: no row of the training split has the class {', '.join(lost[:10])}")
+    return lines

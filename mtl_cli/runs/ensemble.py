@@ -16,7 +16,7 @@ from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError, some
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.data_files import warn_of_training_rows
-from mtl_cli.runs.predict import check_names, progress
+from mtl_cli.runs.predict import check_names, progress, readings_of, wants_skipping
 from mtl_cli.runs.predictor import Predictor, build_predictor
 from mtl_cli.storage import checkpoint
 from mtl_cli.tasks.base import Task
@@ -55,6 +55,7 @@ def predict_together(
     """
     overrides = dict(overrides)
     size, names = overrides.pop("batch_size", 4096), overrides.pop("tasks", None)
+    skip = wants_skipping(overrides)
     if type(size) is not int or size < 1:
         raise UserError(f"batch_size is {size!r}; it is a whole number ≥ 1. Use batch_size=4096.")
     states = [checkpoint.load(checkpoint.find(path, "best")) for path in paths]
@@ -65,8 +66,7 @@ def predict_together(
         members = []
         for path, state, config in zip(paths, states, configs, strict=True):
             predictor = build_predictor(config, trust, state, names, source)
-            readings = {name: each.reading(source) for name, each in predictor.sources.items()}
-            members.append(Member(path, predictor, readings))
+            members.append(Member(path, predictor, readings_of(predictor, source, skip)))
         warn_of_training_rows(members[0].predictor.sources, states[0]["datasets"], source)
         check_alike(members)
         rows = write(members, target, size, bool(configs[0]["quiet"]))

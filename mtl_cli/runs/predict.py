@@ -18,9 +18,11 @@ from mtl_cli.runs.data_files import warn_of_training_rows
 from mtl_cli.runs.prediction_folder import PredictionFolder
 from mtl_cli.runs.predictor import Predictor, build_predictor
 from mtl_cli.storage import checkpoint
+from mtl_cli.tasks.predictions_base import stem_of
 from mtl_cli.training.arithmetic import torch_settings
 
 logger = logging.getLogger("mtl_cli")
+SKIP = "skip_bad"
 
 
 def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any], folders: Sequence[Path] = ()) -> int:
@@ -29,7 +31,7 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
     Of labelled words they are the words. Where a task makes files, such as label images, `target` is a new folder,
     which holds them and a table of what the other tasks say. New images may be predicted into a folder in any case.
 
-    `overrides` are dotted keys of the run's config, such as trainer.device, and `batch_size` and `tasks`.
+    `overrides` are dotted keys of the run's config, such as trainer.device, and `batch_size`, `tasks` and `skip_bad`.
 
     Raises:
         UserError: the checkpoint or the inputs do not fit; nothing is written.
@@ -37,6 +39,7 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
     """
     overrides = dict(overrides)
     size, names = overrides.pop("batch_size", 4096), overrides.pop("tasks", None)
+    skip = wants_skipping(overrides)
     if type(size) is not int or size < 1:
         raise UserError(f"batch_size is {size!r}; it is a whole number ≥ 1. Use batch_size=4096.")
     state = checkpoint.load(checkpoint.find(path, "best"))
@@ -46,13 +49,33 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
         predictor = build_predictor(config, trust, state, names, source)
         warn_of_training_rows(predictor.sources, state["datasets"], source)
-        readings = {name: each.reading(source) for name, each in predictor.sources.items()}
+        readings = readings_of(predictor, source, skip)
         if calibrated := described(predictor.tasks):
             logger.info("By what was fitted on validation rows: %s.", calibrated)
         rows = write(predictor, readings, target, size, bool(config["quiet"]))
     says = ", ".join(predictor.no_columns()) or "files"
     logger.info("%d rows with %s in %s, %s", rows, says, target, duration(time.monotonic() - start))
     return rows
+
+
+def wants_skipping(overrides: dict[str, Any]) -> bool:
+    """Take skip_bad out of the overrides, and return whether inputs that cannot be read are left out.
+
+    Raises:
+        UserError: it is not true or false.
+    """
+    skip = overrides.pop(SKIP, False)
+    if not isinstance(skip, bool):
+        raise UserError(f"{SKIP} is {skip!r}; it is true or false. Use {SKIP}=true.")
+    return skip
+
+
+def readings_of(predictor: Predictor, source: Path, skip: bool) -> dict[str, Reading]:
+    """Return what reads the inputs for each dataset; with `skip`, without those that cannot be read."""
+    readings = {name: each.reading(source) for name, each in predictor.sources.items()}
+    for reading in readings.values() if skip else ():
+        reading.leave_out_bad()
+    return readings
 
 
 def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, size: int, quiet: bool) -> int:
@@ -68,6 +91,8 @@ def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, s
     with ExitStack() as stack:
         folder = None
         makes_files = any(task.writes_files for task in predictor.tasks.values())
+        if makes_files:
+            check_stems(main)
         if makes_files or (main.into_folder and not target.suffix):
             folder = stack.enter_context(PredictionFolder(target))
             target = folder.table(main.suffix)
@@ -95,6 +120,22 @@ def check_names(added: Sequence[str], reading: Reading) -> None:
             f"{reading.path} has the column{'s' * (len(twice) > 1)} {', '.join(twice)} already, as mtl-predict would "
             "name its own. Rename them in the file, or leave the task out: tasks=[…]."
         )
+
+
+def check_stems(reading: Reading) -> None:
+    """Refuse images that differ in the ending alone, for their files of predictions would be one.
+
+    Raises:
+        UserError: there are two.
+    """
+    found: dict[str, str] = {}
+    for name in reading.names:
+        other = found.setdefault(stem_of(name), name)
+        if other != name:
+            raise UserError(
+                f"{reading.path}: {other} and {name} differ in their ending alone, so that their predictions would be "
+                "files of one name. Rename one."
+            )
 
 
 def progress(reading: Reading, quiet: bool) -> Bar:

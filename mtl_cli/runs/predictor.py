@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,22 @@ class Predictor:
     def run(
         self, readings: Mapping[str, Reading], size: int, in_memory: bool = False
     ) -> Iterator[tuple[NewRows, Predictions]]:
-        """Yield all rows, at most `size` at a time, with what every task says of them; see `predict`."""
+        """Yield all rows, at most `size` at a time, with what every task says of them; see `predict`.
+
+        Raises:
+            UserError: the datasets leave out different rows.
+        """
         size = min([size, *(each.max_rows for each in readings.values() if each.max_rows is not None)])
-        for batches in zip(*(each.batches(size) for each in readings.values()), strict=True):
+        if len(readings) > 1 and any(each.uneven for each in readings.values()):
+            size = 1
+        main = next(iter(readings.values()))
+        for batches in zip_longest(*(each.batches(size) for each in readings.values())):
+            for reading, batch in zip(readings.values(), batches, strict=True):
+                if None in batches or (reading.unit == main.unit and batch.names != batches[0].names):
+                    raise UserError(
+                        f"The datasets of {', '.join(readings)} read different rows of {main.path}. Predict the tasks "
+                        "one by one: tasks=[NAME]."
+                    )
             yield batches[0], self.predict(dict(zip(readings, batches, strict=True)), in_memory)
 
     @torch.inference_mode()

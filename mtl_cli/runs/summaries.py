@@ -1,5 +1,6 @@
 """What training must know of the labels of each task: one pass over the training split, or what a checkpoint tells."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.reading import augmented_alike
 
+logger = logging.getLogger("mtl_cli")
 ROWS = 16
 """Rows that are read at a time where fields are added by an augmentation."""
 
@@ -106,6 +108,7 @@ def summarise(
                         problems.setdefault((name, split), problem)
                     elif split == "train" and name in fresh:
                         fresh[name].add(found)
+        tell_unseen(fresh)
         summaries |= told | fresh
         known |= {own[name]: summaries[name] for name in own}
     if problems:
@@ -136,6 +139,16 @@ def sweep(
         changed = augmented_alike(apart, indices, source.augmentation, source.all_fields, seed, dataset)
         fields = {**sample.fields, **{name: changed.fields[name] for name in source.augmentation.adds}}
         yield {name: fields[name].cpu() for name in names}
+
+
+def tell_unseen(fresh: Mapping[str, LabelSummary]) -> None:
+    """Warn of classes that have no training label."""
+    for name, summary in fresh.items():
+        spec = summary.spec()
+        names = spec.class_names or tuple(map(str, range(len(spec.counts))))
+        lost = [name for name, count in zip(names, spec.counts, strict=False) if not count]
+        if lost and spec.kind != "pieces":
+            logger.warning("tasks.%s: no training label is of the class %s.", name, some(lost))
 
 
 def restored(

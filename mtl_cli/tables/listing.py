@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ SPLIT_NAMES = {
 }  # fmt: skip
 """What the folders of splits are called."""
 Rows = list[dict[str, Any]]
+
+
+def split_named(name: str) -> str | None:
+    """Return the split that a folder or a file is named after, also with a year behind it, or None."""
+    return SPLIT_NAMES.get(name.lower().rstrip("0123456789"))
 
 
 class Listing(TableFile):
@@ -33,6 +39,8 @@ class Listing(TableFile):
     def __init__(
         self, path: Path, options: ReadOptions, rows: Rows, folder: Path, annotations: Sequence[Path] = ()
     ) -> None:
+        if options.missing_values == ReadOptions().missing_values:  # a class may be called null
+            options = replace(options, missing_values=())
         self.path, self.options, self.format, self.folder = path, options, "listing", folder
         self.annotations = list(annotations)
         self.columns = list(rows[0]) if rows else []
@@ -79,13 +87,18 @@ def files_below(folder: Path, endings: Sequence[str]) -> list[Path]:
     return found
 
 
+def after_split(name: str) -> bool:
+    """Return whether the name of a folder begins with that of a split, as in train_labels."""
+    return name.lower().startswith(tuple(SPLIT_NAMES))
+
+
 def class_rows(folder: Path, endings: Sequence[str], column: str, what: str) -> Rows:
     """Return the files of class folders, which are called `what` in messages, with their paths in `column`.
 
     The innermost folder is the class, `label`; one that is called as a split above it is the `split`.
 
     Raises:
-        UserError: there is no file, or some lie in no class folder.
+        UserError: there is no file, some lie in no class folder, or the innermost folders are those of splits.
     """
     rows, astray = [], []
     for file in files_below(folder, endings):
@@ -100,6 +113,13 @@ def class_rows(folder: Path, endings: Sequence[str], column: str, what: str) -> 
         raise UserError(f"{astray[0]}{more} lie in no class folder of {folder}. Move them into one, or give a table.")
     if not rows:
         raise UserError(f"{folder} holds no {what} ({', '.join(endings)}) in class folders.")
+    classes = {str(row["label"]) for row in rows}
+    if len(classes) > 1 and any(name.lower() in SPLIT_NAMES for name in classes) and all(map(after_split, classes)):
+        raise UserError(
+            f"{folder}: the innermost folders of {what} are called {', '.join(sorted(classes))}, as splits are, "
+            f"and not as classes. {what.capitalize()} of classes lie in train/CLASS; or give a table that says what is "
+            "in them."
+        )
     if any(row["split"] is None for row in rows):
         if named := {str(row["split"]) for row in rows if row["split"]}:
             lost = next(row[column] for row in rows if row["split"] is None)

@@ -27,6 +27,12 @@ class Boxes:
     rows: "list[np.ndarray[Any, Any]]"
 
 
+def stem_of(name: str) -> str:
+    """Return the name of a row without the ending of an image."""
+    path = Path(name)
+    return (path.with_suffix("") if path.suffix.lower() in (*ENDINGS, ".npy") else path).as_posix()
+
+
 @dataclass
 class Predictions:
     """What the tasks of a run say of a batch of rows: columns of a table, each [B], and files for each row.
@@ -52,9 +58,7 @@ class Predictions:
 
     def path_of(self, task: str, row: int, suffix: str) -> str:
         """Return the path of a task's file of a row: "<task>/<name of the row, no ending of an image><suffix>"."""
-        name = Path(self.names[row])
-        stem = name.with_suffix("") if name.suffix.lower() in (*ENDINGS, ".npy") else name
-        return f"{task}/{stem.as_posix()}{suffix}"
+        return f"{task}/{stem_of(self.names[row])}{suffix}"
 
     def maps(self, outputs: Tensor) -> list[Tensor]:
         """Return the maps [B, C, h, w] of each row [C, H, W] in the size of the row's own image file."""

@@ -1,6 +1,7 @@
 """Image files as inputs and labels, against Pillow and numpy; bad files are named, all at one look."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -344,7 +345,7 @@ def test_label_images_beside_new_images_are_not_predicted(table, caplog):
     place, names = new_images(table.parent, ReadOptions(), "image")
     assert place.folder == table.parent
     assert names == [*(f"images/{k:02}.png" for k in range(12)), "other/another.png"]
-    assert "12 label images of the same names are not predicted" in caplog.text
+    assert "12 label images are not predicted" in caplog.text
     assert len(new_images(table.parent / "instances", ReadOptions(), "image")[1]) == 12, "asked for by name"
 
 
@@ -379,3 +380,81 @@ def test_numbers_without_names_are_classes_in_the_order_in_which_they_are_declar
     assert source.field_specs["m"].class_names == ("7", "3")
     mask = source.split("train").__getitems__(torch.tensor([0])).fields["m"][0]
     assert [int(mask[at]) for at in ((0, 0), (0, 15), (15, 15))] == [0, 1, MISSING_CLASS]
+
+
+def floats_beside(folder, factor):
+    """A set of 8-bit images, the second of which holds floats."""
+    path = blob_set(folder, count=8, sizes=((12, 12),))
+    for k in range(8):
+        grey = Image.open(folder / f"images/{k:02}.png").convert("L")
+        grey.save(folder / f"images/{k:02}.png")
+    pixels = np.asarray(Image.open(folder / "images/01.png"), np.float32) * factor
+    np.save(folder / "images/01.npy", pixels)
+    path.write_text(path.read_text().replace("images/01.png", "images/01.npy"))
+    return path
+
+
+def test_floats_beside_8_bit_are_on_the_scale_where_white_is_1(tmp_path):
+    made = images(floats_beside(tmp_path, 1 / 255))
+    whole = images(blob_set(tmp_path / "whole", count=8, sizes=((12, 12),)), channels=1)
+    for split in ("train", "val", "test"):
+        rows = torch.arange(len(made.split(split)))
+        found, wanted = (each.split(split).__getitems__(rows).inputs for each in (made, whole))
+        assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def test_floats_on_another_scale_are_refused_or_left_out(tmp_path, caplog):
+    path = floats_beside(tmp_path, 1.0)
+    with pytest.raises(UserError, match=r"row 2: .*01.npy holds floats or large whole numbers"):
+        images(path)
+    with caplog.at_level(logging.WARNING):
+        made = images(path, skip_bad=True)
+    assert "1 of 8 rows are left out" in caplog.text
+    assert sum(len(made.split(split)) for split in ("train", "val", "test")) == 7
+
+
+def test_a_split_without_a_usable_image_is_an_error(table):
+    folder, lines = table.parent, table.read_text().splitlines()
+    lines = [lines[0] + ",split", *(f"{line},{'val' if k == 3 else 'train'}" for k, line in enumerate(lines[1:]))]
+    table.write_text("\n".join(lines))
+    (folder / "images/03.png").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="a split has 1 images, none of which can be used"):
+        images(table, skip_bad=True, split_column="split", size=[32, 32])
+
+
+def test_new_images_that_cannot_be_read_are_one_error_or_left_out(table, caplog):
+    made, folder = images(table, crop=24), table.parent / "images"
+    (folder / "02.png").write_bytes((folder / "02.png").read_bytes()[:200])
+    (folder / "04.png").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        list(made.reading(folder).batches(100))
+    first, second, way = caught.value.problems
+    assert "02.png" in first
+    assert "04.png is empty" in second
+    assert way.startswith("2 of 12 images cannot be read. skip_bad=true leaves them out")
+    reading = made.reading(folder)
+    reading.leave_out_bad()
+    with caplog.at_level(logging.WARNING):
+        found = list(reading.batches(100))
+    assert "left out 2 of 12 images" in caplog.text
+    names = [name for rows in found for name in rows.names]
+    assert names == [f"{k:02}.png" for k in range(12) if k not in (2, 4)]
+    (whole,) = made.reading(folder / "05.png").batches(1)
+    place = next((rows, k) for rows in found for k, name in enumerate(rows.names) if name == "05.png")
+    assert torch.equal(place[0].inputs[place[1]], whole.inputs[0])
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    reading = made.reading(folder)
+    reading.leave_out_bad()
+    with pytest.raises(UserError, match=r"00\.png is empty"):
+        list(reading.batches(100))
+
+
+def test_label_images_that_a_table_names_are_not_predicted(table, caplog):
+    made = images(table, crop=24)
+    (table.parent / "images").rename(table.parent / "pictures")
+    table.write_text(table.read_text().replace("images/", "pictures/"))
+    with caplog.at_level(logging.WARNING):
+        names = [name for rows in made.reading(table.parent).batches(100) for name in rows.names]
+    assert names == [f"pictures/{k:02}.png" for k in range(12)]
+    assert "12 label images are not predicted" in caplog.text

@@ -75,13 +75,22 @@ def test_images_without_their_columns_are_told(tmp_path, caplog):
     assert len(read.inputs["ids"]) == 16
 
 
-def test_given_rows_need_the_columns(tmp_path):
+def test_columns_that_new_rows_lack_count_as_missing(tmp_path, caplog):
     made = source(image_set(tmp_path))
     row = {"image": str(tmp_path / "images/000.png"), "age": 1.0, "site": "n", "note": "a warm day"}
     (read,) = made.reading_of(given([row])).batches(10)
     assert read.inputs["there"].tolist() == [1.0]
-    with pytest.raises(UserError, match="no column 'site'"):
-        made.reading_of(given([{name: cell for name, cell in row.items() if name != "site"}]))
+    (empty,) = made.reading_of(given([row | {"site": None, "note": None}])).batches(10)
+    with caplog.at_level(logging.WARNING):
+        (short,) = made.reading_of(given([{"image": row["image"], "age": 1.0}])).batches(10)
+    assert "The input has no column note, site, which count as missing" in caplog.text
+    assert empty.inputs.keys() == short.inputs.keys()
+    for name, value in empty.inputs.items():
+        assert torch.equal(value, short.inputs[name]), name
+    (alone,) = made.reading_of(given([{"image": row["image"]}])).batches(10)
+    assert alone.inputs["there"].tolist() == [0.0]
+    with pytest.raises(UserError, match=r"no column 'site'\. Did you mean 'Site'"):
+        made.reading_of(given([{"Site" if name == "site" else name: cell for name, cell in row.items()}]))
 
 
 def test_mtl_init_leaves_out_how_many_objects_a_mask_has(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """Every form of image that files have, upright and in the channels that are asked for; bad files are named."""
 
+import logging
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -144,3 +146,44 @@ def test_label_arrays_are_whole_numbers_of_any_type(tmp_path):
     np.save(tmp_path / "b.npy", np.array([[0.5, 2.0]]))
     with pytest.raises(UserError, match="a label image is whole numbers"):
         decode_labels(tmp_path / "b.npy")
+
+
+def test_whole_numbers_of_32_bit_are_those_of_16_bit_or_refused(tmp_path):
+    small, large = np.array([[0, 65535]], np.int32), np.array([[0, 65536]], np.int32)
+    Image.fromarray(small).save(tmp_path / "small.tif")
+    Image.fromarray(large).save(tmp_path / "large.tif")
+    assert read_header(tmp_path / "small.tif").wide
+    assert decode_image(tmp_path / "small.tif", 1).tolist() == [small.tolist()]
+    with pytest.raises(UserError, match=r"large.tif holds whole numbers of 32 bit, from 0 to 65536"):
+        decode_image(tmp_path / "large.tif", 1)
+    assert decode_labels(tmp_path / "large.tif").tolist() == large.tolist()
+
+
+def test_label_images_of_floats_are_whole_numbers(tmp_path):
+    Image.fromarray(np.array([[0.0, 3.0]], np.float32)).save(tmp_path / "whole.tif")
+    Image.fromarray(np.array([[0.0, 0.5]], np.float32)).save(tmp_path / "half.tif")
+    assert decode_labels(tmp_path / "whole.tif").tolist() == [[0, 3]]
+    with pytest.raises(UserError, match=r"half\.tif holds floats"):
+        decode_labels(tmp_path / "half.tif")
+
+
+def test_the_opacity_of_a_grey_label_image_is_not_read(tmp_path):
+    Image.fromarray(np.array([[[3, 255], [4, 0]]], np.uint8), "LA").save(tmp_path / "a.png")
+    assert decode_labels(tmp_path / "a.png").tolist() == [[3, 4]]
+
+
+def test_a_stack_of_pages_is_refused_and_a_preview_is_not(tmp_path):
+    pages = [Image.new("L", size, 7) for size in ((4, 4), (4, 4), (2, 2))]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:2])
+    pages[0].save(tmp_path / "preview.tif", save_all=True, append_images=pages[2:])
+    with pytest.raises(UserError, match="stack of 2 pages"):
+        read_header(tmp_path / "stack.tif")
+    assert decode_image(tmp_path / "preview.tif", 1).shape == (1, 4, 4)
+
+
+def test_of_an_animation_the_first_image_is_read_which_is_told(tmp_path, caplog):
+    frames = [Image.new("L", (4, 4), level) for level in (9, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with caplog.at_level(logging.WARNING):
+        assert decode_image(tmp_path / "a.gif", 1).max() == 9
+    assert "holds animations, of which the first image is read" in caplog.text

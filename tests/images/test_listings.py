@@ -245,3 +245,92 @@ def test_an_image_without_its_mask_is_named(tmp_path):
         draw(tmp_path / name)
     with pytest.raises(UserError, match=r"1 label images are missing: images/b.png \(no masks\)"):
         rows_of(tmp_path)
+
+
+def annotated(file, images, category="cell", key=1):
+    """A file of COCO with a box in each of some images."""
+    content = {
+        "images": [{"id": k, "file_name": name} for k, name in enumerate(images)],
+        "annotations": [{"image_id": k, "category_id": key, "bbox": [1, 1, 2, 2]} for k in range(len(images))],
+        "categories": [{"id": key, "name": category}],
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("places", ["annotations/instances_{}2017.json", "{}/_annotations.coco.json", "{}.json"])
+def test_a_file_of_coco_for_each_split_is_one_set(tmp_path, places):
+    for split, category in (("train", "cell"), ("val", "dust")):
+        draw(tmp_path / f"{split}/1.png")
+        annotated(tmp_path / places.format(split), ["1.png"], category)
+    listing = list_images(tmp_path, ReadOptions(), "coco")
+    assert {file.name for file in listing.annotations} == {(tmp_path / places.format(s)).name for s in ("train", "val")}
+    found = [listing.table[name].to_pylist() for name in ("image", "split", "count_cell", "count_dust")]
+    assert found == [["train/1.png", "val/1.png"], ["train", "val"], [1, 0], [0, 1]]
+
+
+def test_one_image_in_two_splits_of_coco_is_an_error(tmp_path):
+    draw(tmp_path / "images/1.png")
+    for split in ("train", "val"):
+        annotated(tmp_path / f"annotations/{split}.json", ["1.png"])
+    with pytest.raises(UserError, match=r"images/1.png in two splits"):
+        list_images(tmp_path, ReadOptions(), "coco")
+
+
+def test_several_files_of_coco_for_one_split_are_an_error(tmp_path):
+    for kind in ("instances", "persons"):
+        annotated(tmp_path / f"annotations/{kind}_train.json", [])
+    with pytest.raises(UserError, match=r"annotations/instances_train.json, annotations/persons_train.json"):
+        list_images(tmp_path, ReadOptions(), "coco")
+
+
+def test_a_file_in_annotations_names_images_beside_that_folder(tmp_path):
+    draw(tmp_path / "train/1.png")
+    annotated(tmp_path / "annotations/cells.json", ["1.png"])
+    listing = list_images(tmp_path / "annotations/cells.json", ReadOptions())
+    assert (listing.folder, listing.table["image"].to_pylist()) == (tmp_path, ["train/1.png"])
+
+
+def test_lists_of_voc_are_its_splits(tmp_path):
+    for k in range(3):
+        draw(tmp_path / f"JPEGImages/{k}.png")
+        (tmp_path / "Annotations").mkdir(exist_ok=True)
+        (tmp_path / f"Annotations/{k}.xml").write_text(f"<annotation><filename>{k}.png</filename></annotation>")
+    lists = tmp_path / "ImageSets/Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("0\n2 1\n")
+    assert "split" not in rows_of(tmp_path)[0], "an image is in no list"
+    (lists / "val.txt").write_text("1\n")
+    assert [row["split"] for row in rows_of(tmp_path)] == ["train", "val", "train"]
+
+
+def test_labels_of_yolo_beside_images_need_names_of_classes(tmp_path):
+    draw(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.5")
+    assert form_of(tmp_path) == "classes"
+    (tmp_path / "classes.txt").write_text("cell\n")
+    (row,) = rows_of(tmp_path)
+    assert json.loads(row["boxes"]) == [[4, 2, 2, 4, "cell"]]
+
+
+def test_a_class_may_be_called_null(tmp_path):
+    for name in ("null", "NA"):
+        draw(tmp_path / name / "1.png")
+    listing = list_images(tmp_path, ReadOptions())
+    assert listing.options.missing_values == ()
+    kept = list_images(tmp_path, ReadOptions(missing_values=("NA",)))
+    assert kept.options.missing_values == ("NA",)
+
+
+@pytest.mark.parametrize("folders", [("train", "val"), ("train", "train_labels", "val", "valannot")])
+def test_folders_of_splits_are_not_classes(tmp_path, folders):
+    for name in folders:
+        draw(tmp_path / name / "1.png")
+    with pytest.raises(UserError, match="as splits are, and not as classes"):
+        rows_of(tmp_path)
+
+
+def test_train_may_be_a_class(tmp_path):
+    for name in ("train", "car"):
+        draw(tmp_path / name / "1.png")
+    assert [row["label"] for row in rows_of(tmp_path)] == ["car", "train"]

@@ -238,3 +238,77 @@ def test_images_are_found_in_a_folder_beside_that_of_the_table(folder, capsys):
     train(out)
     assert cli.main_predict(["checkpoint=run", "input=set/meta/labels.csv", "output=out.csv"]) == 0
     assert len((folder / "out.csv").read_text().splitlines()) == 13
+
+
+def drawn(folder, values, mode="L", ending="png", images=6):
+    """Images with label images of some numbers beside them."""
+    for k in range(images):
+        image, _ = blobs(k, (16, 16))
+        for name in ("images", "masks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"images/{k}.png")
+        label = np.resize(np.array(values, np.uint8), (16, 16) if mode == "L" else (16, 16, 3))
+        Image.fromarray(label).save(folder / f"masks/{k}.{ending}")
+
+
+def test_colours_of_label_images_are_written_as_colours(folder, capsys):
+    drawn(folder / "set", [[0, 0, 0], [0, 128, 64], [255, 0, 0]], "RGB")
+    init(capsys, "input=set")
+    assert 'values: ["#000000", "#008040", "#ff0000"]' in yaml_of(folder, "task/masks.yaml")
+
+
+def test_jpeg_is_no_label_image_and_grey_and_colours_are_not_mixed(folder, capsys):
+    drawn(folder / "lossy", [0, 90, 255, 180, 40], ending="jpg")
+    with pytest.raises(UserError, match="is JPEG, whose compression changes numbers"):
+        init_config("lossy", folder / "conf", {})
+    init(capsys, "input=lossy", "kind.masks=depth")
+    drawn(folder / "mixed", [0, 7, 9])
+    Image.open(folder / "mixed/masks/1.png").convert("RGB").save(folder / "mixed/masks/1.png")
+    with pytest.raises(UserError, match="7 and #070707 may be one class or two"):
+        init_config("mixed", folder / "conf", {})
+
+
+def test_a_set_of_which_half_cannot_be_read_is_refused(folder):
+    for k in range(4):
+        for name in ("cat", "dog"):
+            (folder / "set" / name).mkdir(parents=True, exist_ok=True)
+            stack = [Image.new("L", (8, 8), 9 * k)] * (2 if k % 2 else 1)
+            stack[0].save(folder / f"set/{name}/{k}.tif", save_all=True, append_images=stack[1:])
+    with pytest.raises(UserError, match=r"stack of 2 pages(?s:.*)4 of 8 images cannot be used"):
+        init_config("set", folder / "conf", {})
+
+
+def test_classes_without_a_training_row_and_empty_folders_are_told(folder, capsys):
+    for place in ("train/cat", "train/dog", "val/cat", "val/dog", "test/fox"):
+        for k in range(3):
+            (folder / "set" / place).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), 40 * k).save(folder / f"set/{place}/{k}.png")
+    (folder / "set/train/owl").mkdir()
+    out = init(capsys, "input=set")
+    assert "no row of the training split has the class fox" in out
+    assert "left out: train/owl (folders without an image)" in out
+
+
+def test_a_file_of_coco_for_each_split_trains_as_it_is(folder, capsys):
+    for split in ("train", "valid"):
+        (folder / "set" / split).mkdir(parents=True)
+        images = [{"id": k, "file_name": f"{k}.png"} for k in range(4)]
+        for k in range(4):
+            Image.fromarray(blobs(k, (16, 16))[0]).save(folder / f"set/{split}/{k}.png")
+        boxes = [{"image_id": k, "category_id": 1, "bbox": [2, 2, 5, 5]} for k in range(4)]
+        content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cell"}]}
+        (folder / f"set/{split}/_annotations.coco.json").write_text(json.dumps(content))
+    out = init(capsys, "input=set")
+    written = yaml_of(folder, "dataset/set.yaml")
+    assert "layout: coco" in written
+    assert "split_column: split" in written
+    train(out, "backbone.channels=[4,4]")
+
+
+def test_names_of_images_without_their_ending_are_told(folder):
+    (folder / "set/train").mkdir(parents=True)
+    for k in range(4):
+        Image.new("L", (8, 8)).save(folder / f"set/train/img{k}.png")
+    write_csv(folder / "set/train.csv", ["id", "label"], [[f"img{k}", "ab"[k % 2]] for k in range(4)])
+    with pytest.raises(UserError, match=r"column 'id' names images without their ending(?s:.*)such as train/img0.png"):
+        init_config("set", folder / "conf", {"target": ["label"]})

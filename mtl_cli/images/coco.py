@@ -1,0 +1,162 @@
+"""Annotations of COCO: one JSON file, or one for each split: in a set's folder, in `annotations/`, or among images."""
+
+import functools
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows
+from mtl_cli.images.coco_points import CocoPoints, box_of_points
+from mtl_cli.tables.listing import Rows, split_named
+
+KEYS = ("images", "annotations", "categories")
+ANNOTATIONS = "annotations"
+"""What the folder of files is called that name images in folders beside it."""
+logger = logging.getLogger("mtl_cli")
+
+
+def coco_folder(path: Path) -> Path:
+    """Return the folder of a set, which holds its images: path itself, or that of a file."""
+    if path.is_dir():
+        return path
+    return path.parent.parent if path.parent.name.lower() == ANNOTATIONS else path.parent
+
+
+def coco_files(folder: Path) -> list[Path]:
+    """Return the files of COCO with boxes or points in a folder, in `annotations/`, or in folders of splits."""
+    inner = [each for each in sorted(folder.iterdir()) if each.is_dir()]
+    places = [each for each in inner if each.name.lower() == ANNOTATIONS or split_named(each.name)]
+    return [file for place in (folder, *places) for file in sorted(place.glob("*.json")) if is_coco(file)]
+
+
+@functools.cache
+def is_coco(path: Path) -> bool:
+    """Return whether a file is one of COCO with categories; most others are told by their beginning."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    if not any(f'"{key}"'.encode() in start for key in KEYS):
+        return False
+    known = read_json_file(path)
+    return isinstance(known, Mapping) and all(isinstance(known.get(key), list) for key in KEYS)
+
+
+def split_of(file: Path) -> str | None:
+    """Return which split a file is for, by its name or else by that of its folder."""
+    words = re.findall("[a-z]+", file.stem.lower())
+    return next((split for word in words if (split := split_named(word))), None) or split_named(file.parent.name)
+
+
+def coco_rows(path: Path) -> Rows:
+    """Return the images of COCO annotations with their boxes, and points where there are any; crowds are left out.
+
+    Of a folder they are those of its files, one for each split.
+
+    Raises:
+        UserError: a file is not COCO, points are not those of their category, a box names no image or category, or an
+            image is not found or found twice; or a folder has no file, or several for one split.
+    """
+    folder = coco_folder(path)
+    if not path.is_dir():
+        return file_rows(path, folder, None)[0]
+    files = coco_files(folder)
+    splits = {file: split_of(file) for file in files}
+    if not files or None in splits.values() or max(Counter(splits.values()).values()) > 1:
+        listed = ", ".join(str(file.relative_to(folder)) for file in files[:6])
+        raise UserError(
+            f"{folder} holds {len(files)} files of COCO{': ' * bool(files)}{listed}. It may have one for each of "
+            "train, val and test. Name one: input=FILE, or take the others away."
+        )
+    found = [file_rows(file, folder, split) for file, split in splits.items()]
+    rows = [row for own, _ in found for row in own]
+    if twice := [image for image, count in Counter(row["image"] for row in rows).items() if count > 1]:
+        raise UserError(f"The annotations name the image {twice[0]} in two splits. Leave one out.")
+    nothing = {"points": None} if any("points" in row for row in rows) else {}
+    counts = dict.fromkeys((f"count_{name}" for _, names in found for name in names), 0)
+    first = ("image", "boxes")
+    return [{**{name: row[name] for name in first}, **counts, **nothing, **row} for row in rows]
+
+
+def file_rows(path: Path, folder: Path, split: str | None) -> tuple[Rows, list[str]]:
+    """Return the rows of one file, with paths relative to a folder, and the names of its categories."""
+    known = read_json_file(path)
+    keys = ("images", "annotations", "categories")
+    if not isinstance(known, Mapping) or not all(isinstance(known.get(key), list) for key in keys):
+        raise UserError(f"{path} is not a file of COCO: it needs the lists {', '.join(keys)}.")
+    try:
+        names = {each["id"]: str(each["name"]) for each in known["categories"]}
+        boxes: dict[Any, Boxes] = {each["id"]: [] for each in known["images"]}
+        files = {each["id"]: str(each["file_name"]) for each in known["images"]}
+        if twice := [key for key in keys[::2] if len({each["id"] for each in known[key]}) < len(known[key])]:
+            raise UserError(f"{path} has two {twice[0]} of one id. Number them anew.")
+        points = CocoPoints(path, known["categories"])
+        for number, each in without_crowds(known["annotations"], path):
+            if each["image_id"] not in boxes or each["category_id"] not in names:
+                key = "category_id" if each["image_id"] in boxes else "image_id"
+                raise UserError(f"{path}, annotation {number}: {key} {each[key]!r} is not in the file.")
+            box = coco_box(each, f"{path}, annotation {number}")
+            points.add(number, each, box)
+            boxes[each["image_id"]].append((*box, names[each["category_id"]]))
+    except UserError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path} is not a file of COCO: {type(error).__name__}: {str(error)[:80]}.") from error
+    if len(set(names.values())) < len(names):
+        raise UserError(f"{path} has two categories of one name. Rename one.")
+    finder = ImageFinder(folder, path.parent, split)
+    placed = [(finder.path_of(files[key], path), boxes[key]) for key in files]
+    rows = boxed_rows(placed, list(names.values()))
+    cells = points.cells(files)
+    own = {} if split is None else {"split": split}
+    return [{**row, **cell, **own} for row, cell in zip(rows, cells, strict=True)], list(names.values())
+
+
+@functools.cache  # a set is listed several times
+def tell_of_crowds(path: Path, number: int, first: int) -> None:
+    """Say once that annotations of crowds are left out."""
+    logger.warning("%s: left out %d annotations of crowds, such as annotation %d.", path, number, first)
+
+
+def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, Any]]:
+    """Return annotations with their numbers; those of crowds are left out and counted in the log."""
+    crowds = [number for number, each in enumerate(annotations) if each.get("iscrowd")]
+    if crowds:
+        tell_of_crowds(path, len(crowds), crowds[0])
+    return [(number, each) for number, each in enumerate(annotations) if not each.get("iscrowd")]
+
+
+def coco_box(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:
+    """Return x, y, width and height of an annotation: its box or, else, that around its polygons or points.
+
+    Raises:
+        UserError: it has neither; `where` it stands.
+    """
+    if annotation.get("bbox"):
+        x, y, width, height = map(float, annotation["bbox"])
+        return x, y, width, height
+    polygons = annotation.get("segmentation")
+    if not polygons and (around := box_of_points(annotation)) is not None:
+        return around
+    if not polygons or not isinstance(polygons, list):
+        raise UserError(f"{where}: it has neither a bbox nor polygons as its segmentation. Write the bbox of each.")
+    numbers = [[float(value) for value in polygon] for polygon in polygons]
+    across, down = ([value for each in numbers for value in each[start::2]] for start in (0, 1))
+    return min(across), min(down), max(across) - min(across), max(down) - min(down)
+
+
+def read_json_file(path: Path) -> Any:  # noqa: ANN401  what JSON holds
+    """Return the contents of a JSON file.
+
+    Raises:
+        UserError: it is too large or not JSON.
+    """
+    if path.stat().st_size > MAX_ANNOTATIONS:
+        raise UserError(f"{path} has more than {MAX_ANNOTATIONS:,} bytes. Divide it.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {str(error)[:80]}.") from error

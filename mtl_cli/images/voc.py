@@ -1,0 +1,59 @@
+"""Annotations of Pascal VOC: an XML file per image."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows
+from mtl_cli.tables.listing import Rows
+
+LISTS = "ImageSets/Main"
+"""Where lists say which images are for training, validation and test."""
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """Return the XML files of a folder in Pascal VOC's layout."""
+    place = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
+    return sorted(place.glob("*.xml"))
+
+
+def voc_rows(folder: Path) -> Rows:
+    """Return the images of a folder of Pascal VOC's XML files with their boxes, and their splits where all have one.
+
+    Raises:
+        UserError: a file cannot be read, or its image is not found.
+    """
+    finder, placed, names = ImageFinder(folder), [], dict[str, None]()
+    for file in annotation_files(folder):
+        if file.stat().st_size > MAX_ANNOTATIONS or b"<!ENTITY" in (content := file.read_bytes()):
+            raise UserError(f"{file} is too large, or declares entities, which annotations do not need.")
+        try:
+            root = ElementTree.fromstring(content)
+            boxes: Boxes = []
+            for each in root.iter("object"):
+                left, top, right, bottom = (float(_text(each, f"bndbox/{k}")) for k in ("xmin", "ymin", "xmax", "ymax"))
+                boxes.append((left - 1, top - 1, right - left + 1, bottom - top + 1, _text(each, "name")))
+            placed.append((finder.path_of(_text(root, "filename"), file), boxes))
+        except (ElementTree.ParseError, ValueError) as error:
+            raise UserError(f"{file} is not a file of Pascal VOC: {str(error)[:80]}.") from error
+        names |= dict.fromkeys(box[4] for box in boxes)
+    rows, splits = boxed_rows(placed, sorted(names)), listed_splits(folder)
+    own = [splits.get(Path(row["image"]).stem) for row in rows]
+    return rows if None in own else [{**row, "split": split} for row, split in zip(rows, own, strict=True)]
+
+
+def listed_splits(folder: Path) -> dict[str, str]:
+    """Return the split of each image by its name without an ending, as the lists of the set have it; none without."""
+    found: dict[str, str] = {}
+    for split in ("train", "val", "test"):
+        file = folder / LISTS / f"{split}.txt"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        found |= {line.split()[0]: split for line in lines if line.strip()}
+    return found
+
+
+def _text(node: ElementTree.Element, name: str) -> str:
+    found = node.findtext(name)
+    if found is None:
+        raise ValueError(f"it has no {name}")
+    return found.strip()
