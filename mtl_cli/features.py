@@ -1,7 +1,8 @@
 """Features between stages, and the stages. All code that branches on the number of dimensions is here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -168,9 +169,9 @@ def carried_mask(stage: nn.Module, values: Tensor, mask: Tensor | None) -> Tenso
     return mask
 
 
-def run_stages(stages: nn.Module | Sequence[nn.Module], x: Inputs | Features) -> Features:
-    """Run several stages in order; an empty sequence returns features as they are."""
-    for stage in stages.children() if isinstance(stages, nn.Module) else stages:
+def run_stages(stages: nn.Module | Iterable[nn.Module], x: Inputs | Features) -> Features:
+    """Run several stages in order, such as `Stages`; an empty sequence returns features as they are."""
+    for stage in cast("Iterable[nn.Module]", stages):  # `children` of a module takes 5 µs more
         x = run_stage(stage, x)
     assert isinstance(x, Features), "the first stage of a backbone is its stem"
     return x

@@ -81,6 +81,6 @@ class StackedDense(StackedHeads):
 def linear_by_task(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return the outputs [B, T, O] of T linear layers, weight [T, O, D], of values [B, D] or of its own [B, T, D]."""
     if values.ndim == 2:
-        return F.linear(values, weight.flatten(0, 1), bias.flatten()).unflatten(1, bias.shape)
+        return F.linear(values, weight.view(-1, weight.shape[-1]), bias.view(-1)).view(-1, *bias.shape)
     products = values.transpose(0, 1) @ weight.transpose(1, 2)  # [T, B, O]
     return products.transpose(0, 1) + bias

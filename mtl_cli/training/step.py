@@ -6,21 +6,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.batch import Batch, StackTarget, labelled_tasks
+from mtl_cli.batch import Batch
 from mtl_cli.errors import RunFailure
-from mtl_cli.heads.base import tensors_of
-from mtl_cli.model.members import member_loss
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.seeding import seed_step
-from mtl_cli.tasks.stack_base import on
-from mtl_cli.training.label_counts import Counts, count_labels, count_stacks, of_row, stacked_counts, sum_counts
+from mtl_cli.training.label_counts import Counts, StepLabels
 from mtl_cli.training.learner import Learner
 from mtl_cli.training.readouts import readouts
 from mtl_cli.training.scaled_gradients import scaled
+from mtl_cli.training.step_losses import PassLosses
 from mtl_cli.training.sums import sum_by_name, sum_left, sum_reached
 from mtl_cli.weightings.linalg.jacobian import Jacobian
-from mtl_cli.weightings.linalg.views import Views
-from mtl_cli.weightings.losses_base import Part, TaskLosses, by_task, places, plus, vector_of
+from mtl_cli.weightings.losses_base import TaskLosses, by_task, places, plus, vector_of
 from mtl_cli.weightings.readout_base import Readout
 from mtl_cli.weightings.step_base import Pass
 
@@ -48,14 +45,8 @@ class TrainStep:
         self.index, self.seed, self.logging = index, learner.seed, logging
         self.partition = learner.partition
         self._learner, self._batches, self._ranks = learner, batches, learner.ranks
-        self._labels = counts
-        self._counts = [count_labels(part) for part in counts]
-        self._totals = {task: sum(counts.get(task, 0) for counts in self._counts) for task in learner.apart}
-        self._stack_counts = [count_stacks(draw) for draw in batches]
-        if not self._ranks.alone:
-            self._stack_counts = [stacked_counts(learner.stacks, own) for own in self._counts]
-        self._stack_totals = sum_counts(self._stack_counts)
-        self.tasks = self._present()
+        self._counts, self.labels = counts, StepLabels(learner, counts, batches)
+        self.tasks = self.labels.tasks
         self.num_draws, self.num_passes = len(batches), len(batches[0]) * self._ranks.size
         self.keeps_graph = len(batches[0]) == 1
         self.datasets = tuple(batches[0][0])
@@ -66,27 +57,6 @@ class TrainStep:
         self._joint = learner.strategy.is_divided or (learner.norms is not None and learner.norms.joint)
         self._statistics: dict[int, list[list[tuple[Tensor, Tensor]]]] = {}
         self._is_summed = self._ranks.alone
-
-    def _present(self) -> tuple[str, ...]:
-        """Return the tasks that have a label, in their fixed order."""
-        learner = self._learner
-        apart = [task for task, total in self._totals.items() if total]
-        if not learner.stacks:
-            return tuple(apart)
-        stacks = [labelled_tasks(learner.stacks[key].names, totals) for key, totals in self._stack_totals.items()]
-        if len(apart) + sum(map(len, stacks)) == len(learner.names):
-            return learner.names
-        present = {task for some in (apart, *stacks) for task in some}
-        return tuple(task for task in learner.names if task in present)
-
-    @property
-    def absent_rows(self) -> list[tuple[tuple[str, ...], Tensor]]:
-        """The rows, on the host, of tasks without a label in stacks that take part, by the names of their tasks."""
-        return [
-            (self._learner.stacks[key].names, (totals == 0).nonzero()[:, 0])
-            for key, totals in self._stack_totals.items()
-            if isinstance(totals, Tensor) and not bool(totals.all())
-        ]
 
     @property
     def batches(self) -> Sequence[Sequence[Mapping[str, Batch]]]:
@@ -105,11 +75,7 @@ class TrainStep:
 
     def share(self, task: str, draw: int) -> float:
         """Return the part of the step's labels of a task that a draw holds."""
-        if task in self._totals:
-            return self._counts[draw].get(task, 0) / self._totals[task]
-        stack, row = self._learner.rows[task]
-        own = self._stack_counts[draw].get(stack, 0)
-        return of_row(own, row) / of_row(self._stack_totals[stack], row)
+        return self.labels.share(task, draw)
 
     def passes(self, draw: int = 0, boundary: bool = False) -> Iterator[Pass]:
         """Yield one Pass per micro-batch that has a label; each graph is made when it is asked for."""
@@ -198,13 +164,13 @@ class TrainStep:
         Where the ranks must run the same modules, as batch norms over the rows of all do, it is run for what any of
         them has a label.
         """
-        counted = self._labels[draw][number].get(batch.inputs.dataset, {}) if self._joint else batch.targets
-        return [task for task in counted if task in self._totals]
+        counted = self._counts[draw][number].get(batch.inputs.dataset, {}) if self._joint else batch.targets
+        return [task for task in counted if task in self.labels.totals]
 
     def _forward(
         self,
         batches: Mapping[str, Batch],
-        tasks_of: Mapping[str, Sequence[str]],
+        tasks_of: Mapping[str, list[str]],
         draw: int,
         micro: int,
         boundary: bool,
@@ -212,11 +178,9 @@ class TrainStep:
     ) -> Pass:
         """Return one pass; where `noting`, its losses and penalties are kept."""
         learner = self._learner
-        parts: list[Part] = []
-        seen: list[Part] = []
+        losses = PassLosses(learner, self.labels)
         boundaries: list[Tensor] = []
         done: list[tuple[Batch, Outputs]] = []
-        views: list[Views] = []
         for dataset, batch in batches.items():
             tasks = tasks_of[dataset]
             if not tasks and not batch.stacks:
@@ -229,56 +193,13 @@ class TrainStep:
                 out = out.changed(partial(scaled, factor=self.scale))
             boundaries += out.boundary
             done.append((batch, out))
-            for task in tasks:
-                loss = self._loss(task, batch, out)
-                seen.append(((task,), loss.detach()))
-                weight = learner.tasks[task].weight
-                parts.append(((task,), loss if weight == 1.0 else loss * weight))
-            for key, target in batch.stacks.items():
-                loss, weighted = self._stack_losses(key, target, out.stacked[target.tasks])
-                seen.append((target.present, loss.detach()))
-                parts.append((target.present, weighted))
-                if boundary:
-                    views.append(self._views(target, weighted, out))
+            losses.take(tasks, batch, out)
             if noting and out.penalty is not None and out.penalty.requires_grad:
                 self._penalise(out.penalty / (self.num_passes * len(self._batches)))
         if noting:
-            self.losses = plus(self.losses, by_task(seen))
+            self.losses = plus(self.losses, by_task(losses.seen))
         self._keep_statistics(len(self._batches[0]) * self._ranks.size * draw + micro, noting)
-        return Pass(by_task(parts), boundaries, micro, partial(self._readouts, done), views)
-
-    def _loss(self, task: str, batch: Batch, out: Outputs) -> Tensor:
-        """Return the loss of a task in a batch, scaled by the batch's share of the step's labels; 0 without one."""
-        if task not in batch.targets:
-            return torch.stack([tensor.float().sum() for tensor in tensors_of(out.outputs[task])]).sum() * 0.0
-        own, members = self._learner.tasks[task], self._learner.model.members
-        outputs, target, count = out.outputs[task], batch.targets[task], batch.counts[task]
-        full = count == own.labels_of(batch.rows)
-        loss = member_loss(own, outputs, target, members, full, batch.weights.get(task))
-        share = count / self._totals[task]
-        return loss if share == 1.0 else loss * share
-
-    def _stack_losses(self, key: str, target: StackTarget, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the losses [K] of the labelled tasks of a stack, so scaled, without and with declared weights."""
-        learner = self._learner
-        stack, totals = learner.stacks[key], self._stack_totals[key]
-        divisor = totals if isinstance(totals, int) else on(totals.clamp(min=1).float(), outputs)
-        values, members = target.values, learner.model.members
-        if members > 1:  # a mean over their losses is one over all rows
-            values, divisor = values.repeat_interleave(members, dim=0), divisor * members
-        losses = stack.losses(outputs, values, divisor, target.is_full)
-        weighted = losses if stack.weights is None else losses * on(stack.weights, losses)
-        if target.present is target.tasks:
-            return losses, weighted
-        rows = places(target.tasks, target.present, losses.device)
-        return losses[rows], weighted[rows]
-
-    def _views(self, target: StackTarget, losses: Tensor, out: Outputs) -> Views:
-        """Return the views of the features that the tasks of a stack have in a pass; `losses` [K] are weighted."""
-        features, values = out.views[target.tasks]
-        rows = None if target.present is target.tasks else places(target.tasks, target.present, losses.device)
-        parameters = self.partition.stacked[target.tasks]
-        return Views(target.present, losses, rows, features, values, parameters)
+        return Pass(by_task(losses.parts), boundaries, micro, partial(self._readouts, done), losses.views)
 
     def _keep_statistics(self, number: int, noting: bool) -> None:
         """Keep what batch norms saw in a pass, by its number in the step, unless it is to leave no trace."""
@@ -290,7 +211,7 @@ class TrainStep:
     def _readouts(self, done: Sequence[tuple[Batch, Outputs]]) -> dict[str, Readout]:
         found: dict[str, Readout] = {}
         for batch, out in done:
-            found |= readouts(self._learner.model, self._learner.tasks, batch, out, self._totals)
+            found |= readouts(self._learner.model, self._learner.tasks, batch, out, self.labels.totals)
         return found
 
     def _penalise(self, penalty: Tensor) -> None:

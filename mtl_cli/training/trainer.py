@@ -117,7 +117,7 @@ def train_step(job: Job, step: TrainStep) -> Update:
     with spans.update:
         norm = gradient_norm(job)
         job.window.add(step.index, step.losses, norm, first_draws(job, step))
-        with resting(job.optimizer, job.learner.model, step.absent_rows):
+        with resting(job.optimizer, job.learner.model, step.labels.absent_rows):
             job.optimizer.step()
     with spans.balance:
         job.weighting.after_step(step)

@@ -90,7 +90,7 @@ def many(ranks: Ranks, path: str, overrides: list[str], micro: int = 2, number: 
         step = next_step(job)
         update = train_step(job, step)
         job.progress.step += 1
-        logged.append({"losses": dict(step.losses), "norm": update.norm, "absent": len(step.absent_rows)})
+        logged.append({"losses": dict(step.losses), "norm": update.norm, "absent": len(step.labels.absent_rows)})
     results = {name: list(each.values.values()) for name, each in evaluate_split(job, job.val).items()}
     found = dict(flat({"job": job.state(), "logged": logged}))
     found |= {name: torch.tensor(values).nan_to_num(-9.0) for name, values in results.items()}
