@@ -1,6 +1,7 @@
 """Modules by the names of tasks and datasets, which may be names of a Module's own attributes too."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from torch import nn
 
@@ -39,8 +40,9 @@ class NamedModules(nn.ModuleDict):
         return list(zip(self.keys(), self.values(), strict=True))
 
 
+@cache
 def is_taken(name: str) -> bool:
-    """Return True for the names of a ModuleDict's own attributes."""
+    """Return True for the names of a ModuleDict's own attributes; asked for with every look-up."""
     return hasattr(_empty, name)
 
 

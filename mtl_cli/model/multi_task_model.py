@@ -126,9 +126,8 @@ class MultiTaskModel(nn.Module):
         shared = self.sharing(inputs, self._read_by(apart, stacks), boundary)
         outputs = {}
         for task in apart:
-            target = None if targets is None else targets.get(task)
-            features = read_by(self.heads[task], shared.features[task], inputs)
-            outputs[task] = as_floats(run_head(self.heads[task], features, target))
+            head, target = self.heads[task], None if targets is None else targets.get(task)
+            outputs[task] = as_floats(run_head(head, read_by(head, shared.features[task], inputs), target))
         views = view_stacks(stacks, shared.features) if boundary else {}
         stacked = run_stacks(stacks, shared.features, views)
         return Outputs(outputs, shared.boundary, shared.penalty, {}, shared.features, stacked, views)

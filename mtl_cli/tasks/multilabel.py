@@ -69,7 +69,7 @@ class Multilabel(Task):
 
     def full_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss of an entry, without a look for missing ones."""
-        return F.binary_cross_entropy_with_logits(outputs, target, reduction="none").sum() / target.numel()
+        return F.binary_cross_entropy_with_logits(outputs, target, reduction="none").mean()
 
     def labels_of(self, rows: int) -> int | None:
         """Return C per row."""
