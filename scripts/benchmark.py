@@ -20,6 +20,7 @@ import torch
 from bare_network import Bare
 from benchmark_data import data
 from benchmark_gpu import gpu
+from benchmark_small import small
 from benchmark_start import growth, start, sweep
 from benchmark_tasks import tasks
 from benchmark_text import text
@@ -147,6 +148,7 @@ PARTS = {
     "data": data,
     "evaluation": evaluation,
     "tasks": tasks,
+    "small": small,
     "text": text,
     "writing": writing,
     "start": start,

@@ -104,14 +104,14 @@ def write_arrays(folder: Path, rows: int) -> None:
     np.save(folder / "y.npy", stream.integers(0, CLASSES, rows))
 
 
-def write_table(path: Path, rows: int) -> None:
-    """Write a CSV file of 30 numbers, 10 categories and a class."""
+def write_table(path: Path, rows: int, numbers: int = 30) -> None:
+    """Write a CSV file of numbers, 10 categories and a class."""
     stream = np.random.default_rng(0)
-    numbers = stream.standard_normal((rows, 30)).round(3)
+    cells = stream.standard_normal((rows, numbers)).round(3)
     codes = stream.integers(0, 50, (rows, 10))
     with path.open("w", encoding="utf-8") as file:
-        file.write(",".join([*(f"n{i}" for i in range(30)), *(f"c{i}" for i in range(10)), "y"]) + "\n")
-        for values, kinds, label in zip(numbers, codes, stream.integers(0, CLASSES, rows), strict=True):
+        file.write(",".join([*(f"n{i}" for i in range(numbers)), *(f"c{i}" for i in range(10)), "y"]) + "\n")
+        for values, kinds, label in zip(cells, codes, stream.integers(0, CLASSES, rows), strict=True):
             file.write(",".join([*map(str, values), *(f"k{kind}" for kind in kinds), f"y{label}"]) + "\n")
 
 

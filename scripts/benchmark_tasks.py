@@ -1,7 +1,7 @@
 """The rows of scripts/benchmark about many tasks: steps against one wide head, evaluations and log records."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,15 @@ def write_targets(path: Path, tasks: int, rows: int, binary: bool = False) -> No
 
 def job_with(path: Path, tasks: int, kind: str) -> tuple[Job, dict[str, Any]]:
     """Return a job of a group of tasks on a file of arrays, and its config."""
-    config = compose([*SETTINGS, ENDLESS])
     dataset = {**yaml.safe_load((conf_dir() / "dataset" / "arrays.yaml").read_text()), "path": str(path)}
-    names = {f"t{k}": {} for k in range(tasks)}
+    return group_job([*SETTINGS, ENDLESS], dataset, tasks, kind)
+
+
+def group_job(
+    overrides: Sequence[str], dataset: Mapping[str, Any], tasks: int, kind: str
+) -> tuple[Job, dict[str, Any]]:
+    """Return a job of tasks t0 … on one dataset, and its config."""
+    config, names = compose(overrides), {f"t{k}": {} for k in range(tasks)}
     config["tasks"] = {"many": {**KINDS[kind], "weight": 1.0, "head": HEAD, "dataset": dataset, "targets": names}}
     return build(checked(config), Trust()).job, config
 
