@@ -62,7 +62,7 @@ def look_at(file: TableFile, names: Sequence[str], mixed: Collection[str]) -> li
         for name in wanted:
             texts, cells = found[name], how.trimmed(batch.column(name)).drop_null()
             if first >= SAMPLE_ROWS:
-                words = pc.filter(cells, pc.invert(pc.match_substring_regex(cells, how.number)))
+                words = pc.filter(cells, pc.invert(pc.match_substring_regex(how.without_signs(cells), how.number)))
                 texts.more += len(cells) - len(words)
                 cells = words
             if len(texts.counts) <= MAX_DIFFERENT:

@@ -23,6 +23,7 @@ EVEN, LONG_TAIL = 1.0, 3.0
 """Skewness up to which numbers are even enough, and from which on their tail is long."""
 LOG_SCALE, ABSOLUTE = "mtl_cli.tasks.regression.LogRegression", "mtl_cli.tasks.regression.L1Regression"
 NEARLY_ALL = 0.95
+COUNTS = "it counts the rows"
 OWN_VALUES = "nearly every row has a value of its own"
 MIN_ROWS = 20
 """Rows from which on distinct values say something."""
@@ -228,7 +229,7 @@ def guess_drop(profile: ColumnProfile, sample: Cells, whole: bool) -> str:
     if profile.kind == "number" and sample.numbers is not None:
         steps = np.diff(sample.numbers[~np.isnan(sample.numbers)])
         if steps.size and (steps == 1).mean() > NEARLY_ALL:
-            return "it counts the rows"
+            return COUNTS
     return ""
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtl_cli.init.codes import guess_codes
-from mtl_cli.init.guess import Guess, guess_drop
+from mtl_cli.init.guess import COUNTS, Guess, guess_drop
 from mtl_cli.init.labels import label_numbers, of_numbers
 from mtl_cli.init.leaks import Screen, copies, nearly_answers
+from mtl_cli.init.oddities import oddities
 from mtl_cli.init.probe import Cells, Probe
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.place import Place
@@ -27,6 +28,8 @@ class FoundInputs:
     drop: Mapping[str, str]
     categorical: Mapping[str, str]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What else was seen in inputs and targets."""
 
 
 def find_inputs(
@@ -36,10 +39,12 @@ def find_inputs(
     guesses: Sequence[Guess],
     left_out: Mapping[str, str],
     beside: bool = False,
+    divided: bool = False,
 ) -> FoundInputs:
     """Return what becomes of input columns; `left_out` are further ones that are not inputs, with the reason.
 
-    All of them may be left out where they stand `beside` another input, such as an image.
+    All of them may be left out where they stand `beside` another input, such as an image. `divided` says that a column
+    divides the rows.
     """
     samples = sample_inputs(file, found.columns, names)
     whole = found.rows <= SAMPLE_ROWS
@@ -57,9 +62,15 @@ def find_inputs(
     probes = probes_of(guesses, left)
     codes = guess_codes({name: left[name] for name in left if found.columns[name].kind == "number"}, probes)
     drop |= codes.drop
+    if not beside and drop.keys() >= {*names}:
+        numbering = [name for name in names if name in codes.drop or drop[name] == COUNTS]
+        warnings += [f"{name} stays an input, because no other is left, but {drop.pop(name)}" for name in numbering]
     warnings += nearly_answers({name: cells for name, cells in left.items() if name not in {*drop, *same}}, probes)
     mixed = {name: "numbers and text" for name in left if found.columns[name].kind == "mixed"}
-    return FoundInputs({**left_out, **drop}, {**mixed, **codes.categorical}, tuple(warnings))
+    kept = {name: cells for name, cells in samples.items() if name not in drop}
+    dates = [name for name in kept if found.columns[name].kind == "date"]
+    notes = oddities(file, kept, dates, guesses, divided)
+    return FoundInputs({**left_out, **drop}, {**mixed, **codes.categorical}, tuple(warnings), tuple(notes))
 
 
 def probes_of(guesses: Sequence[Guess], columns: Mapping[str, Cells]) -> dict[str, Probe]:

@@ -79,8 +79,9 @@ def says(column: LabelColumn, sample: Cells) -> str:
     numbers = None if column.numbers is None else column.numbers[:size]
     if numbers is not None and sample.numbers is not None and (how := goes_with(sample.numbers, numbers)):
         return how
+    both = (codes >= 0) & (sample.codes >= 0)
     distinct = len(np.unique(codes[codes >= 0]))
-    if 2 <= distinct <= size / 2 and says_the_same(codes, sample.codes, distinct):
+    if 2 <= distinct <= both.sum() / 2 and says_the_same(codes, sample.codes, distinct):
         return "says the same as"
     return ""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from mtl_cli.errors import UserError
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.cell_texts import Texts, absent_words, look_at, told_words
+from mtl_cli.init.oddities import check_second_header
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import is_text
 from mtl_cli.tables.dates import ORDERS, day_number, possible_orders
@@ -20,8 +21,13 @@ Way = tuple[str, str | None]
 """Signs before the fraction and between thousands."""
 WAYS: list[Way] = [(".", None), (",", None), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'")]
 """Signs before the fraction and between thousands, the usual ones first."""
-UNIT = re.compile(r"^[+-]?\s*(?P<before>\D)\s*[+-]?[\d.,]|[\d.,]\s*(?P<after>\D)$")
-PERCENT = "%‰"
+LETTERS = r"°?[^\W\d_]{1,6}(/[^\W\d_]{1,3})?[²³]?"
+UNIT = re.compile(rf"^[+-]?\s*(?P<before>[^\d\s+-])\s*[+-]?[\d.,]|[\d.,]\s*(?P<after>{LETTERS}|\D)$")
+PERCENT = "%‰°"
+FEWEST_IN_UNITS = 12
+"""Different numbers from which on letters behind them are a unit (5.2 kg); those of fewer may be names (2D, 3D)."""
+MOST_UNITS = 3
+IN_PARENTHESES = re.compile(r"\([\d.,]+\)")
 SHORT_YEAR = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}")
 
 
@@ -48,6 +54,7 @@ def written(file: TableFile, columns: Sequence[str], asked: Asked) -> Written:
         UserError: numbers or dates have two meanings; it says how to tell which.
     """
     found = profile(file, columns)
+    check_second_header(file, found.columns)
     unread = [n for n in columns if found.columns[n].kind in ("text", "mixed") and not found.columns[n].is_code]
     types = file.types
     mixed = {name for name in unread if found.columns[name].kind == "mixed"}
@@ -102,6 +109,7 @@ def numbers_of(
         between = f", '{way[1]}' between thousands" if way[1] else ""
         such = ", ".join(f"{each.name}: {next(iter(each.counts))}" for each in odd[:3])
         notes.append(f"'{way[0]}' stands before fractions{between} ({such})")
+    notes += unread_numbers([each for each in texts if each not in numeric], patterns[way])
     if units:
         options = replace(options, number_signs=units)
         notes += [f"{each.name}: numbers with {each.unit}, which is left out" for each in numeric if each.unit]
@@ -110,7 +118,7 @@ def numbers_of(
 
 def unit_of(texts: Texts, patterns: Mapping[Way, "re.Pattern[str]"]) -> str:
     """Return the sign of a currency or percent that all numbers of a column carry, or an empty text."""
-    units = {text: sign_of(text) for text in texts.counts}
+    units = {text: sign_of(text, len(texts.counts) >= FEWEST_IN_UNITS) for text in texts.counts}
     signs = {unit for unit in units.values() if unit}
     if len(signs) != 1:
         return ""
@@ -118,11 +126,28 @@ def unit_of(texts: Texts, patterns: Mapping[Way, "re.Pattern[str]"]) -> str:
     return "" if any(p.fullmatch(text) for text in bare for p in patterns.values()) else signs.pop()
 
 
-def sign_of(text: str) -> str:
-    """Return the sign of a currency or percent before or after a number."""
+def sign_of(text: str, letters: bool) -> str:
+    """Return the sign of a currency or percent before or after a number, or `letters` of a unit after it."""
     found = UNIT.search(text)
     sign = (found["before"] or found["after"] or "") if found else ""
-    return sign if sign and (unicodedata.category(sign) == "Sc" or sign in PERCENT) else ""
+    if len(sign) == 1 and (unicodedata.category(sign) == "Sc" or sign in PERCENT):
+        return sign
+    return sign if letters and found and found["after"] and sign[-1] not in ".,;:)" else ""
+
+
+def unread_numbers(texts: Sequence[Texts], is_number: "re.Pattern[str]") -> list[str]:
+    """Return what keeps texts that begin with numbers from being read as such, in words."""
+    notes = []
+    for each in texts:
+        units = Counter(sign_of(text, True) for text in each.counts)
+        bare = [is_number.fullmatch(text.removesuffix(sign_of(text, True)).strip()) for text in each.counts]
+        if 1 < len(units) <= MOST_UNITS and "" not in units and len(bare) >= FEWEST_IN_UNITS and all(bare):
+            notes.append(f"{each.name}: numbers in several units ({', '.join(units)}) are not read; write one unit")
+        if negative := next(filter(IN_PARENTHESES.fullmatch, each.counts), None):
+            plain = [text for text in each.counts if is_number.fullmatch(text) or IN_PARENTHESES.fullmatch(text)]
+            if len(plain) == len(each.counts):
+                notes.append(f"{each.name}: numbers such as {negative} are not read; write -{negative.strip('()')}")
+    return notes
 
 
 def way_of(

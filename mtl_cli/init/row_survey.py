@@ -70,7 +70,8 @@ class RowSurvey(FileSurvey):
         divided += [f"all rows of one {found.group} are in one split"] if found.group else []
         look = Section("Look at these columns first: they may hold the answer", found.inputs.warnings)
         how = Section("How it is read", [*found.notes, *divided])
-        filled = [section for section in (look, how) if section.lines]
+        odd = Section("Look at this too", found.inputs.notes)
+        filled = [section for section in (look, odd, how) if section.lines]
         return [*filled, target_section(found.targets, found.profile.rows)]
 
 

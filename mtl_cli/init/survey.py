@@ -13,9 +13,11 @@ from mtl_cli.init.row_survey import FoundRows
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.table_survey import TableSurvey
-from mtl_cli.tables.formats import open_file
-from mtl_cli.tables.paths import check_file
+from mtl_cli.tables.formats import check_text, open_file
 from mtl_cli.tables.reading import ReadOptions, TableFile, table_format
+
+FEWEST_ROWS = 4
+"""Rows of which each split gets one, and training two."""
 
 
 def open_unknown(path: Path, options: ReadOptions, told: frozenset[str]) -> TableFile:
@@ -24,9 +26,10 @@ def open_unknown(path: Path, options: ReadOptions, told: frozenset[str]) -> Tabl
     Raises:
         UserError: it cannot be read.
     """
-    if table_format(path, options.format) not in ("csv", "tsv"):
+    format = table_format(path, options.format)
+    if format not in ("csv", "tsv"):
         return open_file(path, options)
-    check_file(path, "the file of a table")
+    check_text(path, format)
     encoding = options.encoding if "encoding" in told else sniff_encoding(path)
     delimiter = options.delimiter or sniff_delimiter(path, encoding)
     return open_file(path, replace(options, delimiter=delimiter, encoding=encoding))
@@ -38,7 +41,14 @@ def survey_table(file: TableFile, asked: Asked) -> TableSurvey:
     Raises:
         UserError: cells cannot be read or have two meanings, or a target cannot be used.
     """
-    return TableSurvey(survey_rows(file, asked, ()))
+    found = survey_rows(file, asked, ())
+    if found.inputs.drop.keys() >= {*file.columns} - {*asked.answers, *found.dividing}:
+        left = "; ".join(f"{name}: {why}" for name, why in found.inputs.drop.items()) or "none"
+        notes = "".join(f" {note}." for note in found.notes)
+        raise UserError(
+            f"{file.path} has no input to predict {', '.join(asked.answers)} from. Left out are {left}.{notes}"
+        )
+    return TableSurvey(found)
 
 
 def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRows:
@@ -50,8 +60,8 @@ def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRow
     inputs = [name for name in file.columns if name not in (*asked.taken, *texts)]
     found = written(file, [*asked.answers, *inputs], asked)
     rows = found.profile.rows
-    if rows < 2:
-        raise UserError(f"{file.path} has {rows} row{'s' * (rows != 1)}; training needs 2 or more.")
+    if rows < FEWEST_ROWS:
+        raise UserError(f"{file.path} has {rows} row{'s' * (rows != 1)}; training needs {FEWEST_ROWS} or more.")
     labels = read_labels(found.file, found.profile.columns, asked.answers, rows, found.missing)
     targets = guess_targets(found.file, labels, asked, rows, found.missing)
     split, drop = asked.split, dict.fromkeys(asked.drop, "drop= asks for that")
@@ -64,7 +74,7 @@ def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRow
         profile=found.profile,
         targets=targets,
         missing=found.missing,
-        inputs=find_inputs(found.file, found.profile, inputs, targets, drop),
+        inputs=find_inputs(found.file, found.profile, inputs, targets, drop, bool(texts), bool(split or asked.group)),
         notes=found.notes,
         group=asked.group,
         split=split,

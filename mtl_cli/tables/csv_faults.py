@@ -56,6 +56,11 @@ def _bytes_fault(where: str, column: str, cell: str, encoding: str) -> UserError
 
 
 def _ragged_fault(where: str, names: list[str], cells: list[str], num_columns: int) -> UserError:
+    if num_columns == 1 and len(names) == 1:
+        return UserError(
+            f"{where} has {len(cells)} cells, but the first line only one: '{names[0][:60]}'. It is read as the names "
+            "of the columns. If it is a title or a comment, delete what stands above the names."
+        )
     if len(cells) < num_columns:
         at = f"no cell for column '{names[len(cells)]}'" if names else f"no cell number {len(cells) + 1}"
     else:

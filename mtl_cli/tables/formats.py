@@ -29,10 +29,21 @@ def open_file(path: Path, options: ReadOptions) -> TableFile:
         UserError: it cannot be read, or is of an unknown or another format.
     """
     format = table_format(path, options.format)
-    if format in ("csv", "tsv", "jsonl") and path.suffix.lower() not in COMPRESSED:
-        check_file(path, "the file of a table")
-        with path.open("rb") as stream:
-            head = stream.read(16)
-        if kind := next((kind for beginning, kind in BEGINNINGS.items() if head.startswith(beginning)), None):
-            raise UserError(f"{path} is not {format.upper()}: it is {kind}")
+    if format in ("csv", "tsv", "jsonl"):
+        check_text(path, format)
     return READERS.get(format, TableFile)(path, options)
+
+
+def check_text(path: Path, format: str) -> None:
+    """Refuse a file that is missing, or begins as files do that are not text.
+
+    Raises:
+        UserError: it says what the file is.
+    """
+    check_file(path, "the file of a table")
+    if path.suffix.lower() in COMPRESSED:
+        return
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if kind := next((kind for beginning, kind in BEGINNINGS.items() if head.startswith(beginning)), None):
+        raise UserError(f"{path} is not {format.upper()}: it is {kind}")

@@ -66,8 +66,6 @@ class Notation:
 
     def without_signs(self, array: "pa.Array") -> "pa.Array":
         """Return trimmed texts of numbers without the signs of units, and with - for a typographic minus."""
-        if self.is_plain:
-            return array
         array = pc.replace_substring(array, MINUS, "-")
         if self.number_signs:
             signs = "|".join(map(re.escape, self.number_signs))
@@ -88,7 +86,7 @@ class Notation:
         if not self.number_signs:
             return None
         sign = np.zeros(len(array), dtype=np.int64)
-        for index, each in enumerate(self.number_signs, start=1):
+        for index, each in enumerate(sorted(self.number_signs, key=len), start=1):  # cm after m, which it ends with
             there = pc.or_(pc.starts_with(array, each), pc.ends_with(array, each))
             there = pc.or_(there, pc.match_substring_regex(array, rf"^[+-]{re.escape(each)}"))
             sign[there.fill_null(False).to_numpy(zero_copy_only=False)] = index

@@ -1,5 +1,6 @@
 """Writes a table row by row beside the one that it comes from: CSV and TSV as text, Parquet with its types."""
 
+import codecs
 import csv
 import io
 from collections.abc import Mapping
@@ -53,7 +54,11 @@ class TableWriter(FileWriter):
         if self.like.is_text:
             compression = COMPRESSIONS.get(self.path.suffix.lower())
             stream = pa.output_stream(str(self.temporary), compression=compression)
-            self.file = io.TextIOWrapper(stream, encoding=self.like.options.encoding, newline="")
+            encoding = codecs.lookup(self.like.options.encoding).name
+            if encoding == "utf-16":  # a stream that cannot seek gets no mark of its own
+                stream.write(codecs.BOM_UTF16_LE)
+                encoding = "utf-16-le"
+            self.file = io.TextIOWrapper(stream, encoding=encoding, newline="")
             self._rows = csv.writer(self.file, delimiter=self.like.delimiter, lineterminator="\n")
             if self.like.options.column_names is None:
                 self._rows.writerow(names)

@@ -141,8 +141,8 @@ def test_names_labels_and_paths_of_tables_reach_the_run_as_they_are(here, capsys
     rng = random.Random(seed)
     path = odd_folder(rng, here) / "data.csv"
     names, labels = names_of(rng, 5), texts_of(rng, 2)
-    rows = [[*(f"{name}{number}" for name in names[:3]), f"g{number % 7}", labels[number % 2]] for number in range(40)]
-    write_table(path, names, rows)
+    rows = [[*(f"{n}{k}" for n in names[:3]), f"g{k % 7}", labels[k % 2], k % 11 / 3] for k in range(40)]
+    write_table(path, [*names, "x"], rows)
     columns = TableFile(path, ReadOptions()).columns
     target, group = columns[4], columns[3]
     options = {"target": [target.replace("+", "")], "group": group, "text": None}

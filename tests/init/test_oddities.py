@@ -1,0 +1,149 @@
+"""Files of the kinds that people have: what is pointed out, what is read, and what is refused with a way out."""
+
+import csv
+import random
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtl_cli import cli
+from mtl_cli.init.labels import of_numbers
+from mtl_cli.init.leaks import says
+from mtl_cli.init.oddities import copied_rows
+from mtl_cli.init.probe import Cells
+from tests.init._looking import dataset, look, refused, train
+
+RNG = random.Random(7)
+X = [round(RNG.gauss(0, 1), 3) for _ in range(240)]
+Y = ["yes" if x + RNG.gauss(0, 0.5) > 0 else "no" for x in X]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(header, *columns, encoding="utf-8", above=()):
+    with open("data.csv", "w", newline="", encoding=encoding) as file:
+        csv.writer(file).writerows([*above, header, *zip(*columns, strict=True)])
+
+
+def with_every(number, value, column):
+    return [value if index % number == 0 else each for index, each in enumerate(column)]
+
+
+MISSING_CODE = with_every(9, -999, X)
+NOTED = {
+    "a code for missing inputs": (["x", "y"], [MISSING_CODE, Y], "x: -999 in 27 rows, far from all other values"),
+    "a missing label": (["x", "y"], [X, with_every(10, "?", Y)], "the label '?' may stand for a missing one"),
+    "days in order": (
+        ["day", "x", "y"], [[f"2020-{1 + k // 28:02}-{1 + k % 28:02}" for k in range(240)], X, Y],
+        "rows are in the order of day",
+    ),
+    "copies": (["x", "z", "y"], [X[:80] * 3, X[80:160] * 3, Y[:80] * 3], "160 of 240 rows are the same as an earlier"),
+    "yes in many ways": (
+        ["x", "y"], [X, [("Y", "1", "true", "no")[k % 4] for k in range(240)]], "say yes or no in several ways",
+    ),
+    "negative numbers in parentheses": (
+        ["x", "a", "y"], [X, [f"({-x:.2f})" if x < 0 else f"{x:.2f}" for x in X], Y], "a: numbers such as (0.26) are",
+    ),
+    "two units": (["x", "l", "y"], [X, [f"{x} {'cm' if x < 0 else 'm'}" for x in X], Y], "l: numbers in several units"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.slow if "days" in k else ()) for k in NOTED])
+def test_what_deserves_a_look_is_told_and_its_way_out_works(kind, capsys):
+    header, columns, said = NOTED[kind]
+    write(header, *columns)
+    out = look(capsys, "[y]")
+    assert said in out
+    if ways := re.findall(r"mtl-init … (.*)", out):
+        again = look(capsys, "[y]", *(word for way in ways for word in shlex.split(way)))
+        assert said not in again
+    if "time_column" in out:
+        path = Path("conf/dataset/data.yaml")
+        path.write_text(re.sub(r"(?m)^stratify.*$", "time_column: day", path.read_text()))
+        train(capsys, out, "trainer.max_steps=2")
+
+
+@pytest.mark.parametrize("kind", ["natural repeats", "few values", "plain"])
+def test_nothing_is_told_of_usual_files(kind, capsys):
+    usual = {"natural repeats": [round(x, 1) for x in X], "few values": [k % 3 for k in range(240)], "plain": X}
+    write(["x", "y"], usual[kind], Y)
+    assert "Look at this too" not in look(capsys, "[y]")
+
+
+@pytest.mark.slow
+def test_numbers_with_units_and_typographic_minus_are_numbers(capsys):
+    columns = [f"{x * 10:.1f} km/h" for x in X], [f"{x:.2f}°C" for x in X], [f"{x:.2f}".replace("-", "−") for x in X]
+    write(["speed", "warmth", "plain", "y"], *columns, Y)
+    out = look(capsys, "[y]")
+    assert "numeric: speed, warmth, plain" in out
+    assert dataset()["number_signs"] == ["km/h", "°C"]
+    assert train(capsys, out, "trainer.max_epochs=40")["y/auc"] > 0.8
+
+
+def test_letters_behind_few_numbers_are_names(capsys):
+    write(["x", "kind", "y"], X, [("2D", "3D")[k % 2] for k in range(240)], Y)
+    assert "categorical: kind" in look(capsys, "[y]")
+
+
+WORDS = {"cp1252": "Größe €", "latin-1": "Größe", "utf-16": "Größe", "cp1251": "цена", "shift_jis": "値段ねだん",
+         "gb18030": "价格", "euc_kr": "값", "utf-16-le": "Größe"}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", [pytest.param(e, marks=() if e < "e" else pytest.mark.slow) for e in WORDS])
+def test_an_encoding_is_right_or_asked_for(encoding, capsys):
+    word = WORDS[encoding]
+    write(["x", word, "y"], X, [f"{word} {k % 3}" for k in range(240)], Y, encoding=encoding)
+    if encoding in ("cp1252", "latin-1", "utf-16"):
+        out = look(capsys, "[y]")
+    else:
+        assert f"encoding={'utf-16-le' if 'utf' in encoding else 'shift_jis'}" in refused(capsys, "[y]")
+        out = look(capsys, "[y]", f"encoding={encoding}")
+    assert f"categorical: {word}" in out
+    train(capsys, out, "trainer.max_steps=1")
+    assert cli.main_predict(["checkpoint=run", "input=data.csv", "output=out.csv"]) == 0
+    assert Path("out.csv").read_text(encoding=encoding).startswith(f"x,{word},y,y_prediction")
+    capsys.readouterr()
+    assert cli.main_init(["input=out.csv", "target=[y]", "output=other", f"encoding={encoding}"]) == 0
+
+
+REFUSED = {
+    "a second line of names": ({"above": [["a", "", "c"]]}, "it looks like a second line of names or units"),
+    "a title": ({"above": [["Report"]]}, "If it is a title or a comment, delete what stands above the names"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_lines_above_the_names_are_refused(kind, capsys):
+    options, said = REFUSED[kind]
+    write(["x", "z", "y"], X, X, Y, **options)
+    assert said in refused(capsys, "[c]" if "second" in kind else "[y]")
+
+
+def test_a_file_without_an_input_is_refused(capsys):
+    write(["note", "y"], [f"n{k}" for k in range(240)], Y)
+    assert "no input to predict y from. Left out are note: nearly every row has a value" in refused(capsys, "[y]")
+
+
+def test_classes_that_no_training_row_has_are_told(capsys, caplog):
+    labels = [each if k < 216 else "new" for k, each in enumerate(Y)]
+    write(["x", "y", "split"], X, labels, ["train"] * 150 + ["val"] * 50 + ["test"] * 40)
+    train(capsys, look(capsys, "[y]"), "trainer.max_steps=1")
+    assert "tasks.y: no training row has the class 'new', other rows do: 24." in caplog.text
+
+
+def test_few_rows_with_labels_that_all_differ_say_nothing_of_an_input():
+    numbers = np.arange(240.0)
+    labels = np.where(numbers % 10 == 0, np.random.RandomState(0).randn(240), np.nan)
+    assert says(of_numbers("y", labels), Cells(np.arange(240), numbers)) == ""
+
+
+def test_copies_are_counted_by_hand():
+    one, other = np.arange(40) % 20, np.arange(40) % 20 * 3
+    assert "20 of 40 rows" in copied_rows([one, other])[0]
+    assert copied_rows([one, np.arange(40)]) == []
