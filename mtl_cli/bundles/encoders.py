@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.decoding import decode_image, given_image, several_images
+from mtl_cli.images.decoding import MAX_PIXELS, decode_image, given_image, several_images
 from mtl_cli.images.resizing import Frame, framed, resized
 from mtl_cli.images.scale import WHITE, require_scale
 from mtl_cli.tables.given import GIVEN, Given, stacked_arrays
@@ -136,8 +136,8 @@ class PictureEncoder(Encoder):
     """Images by paths, of Pillow or as arrays, brought into one size where one is given."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self._channels, self._size = int(data["channels"]), data["size"]
-        self._column, self._exact, self._floats = data["column"], data["exact"], data.get("floats")
+        self._channels, self._column, self._floats = int(data["channels"]), data["column"], data.get("floats")
+        self._size, self._exact = size_of(data["size"]), size_of(data["exact"])
         wide = (-1, 1, 1)
         self._mean, self._std = (np.asarray(data[name], dtype=np.float32).reshape(wide) for name in ("mean", "std"))
 
@@ -183,22 +183,35 @@ class PictureEncoder(Encoder):
         Raises:
             UserError: it is of another size than the model takes.
         """
-        if self._exact is not None and (image.dtype != np.uint8 or list(image.shape[1:]) != self._exact):
+        if self._exact is not None and (image.dtype != np.uint8 or image.shape[1:] != self._exact):
             height, width = self._exact
             raise UserError(
                 f"{GIVEN}, row {row + 1}: an image {image.dtype} of {image.shape[2]}×{image.shape[1]} pixels; the "
                 f"model takes uint8, {width}×{height} pixels."
             )
         require_scale(image, self._floats, f"{GIVEN}, row {row + 1}, an image,")
-        size = None if self._size is None else (int(self._size[0]), int(self._size[1]))
-        frame = framed((image.shape[1], image.shape[2]), size)
+        frame = framed((image.shape[1], image.shape[2]), self._size)
         fitted = resized(image, frame)
         values = (fitted.astype(np.float32) / np.float32(WHITE.get(str(fitted.dtype), 1.0)) - self._mean) / self._std
-        if size is None:
+        if self._size is None:
             return values, frame
-        filled: Array = np.zeros((len(values), *size), np.float32)
+        filled: Array = np.zeros((len(values), *self._size), np.float32)
         filled[:, : values.shape[1], : values.shape[2]] = values
         return filled, frame
+
+
+def size_of(found: Any) -> tuple[int, int] | None:  # noqa: ANN401  any JSON value
+    """Return height and width of images, None where they are not told.
+
+    Raises:
+        ValueError: it is not such a size.
+    """
+    if found is None:
+        return None
+    height, width = map(int, found)
+    if not 0 < height * width <= MAX_PIXELS or min(height, width) < 1:
+        raise ValueError(f"images of {width}×{height} pixels")
+    return height, width
 
 
 def joined(images: Sequence[tuple[Array, Frame]]) -> Encoded:

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, nearest, some
 
 NAME, DIGEST = "manifest.json", "manifest.json.sha256"
 FORMAT = 1
@@ -54,6 +54,10 @@ class Manifest:
         """The columns of numbers, in order."""
         return {name: Column(each["task"], tuple(each["names"])) for name, each in self.data["columns"].items()}
 
+    def task_of(self, name: str) -> str:
+        """Return the task of a column, or of what stands under a task's own name."""
+        return str(self.data["columns"][name]["task"]) if name in self.data["columns"] else name
+
     def file(self, name: object) -> Path:
         """Return the path of a file that the manifest lists.
 
@@ -76,9 +80,13 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         UserError: a file is missing, was changed, is a link, or is of a newer version.
     """
+    for path in (folder / NAME, folder / DIGEST):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UserError(f"{path} is not a plain file. Export the bundle again.")
     text = (folder / NAME).read_bytes() if (folder / NAME).stat().st_size <= MAX_MANIFEST else b""
     try:
-        told = (folder / DIGEST).read_text(encoding="utf-8").split()[:1]
+        with (folder / DIGEST).open(encoding="utf-8") as stream:
+            told = stream.read(1000).split()[:1]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{folder} is no whole bundle: {DIGEST} cannot be read. Export it again.") from error
     if told != [hashlib.sha256(text).hexdigest()]:
@@ -91,6 +99,21 @@ def read_manifest(folder: Path) -> Manifest:
     for name, facts in data["files"].items():
         check_file(folder, name, facts)
     return Manifest(folder, data)
+
+
+def chosen_tasks(manifest: Manifest, tasks: str | Sequence[str] | None) -> list[str]:
+    """Return the tasks of a bundle that are wanted.
+
+    Raises:
+        UserError: it lacks one.
+    """
+    if tasks is None:
+        return manifest.tasks
+    wanted = [tasks] if isinstance(tasks, str) else list(tasks)
+    if missing := [name for name in wanted if name not in manifest.tasks]:
+        hint = nearest(str(missing[0]), manifest.tasks)
+        raise UserError(f"'{missing[0]}' is not a task of this bundle.{hint} Those are {some(manifest.tasks)}.")
+    return wanted
 
 
 def check_kinds(folder: Path, data: Any) -> None:  # noqa: ANN401  any JSON value

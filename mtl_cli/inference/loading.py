@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtl_cli.bundles.manifest import is_bundle, read_manifest
+from mtl_cli.bundles.manifest import NAME, is_bundle, read_manifest
 from mtl_cli.errors import UserError
 from mtl_cli.inference.base import Predictor
 
@@ -53,7 +53,15 @@ def load_bundle(
             raise UserError(
                 f"{folder} holds a graph, which takes no overrides ({', '.join(overrides)}). Leave them out."
             )
-        return OnnxPredictor(manifest, tasks)
+        try:
+            found = OnnxPredictor(manifest, tasks)
+            found.try_out()
+        except UserError:
+            raise
+        except Exception as error:  # nonsense in a manifest of a stranger may raise anything
+            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            raise UserError(f"{folder / NAME} does not fit its graph: {reason}. Export the bundle again.") from error
+        return found
     from mtl_cli.inference.checkpoint_predictor import load_state
 
     return load_state(manifest, tasks, overrides, folders)

@@ -9,7 +9,8 @@ import numpy as np
 
 from mtl_cli.bundles.after import After, after_of
 from mtl_cli.bundles.encoders import Encoded, Encoder, encoder_of, names_of
-from mtl_cli.bundles.manifest import READ, Column, Manifest
+from mtl_cli.bundles.example import example
+from mtl_cli.bundles.manifest import READ, Column, Manifest, chosen_tasks
 from mtl_cli.errors import UserError, not_installed, some
 from mtl_cli.inference.base import Predicted, Predictor, joined
 from mtl_cli.tables.given import Given
@@ -95,6 +96,11 @@ class OnnxPredictor(Predictor):
         """The columns of predictions, as mtl-predict names them."""
         return list(self._columns)
 
+    def try_out(self) -> None:
+        """Predict an example, where the manifest tells one, so that a manifest which does not fit is noticed early."""
+        for inputs in example(self.manifest.data["datasets"]).values():
+            self.predict(inputs)
+
     def predict_given(self, inputs: Given, batch_size: int) -> Predicted:
         """Return predictions of inputs in memory."""
         if not inputs.num_rows:
@@ -115,17 +121,3 @@ class OnnxPredictor(Predictor):
             raise UserError(f"No file at {path}. Give an existing one.")
         encoder, _ = next(iter(self._parts.values()))
         return self.predict_given(encoder.of_path(path), batch_size)
-
-
-def chosen_tasks(manifest: Manifest, tasks: str | Sequence[str] | None) -> list[str]:
-    """Return the tasks of a bundle that are wanted.
-
-    Raises:
-        UserError: it lacks one.
-    """
-    if tasks is None:
-        return manifest.tasks
-    wanted = [tasks] if isinstance(tasks, str) else list(tasks)
-    if missing := [name for name in wanted if name not in manifest.tasks]:
-        raise UserError(f"'{missing[0]}' is not a task of {manifest.folder}. Those are {some(manifest.tasks)}.")
-    return wanted

@@ -5,6 +5,7 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from mtl_cli import __version__
 from mtl_cli.bundles.example import example
-from mtl_cli.bundles.manifest import Manifest
+from mtl_cli.bundles.manifest import Manifest, chosen_tasks
 from mtl_cli.errors import UserError
 from mtl_cli.inference.base import Predictor
 from mtl_cli.serving.batching import Batcher, Busy
@@ -26,6 +27,9 @@ from mtl_cli.serving.requests import Inputs, csv_lines, rows_of
 from mtl_cli.tables.given import Given
 
 logger = logging.getLogger("mtl_cli")
+TASKS = {
+    "name": "tasks", "in": "query", "schema": {"type": "string"}, "description": "These tasks only, such as A,B.",
+}  # fmt: skip
 FILES = {"type": "object", "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}}}
 
 
@@ -56,10 +60,10 @@ def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
     async def told(request: Request, error: HTTPException) -> Response:
         return problem(error.status_code, str(error.detail))
 
-    @app.post("/predict", openapi_extra={"requestBody": described(manifest, kinds)})
+    @app.post("/predict", openapi_extra={"requestBody": described(manifest, kinds), "parameters": [TASKS]})
     async def predict(request: Request) -> Response:
         """Return every task's prediction for each row, as JSON; as CSV where the client accepts text/csv."""
-        return await answered(request, inputs, batcher[0], limits)
+        return await answered(request, Asked(inputs, manifest, batcher[0], limits))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -74,25 +78,49 @@ def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
     return Guard(app, limits, figures)
 
 
-async def answered(request: Request, inputs: Inputs, batcher: Batcher, limits: Limits) -> Response:
+@dataclass(frozen=True)
+class Asked:
+    """What an answer needs: how inputs are read, what the bundle predicts, and who predicts it."""
+
+    inputs: Inputs
+    manifest: Manifest
+    batcher: Batcher
+    limits: Limits
+
+
+async def answered(request: Request, asked: Asked) -> Response:
     """Return the predictions of a request, or what is wrong with it."""
     try:
+        tasks = tasks_of(request, asked.manifest)
         with tempfile.TemporaryDirectory() as folder:
-            columns = await batcher.predict(await read(request, inputs, Path(folder)))
+            columns = await asked.batcher.predict(await read(request, asked.inputs, Path(folder)))
     except UserError as error:
         return problem(422, "\n".join(error.problems))
     except Busy:
         return problem(503, "Too many requests wait. Come again.", {"retry-after": "1"})
     except TimeoutError:
-        return problem(504, f"The prediction took longer than {limits.timeout_s:g} seconds.")
+        return problem(504, f"The prediction took longer than {asked.limits.timeout_s:g} seconds.")
     except HTTPException:
         raise
     except Exception as error:
         logger.error("A prediction failed: %s: %s", type(error).__name__, error)
         return problem(500, f"The prediction failed: {type(error).__name__}.")
+    columns = {name: each for name, each in columns.items() if asked.manifest.task_of(name) in tasks}
     if "text/csv" in request.headers.get("accept", ""):
         return PlainTextResponse("".join(csv_lines(columns)), media_type="text/csv")
     return JSONResponse({"predictions": rows_of(columns)})
+
+
+def tasks_of(request: Request, manifest: Manifest) -> list[str]:
+    """Return the tasks that a request wants, all by default.
+
+    Raises:
+        UserError: the bundle lacks one, or the address asks for something else.
+    """
+    asked = request.query_params
+    if other := [key for key in asked if key != "tasks"]:
+        raise UserError(f"/predict takes no '{other[0]}'; it takes ?tasks=A,B.")
+    return chosen_tasks(manifest, asked["tasks"].split(",") if "tasks" in asked else None)
 
 
 async def read(request: Request, inputs: Inputs, folder: Path) -> Given:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -55,9 +56,20 @@ def remove_digest(folder):
     (folder / DIGEST).unlink()
 
 
+def pipe_in_place_of_digest(folder):
+    (folder / DIGEST).unlink()
+    os.mkfifo(folder / DIGEST)
+
+
+def link_manifest(folder):
+    (folder / NAME).rename(folder.parent / "elsewhere.json")
+    (folder / NAME).symlink_to(folder.parent / "elsewhere.json")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (pipe_in_place_of_digest, "is not a plain file"), (link_manifest, "is not a plain file"),
         (change_file, r"model\.onnx is not what mtl-export wrote"), (cut_file, "its SHA-256 differs"),
         (change_manifest, r"manifest\.json is not what"), (remove_file, "missing, or is a link"),
         (link_file, "missing, or is a link"), (remove_digest, "no whole bundle"),

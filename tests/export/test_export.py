@@ -12,6 +12,7 @@ import yaml
 
 import mtl_cli
 from mtl_cli import cli
+from mtl_cli.bundles.manifest import write_manifest
 from mtl_cli.export.provenance import without_seed
 from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint
@@ -164,6 +165,31 @@ def test_a_graph_says_the_same_without_torch(table, tmp_path):
         predictor.evaluate()
     with pytest.raises(mtl_cli.UserError, match="takes no overrides"):
         mtl_cli.load(tmp_path / "bundle", overrides={"seed": 1})
+    assert_nonsense_is_refused(tmp_path / "bundle")
+
+
+def assert_nonsense_is_refused(bundle):
+    """A manifest of a stranger, with a digest of its own, ends in a message whatever it holds."""
+    data = json.loads((bundle / "manifest.json").read_text())
+    name = next(iter(data["datasets"]))
+    for place, junk in (
+        (("columns", "z_prediction", "names"), [True, 3]), (("columns", "z_prediction"), [None, {}]),
+        (("datasets", name, "columns"), [1e300]), (("datasets", name, "after"), [[[1]]]), (("datasets", name), [3]),
+        (("datasets", name, "graph"), ["../x", None]), (("datasets", name, "inputs"), [None, {"kind": "rows"}]),
+        (("datasets", name, "inputs", "table", "numbers"), ["", ["a"], 3]),
+        (("datasets", name, "inputs", "table", "vocabularies"), [[[[]]], None]),
+        (("datasets", name, "inputs", "table", "scaler"), [{}, {"knots": -1}]),
+    ):  # fmt: skip
+        for value in junk:
+            changed = json.loads(json.dumps(data))
+            node = changed
+            for key in place[:-1]:
+                node = node[key]
+            node[place[-1]] = value
+            del changed["format"], changed["files"]
+            write_manifest(bundle, changed)
+            with pytest.raises(mtl_cli.UserError):
+                pytest.fail(f"{place}: {value!r} gives {mtl_cli.load(bundle)}")
 
 
 @pytest.mark.slow

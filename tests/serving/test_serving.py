@@ -101,6 +101,8 @@ def test_rows_as_json_and_csv_get_the_predictions_of_the_checkpoint_without_torc
         answer = server.client.post("/predict", content=body, headers={**csv, "accept": "text/csv"})
         (folder / "answer.csv").write_text(answer.text)
         _trained.assert_same(expected, _trained.columns_written(folder / "answer.csv"), tolerance=1e-4)
+        chosen = by_column(server.client.post("/predict?tasks=z", json=rows))
+        same({name: values for name, values in expected.items() if name.startswith("z_")}, chosen)
         health = server.client.get("/health").json()
         assert health["columns"] == list(expected)
         page = server.client.get("/openapi.json").json()
@@ -123,6 +125,8 @@ def test_bad_huge_and_slow_clients_are_told_and_harm_nobody(table):
             (server.predict([{"a": 1}]), 422, "no column 'b', 'c', 'kind'"),
             (server.predict({"row": []}), 422, "it has one of rows"),
             (server.predict([]), 422, "0 rows; it has 1 to 100"),
+            (post("/predict?tasks=z,zz", json=rows), 422, "'zz' is not a task of this bundle. Those are y, z."),
+            (post("/predict?task=z", json=rows), 422, "takes no 'task'; it takes ?tasks=A,B"),
             (server.predict([1.0] * 101), 422, "101 rows"),
             (server.predict(3), 422, "holds a int"),
             (server.predict(["a text"]), 422, "No task of this bundle"),
