@@ -69,6 +69,9 @@ class BoxPrecision(Metric):
             rec_thresholds=np.linspace(0, 1, 101).tolist(),  # its own are of float32, and miss a recall of 0.2
             max_detection_thresholds=[1, 10, max(11, self.max_boxes)],
             backend=self.backend,
+            distributed_available_fn=lambda: (
+                False
+            ),  # on several processes it would wait for all; they are gathered here
         )
         metric.warn_on_many_detections = False
         metric.update(

@@ -44,8 +44,12 @@ def steps(
     number: int = 3,
     **changes: Any,
 ) -> dict[str, Any]:
+    """Take steps of a run on toy data; return what `taken` does."""
+    return taken(ranks, make(ranks, method, sharing, overrides or {}, micro, changes), number)
+
+
+def taken(ranks: Ranks, job: Job, number: int) -> dict[str, Any]:
     """Take steps; return all that a checkpoint holds, flat, and what was logged, once the ranks agree on it."""
-    job = make(ranks, method, sharing, overrides or {}, micro, changes)
     logged = []
     for _ in range(number):
         step = next_step(job)
@@ -95,6 +99,15 @@ def many(ranks: Ranks, path: str, overrides: list[str], micro: int = 2, number: 
     found = dict(flat({"job": job.state(), "logged": logged}))
     found |= {name: torch.tensor(values).nan_to_num(-9.0) for name, values in results.items()}
     return {name: value for name, value in found.items() if "/window/" not in name}
+
+
+def kind(ranks: Ranks, config: dict[str, Any], number: int = 3) -> dict[str, Any]:
+    """Take steps of two micro-batches in the run of a config, and evaluate; return what `taken` does, and results."""
+    trainer = {**config["trainer"], "devices": ranks.size, "accumulate": 2 // ranks.size, "log_every": 2}
+    job = build(checked({**config, "trainer": trainer}), Trust(("tests",)), ranks=ranks).job
+    found = taken(ranks, job, number)
+    results = {name: dataclasses.asdict(each) for name, each in evaluate_split(job, job.val).items()}
+    return found | dict(flat({"results": results}))
 
 
 def evaluation(ranks: Ranks, **changes: Any) -> dict[str, Any]:
