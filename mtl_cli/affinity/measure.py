@@ -36,14 +36,19 @@ from mtl_cli.training.job import restore
 logger = logging.getLogger("mtl_cli")
 MAX_SHOWN = 24
 """Number of tasks up to which matrices are printed and drawn."""
+SHOWN_PAIRS = 40
+"""Pairs of labels that are printed; all are written."""
+MOST = 64
+"""Number of tasks that are compared unless more are asked for."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: groups for a budget, and steps between measurements."""
+    """What is asked for: groups for a budget, steps between measurements, and the most tasks that are compared."""
 
     budget: int | None
     every: int
+    most: int = MOST
 
 
 def measure(
@@ -68,6 +73,7 @@ def measure(
                         "Leave out privacy.epsilon, privacy.noise and privacy.delta.")  # fmt: skip
     command = ["mtl-affinity", *words, f"output={output}", f"every={wanted.every}"]
     command += [] if wanted.budget is None else [f"budget={wanted.budget}"]
+    command += [] if wanted.most == MOST else [f"most={wanted.most}"]
     with torch_settings(resolved):
         trust = Trust(tuple(config["trust"]), tuple(folders))
         built = build(resolved, trust, start=start_weights(resolved))
@@ -104,6 +110,13 @@ def check(built: Built, tasks: Sequence[str], wanted: Wanted) -> None:
         problems.append(f"mtl-affinity compares tasks, and there is only {some(tasks)}. Use task=A+B+C.")
     elif not built.job.learner.partition.shared:
         problems.append("No trained parameter is reached by two tasks, so none can help another. Use sharing=hard.")
+    if len(tasks) > wanted.most:
+        number = len(tasks)
+        problems.append(
+            f"There are {number} tasks, and at most {wanted.most} are compared: a measurement takes {number} passes "
+            f"over the batch and gives {number * number:,} numbers. Leave out some by ~tasks.NAME (~tasks.{tasks[-1]}), or "
+            f"compare all by most={number}."
+        )
     if wanted.budget is not None and wanted.budget > len(tasks):
         problems.append(f"budget is {wanted.budget}, and there are {len(tasks)} tasks. Use budget={len(tasks)}.")
     if wanted.every > built.job.total_steps:
@@ -158,7 +171,7 @@ def to_csv(tasks: Sequence[str], matrix: Matrix) -> str:
 
 
 def write_labels(output: Path, pairs: Sequence[LabelPair]) -> None:
-    """Write labels.csv and print it."""
+    """Write labels.csv and print the pairs, of many those whose labels tell most of each other."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["one", "other", "rows", "correlation", "bits", "share"])
@@ -167,10 +180,15 @@ def write_labels(output: Path, pairs: Sequence[LabelPair]) -> None:
         found = each.found
         values = [found.correlation, found.bits, found.share]
         writer.writerow([each.one, each.other, found.rows, *["" if math.isnan(x) else x for x in values]])
+    telling = sorted(pairs, key=lambda each: -math.inf if math.isnan(each.found.share) else each.found.share)
+    shown = pairs if len(pairs) <= SHOWN_PAIRS else telling[: -SHOWN_PAIRS - 1 : -1]
+    for each in shown:
+        found = each.found
         lines.append([each.one, each.other, str(found.rows), number(found.correlation), number(found.share)])
     write_text(output / "labels.csv", out.getvalue())
     if pairs:
-        logger.warning("%s", table(lines))
+        more = len(pairs) - len(shown)
+        logger.warning("%s%s", table(lines), f"\nand {more:,} more pairs, in labels.csv" if more else "")
 
 
 def write_config(path: Path, groups: Sequence[Sequence[str]], words: Sequence[str]) -> None:

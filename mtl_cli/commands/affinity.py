@@ -8,7 +8,7 @@ from mtl_cli.commands.program import Program
 from mtl_cli.errors import EXIT_DONE, UserError
 
 EVERY = 10
-WORDS = ("output", "budget", "every")
+WORDS = ("output", "budget", "every", "most")
 HELP = """\
 Usage: mtl-affinity task=A+B+C output=DIR [budget=N] [every=N] [GROUP=OPTION ...] [KEY=VALUE ...]
 
@@ -19,6 +19,7 @@ figures, how the labels of the tasks hang together, and the best groups, as conf
   output=DIR          a new folder for everything, the joint run included
   budget=N            most groups: every group has a trunk of its own; the default is every number up to 12
   every=10            steps between measurements; one costs a pass over the batch for each task, forwards and back
+  most=64             tasks that are compared at most; with more it says what all of them take
   key=value           any word of mtl-train; arithmetic is float32 unless trainer.precision says otherwise
 
   --config-dir DIR    adds a conf folder of yours
@@ -39,17 +40,17 @@ def command(line: CommandLine) -> int:
     from mtl_cli.commands.compose import hydra_session
     from mtl_cli.commands.composed_run import compose_run, makeable
 
-    budget, every = _whole(line, "budget"), _whole(line, "every")
+    budget, every, most = (_whole(line, word) for word in WORDS[1:])
     output, words = Path(str(line.word("output"))).expanduser(), line.others(*WORDS)
     precision = [] if any(word.startswith("trainer.precision=") for word in words) else ["trainer.precision=fp32"]
     with hydra_session(line.config_dir) as session:
         job = compose_run(session, [*words, *precision])
     makeable(output, "output")
     with console(job.config["verbose"], job.config["quiet"]):
-        from mtl_cli.affinity.measure import Wanted, measure
+        from mtl_cli.affinity.measure import MOST, Wanted, measure
 
         flags = [] if line.config_dir is None else ["--config-dir", str(line.config_dir)]
-        measure(job.config, output, Wanted(budget, every or EVERY), [*flags, *words], line.folders)
+        measure(job.config, output, Wanted(budget, every or EVERY, most or MOST), [*flags, *words], line.folders)
     return EXIT_DONE
 
 

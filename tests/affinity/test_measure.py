@@ -108,6 +108,7 @@ def test_planted_groups_are_found_in_twenty_problems(tmp_path):
     [
         ({"tasks": {"sign": task("sign")}}, Wanted(None, 1), "there is only sign"),
         ({"sharing": {"_target_": "mtl_cli.sharing.independent.Independent"}}, Wanted(None, 1), "Use sharing=hard"),
+        ({}, Wanted(None, 1, 1), r"2 tasks, and at most 1 are .* by ~tasks.NAME \(~tasks.*most=2"),
         ({}, Wanted(3, 1), "budget is 3, and there are 2 tasks. Use budget=2"),
         ({}, Wanted(None, 100), "every is 100, and the run has 6 steps"),
     ],
