@@ -114,8 +114,8 @@ def check(built: Built, tasks: Sequence[str], wanted: Wanted) -> None:
         number = len(tasks)
         problems.append(
             f"There are {number} tasks, and at most {wanted.most} are compared: a measurement takes {number} passes "
-            f"over the batch and gives {number * number:,} numbers. Leave out some by ~tasks.NAME (~tasks.{tasks[-1]}), or "
-            f"compare all by most={number}."
+            f"over the batch and gives {number * number:,} numbers. Leave out some by ~tasks.NAME (~tasks.{tasks[-1]}) "
+            f"or compare all: most={number}."
         )
     if wanted.budget is not None and wanted.budget > len(tasks):
         problems.append(f"budget is {wanted.budget}, and there are {len(tasks)} tasks. Use budget={len(tasks)}.")

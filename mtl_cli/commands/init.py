@@ -21,6 +21,7 @@ said become transcripts.
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
                       clicked+user (relevance+group: ranking), a+b+c (0 or 1 each: multilabel; numbers: a vector).
+                      'target=[assay_*]' is every column whose name begins with assay_
                       Put names with other than Latin letters in quotes: "target=['情感']"
   output=DIR          the conf folder; files that are there already are not overwritten
   name=[A,B]          names of the tasks, one per target; by default those of their columns

@@ -18,6 +18,8 @@ LONG, LONGEST = 80, 512
 """Pieces of the middle text from which on a recurrent network is slow, and that no text is longer than."""
 SPACELESS_SHARE = 0.3
 COVERED = 0.99
+WORD = 6
+"""Letters of a usual word; the middle of texts in a notation is longer."""
 BATCH, SMALL_BATCH = 128, 32
 MAX_EPOCHS, STEPS = 60, 1_200
 
@@ -47,8 +49,13 @@ class Advice:
 def advise_texts(columns: Sequence[Sequence[str]], shares: Mapping[str, float], rows: int) -> Advice:
     """Return what fits whole texts of a file of `rows`, given the texts of its first rows by column."""
     few = rows < LARGE
+    texts = [text for texts in columns for text in texts]
+    notation = is_notation(texts)
     kind, vocabulary = choose_words(shares, rows) if few else choose_tokenizer(shares, rows)
-    tokenizer = trained(kind, vocabulary, True, [text for texts in columns for text in texts])
+    if notation:
+        kind = Choice("characters", "no spaces part the texts, as in formulas (SMILES) and sequences")
+        vocabulary = Choice("1000", "as many characters as there are, at most")
+    tokenizer = trained(kind, vocabulary, not notation, texts)
     lengths = text_rows(tokenizer, columns, 1 << 30)[0].lengths
     middle, covered = (math.ceil(each) for each in np.quantile(lengths, [0.5, COVERED]))
     longest = min(LONGEST, rounded(covered))
@@ -58,11 +65,21 @@ def advise_texts(columns: Sequence[Sequence[str]], shares: Mapping[str, float], 
     if (cut := (lengths > longest).mean()) >= 0.001:
         why += f"; {cut:.1%} are cut"
     options = {"tokenizer": kind, "vocab_size": vocabulary, "max_length": Choice(str(longest), why)}
+    if notation:
+        options["lowercase"] = Choice("false", "c and C differ in such a notation")
     if not few:
         return Advice(options, choose_backbone(rows, middle), slower(rows))
     runs = {"backbone.longest": Choice("4", "characters that are seen together")} if kind.value == "characters" else {}
-    backbone = Choice("ngrams", f"words and pairs of them: {rows} texts are too few to learn more from")
+    pieces = "characters and runs of them" if kind.value == "characters" else "words and pairs of them"
+    backbone = Choice("ngrams", f"{pieces}: {rows} texts are too few to learn more from")
     return Advice(options, backbone, {**runs, **steady(train_rows(rows))})
+
+
+def is_notation(texts: Sequence[str]) -> bool:
+    """Return True for texts of Latin signs that no spaces part, most of them longer than a word."""
+    present = [text for text in texts if text]
+    whole = sum(text.isascii() and not any(map(str.isspace, text)) for text in present)
+    return whole >= COVERED * len(present) > 0 and float(np.median(list(map(len, present)))) > WORD
 
 
 def advise_words(sentences: Sequence[Sequence[str]], shares: Mapping[str, float], rows: int) -> Advice:

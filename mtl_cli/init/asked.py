@@ -86,6 +86,20 @@ def asked_of(options: Mapping[str, Any]) -> Asked:
     )
 
 
+def spelled_out(options: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """Return options in which a target such as assay_* is every column of that form that is not used otherwise."""
+    listed_ones = options["target"] if isinstance(options.get("target"), list) else [options.get("target")]
+    plain = [each for each in listed_ones if "*" not in str(each) or str(each) in columns]
+    others = [*plain, *listed(options.get("drop")), *(options.get(key) for key in ("split", "group"))]
+    others += listed(options.get("text"))
+    found: list[Any] = []
+    for each in listed_ones:
+        form = re.compile(".*".join(map(re.escape, str(each).split("*"))))
+        alike = [name for name in columns if form.fullmatch(name) and name not in (*others, *found)]
+        found += [each] if each in plain or not alike else alike
+    return {**options, "target": found}
+
+
 def kinds_of(options: Mapping[str, Any]) -> dict[str, str]:
     """Return what `kind.COLUMN=` says of columns of pictures."""
     return {key.removeprefix(KIND): str(value) for key, value in options.items() if key.startswith(KIND)}

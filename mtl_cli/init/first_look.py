@@ -22,6 +22,7 @@ from mtl_cli.init.asked import (
     listed,
     reading_of,
     slug,
+    spelled_out,
     target_columns,
 )
 from mtl_cli.init.audio_looking import holds_sounds, named_sounds, sound_columns, sounds_elsewhere
@@ -109,6 +110,7 @@ def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         UserError: the file cannot be used, or an option does not go with it.
     """
     file = open_unknown(path, reading_of(options), asked_of(options).told)
+    options = spelled_out(options, file.columns)
     folder = folder_of(file, options)
     files = place_of(file, options.get(ROOT), folder).folder
     pictured = image_columns(file, files)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, some
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.inputs import find_inputs
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import written
 from mtl_cli.init.row_survey import FoundRows
+from mtl_cli.init.running_text import may_be_text
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.table_survey import TableSurvey
@@ -45,8 +46,10 @@ def survey_table(file: TableFile, asked: Asked) -> TableSurvey:
     if found.inputs.drop.keys() >= {*file.columns} - {*asked.answers, *found.dividing}:
         left = "; ".join(f"{name}: {why}" for name, why in found.inputs.drop.items()) or "none"
         notes = "".join(f" {note}." for note in found.notes)
+        texts = [name for name in found.inputs.drop if may_be_text(file.types[name])]
+        fix = f" If '{texts[0]}' is to be read as a text, give text={texts[0]}." if texts else ""
         raise UserError(
-            f"{file.path} has no input to predict {', '.join(asked.answers)} from. Left out are {left}.{notes}"
+            f"{file.path} has no input to predict {some(asked.answers)} from. Left out are {left}.{notes}{fix}"
         )
     return TableSurvey(found)
 
