@@ -24,7 +24,7 @@ from mtl_cli.inference.base import Predictor
 from mtl_cli.inference.checkpoint_predictor import CheckpointPredictor, predictor_of
 from mtl_cli.inference.loading import load
 from mtl_cli.report.tables import duration
-from mtl_cli.runs.calibration.storing import KEY as CALIBRATION
+from mtl_cli.runs.calibration.storing import with_calibrations
 from mtl_cli.runs.evaluation import calibration_of
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.new_folder import NewFolder
@@ -92,7 +92,7 @@ def export(
         if wanted.calibrating.get("calibrate"):
             calibrated = calibration_of(state, wanted.calibrating, {**EXACT, **overrides}, folders)
             logger.warning("%s", calibrated.table)
-            state = {**state, CALIBRATION: {name: each.state() for name, each in calibrated.found.items()}}
+            state = with_calibrations(state, calibrated.found)
         predictor = predictor_of(path, state, wanted.tasks, {**EXACT, **overrides}, folders)
         rows = validation_rows(predictor, wanted.rows)
         trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))

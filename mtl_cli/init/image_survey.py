@@ -45,6 +45,7 @@ PICTURES = {
     ),
     "boxes": (
         "mtl_cli.tasks.detection.Detection",
+        "    score_threshold: null  # boxes of a lower score do not count; null: fitted on validation images\n"
         "    head: {_target_: mtl_cli.heads.centers.CenterHead}\n",
         "map50",
         "map, count_mae, count_rel",
@@ -61,6 +62,8 @@ WINDOW, WHOLE = 128, 400
 LARGEST_SIDE, STRIDE = 128, 16
 DENSE_STEPS, BOX_STEPS, CLASS_STEPS = 500, 900, 600
 """Optimizer steps of what is proposed."""
+LOOKS = 12
+"""Evaluations of a run on boxes, at least: mean average precision takes longer than an epoch of a small set."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,8 @@ class ImageSurvey(FileSurvey):
         )
         epochs = max(6, math.ceil(steps / max(1, TRAIN_SHARE * self.count / batch)))
         hints = [f"for a quick look: trainer.max_epochs={max(2, epochs // 8)}"]
-        return Training([*backbone, f"data.batch_size={batch}", f"trainer.max_epochs={epochs}"], hints)
+        looks = [f"trainer.eval_every={epochs // LOOKS}"] if "boxes" in self.kinds and epochs >= 2 * LOOKS else []
+        return Training([*backbone, f"data.batch_size={batch}", f"trainer.max_epochs={epochs}", *looks], hints)
 
     def dense_backbone(self) -> list[str]:
         """Return a backbone for labels of pixels or, where there are only boxes, a coarser one."""

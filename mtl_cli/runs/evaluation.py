@@ -18,7 +18,7 @@ from mtl_cli.files import sweep, write_json, write_text
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.runs.build import build
 from mtl_cli.runs.calibration.fitting import Listener, Told
-from mtl_cli.runs.calibration.storing import Calibrated, calibrate_job, store
+from mtl_cli.runs.calibration.storing import Calibrated, calibrate_job, store, take_up
 from mtl_cli.runs.data import make_stream, make_streams
 from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
 from mtl_cli.runs.outcome import draw_confusions
@@ -33,6 +33,7 @@ from mtl_cli.runs.written_samples import WrittenSamples, written_samples
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tasks.base import Task
+from mtl_cli.tasks.calibration_base import COUNTS
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.evaluate import Result, evaluate_model, flat
 from mtl_cli.training.group_means import to_show, with_group_means
@@ -185,6 +186,7 @@ def on_split(
     built = build(config, trust, state["datasets"], compare=Evaluated(split, elsewhere))
     restore(built.job, state)
     job, data = built.job, built.data
+    take_up(state, {name: task for name, task in job.tasks.items() if task.calibrates == COUNTS})
     device, stacks = job.learner.arithmetic.device, list(job.learner.stacks.values())
     streams = make_streams(data, job.tasks, split, config["seed"], device, stacks=stacks)
     rows = RowStatistics(asked, data.sources, streams, split, job.tasks, device)

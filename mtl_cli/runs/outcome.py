@@ -14,6 +14,8 @@ from mtl_cli.files import make_folder, write_json
 from mtl_cli.report.spans import outside_arithmetic
 from mtl_cli.report.tables import count, duration, evaluation_table
 from mtl_cli.runs.build import Built
+from mtl_cli.runs.calibration.counting import fit_counts
+from mtl_cli.runs.calibration.storing import with_calibrations
 from mtl_cli.runs.facts import class_names, confusions_record, data_record, metrics_record
 from mtl_cli.runs.private import privacy_record
 from mtl_cli.storage import checkpoint
@@ -76,6 +78,9 @@ def finish(built: Built, out: RunDirectory) -> dict[str, Any]:
         job.load_weights(best)
     except (UserError, RuntimeError, ValueError, TypeError, KeyError) as error:  # one of another run's may lie there
         raise RunFailure(f"Training is done, but its best checkpoint cannot be tested: {error}") from error
+    if (counts := fit_counts(job)) and ranks.is_first:
+        file = checkpoint.find(out.path, "best")
+        checkpoint.write(file, with_calibrations(checkpoint.load(file), counts))
     results = {} if job.judge else evaluate_split(job, job.test)
     if not ranks.is_first:
         return {}

@@ -12,6 +12,8 @@ from mtl_cli.config.annotations import typed
 from mtl_cli.tasks.coded_base import Coded
 
 Numbers = tuple[float, ...]
+COUNTS = "counts"
+"""What tasks calibrate that count boxes: the score from which on a box is one. It is fitted at the end of training."""
 
 
 class Calibratable(Protocol):
@@ -47,7 +49,7 @@ class Calibration:
         temperature: what outputs are divided by before they become probabilities.
         decision: of classes: how good it is [C, C] to say the second where the first is true. What is said is the class
             of the highest expectation; with one number per class on the diagonal it is a weight of the class.
-        thresholds: of labels: the probability [C] above which each is said to be there.
+        thresholds: of labels: the probability [C] above which each is said to be there; of boxes the lowest score [1].
         lowest: of classes: a class is in the set of a row where its probability is at least this.
         margins: of numbers: half the length of the interval around a prediction, per column.
         coverage: the share of rows whose set or interval is to hold the truth.
@@ -87,7 +89,7 @@ class Calibration:
     def problem(self, task: Calibratable) -> str | None:
         """Return that the numbers are not as many as a task's classes or columns, in words, or None."""
         classes = task.field.num_classes
-        sizes = {"classes": classes, "labels": task.num_outputs, "numbers": task.num_outputs}
+        sizes = {"classes": classes, "labels": task.num_outputs, "numbers": task.num_outputs, COUNTS: 1}
         wanted = sizes.get(task.calibrates or "", 0)
         lists = [each for each in (self.decision, self.thresholds, self.margins) if each is not None]
         if any(len(each) != wanted for each in (*lists, *(self.decision or ()))):

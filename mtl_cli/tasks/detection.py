@@ -14,6 +14,7 @@ from mtl_cli.layers.centers import at_positions, centre_focal_loss, draw_peaks, 
 from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import Shown
 from mtl_cli.tasks.base import Task, masked_mean
+from mtl_cli.tasks.calibration_base import COUNTS
 from mtl_cli.tasks.class_base import class_labels
 from mtl_cli.tasks.predictions_base import Boxes, Columns, Predictions
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mtl_cli.metrics.base import Metric
 
 Maps = Mapping[str, Tensor]
+DEFAULT_THRESHOLD = 0.35
 
 
 class BoxTotals(LabelSummary):
@@ -79,8 +81,9 @@ class Detection(Task):
     Targets float32 [B, N, 5] hold x₁, y₁, x₂, y₂ in pixels of the input and the class (`mtl_cli.batch.pad_sets`).
     Metrics: `map50` and `map` (over overlaps 0.5 … 0.95) as COCO counts them, up to `max_boxes` per image; of the boxes
     with a score of at least `score_threshold`, the mean error of their number, absolute (`count_mae`) and relative to
-    max(1, n) (`count_rel`). These boxes are what mtl-predict writes. On 175 images of blood cells, after 500 steps,
-    0.35 finds 3 % more boxes than there are in images that were not trained on, 0.3 finds 26 % more.
+    max(1, n) (`count_rel`). These boxes are what mtl-predict writes. Where no threshold is given it is 0.35 in
+    training, and at its end the one with the lowest `count_rel` on validation images is kept with the best checkpoint.
+    On 244 images of nuclei, after 350 steps, 0.3 has a `count_rel` of 0.16 there and 0.35 of 0.25: scores still rise.
     """
 
     field_kind = "boxes"
@@ -95,27 +98,36 @@ class Detection(Task):
         "count_rel": MetricInfo(lower_is_better=True),
     }
     writes_files: ClassVar[bool] = True
+    calibrates: ClassVar[str | None] = COUNTS
 
     def __init__(
         self,
         target: str,
         weight: float,
         head: Head,
-        score_threshold: float = 0.35,
+        score_threshold: float | None = None,
         max_boxes: int = 300,
         *,
         name: str,
         field: FieldSpec,
     ) -> None:
         super().__init__(target, weight, head, name=name, field=field)
-        if not 0.0 < score_threshold < 1.0 or max_boxes < 1:
+        if (score_threshold is not None and not 0.0 < score_threshold < 1.0) or max_boxes < 1:
             raise ValueError(
                 f"tasks.{name}.score_threshold is {score_threshold}, max_boxes {max_boxes}; the threshold lies between "
-                f"0 and 1, and there is at least one box. Use tasks.{name}.score_threshold=0.35."
+                f"0 and 1 or is null, and there is at least one box. Use tasks.{name}.score_threshold=0.35."
             )
         self.score_threshold, self.max_boxes = score_threshold, max_boxes
         width, height, per_image = field.mean or (1.0, 1.0, 1.0)
         self.mean_size, self.per_image = torch.tensor([width, height]), max(per_image, 1e-3)
+
+    @property
+    def threshold(self) -> float:
+        """The lowest score of a box that counts: what was given, else what was fitted on validation images."""
+        if self.score_threshold is not None:
+            return self.score_threshold
+        fitted = None if self.calibration is None else self.calibration.thresholds
+        return fitted[0] if fitted else DEFAULT_THRESHOLD
 
     @property
     def num_outputs(self) -> int:
@@ -151,8 +163,8 @@ class Detection(Task):
         return {
             "map50": BoxPrecision((0.5,), self.max_boxes),
             "map": BoxPrecision(np.linspace(0.5, 0.95, 10).tolist(), self.max_boxes),
-            "count_mae": CountError(self.score_threshold),
-            "count_rel": RelativeCountError(self.score_threshold),
+            "count_mae": CountError(self.threshold),
+            "count_rel": RelativeCountError(self.threshold),
         }
 
     def predictions(self, outputs: Maps) -> Tensor:
@@ -165,7 +177,7 @@ class Detection(Task):
 
     def decode(self, outputs: Maps) -> Columns:
         """Return the number of boxes of each image."""
-        counts = (self.predictions(outputs)[..., 4] >= self.score_threshold).sum(dim=1)
+        counts = (self.predictions(outputs)[..., 4] >= self.threshold).sum(dim=1)
         return {f"{self.name}_count": counts.cpu().numpy()}
 
     def columns_of_no_rows(self) -> Columns:
@@ -177,7 +189,7 @@ class Detection(Task):
         predictions.columns |= self.decode(outputs)
         rows = []
         for row, boxes in enumerate(self.predictions(outputs)):
-            kept = boxes[boxes[:, 4] >= self.score_threshold]
+            kept = boxes[boxes[:, 4] >= self.threshold]
             if predictions.frames:
                 kept = torch.cat([predictions.frames[row].boxes_back(kept[:, :4]), kept[:, 4:]], dim=1)
             rows.append(kept.cpu().numpy())
@@ -186,7 +198,7 @@ class Detection(Task):
     def shown(self, target: Tensor | None, outputs: Maps) -> tuple[Shown | None, Shown | None]:
         """Return true and predicted boxes on the image, with their numbers."""
         every = self.predictions(outputs)[0]
-        found = every[every[:, 4] >= self.score_threshold][:, [0, 1, 2, 3, 5]].numpy()
+        found = every[every[:, 4] >= self.threshold][:, [0, 1, 2, 3, 5]].numpy()
         truth = None
         if target is not None:
             boxes = target[0][set_entries(target)[0]].numpy()
@@ -200,7 +212,7 @@ class Detection(Task):
     def after_graph(self) -> dict[str, Any]:
         """Return which boxes are told, and the names of their classes."""
         names = list(map(str, class_labels(self.field, self.num_outputs)))
-        return {"kind": "boxes", "names": names, "threshold": self.score_threshold}
+        return {"kind": "boxes", "names": names, "threshold": self.threshold}
 
     def trivial_outputs(self, summary: BoxTotals) -> Maps:
         """Return maps of one position that find nothing."""

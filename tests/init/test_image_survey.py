@@ -13,6 +13,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.picture_targets import instance_boxes
 from mtl_cli.init.first_look import init_config
+from mtl_cli.storage import checkpoint
 from mtl_cli.tables.reading import ReadOptions
 from tests.images._files import blob_set, blobs
 from tests.init import _sets
@@ -90,7 +91,7 @@ def test_boxes_of_coco_are_trained_predicted_and_read_back(folder, capsys):
     out = init(capsys, "input=set/boxes.json")
     assert "row 4, images/3.png: the box [1, 1, 0, 4] has no area" in out
     assert "skip_bad: true" in yaml_of(folder, "dataset/boxes.yaml")
-    train(out, "backbone.channels=[4,8]", "+tasks.boxes.score_threshold=0.001")
+    train(out, "backbone.channels=[4,8]", "tasks.boxes.score_threshold=0.001")
     assert cli.main_predict(["checkpoint=run", "input=set/images", "output=predicted", "quiet=true"]) == 0
     found = json.loads((folder / "predicted/boxes/boxes.json").read_text())
     assert [each["name"] for each in found["categories"]] == ["${b}", "a"]
@@ -289,6 +290,11 @@ def test_classes_without_a_training_row_and_empty_folders_are_told(folder, capsy
     assert "left out: train/owl (folders without an image)" in out
 
 
+def evaluated(folder):
+    """The metrics of the last evaluation."""
+    return json.loads(max((folder / "run/evaluations").glob("*/metrics.json")).read_text())["metrics"]
+
+
 def test_a_file_of_coco_for_each_split_trains_as_it_is(folder, capsys):
     for split in ("train", "valid"):
         (folder / "set" / split).mkdir(parents=True)
@@ -303,6 +309,18 @@ def test_a_file_of_coco_for_each_split_trains_as_it_is(folder, capsys):
     assert "layout: coco" in written
     assert "split_column: split" in written
     train(out, "backbone.channels=[4,4]")
+    best = checkpoint.load(checkpoint.find(folder / "run", "best"))
+    (threshold,) = best["calibration"]["boxes"]["thresholds"]
+    found = json.loads((folder / "run/summary.json").read_text())["test"]
+    assert cli.main_eval(["checkpoint=run", "quiet=true", "bootstrap=0"]) == 0
+    assert evaluated(folder) == found
+    assert (
+        cli.main_eval(["checkpoint=run", "quiet=true", "bootstrap=0", f"tasks.boxes.score_threshold={threshold}"]) == 0
+    )
+    assert evaluated(folder) == found
+    assert cli.main_predict(["checkpoint=run", "input=set", "output=predicted", "quiet=true"]) == 0
+    scores = [each["score"] for each in json.loads((folder / "predicted/boxes/boxes.json").read_text())["annotations"]]
+    assert min(scores, default=1.0) >= threshold
 
 
 def test_names_of_images_without_their_ending_are_told(folder):

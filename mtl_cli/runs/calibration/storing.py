@@ -66,14 +66,20 @@ def store(file: Path, found: Mapping[str, Calibration]) -> None:
         UserError: a run works in the directory, or it cannot be written.
         RunFailure: the disk is full.
     """
-    value = {name: each.state() for name, each in found.items()}
     in_run = file.absolute().parent.name == "checkpoints"
     lock = contextlib.ExitStack()
     with lock:
         if in_run:
             held = lock.enter_context(opening(file.absolute().parent.parent))
             lock.callback(held.release)
-        checkpoint.write(file, {**checkpoint.load(file), KEY: value})
+        checkpoint.write(file, with_calibrations(checkpoint.load(file), found))
+
+
+def with_calibrations(state: Mapping[str, Any], found: Mapping[str, Calibration]) -> dict[str, Any]:
+    """Return a checkpoint's state with calibrations of some tasks in the place of those that it has."""
+    old = state.get(KEY)
+    kept = dict(old) if isinstance(old, Mapping) else {}
+    return {**state, KEY: {**kept, **{name: each.state() for name, each in found.items()}}}
 
 
 def take_up(state: Mapping[str, Any], tasks: Mapping[str, Task]) -> list[str]:
