@@ -133,13 +133,20 @@ class SplitRules(Options):
         """
         pool = np.flatnonzero(split != TEST)
         parts = Fractions(0.0, 0.0, self.split_seed + 1, folds, fold)  # another seed than that of the test rows
-        strata = self.strata(targets)
+        strata, units = self.strata(targets), len(pool)
         if self.group_column:
-            found = by_group(codes_of(table, self.group_column, "group")[pool], parts)
+            groups = codes_of(table, self.group_column, "group")[pool]
+            units = len(np.unique(groups))
+            found = by_group(groups, parts)
         elif self.id_column:
             found = by_id(table.text(self.id_column)[1], codes_of(table, self.id_column, "id")[pool], parts)
         else:
             found = by_fraction(len(pool), parts, table.text(strata)[0][pool] if strata else None)
+        if folds > units:
+            raise UserError(
+                f"{table.place('').path}: data.inner_folds={folds} is more than its {units} training and validation "
+                f"{'groups' if self.group_column else 'rows'}. Use fewer folds: data.inner_folds={max(2, min(5, units))}."
+            )
         inner = split.copy()
         inner[pool] = np.where(found == TEST, VAL, TRAIN)
         if missing := [name for name in ("train", "val") if not (inner == SPLITS[name]).any()]:

@@ -64,7 +64,7 @@ def test_what_is_fitted_is_fitted_on_the_rows_that_are_trained_on(tmp_path):
     ("division", "changes", "message"),
     [
         (Division(3, 0), {"time_column": "day"}, "data.inner_folds=3 would train on rows that are newer"),
-        (Division(900, 899), {}, "the val split is empty with data.inner_folds=900 data.inner_fold=899 of 51 rows"),
+        (Division(900, 0), {}, "data.inner_folds=900 is more than its 51 training and validation rows"),
         (Division(40, 39), {"group_column": "group"}, "by group_column=group. Use fewer folds"),
         (Division(3, 0), {"val_path": "other.csv"}, "keeps validation rows in a file of their own"),
         (Division(together=True), {"val_path": "other.csv"}, "keeps validation rows in a file of their own"),
