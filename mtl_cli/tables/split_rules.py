@@ -145,7 +145,8 @@ class SplitRules(Options):
         if folds > units:
             raise UserError(
                 f"{table.place('').path}: data.inner_folds={folds} is more than its {units} training and validation "
-                f"{'groups' if self.group_column else 'rows'}. Use fewer folds: data.inner_folds={max(2, min(5, units))}."
+                f"{'groups' if self.group_column else 'rows'}{self._by}. Use fewer folds: "
+                f"data.inner_folds={max(2, min(5, units))}."
             )
         inner = split.copy()
         inner[pool] = np.where(found == TEST, VAL, TRAIN)
