@@ -23,6 +23,8 @@ MOST_NOTES = 3
 """Runs of one status that are named one by one."""
 LONGEST = 64
 """Letters of a setting's name that is made of what sets it apart."""
+FIRST = ("merge", "sharing", "weighting")
+"""Keys that stand first in a name, which may be too long for all of them."""
 LONGEST_WORD, LONGEST_KEY = 26, 16
 """Letters of each word of a name that would be longer, and of the key in it."""
 Key = tuple[tuple[str, str], ...]
@@ -104,15 +106,21 @@ def natural(text: str) -> list[tuple[int, float, str]]:
 def setting_values(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the values of a config that make its setting, as text by dotted key."""
     return {
-        key: str(value)
+        key: written(value)
         for key, value in leaves(config)
         if key not in SILENT and not key.startswith(SILENT_SECTIONS) and not key.endswith(SILENT_ENDS)
     }
 
 
+def written(value: object) -> str:
+    """Return a value as it is typed on a command line, lists without blanks and quotes."""
+    return f"[{','.join(map(written, value))}]" if isinstance(value, list) else str(value)
+
+
 def setting_names(values: Sequence[Mapping[str, str]], tasks: Sequence[Sequence[str]]) -> list[str]:
     """Return a name for each setting: the values that set it apart, in the words of the command line."""
     apart = [key for key in dict.fromkeys(key for each in values for key in each) if _differs(key, values)]
+    apart.sort(key=lambda key: not key.startswith(FIRST))
     several = len({tuple(each) for each in tasks}) > 1
     found = []
     for own, own_tasks in zip(values, tasks, strict=True):

@@ -134,12 +134,16 @@ def console_text(verdict: Verdict, width: int | None = None) -> str:
     elif len(verdict.answers) == 1:
         rows = [["", "mean ± std", "95 % interval"], *(row[:3] for row in _rows_of(verdict.answers[0], True))]
         table = fitted(rows, width)
+    elif sum(len(answer.metrics) for answer in verdict.answers) > MANY:
+        rows = [["", f"{GAIN} [95 %]", "verdict"]]
+        for answer in verdict.answers:
+            rows.append([_headed(answer), *(_cells(answer.gain, False)[1:] if answer.gain else ["", ""])])
+        table = fitted(rows, width, left=(0, 2))
     else:
-        short = sum(len(answer.metrics) for answer in verdict.answers) > MANY
         rows = [["", "mean ± std", "difference [95 %]", "verdict"]]
-        rows += [row for answer in verdict.answers for row in _rows_of(answer, False, short)]
+        rows += [row for answer in verdict.answers for row in _rows_of(answer, False)]
         table = fitted(rows, width, left=(0, 3))
-        lines += [text for answer, text in sentences(verdict) if not short and answer and not answer.is_baseline]
+        lines += [text for answer, text in sentences(verdict) if answer and not answer.is_baseline]
     lines += ["", *table.splitlines(), ""]
     lines += [text for _, text in sentences(verdict) if verdict.unrepeated]
     for answer in verdict.answers:
@@ -161,12 +165,13 @@ def _one_run_each(verdict: Verdict) -> list[list[str]]:
     return [["", GAIN, *names], *[row for _, row in sorted(rows, key=lambda row: -row[0])]]
 
 
-def _rows_of(answer: Answer, single: bool, short: bool = False) -> list[list[str]]:
-    """Return the rows of a setting, which its name heads; a short one has Δm alone, beside its name."""
-    name = answer.setting.name + (" (baseline)" if answer.is_baseline and not single else "")
-    if short:
-        return [[name, *(_cells(answer.gain, False) if answer.gain else ["", "", ""])]]
-    return [[name, "", "", ""], *_rows(answer, single)]
+def _headed(answer: Answer) -> str:
+    return answer.setting.name + " (baseline)" * answer.is_baseline
+
+
+def _rows_of(answer: Answer, single: bool) -> list[list[str]]:
+    """Return the rows of a setting, which its name heads."""
+    return [[answer.setting.name if single else _headed(answer), "", "", ""], *_rows(answer, single)]
 
 
 def wrapped(line: str, width: int) -> Sequence[str]:
