@@ -136,6 +136,9 @@ def boundary_rows(
     `index` has the row of each of K tasks; that of a task without a loss is 0. The parameters `above[task]` get their
     plain gradients on the way; nothing below the boundary is touched. `losses` do not hold those of `views`.
     """
+    if not losses and len(views) == len(boundary) == 1 and views[0].tasks == tuple(index):
+        found = views[0].at(boundary[0], views[0].rows())  # not copied: that took a fifth of a step
+        return torch.zeros(len(index), boundary[0].numel()).to(boundary[0]) if found is None else found.float()
     sizes = [tensor.numel() for tensor in boundary]
     rows = torch.zeros(len(index), sum(sizes), dtype=torch.float32, device=boundary[0].device)  # [K, F]
     last = len(losses) - 1
