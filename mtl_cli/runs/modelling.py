@@ -16,7 +16,8 @@ from mtl_cli.errors import UserError
 from mtl_cli.model.conditioning import Conditioner
 from mtl_cli.model.costs import Costs, costs
 from mtl_cli.model.fit import misfits
-from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads, partition
+from mtl_cli.model.multi_task_model import MultiTaskModel, build_heads
+from mtl_cli.model.partition import partition
 from mtl_cli.model.transfer import freeze, warm_start
 from mtl_cli.runs.components import Components, collect
 from mtl_cli.runs.data import Data

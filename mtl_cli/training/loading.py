@@ -1,23 +1,17 @@
 """From datasets to batches with the targets of their tasks."""
 
 import itertools
-import multiprocessing
-import signal
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from mtl_cli.batch import Batch, FieldSpec, Inputs, LabelledSplit, Sample, StackCounts, StackTarget, labelled, move
 from mtl_cli.datasets.base import Augmentation, Dataset, as_split
-from mtl_cli.errors import RunFailure, UserError
+from mtl_cli.errors import UserError
 from mtl_cli.tasks.stack_base import TaskStack
+from mtl_cli.training.ahead import Ahead
 from mtl_cli.training.order import Order
 from mtl_cli.training.reading import Block, Marks, Reader, label_counts
 
@@ -85,17 +79,17 @@ class Stream:
         if augmentation is None and (rows.labels_at_hand or moved is not rows):
             known = {task: label_counts(self.rows, field, marks_of[task]) for task, field in self.apart.items()}
         self.reader = Reader(moved, name, order.seed, self.apart, marks_of, augmentation, specs or {}, known, blocks)
-        self._ahead: Iterator[Sample] | None = None
-        self._next = -1
+        self._ahead = Ahead(self.reader, order, workers, device.type == "cuda") if workers else None
 
     def batches(self, draw: int, parts: int | None = 1) -> list[Batch]:
         """Return draw number `draw`, split into `parts` batches of nearly equal size, or row by row; none if empty."""
         indices = self.order.rows(draw)
         if not len(indices):
-            self._next += self.stride if draw == self._next else 0  # workers leave it out
+            if self._ahead is not None:
+                self._ahead.leave_out(draw, self.stride)
             return []
         parts = len(indices) if parts is None else parts
-        sample = self._read(draw, indices)
+        sample = self._ahead.draw(draw, self.stride) if self._ahead is not None else self.reader.draw(draw, indices)
         if parts == 1:
             return [self._batch(sample, len(indices), self.apart)]
         bounds = [len(indices) * part // parts for part in range(parts + 1)]
@@ -129,7 +123,8 @@ class Stream:
 
     def close(self) -> None:
         """Stop the workers."""
-        self._ahead = None
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _batches_of_sweep(self) -> Iterator[SweepBatch]:
         """Yield how each batch of a sweep is read, its rows, its targets and stacks."""
@@ -143,34 +138,6 @@ class Stream:
         if self.added:
             added = {task: self.targets[task] for task in self.added}
             yield from ((self.reader.with_added, rows, added, ()) for rows in chunks)
-
-    def _read(self, draw: int, indices: Tensor) -> Sample:
-        if self.workers == 0:
-            return self.reader.draw(draw, indices)
-        if self._ahead is None or draw != self._next:
-            draws = _Draws(self.order, draw, self.stride)
-            try:
-                queues: list[object] = [
-                    multiprocessing.Queue() for _ in range(self.workers + 2)
-                ]  # as many as the loader makes
-                del queues  # one that fails halfway cannot be tidied up without a traceback
-                self._ahead = read_ahead(self.reader, draws, self.workers, self.device.type == "cuda")
-            except OSError as error:
-                if not (full := full_of_batches(error)):
-                    raise
-                raise RunFailure(f"Cannot start processes that read the data of '{self.name}': {full}.") from error
-        self._next = draw + self.stride
-        try:
-            sample = next(self._ahead)
-        except RuntimeError as error:  # torch's words for a worker that is gone
-            reason = str(error).splitlines()[0].rstrip(". ")
-            raise RunFailure(
-                f"A process that reads the data of '{self.name}' died at draw {draw}: {reason}. "
-                "Where memory ran out, use fewer data.workers; data.workers=0 reads in the training process."
-            ) from error
-        if isinstance(sample, Failure):
-            raise RunFailure(f"Reading the data of '{self.name}' failed at draw {draw}: {sample.reason}.")
-        return sample
 
     def _batch(
         self,
@@ -244,85 +211,3 @@ def sweep_size(batch_size: int, device: torch.device) -> int:
     activations no longer fit the caches and are new pages of memory each time.
     """
     return 4 * batch_size if device.type != "cpu" else max(batch_size, min(4 * batch_size, SMALL_BATCH))
-
-
-Key = tuple[int, np.ndarray]
-"""Number of a draw, and its rows [B]: an array, which goes through a pipe, where a tensor would need shared memory."""
-
-
-class _Draws(Sampler[Key]):
-    """The rows of every draw from `start` on, or of every `stride`-th of them, without end."""
-
-    def __init__(self, order: Order, start: int, stride: int = 1) -> None:
-        self.order, self.start, self.stride = order, start, stride
-
-    def __iter__(self) -> Iterator[Key]:
-        for draw in itertools.count(self.start, self.stride):
-            rows = self.order.rows(draw)
-            if len(rows):  # a Poisson sample may be empty
-                yield draw, rows.numpy()
-
-
-class _WholeBatches(torch.utils.data.Dataset[Sample]):
-    """A dataset whose item is a whole batch: its key is what the sampler yields.
-
-    The batch is put into shared memory here. The queue would do it in a thread whose errors nobody sees: where the
-    shared memory is full the training process waits for ever.
-    """
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-
-    def __getitem__(self, key: Key) -> Sample:
-        try:
-            return self.reader.draw(key[0], torch.from_numpy(key[1])).share_memory()
-        except Exception as error:  # told by the training process, in one line
-            full, other = (
-                full_of_batches(error),
-                f"{type(error).__name__}: {error}. data.workers=0 debug=true shows where",
-            )
-            return Failure(full or other)  # type: ignore[return-value]  # see Stream._read
-
-
-def full_of_batches(error: BaseException) -> str:
-    """Return what to do about shared memory that is full, or an empty string for other errors."""
-    if "No space left on device" not in str(error):
-        return ""
-    return "/dev/shm, through which processes hand over batches, is full. Make it larger, or use data.workers=0"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a worker could not read a batch, and what to do about it."""
-
-    reason: str
-
-
-def leave_signals_to_the_trainer(worker: int) -> None:
-    """Let a worker live on when its whole process group is told to stop, so that the trainer can finish its step.
-
-    SIGTERM comes a second time from the trainer itself, to a worker that hangs: then it ends.
-    """
-
-    def end_next_time(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    for number in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, end_next_time)
-
-
-def read_ahead(reader: Reader, draws: _Draws, workers: int, pin: bool) -> Iterator[Sample]:
-    """Return draws, read by `workers` processes; independent of how many."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")  # the head of a run says so in one line
-        loader: DataLoader[Sample] = DataLoader(
-            _WholeBatches(reader),
-            batch_size=None,
-            sampler=draws,
-            num_workers=workers,
-            generator=torch.Generator().manual_seed(0),
-            pin_memory=pin,
-            worker_init_fn=leave_signals_to_the_trainer,
-        )
-        return iter(loader)

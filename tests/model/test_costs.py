@@ -1,7 +1,7 @@
 import torch
 
 from mtl_cli.model.costs import costs
-from mtl_cli.model.multi_task_model import partition
+from mtl_cli.model.partition import partition
 from tests import _models
 from tests._models import TWO
 

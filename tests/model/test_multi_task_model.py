@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from mtl_cli.backbones.cnn import CNN
-from mtl_cli.model.multi_task_model import MultiTaskModel, partition
+from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.model.partition import partition
 from mtl_cli.sharing.base import Shared, Sharing
 from tests import _models
 from tests._models import ONE, TWO
