@@ -25,7 +25,7 @@ files, such as label images, the output is a new folder, which holds them and th
   samples=16          in the place of input: images that a variational autoencoder makes up, as one sheet
                       (output=FILE.png) or a folder of images
   batch_size=4096     rows that are predicted at a time
-  skip_bad=true       leaves out images that cannot be read and names them; otherwise they are one error
+  skip_bad=true       leaves out images and sounds that cannot be read and names them; otherwise they are one error
   tasks=[A,B]         predicts these tasks only; the default is all tasks that can read the input
   preference=[.3,.7]  of a run of weighting=preference: how much each task counts, in their order; the sum is 1
   key=value           any key of the config of the run, such as trainer.device=cpu

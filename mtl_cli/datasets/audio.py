@@ -157,10 +157,14 @@ class Audio(ColumnSource):
 
     def _reading_in(self, file: TableFile, place: Place) -> Reading:
         """Return the clips of a table in a place."""
-        options = replace(self._present(file), skip_bad=False)
-        clips = check_clips(file, options, place, "Leave them out of the input.")
-        self._check_lengths(clips)
-        return SoundReading(file, clips, self.encode_clips, self.batch_size)
+
+        def checked(skip: bool) -> Clips:
+            options = replace(self._present(file), skip_bad=skip)
+            clips = check_clips(file, options, place, "Leave them out: skip_bad=true of mtl-predict.")
+            self._check_lengths(clips)
+            return clips
+
+        return SoundReading(file, checked, self.encode_clips, self.batch_size)
 
     def encode_clips(self, clips: Clips, rows: Sequence[int]) -> Values:
         """Return the model's inputs of some rows of clips.

@@ -98,7 +98,9 @@ class Reading(ABC):
         Raises:
             UserError: such rows are always an error.
         """
-        raise UserError(f"skip_bad=true leaves out images; {self.path} is read by {self.unit}. Leave skip_bad out.")
+        raise UserError(
+            f"skip_bad=true leaves out images and sounds; {self.path} is read by {self.unit}. Leave skip_bad out."
+        )
 
     @property
     def columns(self) -> Sequence[str]:

@@ -20,6 +20,8 @@ LISTENED_TO = 200
 """Clips that are decoded."""
 SPEAKERS = re.compile(r"(?:.*_)?(?:speakers?|voices?|spk|talker|narrator|reader|singer|client|subject)(?:_?id)?", re.I)
 """Names of columns that say who speaks."""
+UNREAD = (".m4a", ".aac", ".wma", ".amr")
+"""Endings of sounds that cannot be read, which messages name."""
 STARTS = re.compile(r"(?:start|begin|onset)(?:_?(?:s|sec|secs|second|seconds|time))?", re.I)
 ENDS = re.compile(r"(?:end|stop|offset)(?:_?(?:s|sec|secs|second|seconds|time))?", re.I)
 
@@ -50,7 +52,7 @@ def named_sounds(file: TableFile) -> dict[str, list[str]]:
 
 def is_sound(cell: str) -> bool:
     """Return whether a cell is the path of a sound, by its ending."""
-    return Path(cell).suffix.lower() in ENDINGS
+    return Path(cell).suffix.lower() in (*ENDINGS, *UNREAD)
 
 
 def first_texts(file: TableFile) -> dict[str, list[str]]:

@@ -16,10 +16,12 @@ REPEATED = 0.4
 """Share of the words that come more than once, from which on pieces of words are learnt."""
 SMALL, LARGE = 5_000, 50_000
 """Pairs up to which a vocabulary is small, and from which on a transformer is worth its time."""
-LONGEST = 512
+LONGEST, VERY_LONG = 512, 4096
+"""Pieces of a source that are read unless more is asked for, and characters up to which that is proposed."""
 SHORT = 12
 """Characters of the middle target up to which a text is right or wrong as a whole: digits, codes, a word."""
-BATCH, STEPS, SHORT_STEPS, MOST_EPOCHS = 32, 2_000, 5_000, 80
+BATCH, STEPS, SHORT_STEPS, FEWEST_STEPS, MOST_EPOCHS = 32, 2_000, 1_500, 800, 80
+"""Rows per step; optimizer steps, also where targets are short; and passes, of which few rows get more."""
 KEPT, COPIED = 0.03, 0.3
 """Share of the words of targets that their source has too, from which on sources are learnt to be copied; how often."""
 
@@ -34,6 +36,8 @@ class PairAdvice:
     """Why these metrics."""
     head: Mapping[str, object]
     overrides: Mapping[str, Choice]
+    longest: int
+    """Characters of the longest source."""
 
     def option_lines(self) -> list[str]:
         """Return the lines of YAML of the dataset."""
@@ -56,7 +60,11 @@ class PairAdvice:
     @property
     def training(self) -> Training:
         """The overrides that train, and hints."""
-        return Training(overrides(self.overrides), ["wider search at the end: tasks.NAME.head.beam=4 of mtl-predict"])
+        hints = ["wider search at the end: tasks.NAME.head.beam=4 of mtl-predict"]
+        if self.longest > VERY_LONG:
+            told = f"a source has {self.longest} characters; one of more than max_length={LONGEST} pieces is refused"
+            hints.append(f"{told}, or cut: tasks.NAME.dataset.cut=true")
+        return Training(overrides(self.overrides), hints)
 
 
 NOTES = {
@@ -80,10 +88,10 @@ def advise_pairs(source: Sequence[str], targets: Mapping[str, Sequence[str]]) ->
         why = "short texts are right or wrong as a whole" if short else "pip install 'mtl-cli[translation]' adds chrf"
     else:
         metrics, why = ("chrf", "bleu", "exact_match"), "parts of a text may be right; chrf counts its characters"
-    longest = max(16, math.ceil(max(len(text) for text in source) / 16) * 16) if kind.value == "characters" else LONGEST
     options = {"tokenizer": kind, "vocab_size": size}
-    if longest > LONGEST:
-        options["max_length"] = Choice(str(longest), "characters of the longest source")
+    longest = max(len(text) + 1 for text in source)
+    if LONGEST < longest <= VERY_LONG:
+        options["max_length"] = Choice(str(longest), "the longest source has so many characters, so not more pieces")
     if not short and (own := kept(source, targets)) >= KEPT:
         why_copied = f"{own:.0%} of the words of targets are words of their source: what is never seen is copied"
         options["copied"] = Choice(str(COPIED), why_copied)
@@ -91,7 +99,7 @@ def advise_pairs(source: Sequence[str], targets: Mapping[str, Sequence[str]]) ->
         "_target_": "mtl_cli.heads.gru_decoder.GRUDecoder", "num_layers": 1, "dropout": 0.3,
         "beam": 1, "length_penalty": 1.0, "copy": True, "width": None,
     }  # fmt: skip
-    return PairAdvice(options, metrics, why, head, choose_training(rows, short))
+    return PairAdvice(options, metrics, why, head, choose_training(rows, short), longest)
 
 
 def kept(source: Sequence[str], targets: Mapping[str, Sequence[str]]) -> float:
@@ -126,14 +134,15 @@ def choose_training(rows: int, short: bool) -> dict[str, Choice]:
     """Return backbone, batch size and epochs for a number of pairs."""
     training = train_rows(rows)
     steps = SHORT_STEPS if short else STEPS
-    epochs = max(3, min(MOST_EPOCHS, math.ceil(steps * BATCH / training)))
+    a_pass = math.ceil(training / BATCH)
+    epochs = max(3, min(math.ceil(steps / a_pass), max(MOST_EPOCHS, math.ceil(FEWEST_STEPS / a_pass))))
     found = {
         "backbone": Choice("gru", "reads a text in both directions; learns from few pairs too"),
         "backbone.num_layers": Choice("1", "the decoder has attention of its own"),
         "data.batch_size": Choice(str(BATCH), "few rows need more steps a pass"),
         "optimizer.lr": Choice("0.003", "for networks of this size"),
         "trainer.precision": Choice("fp32", "layers this small gain nothing from fewer digits"),
-        "trainer.max_epochs": Choice(str(epochs), f"{steps} steps or so"),
+        "trainer.max_epochs": Choice(str(epochs), f"{epochs * a_pass} steps or so"),
     }
     if epochs > MOST_LOOKS:
         every = math.ceil(epochs / MOST_LOOKS)

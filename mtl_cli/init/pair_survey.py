@@ -18,6 +18,9 @@ from mtl_cli.tables.aligned_lines import AlignedLines, is_lines
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.texts.reading import text_batches
 
+FEWEST_GROUPS = 10
+"""Different sources from which on rows of one source are kept in one split."""
+
 
 @dataclass(frozen=True)
 class WrittenColumn:
@@ -58,6 +61,8 @@ class PairSurvey(FileSurvey):
     advice: PairAdvice
     split: str | None
     group: str | None
+    shared: int = 0
+    """Different sources that a column of splits puts into several."""
 
     @property
     def size(self) -> str:
@@ -100,6 +105,8 @@ class PairSurvey(FileSurvey):
         """Return what is read, what is written of it, and what was chosen."""
         divided = [f"rows are divided by the column {self.split}"] if self.split else []
         divided += [f"all rows of one {self.group} are in one split"] if self.group else []
+        if self.shared:
+            divided.append(f"look at this: {self.shared} different sources are in several splits, which tests memory")
         sections = [Section("How it is read", divided)] if divided else []
         targets = [
             f"{name}: a text that is written, of column {column.name}: {column.told}"
@@ -144,14 +151,26 @@ def survey_pairs(path: Path, source: str, reading: ReadOptions, asked: Asked) ->
     found = read_texts(file, [source, *columns.values()])
     others = [name for name in file.columns if name not in (source, *asked.taken)]
     texts = [name for name in others if file.is_text or file.types[name] == "string"]
+    split = asked.split or (None if asked.group else split_of(file, texts))
+    different = len(set(found[source].present))
+    repeated = FEWEST_GROUPS <= different < len(found[source].present)
     return PairSurvey(
         file=file,
         source=found[source],
         targets={name: found[column] for name, column in columns.items()},
         advice=advise_pairs(found[source].texts, {name: found[column].texts for name, column in columns.items()}),
-        split=asked.split or (None if asked.group else split_of(file, texts)),
-        group=asked.group,
+        split=split,
+        group=asked.group or (source if repeated and not split else None),
+        shared=in_several(found[source].texts, read_texts(file, [split])[split].texts) if repeated and split else 0,
     )
+
+
+def in_several(texts: Sequence[str], splits: Sequence[str]) -> int:
+    """Return how many different texts are in more than one split."""
+    places: dict[str, set[str]] = {}
+    for text, split in zip(texts, splits, strict=True):
+        places.setdefault(text, set()).add(split)
+    return sum(len(each) > 1 for text, each in places.items() if text.strip())
 
 
 def read_texts(file: TableFile, names: Sequence[str]) -> dict[str, WrittenColumn]:

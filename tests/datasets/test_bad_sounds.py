@@ -47,9 +47,15 @@ def test_new_clips_that_are_bad_are_named_with_other_advice(tmp_path):
     source = audio(tone_set(tmp_path / "set", 12))
     spoil(tone_set(tmp_path / "new", 12))
     with pytest.raises(UserError) as caught:
-        source.reading(tmp_path / "new" / "table.csv")
-    assert caught.value.problems[-1] == "Leave them out of the input."
+        list(source.reading(tmp_path / "new" / "table.csv").batches(5))
+    assert caught.value.problems[-1] == "Leave them out: skip_bad=true of mtl-predict."
     assert len(caught.value.problems) == 7
+    reading = source.reading(tmp_path / "new" / "table.csv")
+    reading.leave_out_bad()
+    found = list(reading.batches(5))
+    assert [name for rows in found for name in rows.names] == [str(row) for row in range(6, 12)]
+    cells = [path for rows in found for path in rows.own.column("path").to_pylist()]
+    assert cells == [f"clips/{row:03}.wav" for row in range(6, 12)], "each row keeps its own cells"
 
 
 def test_bad_clips_are_left_out_and_counted_where_that_is_asked_for(tmp_path, caplog):

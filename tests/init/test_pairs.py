@@ -125,3 +125,26 @@ def test_words_that_repeat_themselves_are_learnt_and_others_are_spelt():
     assert advise_pairs(english, {"de": german}).options["tokenizer"].value == "bpe"
     assert repeated(["12 7", "9"]) == 1.0
     assert repeated(["a b", "a c"]) == 0.5
+
+
+def test_rows_of_one_source_stay_in_one_split_and_a_column_that_parts_them_is_told(capsys):
+    rows = [(*sentences()[row % 20], ("train", "val", "test")[row % 3]) for row in range(60)]
+    write_csv(Path("pairs.tsv"), ["en", "de", "fr"], [row[:3] for row in rows], delimiter="\t")
+    out = look(capsys, "[fr]", "source=en", source="pairs.tsv")
+    assert "all rows of one en are in one split" in out
+    assert dataset("pairs")["group_column"] == "en"
+    train(capsys, out)
+    write_csv(Path("pairs.tsv"), ["en", "de", "fr", "split"], rows, delimiter="\t")
+    out = look(capsys, "[fr]", "source=en", source="pairs.tsv")
+    assert "look at this: 20 different sources are in several splits" in out
+    assert "group_column" not in dataset("pairs")
+
+
+def test_a_source_of_many_characters_is_read_and_few_rows_get_many_passes():
+    few = advise_pairs(["a b c"] * 40, {"de": ["d e"] * 40}).overrides
+    assert (few["trainer.max_epochs"].value, few["trainer.max_epochs"].why) == ("800", "800 steps or so")
+    long = advise_pairs(["word " * 200, "a b"] * 30, {"de": ["wort", "c"] * 30})
+    assert int(long.options["max_length"].value) >= 1000
+    very = advise_pairs(["word " * 2000, "a b"] * 30, {"de": ["wort", "c"] * 30})
+    assert "max_length" not in very.options
+    assert any("dataset.cut=true" in hint for hint in very.training.hints)
