@@ -19,9 +19,9 @@ import numpy as np
 import mtl_cli
 
 JOBS = {
-    "digits, `cnn`": ["task=letters+mnist_digits", "trainer.max_epochs=1"],
-    "table of 20 numbers, `tabm`": ["task=y+z", "backbone=tabm", "trainer.max_epochs=4"],
-    "texts, `transformer`": ["task=mood", "backbone=transformer", "trainer.max_epochs=2"],
+    "digits, `cnn`": ["task=mnist_digits", "trainer.max_steps=80"],
+    "table of 20 numbers, `tabm`": ["task=y+z", "backbone=tabm", "trainer.max_steps=80"],
+    "texts, `transformer`": ["task=mood", "backbone=transformer", "trainer.max_steps=30"],
 }
 VARIANTS = {
     "checkpoint": {}, "torch": {"format": "torch"}, "safetensors": {"format": "safetensors"},
@@ -116,7 +116,7 @@ def main() -> None:
             run = mtl_cli.train([*words, f"hydra.run.dir={folder / 'run'}", "trainer.device=cpu"], quiet=True,
                                 config_dir=conf if conf.is_dir() else None)  # fmt: skip
         for variant, words_of in VARIANTS.items():
-            path = run.export(folder / variant, **words_of) if words_of else run.path  # type: ignore[arg-type]
+            path = run.path if not words_of else run.export(folder / variant, overrides={"rows": 100}, **words_of)  # type: ignore[arg-type]
             got = measured(path, rows)
             print(
                 f"| {name} | {variant} | {size(path):.2f} MB | {got['memory']:.0f} MB | {got['first']:.1f} s | "

@@ -47,8 +47,10 @@ def quantise(path: Path) -> None:
     logging.getLogger().addHandler(quiet)  # else onnxruntime's first warning sets the root's own handler
     try:
         kinds = [kind for kind in IntegerOpsRegistry if kind not in CONVOLUTIONS]
+        graph = onnx.load(str(path))
+        del graph.graph.value_info[:]  # of weights that the exporter turned over, some exporters tell the old shape
         quantize_dynamic(
-            str(path), str(small), op_types_to_quantize=kinds, weight_type=QuantType.QInt8,
+            graph, str(small), op_types_to_quantize=kinds, weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
         model = onnx.load(str(small))

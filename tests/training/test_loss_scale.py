@@ -109,13 +109,15 @@ def test_what_fp16_does_not_go_with_is_refused():
 @pytest.mark.parametrize("weighting", ["fixed", "uncertainty"])
 def test_a_gpu_learns_in_fp16_what_it_learns_in_fp32(weighting, tmp_path, monkeypatch):
     changes = {"trainer__device": "cuda", "trainer__max_epochs": 12, "weighting": _toy.option("weighting", weighting)}
+    changes["backbone__dropout"] = 0.0  # a GPU draws another mask for each precision
     found = {
         precision: run.train(_toy.config(**changes, trainer__precision=precision), tmp_path / precision, [])
         for precision in ("fp32", "fp16")
     }
     for task in ("quadrant", "sign"):
-        best = {each: found[each]["best_val"][f"{task}/accuracy"] for each in found}
-        assert best["fp16"] >= best["fp32"] - 0.1
+        last = {each: found[each]["last_val"] for each in found}
+        assert last["fp16"][f"{task}/accuracy"] >= last["fp32"][f"{task}/accuracy"] - 0.1
+        assert last["fp16"][f"{task}/loss"] == pytest.approx(last["fp32"][f"{task}/loss"], rel=0.2, abs=0.02)
     assert found["fp16"]["precision"] == "fp16"
     config = _toy.config(**changes, trainer__precision="fp16", save__every=5)
     die_at(monkeypatch, 12, lambda: run.train(config, tmp_path / "parts", []))
