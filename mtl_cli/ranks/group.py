@@ -91,6 +91,8 @@ def joined(
         watch = Watch(shared, place.rank, place.size, own)
     except (RuntimeError, ValueError, OSError) as error:
         where = f"{place.address}:{place.port}"
+        if "EADDRINUSE" in str(error):
+            raise RunFailure(f"The port of {where} is in use. Set MASTER_PORT to a free one on all ranks.") from error
         raise RunFailure(f"Rank {place.rank} cannot reach rank 0 at {where}: {first_line(error)}") from error
     failure: str | None = None
     try:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from mtl_cli import cli
-from mtl_cli.errors import Pruned, UserError
+from mtl_cli.errors import Pruned, RunFailure, UserError
 from mtl_cli.ranks import group
+from mtl_cli.ranks.place import Place
 from mtl_cli.ranks.watch import RankLost
 from mtl_cli.runs import run
 from mtl_cli.storage import checkpoint
@@ -130,14 +132,31 @@ def by_srun(rank):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("environment", [by_torchrun, by_srun])
-def test_processes_that_a_launcher_has_started_are_one_run_of_which_the_first_talks(tmp_path, environment):
+def test_processes_that_slurm_has_started_are_one_run_of_which_the_first_talks(tmp_path):
     common = [*SMALL, "trainer.max_steps=6", f"hydra.run.dir={tmp_path / 'run'}"]
-    ranks = [start(*common, **environment(rank)) for rank in (0, 1)]
+    ranks = [start(*common, **by_srun(rank)) for rank in (0, 1)]
     found = [finished(process) for process in ranks]
     assert [code for code, _ in found] == [0, 0], found
     assert "test, best step 6" in found[0][1]
     assert found[1][1] == ""
+    assert "devices: 2" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_program_as_the_page_has_it(tmp_path):
+    page = (Path(group.__file__).parent / "README.md").read_text()
+    assert " --no-python mtl-train " in page
+    program = tmp_path / "mtl-train"
+    program.write_text(f"#!{sys.executable}\n{RUN}\n")
+    program.chmod(0o755)
+    words = [*SMALL, "trainer.max_steps=6", f"hydra.run.dir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
+    done = subprocess.run(
+        [*command, program, *words], capture_output=True, text=True, timeout=LIMIT, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test, best step 6") == 1
     assert "devices: 2" in (tmp_path / "run" / "config.yaml").read_text()
 
 
@@ -148,6 +167,13 @@ def test_a_mistake_is_told_once_and_ends_all_processes_that_a_launcher_has_start
     assert code == 2
     assert text.startswith("error: Unknown key 'trainer.bad'")
     assert other == (2, "")
+
+
+def test_a_port_that_is_in_use_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place = Place(0, 2, 0, 2, "127.0.0.1", other.getsockname()[1], "srun")
+        with pytest.raises(RunFailure, match=r"in use. Set MASTER_PORT to a free one"), group.joined(place):
+            pass
 
 
 @pytest.mark.parametrize("word", ["dry_run=true", "lr_range_test=true"])
