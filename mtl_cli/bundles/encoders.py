@@ -15,6 +15,8 @@ from mtl_cli.images.scale import WHITE, require_scale
 from mtl_cli.tables.given import GIVEN, Given, stacked_arrays
 
 Array = np.ndarray[Any, Any]
+PICTURE_ROWS = "picture_rows"
+"""Images with columns beside them, a kind of inputs that only torch makes."""
 TEXTS = 256
 """Texts, images or sentences that go through the model at once."""
 

@@ -72,9 +72,19 @@ def table_beside(folder: Path, columns: Sequence[str], reading: ReadOptions) -> 
 
 def of_file(beside: Beside, file: TableFile) -> NewBeside:
     """Return what makes the inputs of the rows of a file."""
+    return of_table(beside, columns_of(beside, file), file.options.notation, file.path)
+
+
+def columns_of(beside: Beside, file: TableFile) -> "pa.Table":
+    """Return those of the columns that a file has, as they are written."""
     plain = file.verbatim()
     batches = [batch for _, batch in plain.batches([name for name in beside.columns if name in plain.columns])]
-    return of_table(beside, pa.Table.from_batches(batches), file.options.notation, file.path)
+    return pa.Table.from_batches(batches)
+
+
+def rows_beside(beside: Beside, file: TableFile, rows: np.ndarray) -> "pa.Table":
+    """Return the columns of some rows [N] of a file, as they are written."""
+    return columns_of(beside, file).take(pa.array(rows))
 
 
 def of_table(beside: Beside, table: "pa.Table", how: Notation, path: Path) -> NewBeside:

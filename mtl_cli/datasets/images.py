@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mtl_cli.batch import IMAGE, InputPlace, InputSpec, Sample, WantedField
+from mtl_cli.bundles.encoders import PICTURE_ROWS
 from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Augmentation, Dataset
@@ -20,6 +21,7 @@ from mtl_cli.datasets.beside_base import (
     of_file,
     of_nothing,
     of_table,
+    rows_beside,
     table_beside,
 )
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted
@@ -35,6 +37,7 @@ from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
 from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
 from mtl_cli.images.points import side_pairs, swapped_places
+from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.labels import parse_targets, undeclared
 from mtl_cli.tables.listing import Listing
@@ -230,27 +233,23 @@ class Images(ColumnSource):
         )
 
     def preprocessing(self) -> dict[str, Any]:
-        """Return how pixels become inputs.
-
-        Raises:
-            UserError: columns stand beside the images, which bundles do not read.
-        """
-        if self._columns_beside is not None:
-            names = ", ".join(self._columns_beside.columns)
-            raise UserError(
-                f"The dataset reads {names} beside the image, which bundles do not read yet. mtl-predict does; for a "
-                "bundle train without them: tasks.NAME.dataset.numeric=[], the same of categorical and text."
-            )
+        """Return how pixels become inputs; where columns stand beside images, only torch makes inputs of them."""
         pixels = fitted(self._pixels)
         size, column = None if pixels.size is None else list(pixels.size), self._options.image
         scale = {"mean": list(pixels.mean), "std": list(pixels.std), "floats": pixels.floats}
-        return {"kind": "pictures", "channels": pixels.channels, "size": size, "exact": None, "column": column, **scale}
+        kind = "pictures" if self._columns_beside is None else PICTURE_ROWS
+        return {"kind": kind, "channels": pixels.channels, "size": size, "exact": None, "column": column, **scale}
 
     def given_rows(self, split: str, most: int) -> Given:
-        """Return the paths of the images of a split."""
+        """Return the paths of the images of a split, with the columns beside them."""
         found, rows = self.divide()[split]
         checked = self._check(found)
-        return Given(strings=[str(checked.path_of(row)) for row in checked.usable(rows)[:most].tolist()])
+        rows = checked.usable(rows)[:most]
+        paths = [str(checked.path_of(row)) for row in rows.tolist()]
+        if self._columns_beside is None:
+            return Given(strings=paths)
+        columns = rows_beside(self._columns_beside, self._files[found.path], rows)
+        return Given(table=columns.append_column(self._options.image, pa.array(paths)))
 
     def example(self) -> Sample:
         """Return two images of the size of training, with the mean colour."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mtl_cli.bundles.encoders import PICTURE_ROWS
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import MAX_PIXELS
 from mtl_cli.inference.base import Predicted
@@ -28,9 +29,17 @@ class Inputs:
     Args:
         kinds: the kinds of preprocessing in the bundle.
         max_rows: rows of a request, at most.
+
+    Raises:
+        UserError: the bundle reads images with columns beside them, which no request has.
     """
 
     def __init__(self, kinds: Sequence[str], max_rows: int) -> None:
+        if PICTURE_ROWS in kinds:
+            raise UserError(
+                "The bundle reads images with columns beside them, which are not served. In Python: "
+                "mtl_cli.load(BUNDLE).predict([{'image': 'a.png', …}])."
+            )
         self.kinds, self.max_rows = list(kinds), max_rows
 
     def of_json(self, body: bytes) -> Given:

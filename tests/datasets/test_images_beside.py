@@ -8,8 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+import mtl_cli
 from mtl_cli import cli
+from mtl_cli.bundles.encoders import PICTURE_ROWS
 from mtl_cli.errors import UserError
+from mtl_cli.serving.requests import Inputs
 from mtl_cli.storage import checkpoint
 from mtl_cli.tables.given import given
 from tests.images._files import blob_set, images
@@ -132,6 +135,15 @@ def test_mtl_init_proposes_columns_and_what_it_writes_learns_from_them(tmp_path,
     assert cli.main_predict(["checkpoint=run", "input=set/images", "output=folder.csv", "quiet=true"]) == 0
     with (tmp_path / "table.csv").open() as file, (tmp_path / "set/table.csv").open() as truth:
         pairs = list(zip(csv.DictReader(file), csv.DictReader(truth), strict=True))
+    assert cli.main_export(["checkpoint=run", "output=bundle", "quiet=true"]) == 0, capsys.readouterr().err
+    with (tmp_path / "set/table.csv").open() as file:
+        rows = [{**row, "image": f"set/{row['image']}"} for row in csv.DictReader(file)]
+    found = mtl_cli.load("bundle").predict(rows)
+    assert list(found["kind_prediction"]) == [row["kind_prediction"] for row, _ in pairs]
+    assert cli.main_export(["checkpoint=run", "output=graph", "format=onnx", "quiet=true"]) == 2
+    assert "Use format=torch" in capsys.readouterr().err
+    with pytest.raises(UserError, match="which are not served"):
+        Inputs([PICTURE_ROWS], 10)
     for task in ("kind", "mood"):
         assert np.mean([row[f"{task}_prediction"] == true[task] for row, true in pairs]) > 0.8, task
 
