@@ -13,8 +13,8 @@ from mtl_cli.init.yaml_files import FoundTask, Section, entry
 from mtl_cli.tables.labels import in_order
 
 MAX_LISTED, MAX_SHOWN = 50, 6
-MAX_TOLD = 24
-"""Targets that are reported one by one."""
+MAX_TOLD, FIRST = 24, 3
+"""Targets up to which all are told of, and those of each kind that are where there are more."""
 MAX_PAIRED, MAX_PAIRS, MAX_ROWS = 32, 20, 20_000
 """Columns that are compared in pairs, pairs that are shown, and rows that are compared."""
 CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
@@ -71,7 +71,8 @@ def stratum_lines(guesses: Sequence[Guess]) -> list[str]:
 def target_section(guesses: Sequence[Guess], rows: int) -> Section:
     """Return what was guessed and why, with the statistics of the labels."""
     lines = []
-    for guess in guesses[:MAX_TOLD]:
+    shown = told_of(guesses)
+    for guess in shown:
         task = found_task(guess, {})
         others = f" (also {task.others})" if task.others else ""
         lines.append(f"{guess.name}: {guess.kind}, because {guess.why}. Metric: {task.primary}{others}")
@@ -79,11 +80,25 @@ def target_section(guesses: Sequence[Guess], rows: int) -> Section:
         lines += [f"  note: {note}" for note in guess.notes]
         if not "".join(guess.names).isascii():
             lines.append("  note: on Hydra's command line a task's name has Latin letters only; name=[…] sets it")
-    if len(guesses) > MAX_TOLD:
-        kinds = Counter(guess.kind for guess in guesses[MAX_TOLD:])
-        more = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.items())
-        lines.append(f"… and {len(guesses) - MAX_TOLD} more: {more}")
+    if len(guesses) > len(shown):
+        kinds = Counter(guess.kind for guess in guesses)
+        kinds.subtract(guess.kind for guess in shown)
+        more = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.items() if count)
+        lines.append(f"… and {len(guesses) - len(shown)} more: {more}")
     return Section("Targets", lines)
+
+
+def told_of(guesses: Sequence[Guess]) -> list[Guess]:
+    """Return the targets that are told of: all, or of many the first of each kind and those with notes."""
+    if len(guesses) <= MAX_TOLD:
+        return list(guesses)
+    kinds = Counter[str]()
+    found = []
+    for guess in guesses:
+        kinds[guess.kind] += 1
+        if (kinds[guess.kind] <= FIRST or guess.notes) and len(found) < MAX_TOLD:
+            found.append(guess)
+    return found
 
 
 def label_statistics(guess: Guess, column: LabelColumn, rows: int) -> str:

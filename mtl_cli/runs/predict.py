@@ -10,7 +10,7 @@ from typing import Any
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.reading_base import Reading
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, some
 from mtl_cli.report.progress import Bar
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.calibration.storing import described
@@ -53,7 +53,7 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
         if calibrated := described(predictor.tasks):
             logger.info("By what was fitted on validation rows: %s.", calibrated)
         rows = write(predictor, readings, target, size, bool(config["quiet"]))
-    says = ", ".join(predictor.no_columns()) or "files"
+    says = some(predictor.no_columns()) or "files"
     logger.info("%d rows with %s in %s, %s", rows, says, target, duration(time.monotonic() - start))
     return rows
 

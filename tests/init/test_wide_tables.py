@@ -39,3 +39,13 @@ def test_a_table_whose_only_input_is_a_text_says_how_to_read_it(tmp_path):
     path = write_csv(tmp_path / "chem.csv", ["smiles", "t_a", "t_b"], body)
     with pytest.raises(UserError, match=r"no input to predict t_a, t_b from. .* give text=smiles"):
         survey(path, {"target": ["t_*"]})
+
+
+def test_of_many_targets_the_first_of_each_kind_are_told_of(tmp_path):
+    header = ["x", *(f"r{k}" for k in range(14)), *(f"b{k}" for k in range(14))]
+    body = [[row, *(row * (k + 1) / 7 for k in range(14)), *((row + k) % 2 for k in range(14))] for row in range(60)]
+    found = survey(write_csv(tmp_path / "wide.csv", header, body), {"target": ["r*", "b*"]})
+    (section,) = [each for each in found.report() if each.title == "Targets"]
+    named = [line.partition(":")[0] for line in section.lines if not line.startswith((" ", "…"))]
+    assert named == ["r0", "r1", "r2", "b0", "b1", "b2"]
+    assert section.lines[-1] == "… and 22 more: 11 of kind real, 11 of kind binary"
