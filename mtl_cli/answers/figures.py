@@ -126,7 +126,7 @@ def curves_figure(
             lines = [windowed(line) for line in lines] if smooth else lines
             _draw(axis, handles, setting.name, number, lines, few)
         if what == "metrics":
-            _trivial(axis, handles, settings[0], name)
+            _trivial(axis, handles, settings, name)
         _dress(axis, f"{label} {name}".strip())
     for axis in axes[len(names) :]:
         axis.set_visible(False)
@@ -196,11 +196,17 @@ def _draw(
         )
 
 
-def _trivial(axis: Any, handles: dict[str, Line2D], setting: Setting, name: str) -> None:  # noqa: ANN401  untyped
-    told = setting.first.summary.get("trivial_val")
-    value = told.get(name) if isinstance(told, Mapping) else None
-    if isinstance(value, int | float):
-        handles["trivial predictor"] = axis.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+def _trivial(
+    axis: Any,  # noqa: ANN401  untyped
+    handles: dict[str, Line2D],
+    settings: Sequence[Setting],
+    name: str,
+) -> None:
+    """Draw the trivial predictor of the first setting that has the metric."""
+    told = [setting.first.summary.get("trivial_val") for setting in settings]
+    values = [each.get(name) for each in told if isinstance(each, Mapping)]
+    if known := [value for value in values if isinstance(value, int | float)]:
+        handles["trivial predictor"] = axis.axhline(known[0], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
 
 
 def _dress(axis: Any, title: str) -> None:  # noqa: ANN401  untyped
@@ -208,7 +214,7 @@ def _dress(axis: Any, title: str) -> None:  # noqa: ANN401  untyped
     axis.set_xlabel("optimizer step", color=MUTED, fontsize=9)
     axis.grid(color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
-    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
 
 
 def _moving(settings: Sequence[Setting]) -> list[str]:

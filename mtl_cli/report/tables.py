@@ -133,20 +133,34 @@ def evaluation_table(
 ) -> str:
     """Return one table with a row per task and a column per metric; the selection score, where given, stands below.
 
-    A task with `intervals` has a second row, which holds them.
+    A task with `intervals` has a second row, which holds them. A table that is wider than the terminal is one table for
+    each kind of tasks, which have the same metrics.
     """
+    text = _metrics_table(title, results, intervals or {})
+    if len(text.partition("\n")[0]) > terminal_width():
+        alike: dict[tuple[str, ...], dict[str, HasValues]] = {}
+        for task, result in results.items():
+            alike.setdefault(tuple(result.values), {})[task] = result
+        text = "\n".join(_metrics_table(title, own, intervals or {}) for own in alike.values())
+    if score is not None:
+        text += f"\nselection score {number(score)}" + (", the best so far" if best else "")
+    return text
+
+
+def _metrics_table(
+    title: str,
+    results: Mapping[str, HasValues],
+    intervals: Mapping[str, Mapping[str, tuple[float, float] | None]],
+) -> str:
     names = list(dict.fromkeys(name for result in results.values() for name in result.values))
     rows = [[title, *names]]
     for task, result in results.items():
         rows.append([task, *[number(result.values.get(name)) for name in names]])
-        own = (intervals or {}).get(task, {})
+        own = intervals.get(task, {})
         shown = [range_text(*(own.get(name) or (None, None))) for name in names]
         if any(shown):
             rows.append(["  95 % interval", *shown])
-    text = table(rows)
-    if score is not None:
-        text += f"\nselection score {number(score)}" + (", the best so far" if best else "")
-    return text
+    return table(rows)
 
 
 def count(value: float) -> str:

@@ -101,3 +101,18 @@ def test_heads_are_broken_at_blanks_and_slashes_before_a_text_loses_its_middle()
     ]
     assert broken("test letters/accuracy", 14) == ["test letters/", "accuracy"]
     assert broken("letters/accuracy", 6) == ["let…s/", "acc…cy"]
+
+
+def test_an_evaluation_wider_than_the_terminal_is_a_table_for_each_kind_of_tasks(monkeypatch):
+    numbers, classes = {"loss": 1.0, "mae": 0.5}, {"loss": 2.0, "accuracy": 0.25}
+    results = {"a": Values(numbers), "b": Values(classes), "c": Values(numbers)}
+    monkeypatch.setenv("COLUMNS", "46")
+    whole = evaluation_table("test, best step 1200", results)
+    monkeypatch.setenv("COLUMNS", "45")
+    parts = evaluation_table("test, best step 1200", results, score=0.5).splitlines()
+    assert len(whole.splitlines()) == 4
+    assert [line.split() for line in parts] == [
+        ["test,", "best", "step", "1200", "loss", "mae"], ["a", "1.0000", "0.5000"], ["c", "1.0000", "0.5000"],
+        ["test,", "best", "step", "1200", "loss", "accuracy"], ["b", "2.0000", "0.2500"],
+        ["selection", "score", "0.5000"],
+    ]  # fmt: skip
