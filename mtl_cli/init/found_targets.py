@@ -93,7 +93,7 @@ def told_of(guesses: Sequence[Guess]) -> list[Guess]:
     if len(guesses) <= MAX_TOLD:
         return list(guesses)
     kinds = Counter[str]()
-    found = []
+    found: list[Guess] = []
     for guess in guesses:
         kinds[guess.kind] += 1
         if (kinds[guess.kind] <= FIRST or guess.notes) and len(found) < MAX_TOLD:
