@@ -3,13 +3,15 @@
 python scripts/bundle_variants.py FOLDER
 
 It trains three small models into the new FOLDER, exports each in four ways, and runs each variant in a process of its
-own, which says how much memory it took at most. It prints the table of mtl_cli/export/README.md.
+own with one thread, which says how much memory it took at most, and the CPU time of answers, which other processes on
+the machine change little. It prints the table of mtl_cli/export/README.md.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +36,12 @@ def best(run, times):
     run()
     found = []
     for _ in range(times):
-        start = time.perf_counter(); run(); found.append(1000 * (time.perf_counter() - start))
+        start = time.process_time(); run(); found.append(1000 * (time.process_time() - start))
     return sorted(found)[len(found) // 2]
 rows = json.load(open(sys.argv[2]))
 rows = rows if isinstance(rows[0], (dict, str)) else np.array(rows, np.uint8)
-start = time.perf_counter(); predictor = mtl_cli.load(sys.argv[1]); predictor.predict(rows[:1])
-first = time.perf_counter() - start
+start = time.process_time(); predictor = mtl_cli.load(sys.argv[1]); predictor.predict(rows[:1])
+first = time.process_time() - start
 print(json.dumps({"first": first, "one": best(lambda: predictor.predict(rows[:1]), 30),
                   "many": best(lambda: predictor.predict(rows), 5),
                   "memory": int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000}))
@@ -90,7 +92,8 @@ def inputs(name: str, folder: Path) -> list[object]:
 
 def measured(path: Path, rows: Path) -> dict[str, float]:
     """Return what a process finds that loads a model and predicts rows."""
-    done = subprocess.run([sys.executable, "-c", CHILD, path, rows], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", CHILD, path, rows], check=True, capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

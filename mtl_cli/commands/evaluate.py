@@ -6,11 +6,10 @@ from typing import Any
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.console import console
 from mtl_cli.commands.program import Program
-from mtl_cli.config.knobs import PREFERENCE, key_problems
-from mtl_cli.errors import EXIT_DONE, UserError, nearest
+from mtl_cli.config.knobs import PREFERENCE, key_problems, split_problems
+from mtl_cli.errors import EXIT_DONE, UserError
 from mtl_cli.runs.statistics.asked import WORDS, Asked
 
-SPLITS = ("train", "val", "test")
 OWN = ("split", *WORDS)
 HELP = """\
 Usage: mtl-eval checkpoint=RUN_DIR|FILE [split=test|input=FILE] [by=[COLUMN]] [key=value ...]
@@ -83,11 +82,7 @@ def command(line: CommandLine) -> int:
 
 def eval_problems(overrides: dict[str, Any]) -> list[str]:
     """Return what is wrong with the overrides of mtl-eval, as far as that shows without the checkpoint."""
-    problems = []
-    split = overrides.get("split", "test")
-    if split not in SPLITS:
-        hint = nearest(str(split), SPLITS)
-        problems.append(f"split is '{split}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test.")
+    problems = split_problems(overrides.get("split", "test"))
     chosen = [key for key in (PREFERENCE, f"weighting.{PREFERENCE}") if key in overrides]
     if chosen and overrides.get("calibrate") is True:
         problems.append(f"calibrate=true stores what fits the run's own preference. Leave out {chosen[0]}=.")

@@ -6,10 +6,9 @@ from typing import Any
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.console import console
 from mtl_cli.commands.program import Program
-from mtl_cli.config.knobs import key_problems
-from mtl_cli.errors import EXIT_DONE, UserError, nearest
+from mtl_cli.config.knobs import key_problems, split_problems
+from mtl_cli.errors import EXIT_DONE, UserError
 
-SPLITS = ("train", "val", "test")
 OWN = ("task", "split", "rows", "repeats")
 HELP = """\
 Usage: mtl-explain checkpoint=RUN_DIR|FILE output=DIR [task=TASK] [key=value ...]
@@ -64,10 +63,7 @@ def command(line: CommandLine) -> int:
 
 def explain_problems(overrides: dict[str, Any]) -> list[str]:
     """Return what is wrong with the words of mtl-explain, as far as that shows without the checkpoint."""
-    problems = []
-    split = overrides.get("split", "test")
-    if split not in SPLITS:
-        problems.append(f"split is '{split}'; it is one of {', '.join(SPLITS)}.{nearest(str(split), SPLITS)}")
+    problems = split_problems(overrides.get("split", "test"))
     for key, least, usual in (("rows", 2, 2000), ("repeats", 2, 10)):
         value = overrides.get(key, usual)
         if type(value) is not int or value < least:

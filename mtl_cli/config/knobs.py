@@ -6,6 +6,7 @@ from typing import Any
 from mtl_cli.config.schema import KNOWN_KEYS, knobs, sections
 from mtl_cli.errors import nearest
 
+SPLITS = ("train", "val", "test")
 PREFERENCE = "preference"
 """Short for weighting.preference, where a run is trained and its config has that key."""
 NOT_PRIVATE: dict[str, Any] = {
@@ -16,6 +17,14 @@ NOT_PRIVATE: dict[str, Any] = {
 }
 NO_TRAINING: dict[str, Any] = {"trainer.compile": False, "overfit": None, **NOT_PRIVATE}
 """What overrides the config of a run whose model is looked at and not trained."""
+
+
+def split_problems(split: object) -> list[str]:
+    """Return what is wrong with the name of a split."""
+    if split in SPLITS:
+        return []
+    hint = nearest(str(split), SPLITS)
+    return [f"split is '{split}'; it is one of {', '.join(SPLITS)}.{hint} Use for example split=test."]
 
 
 def key_problems(overrides: dict[str, Any], own: Sequence[str], program: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.batch import Split
-from mtl_cli.config.knobs import NO_TRAINING, PREFERENCE
+from mtl_cli.config.knobs import NO_TRAINING, PREFERENCE, split_problems
 from mtl_cli.config.run_config import checked, load_run_config, override
 from mtl_cli.config.targets import Trust
 from mtl_cli.config.task_groups import GROUPS
@@ -41,7 +41,6 @@ from mtl_cli.training.job import restore
 from mtl_cli.training.selection import evaluate_split
 
 logger = logging.getLogger("mtl_cli")
-SPLITS = ("train", "val", "test")
 DRAWN_BYTES = 1 << 24
 """What figures of a task's rows are drawn from; of more rows, every second one or fewer."""
 PLACES = ("root", "path", "val_path", "test_path", "source")
@@ -90,8 +89,8 @@ def evaluate_checkpoint(
     overrides = dict(overrides)
     split = overrides.pop("split", "test")
     asked = Asked.of({word: overrides.pop(word) for word in WORDS if word in overrides})
-    if split not in SPLITS:
-        raise UserError(f"split is {split!r}; it is train, val or test. Use split=test.")
+    if problems := split_problems(split):
+        raise UserError(problems)
     file = checkpoint.find(path, "best")
     state = checkpoint.load(file)
     own = load_run_config(state["config"])
