@@ -85,8 +85,16 @@ def many(ranks: Ranks, path: str, overrides: list[str], micro: int = 2, number: 
     """Take steps on tasks that are computed as one, and evaluate; return the state, losses and results."""
     taken = [f"trainer.devices={ranks.size}", f"trainer.accumulate={micro // ranks.size}"]
     config = _stacks.config_of(["trainer.precision=fp32", "data.batch_size=6", *taken, *overrides])
+    classes = "mtl_cli.tasks.classification.Classification"
+    config["tasks"]["apart"] = {
+        **config["tasks"]["numbers"],
+        "_target_": classes,
+        "target": "c",
+        "label_smoothing": 0.0,
+    }
+    del config["tasks"]["apart"]["targets"]
     for node in config["tasks"].values():
-        node["dataset"]["path"] = path
+        node["dataset"] = {**node["dataset"], "path": path}
     job = build(checked(config), Trust(), ranks=ranks).job
     assert len(job.learner.model.stacks) == 2
     logged = []

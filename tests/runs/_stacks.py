@@ -18,7 +18,7 @@ CLASSES = {"label_smoothing": 0.0, "class_weights": None, "focal_gamma": 0.0}
 
 
 def write_data(folder, rows=90, missing=0.3):
-    """Write inputs [N, 6], numbers n0 … n8 and answers a0 … a7, of which some are missing."""
+    """Write inputs [N, 6], numbers n0 … n8 and answers a0 … a7, of which some are missing, and a class of three."""
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(rows, 6)).astype(np.float32)
     signal = np.tanh(inputs @ rng.normal(size=(6, NUMBERS + ANSWERS)))
@@ -27,7 +27,8 @@ def write_data(folder, rows=90, missing=0.3):
     labels[rng.random(labels.shape) < missing] = np.nan
     columns = {f"n{k}": labels[:, k] for k in range(NUMBERS)}
     columns |= {f"a{k}": labels[:, NUMBERS + k] for k in range(ANSWERS)}
-    np.savez(folder / "made.npz", x=inputs, **{name: column.astype(np.float32) for name, column in columns.items()})
+    made = {name: column.astype(np.float32) for name, column in columns.items()}
+    np.savez(folder / "made.npz", x=inputs, c=inputs[:, :3].argmax(axis=1), **made)
 
 
 MLP = ("backbone=mlp", "backbone.hidden=[16,8]")

@@ -70,8 +70,12 @@ class RayLauncher(Launcher):
                 self.address or "local", num_cpus=self.num_cpus, include_dashboard=False, logging_level="ERROR"
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            where = f"Ray's cluster at {self.address}" if self.address else "Ray"
-            raise UserError(f"Cannot reach or start {where}: {str(error).splitlines()[0]}") from error
+            why = " ".join(str(error).split()) or type(error).__name__
+            if self.address is None:
+                raise UserError(f"Ray does not start here: {why}") from error
+            raise UserError(
+                f"No cluster of Ray answers at {self.address}: {why} Leave out hydra.launcher.address to use this machine."
+            ) from error
         try:
             if self.address is None:
                 self._refuse_too_few()
