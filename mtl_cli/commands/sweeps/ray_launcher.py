@@ -74,7 +74,7 @@ class RayLauncher(Launcher):
             if self.address is None:
                 raise UserError(f"Ray does not start here: {why}") from error
             raise UserError(
-                f"No cluster of Ray answers at {self.address}: {why} Leave out hydra.launcher.address to use this machine."
+                f"No cluster of Ray at {self.address}: {why} Leave hydra.launcher.address out to use this machine."
             ) from error
         try:
             if self.address is None:
