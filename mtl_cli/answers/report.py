@@ -26,7 +26,7 @@ def write(paths: Sequence[Path], baseline: str | None, output: Path, margin: flo
         UserError: there is no run, they cannot be compared, or the output cannot be written.
     """
     searches = [found for path in paths if (found := read_search(path)) is not None]
-    if baseline is None and searches:
+    if baseline is None and searches and searches[0].run.is_dir():
         baseline = str(searches[0].run)
     named = {path.resolve() for path in paths}
     again = {search.retrained.resolve() for search in searches if search.retrained} - named

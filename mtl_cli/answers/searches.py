@@ -86,8 +86,8 @@ def read_search(folder: Path) -> Search | None:
             front=[int(each) for each in told["pareto_front"]],
             winner=int(winner["number"]),
             best=_texts(winner["overrides"]),
-            run=folder / str(winner["runs"][0]),
-            retrained=folder / str(told["retrained"]) if told.get("retrained") else None,
+            run=_below(folder, winner["runs"][0]),
+            retrained=_below(folder, told["retrained"]) if told.get("retrained") else None,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None
@@ -97,6 +97,14 @@ def read_search(folder: Path) -> Search | None:
 def _trial(told: Mapping[str, Any]) -> Trial:
     metrics = {str(name): _number(value) for name, value in told["metrics"].items()}
     return Trial(int(told["number"]), str(told["state"]), _number(told["score"]), _texts(told["overrides"]), metrics)
+
+
+def _below(folder: Path, told: Any) -> Path:  # noqa: ANN401  any JSON value
+    """Return a run below the directory of its search; a file that leads elsewhere is not one of a search."""
+    place = Path(str(told))
+    if place.is_absolute() or ".." in place.parts:
+        raise ValueError(told)
+    return folder / place
 
 
 def _number(value: Any) -> float:  # noqa: ANN401  any JSON value

@@ -46,6 +46,9 @@ def test_a_file_of_an_older_version_or_a_damaged_one_is_no_search(tmp_path):
     assert read_search(search(tmp_path / "old", trials=old)) is None
     assert read_search(search(tmp_path / "won", trials=TRIALS[:1])) is None
     assert read_search(search(tmp_path / "runs", trials={"a": 1})) is None
+    for run in ("/etc", "../old/one"):
+        winner = {"number": 1, "overrides": {}, "runs": [run]}
+        assert read_search(search(tmp_path / f"out{len(run)}", winner=winner)) is None
     (tmp_path / "runs" / "search.json").write_text("[")
     assert read_search(tmp_path / "runs") is None
     assert read_search(search(tmp_path / "whole")).trials[2].state == "pruned"

@@ -42,7 +42,7 @@ def record(
                 "overrides": plain(winner.values),
                 "score": winner.score,
                 "gains": gains,
-                "runs": [run.name for run in winner.runs],
+                "runs": [str(run.relative_to(directory)) for run in winner.runs],
             },
         },
     )
