@@ -1,5 +1,6 @@
 """Which setting the others are compared with."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +77,12 @@ def candidates(settings: Sequence[Setting], wanted: str | None) -> Candidates:
     if found and (wanted or len(found) < len(settings)):
         return Candidates(name, found)
     if wanted:
+        if len(settings) == 1:
+            raise UserError(f"baseline={wanted} is not a directory. Give that of a run or sweep to compare with.")
         names = "; ".join(setting.name for setting in settings[:20])
         raise UserError(
             f"baseline={wanted} is neither a directory nor one of the settings: {names}. Give a value that sets one "
-            "apart, such as baseline=independent, or the directory of a run or sweep."
+            f"apart, such as {shlex.quote(f'baseline={settings[0].name}')}, or the directory of a run or sweep."
         )
     if alone := _alone(settings):
         return Candidates(ALONE, (alone,), "The baseline is each task alone, from the runs that have one task.")

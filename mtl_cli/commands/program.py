@@ -65,7 +65,11 @@ class Program:
         needs = [key for key in self.needs if key not in self.instead or line.word(self.instead[key]) is None]
         words = {key: line.word(key) for key in needs}
         if absent := [f"{key}=" for key, value in words.items() if value is None]:
-            raise UserError(f"{self.name} needs {', '.join(absent)}.{self._meant(line, absent)} Use {self.usage}.")
+            usage = self.usage
+            for key in {*self.instead} - {*needs}:  # what was typed in its place
+                word = self.instead[key]
+                usage = re.sub(rf"\b{key}=\w+", f"{word}={line.word(word)}", usage)
+            raise UserError(f"{self.name} needs {', '.join(absent)}.{self._meant(line, absent)} Use {usage}.")
         root = Path((self.below and line.word(self.below)) or "").expanduser()
         problems = [
             f"No {key} at {root / path}. Give {instead}."

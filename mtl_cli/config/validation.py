@@ -137,7 +137,8 @@ def _metric_problem(key: str, metric: str, tasks: Sequence[str]) -> Iterator[str
 
 def _task_problems(tasks: object) -> Iterator[str]:
     if not isinstance(tasks, Mapping):
-        yield f"tasks is {tasks!r}, which names no tasks. Choose some by task=mnist_digits+letters."
+        why = "Leave tasks= out; mtl-train chooses some by task=mnist_digits+letters."
+        yield f"tasks is {tasks!r}, which names no tasks. {why}"
         return
     if not tasks:
         yield "No task is selected. Leave one of them in, or choose others by task=mnist_digits+letters."

@@ -118,7 +118,10 @@ def plan(session: Session, overrides: Sequence[str], options: SearchOptions) -> 
     if not str(first.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
         raise UserError("hydra/sweeper is changed; search= has samplers of its own. Use hydra/sweeper=basic.")
     if (launcher := str(first.hydra.runtime.choices["hydra/launcher"])) != "basic":
-        raise UserError(f"hydra/launcher={launcher} runs jobs that are all known before. Use search.workers=2.")
+        raise UserError(
+            f"hydra/launcher={launcher} runs jobs that are all known before. "
+            "Use hydra/launcher=basic and search.workers=2."
+        )
     config = jobs[0].config
     if options.choose != MEAN_GAIN and (metric := config["selection"]["metric"]) != "skill":
         raise UserError(

@@ -56,5 +56,6 @@ def columns_asked(by: object) -> tuple[str, ...]:
     """
     names = [str(name) for name in by] if isinstance(by, list) else [by] if isinstance(by, str) else []
     if not names or len(set(names)) < len(names) or not all(names):
-        raise UserError(f"by is {by!r}; it is a list of columns, each named once. Use for example 'by=[sex,age_band]'.")
+        such = ",".join(dict.fromkeys(filter(None, names))) or "sex,age_band"
+        raise UserError(f"by is {by!r}; it is a list of columns, each named once. Use for example 'by=[{such}]'.")
     return tuple(names)
