@@ -1,7 +1,7 @@
 """Sounds from a table or a folder of class folders, with any labels of whole clips and transcripts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import InputSpec, Sample, Values
+from mtl_cli.batch import Sample, Values
 from mtl_cli.config.annotations import typed
-from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Augmentation, Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
 from mtl_cli.datasets.reading_base import Reading
@@ -19,10 +18,22 @@ from mtl_cli.datasets.sound_reading_base import SoundReading, listed_sounds
 from mtl_cli.datasets.table_base import ColumnSource
 from mtl_cli.errors import UserError
 from mtl_cli.sounds.augmentation import ChangeOptions, SoundAugmentation
-from mtl_cli.sounds.checking import ClipOptions, Clips, check_clips, decoded_bytes, look_at, read_cells, tell_of_lengths
+from mtl_cli.sounds.checking import ClipOptions, Clips, check_clips, decoded_bytes, read_cells
 from mtl_cli.sounds.features import FeatureOptions, Frames
+from mtl_cli.sounds.forms import (
+    LONGEST,
+    MAP,
+    MULTIPLE,
+    SEQUENCE,
+    Encoder,
+    FormOptions,
+    check_fits,
+    map_length,
+    usual_length,
+)
+from mtl_cli.sounds.looking import look_at, tell_of_lengths
 from mtl_cli.sounds.reading import ENDINGS
-from mtl_cli.sounds.rows import FORMS, MAP, SEQUENCE, ClipRows, Encoder, decode_all
+from mtl_cli.sounds.rows import ClipRows, decode_all
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.given_table import GivenTable
@@ -40,17 +51,6 @@ ANYWHERE = Place(Path(), Path(Path.cwd().anchor))
 NO_COLUMNS = ColumnOptions(numeric=(), categorical=())
 MEASURED = 256
 """Training clips whose features give mean and deviation."""
-MULTIPLE, LONGEST = 64, 1 << 14
-"""What the number of frames of an example is a multiple of, so that backbones that join frames leave none over; and
-the largest number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormOptions(Options):
-    """In which form clips reach the network."""
-
-    form: str = option(SEQUENCE, choices=FORMS)
-    """sequence: frames of any number, for backbones of sequences; map: an image of time and frequency of one size."""
 
 
 class Changed(SoundAugmentation, Augmentation):
@@ -161,7 +161,7 @@ class Audio(ColumnSource):
         def checked(skip: bool) -> Clips:
             options = replace(self._present(file), skip_bad=skip)
             clips = check_clips(file, options, place, "Leave them out: skip_bad=true of mtl-predict.")
-            self._check_lengths(clips)
+            self._check_fits(clips)
             return clips
 
         return SoundReading(file, checked, self.encode_clips, self.batch_size)
@@ -201,9 +201,7 @@ class Audio(ColumnSource):
         """Keep the fitted targets, and make the augmentation."""
         super().keep_targets(fitted)
         assert self._frames is not None, "frames come first"
-        width = self._frames.width
-        spec = InputSpec("sound", (width,)) if self._form == SEQUENCE else InputSpec("image", (1, width, self._length))
-        self.input_spec = spec
+        self.input_spec = self._encoder.spec(self._frames.width)
         if self._changes.any:
             self.augmentation = Changed(self._changes, self._frames, self._encoder.row)
 
@@ -222,39 +220,14 @@ class Audio(ColumnSource):
             frames = frames.fitted(sounds)
         self._frames = frames
         lengths = np.array([frames.count(clips.samples(row, frames.rate)) for row in rows.tolist()])
-        self._length = self._usual_length(lengths)
+        limit = self._clips.max_seconds
+        self._length = map_length(lengths, frames, limit) if self._form == MAP else usual_length(lengths)
         self.fit_targets(found, rows)
 
-    def _usual_length(self, lengths: np.ndarray) -> int:
-        """Return the median number of frames, brought to a multiple; of maps that of the longest clip."""
-        if self._form == MAP:
-            frames, limit = fitted(self._frames), self._clips.max_seconds
-            length = int(lengths.max()) if limit is None else frames.count(round(limit * frames.rate))
-            if length > LONGEST:
-                raise UserError(
-                    f"form=map makes an image of {length} frames of each clip, which may have {LONGEST}. Use "
-                    "form=sequence, or cut clips: tasks.NAME.dataset.max_seconds=30."
-                )
-            return length
-        return min(LONGEST, MULTIPLE * max(1, round(float(np.median(lengths)) / MULTIPLE)))
-
-    def _check_lengths(self, clips: Clips) -> None:
-        """Refuse clips that are longer than maps.
-
-        Raises:
-            UserError: there are some.
-        """
-        if self._form != MAP or self._clips.max_seconds is not None:
-            return
-        frames = fitted(self._frames)
-        lengths = [frames.count(clips.samples(row, frames.rate)) for row in range(len(clips.names))]
-        if long := [clips.names[row] for row, length in enumerate(lengths) if length > self._length]:
-            seconds = ((self._length - 1) * frames.hop + frames.window) / frames.rate
-            raise UserError(
-                f"{clips.path}: {len(long)} clips are longer than the maps of {seconds:.2f} s that the longest "
-                f"training clip gives, such as {long[0]}. Cut them: tasks.NAME.dataset.max_seconds={seconds:.2f}, or "
-                "take them whole: tasks.NAME.dataset.form=sequence."
-            )
+    def _check_fits(self, clips: Clips) -> None:
+        """Refuse clips that are longer than maps."""
+        if self._form == MAP and self._clips.max_seconds is None:
+            check_fits(clips, fitted(self._frames), self._length)
 
     def kept(self, found: Table, rows: np.ndarray) -> np.ndarray:
         """Return the rows whose clip can be used."""
@@ -290,7 +263,7 @@ class Audio(ColumnSource):
     def encode(self, found: Table) -> Maker:
         """Return what makes a dataset of some clips."""
         clips, labels, frames = self._check(found), self.label_fields(found), fitted(self._frames)
-        self._check_lengths(clips)
+        self._check_fits(clips)
         fits = decoded_bytes(clips, frames) <= self._memory.memory_mb * MEGABYTE
         kept = decode_all(clips, frames) if fits else None
         if kept is not None:

@@ -26,7 +26,8 @@ from mtl_cli.init.proposals import MOST_LOOKS, TRAIN_SHARE
 from mtl_cli.init.row_survey import reading_lines
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
-from mtl_cli.sounds.checking import LONG, ClipOptions, check_clips
+from mtl_cli.sounds.checking import ClipOptions, check_clips
+from mtl_cli.sounds.looking import LONG
 from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.listing import Listing, class_rows
 from mtl_cli.tables.named_files import Place

@@ -1,4 +1,4 @@
-"""A set of sound files looked at before training: which can be used, how long they are, and what deserves a look."""
+"""A set of sound files looked at before training: which can be used, and how long they are."""
 
 import logging
 from collections import Counter
@@ -21,11 +21,7 @@ logger = logging.getLogger("mtl_cli")
 SHOWN = 10
 """Problems, or names of clips, that a message lists."""
 LEAVE_OUT = "tasks.NAME.dataset.skip_bad=true leaves out such rows and says how many."
-LONG = 60.0
-"""Seconds from which on a clip is called very long."""
 MOST_RATE = 16_000
-CLIPPED, FULL = 0.01, 0.999
-"""Share of samples at full scale from which on a clip is called clipped, and what full scale is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,38 +211,6 @@ def decoded_bytes(clips: Clips, frames: Frames) -> int:
     """Return the bytes of all clips of a file in memory, and of their features."""
     samples = [clips.samples(row, frames.rate) for row in range(len(clips.names))]
     return sum(4 * each + 4 * frames.width * frames.count(each) for each in samples)
-
-
-def look_at(clips: Clips, rows: Sequence[int], sounds: Sequence[Array]) -> None:
-    """Tell of clips that can be used and deserve a look: silent or clipped ones."""
-    silent = [clips.names[row] for row, sound in zip(rows, sounds, strict=True) if is_silent(sound)]
-    loud = [clips.names[row] for row, sound in zip(rows, sounds, strict=True) if is_clipped(sound)]
-    for what, names in (("silent", silent), ("clipped (at full scale for 1 % of the time or more)", loud)):
-        if names:
-            logger.warning("%s: %d of %d clips are %s: %s", clips.path, len(names), len(rows), what, some_names(names))
-
-
-def tell_of_lengths(clips: Clips, rate: int) -> None:
-    """Tell of clips of another rate, and of very long ones."""
-    rows = [row for row, clip in enumerate(clips.clips) if clip is not None]
-    rates = Counter(clips.rates[row] for row in rows if clips.rates[row] != rate)
-    if rates:
-        told = ", ".join(f"{count} of {each} Hz" for each, count in rates.most_common(4))
-        other = next(clips.names[row] for row in rows if clips.rates[row] != rate)
-        logger.info("%s: brought to %d Hz are %s, such as %s", clips.path, rate, told, other)
-    if long := [clips.names[row] for row in rows if clips.seconds(row) > LONG]:
-        way = "they are read whole; tasks.NAME.dataset.max_seconds=30 cuts them"
-        logger.warning("%s: %d clips are longer than %g s: %s; %s", clips.path, len(long), LONG, some_names(long), way)
-
-
-def is_silent(sound: Array) -> bool:
-    """Return whether all samples are the same."""
-    return len(sound) == 0 or float(sound.max()) == float(sound.min())
-
-
-def is_clipped(sound: Array) -> bool:
-    """Return whether many samples are as high, or as low, as a file can hold."""
-    return len(sound) > 0 and float((np.abs(sound) >= FULL).mean()) >= CLIPPED
 
 
 def some_names(names: Sequence[str], most: int = SHOWN) -> str:

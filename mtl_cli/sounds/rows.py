@@ -1,52 +1,18 @@
 """One split of a set of sounds: clips whose features are computed as they are fetched, or once into memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import FieldSpec, LabelledSplit, Sample, pad_maps
+from mtl_cli.batch import FieldSpec, LabelledSplit, Sample
 from mtl_cli.errors import UserError
 from mtl_cli.sounds.checking import Clips
 from mtl_cli.sounds.features import Frames
+from mtl_cli.sounds.forms import Encoder
 from mtl_cli.sounds.reading import Array
-
-SEQUENCE, MAP = "sequence", "map"
-FORMS = (SEQUENCE, MAP)
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Makes inputs of features: sequences of any length with a mask, or maps [1, D, L] of one length.
-
-    Sequences are a mapping of `frames` float32 [B, L, D] and `mask` bool [B, L].
-    """
-
-    form: str
-    length: int = 0
-    """L of maps: shorter clips are filled up with the mean of training, longer ones are cut."""
-
-    def row(self, features: Tensor) -> Sample:
-        """Return the inputs of one row from its features [L, D]."""
-        if self.form == SEQUENCE:
-            return Sample({"frames": features, "mask": torch.ones(len(features), dtype=torch.bool)}, {})
-        whole = features.new_zeros(1, features.shape[1], self.length)
-        kept = features[: self.length]
-        whole[0, :, : len(kept)] = kept.T
-        return Sample(whole, {})
-
-    def batch(self, rows: Sequence[Tensor]) -> dict[str, Tensor] | Tensor:
-        """Return the inputs of rows from the features [L, D] of each."""
-        found = [self.row(features).inputs for features in rows]
-        if self.form == MAP:
-            return torch.stack([each for each in found if isinstance(each, Tensor)])
-        named = [each for each in found if not isinstance(each, Tensor)]
-        return {
-            "frames": pad_maps([each["frames"] for each in named], 0.0),
-            "mask": pad_maps([each["mask"] for each in named], False),
-        }
 
 
 @dataclass(frozen=True)
