@@ -5,8 +5,9 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from mtl_cli.answers.comparison import Answer
 from mtl_cli.answers.runs import find_runs
-from mtl_cli.answers.verdict import Answer, judge
+from mtl_cli.answers.verdict import judge
 from mtl_cli.answers.words import change, spread, verdict_of
 from mtl_cli.files import write_text
 

@@ -20,9 +20,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from mtl_cli import cli
+from mtl_cli.answers.comparison import BETTER, UNKNOWN, WORSE, Comparison
 from mtl_cli.answers.inference import Unit
 from mtl_cli.answers.runs import Run, find_runs
-from mtl_cli.answers.verdict import BETTER, UNKNOWN, WORSE, Comparison, judge
+from mtl_cli.answers.verdict import judge
 
 SMALL = (
     "task=multi_mnist_left+multi_mnist_right", "backbone=mlp", "backbone.hidden=[8]", "trainer.max_steps=10",

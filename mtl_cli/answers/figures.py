@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mtl_cli.answers.comparison import BETTER, GAIN, WORSE, Answer, Verdict
 from mtl_cli.answers.curves import Line, line_of, mean_line, names_of
 from mtl_cli.answers.searches import FRONT, TRIALS, Search
 from mtl_cli.answers.settings import Setting, primaries
-from mtl_cli.answers.verdict import BETTER, GAIN, WORSE, Answer, Verdict
 from mtl_cli.files import make_folder, write_bytes
 from mtl_cli.report.curves import windowed
 from mtl_cli.report.drawing import GRID, INK, MARKERS, MUTED, STYLES, escaped, legend, new_figure

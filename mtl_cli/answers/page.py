@@ -12,10 +12,10 @@ from typing import Any
 import jinja2
 
 from mtl_cli import __version__
+from mtl_cli.answers.comparison import BETTER, SAME, WORSE, Answer, Verdict
 from mtl_cli.answers.runs import DataFacts, Run
 from mtl_cli.answers.searches import Search
 from mtl_cli.answers.tables import Table, runs_table, settings_table, verdict_table
-from mtl_cli.answers.verdict import BETTER, SAME, WORSE, Answer, Verdict
 from mtl_cli.answers.words import rule, sentences
 from mtl_cli.errors import printable
 from mtl_cli.files import read_json

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from mtl_cli.answers.comparison import Verdict
 from mtl_cli.answers.runs import find_runs
 from mtl_cli.answers.searches import read_search
 from mtl_cli.answers.tables import write_tables
-from mtl_cli.answers.verdict import Verdict, judge
+from mtl_cli.answers.verdict import judge
 from mtl_cli.answers.words import console_text, wrapped
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import make_folder, write_text

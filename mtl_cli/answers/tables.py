@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtl_cli.answers.comparison import GAIN, Answer, Comparison, Verdict
 from mtl_cli.answers.runs import COSTS
-from mtl_cli.answers.verdict import GAIN, Answer, Comparison, Verdict
 from mtl_cli.answers.words import change, interval, rule, shown, spread, verdict_of
 from mtl_cli.files import write_text
 from mtl_cli.report.tables import count, duration

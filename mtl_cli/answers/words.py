@@ -4,9 +4,9 @@ import math
 import textwrap
 from collections.abc import Sequence
 
+from mtl_cli.answers.comparison import BETTER, GAIN, NONE, SAME, UNKNOWN, WORSE, Answer, Comparison, Verdict
 from mtl_cli.answers.inference import LEVEL, Estimate
 from mtl_cli.answers.settings import primaries
-from mtl_cli.answers.verdict import BETTER, GAIN, NONE, SAME, UNKNOWN, WORSE, Answer, Comparison, Verdict
 from mtl_cli.report.tables import fitted, terminal_width
 
 SHOWN = 8

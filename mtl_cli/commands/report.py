@@ -91,7 +91,7 @@ def _merged(line: CommandLine, paths: list[Path], methods: list[str], output: Pa
 
 
 def _margin(text: str | None, problems: list[str]) -> float:
-    from mtl_cli.answers.verdict import MARGIN
+    from mtl_cli.answers.comparison import MARGIN
 
     if text is None:
         return MARGIN

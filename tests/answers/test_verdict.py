@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mtl_cli.answers.verdict import BETTER, SAME, UNKNOWN, WORSE, judge
+from mtl_cli.answers.comparison import BETTER, SAME, UNKNOWN, WORSE
+from mtl_cli.answers.verdict import judge
 from mtl_cli.answers.words import UNREPEATED, console_text, sentence, sentences, verdict_of
 from mtl_cli.errors import UserError
 from tests.answers._runs import run
