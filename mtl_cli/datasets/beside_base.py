@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtl_cli.config.options import option
 from mtl_cli.datasets.text_base import TextColumns
-from mtl_cli.errors import nearest
+from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
@@ -42,6 +42,19 @@ class BesideTokenizer(TokenizerOptions):
     min_count: int = option(1, low=1)
     lowercase: bool = True
     max_length: int = option(256, low=4, below=MAX_LENGTH + 1)
+
+
+def check_beside(columns: BesideColumns, listed: Sequence[str], answers: Sequence[str]) -> None:
+    """Compare the columns beside an image, `listed` those of a table, with those of the answers.
+
+    Raises:
+        UserError: a column is an input and an answer.
+    """
+    if both := [name for name in (*columns.texts, *listed) if name in answers]:
+        raise UserError(
+            f"Column '{both[0]}' is an input beside the image and a target: the answer would leak into the question. "
+            "Leave it out of text, numeric and categorical."
+        )
 
 
 def fit_beside(

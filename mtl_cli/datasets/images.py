@@ -1,7 +1,6 @@
 """Image files from a table, a folder of class folders, or COCO, Pascal VOC or YOLO annotations, with any labels."""
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import torch
 from mtl_cli.batch import IMAGE, InputPlace, InputSpec, Sample, WantedField
 from mtl_cli.bundles.encoders import PICTURE_ROWS
 from mtl_cli.config.annotations import typed
-from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Augmentation, Dataset
 from mtl_cli.datasets.beside_base import (
     BesideColumns,
     BesideTokenizer,
+    check_beside,
     fit_beside,
     of_file,
     of_nothing,
@@ -30,13 +29,16 @@ from mtl_cli.datasets.picture_reading_base import PictureReading, files_read, gi
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.datasets.table_base import ColumnSource
 from mtl_cli.errors import UserError
-from mtl_cli.images.augmentation import TURN, AugmentOptions, ImageAugmentation
-from mtl_cli.images.checking import Checked, check_pictures, decoded_bytes, measured, read_cells
-from mtl_cli.images.listings import FORMS, list_images
+from mtl_cli.images.augment_options import AugmentOptions
+from mtl_cli.images.augmentation import TURN, ImageAugmentation
+from mtl_cli.images.checking import Checked, check_pictures, decode_all, decoded_bytes, measured, read_cells
+from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS
-from mtl_cli.images.picture_rows import PictureRows, Pixels, Source, decoded_row
-from mtl_cli.images.picture_targets import KINDS, PictureTarget, fit_picture, parse_picture, picture_files
-from mtl_cli.images.points import side_pairs, swapped_places
+from mtl_cli.images.options import ImageOptions
+from mtl_cli.images.picture_fitting import fit_picture
+from mtl_cli.images.picture_labels import picture_files
+from mtl_cli.images.picture_rows import PictureRows, Pixels, Source
+from mtl_cli.images.picture_targets import KINDS, PictureTarget, parse_picture, swaps_of
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.labels import parse_targets, undeclared
@@ -49,38 +51,8 @@ from mtl_cli.tables.store import Table
 from mtl_cli.texts.beside import Beside, BesideRows
 from mtl_cli.texts.tokenizer import TextTokenizer
 
-logger = logging.getLogger("mtl_cli")
 MEASURED = 256
 """Training images whose pixels give mean and deviation."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageOptions(Options):
-    """Which images, and what they become."""
-
-    layout: str = option("auto", choices=("auto", "table", *FORMS[1:]))
-    """What path is: a table, a folder of class folders (classes), or annotations (coco, voc, yolo); auto looks."""
-    image: str = "image"
-    """Column of paths of images, relative to `folder`."""
-    channels: int | None = option(None, low=1, example=3)
-    """Channels of the input; None: 1 where all images are grey, else 3."""
-    size: Sequence[int] | None = option(None, example=(96, 96))
-    """Height and width that images are brought into, their proportions kept; None: as they are."""
-    mean: Sequence[float] | None = option(None, example=(0.485, 0.456, 0.406))
-    """Mean of each channel, where white is 1; None: that of training images."""
-    std: Sequence[float] | None = option(None, example=(0.229, 0.224, 0.225))
-    """Standard deviation of each channel, where white is 1; None: that of training images."""
-    skip_bad: bool = False
-    """Whether rows whose files cannot be used, and boxes that cannot be, are left out and counted, or are an error."""
-
-    def problems(self) -> list[str]:
-        """Return what is wrong with the options, each and together."""
-        found = super().problems()
-        if self.size is not None and (len(self.size) != 2 or any(side < 1 for side in self.size)):
-            found.append(f"size is {list(self.size)}; it is [height, width] in pixels. Use for example size=[96,96].")
-        if (self.mean is None) != (self.std is None):
-            found.append("mean and std are given together, or both are null.")
-        return found
 
 
 class Augmented(ImageAugmentation, Augmentation):
@@ -161,26 +133,12 @@ class Images(ColumnSource):
         needed = [column for each in self._pictures.values() for column in each.needed]
         self._texts = self._read_always if self._was_loaded else tuple(dict.fromkeys((*self._read_always, *needed)))
         self._declared = dataclasses.replace(self._declared, reserved=(*self._declared.reserved, *columns))
-        self.check_beside(columns)
+        answers = {column: name for name, each in self._targets.items() for column in each.labels}
+        check_beside(self._columns, self._declared.listed, [*answers, *columns])
 
     @property
     def _read_always(self) -> tuple[str, ...]:
         return (self._options.image, *self._columns.texts)
-
-    def check_beside(self, pictures: Sequence[str]) -> None:
-        """Compare the columns beside the image with the targets.
-
-        Raises:
-            UserError: a column is an input and a target.
-        """
-        answers = {column: name for name, each in self._targets.items() for column in each.labels}
-        answers |= dict.fromkeys(pictures, "a picture")
-        for name in (*self._columns.texts, *self._declared.listed):
-            if name in answers:
-                raise UserError(
-                    f"Column '{name}' is an input beside the image and a target: the answer would leak into the "
-                    "question. Leave it out of text, numeric and categorical."
-                )
 
     def reader(self, path: Path) -> TableFile:
         """Return the table of a set of images: a file's, or that of a folder or of annotations.
@@ -291,20 +249,9 @@ class Images(ColumnSource):
         if self._columns_beside is not None:
             self.input_spec = self._columns_beside.spec_with(self.input_spec)
         if self._augment.any:
-            self.augmentation = Augmented(self._augment, self._pixels, self.field_specs, self._shape, self._swaps())
-
-    def _swaps(self) -> dict[str, list[int]]:
-        """Return which points change places in mirrored images, by field; warn of those that seem to lack."""
-        points = {name: each for name, each in self._pictures.items() if each.kind == "keypoints"}
-        for each in points.values():
-            left = [list(pair) for pair in side_pairs(each.classes) if not {*pair} & {*each.swapped}]
-            if left and (self._augment.flip or self._augment.flip_vertical):
-                pairs = ",".join(f"[{a},{b}]" for a, b in left)
-                logger.warning(
-                    "Images are flipped, and the points %s and %s keep their places. If left and right change: "
-                    "'+%s.swapped=[%s]'. Else flip=0.", *left[0], each.where, pairs,
-                )  # fmt: skip
-        return {name: swapped_places(each.classes, each.swapped) for name, each in points.items() if each.swapped}
+            flipped = bool(self._augment.flip or self._augment.flip_vertical)
+            swaps = swaps_of(self._pictures.values(), flipped)
+            self.augmentation = Augmented(self._augment, self._pixels, self.field_specs, self._shape, swaps)
 
     def fit(self, found: Table, rows: np.ndarray) -> None:
         """Fit the targets, the classes of pictures, and the mean and deviation of pixels."""
@@ -405,23 +352,6 @@ class Images(ColumnSource):
             return PictureRows(source, rows, fields, self.field_specs, kept, alike, self._copies, beside)
 
         return make
-
-
-def decode_all(source: Source, rows: np.ndarray, checked: Checked) -> dict[int, Sample]:
-    """Return the decoded rows by number.
-
-    Raises:
-        UserError: some cannot be decoded; they are named together.
-    """
-    found, problems = {}, list[str]()
-    for row in rows.tolist():
-        try:
-            found[row] = decoded_row(source, row)
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(checked.first_of(problems))
-    return found
 
 
 def _kind_of(node: object) -> object:

@@ -14,12 +14,12 @@ from mtl_cli.batch import IMAGE, Values, image_of
 from mtl_cli.datasets.beside_base import NewBeside
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
+from mtl_cli.images.box_cells import is_path
 from mtl_cli.images.decoding import given_image, several_images
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.new_images import ENDINGS, image_files
 from mtl_cli.images.pairs import label_images
 from mtl_cli.images.picture_rows import Pixels
-from mtl_cli.images.picture_targets import is_path
 from mtl_cli.images.resizing import Frame
 from mtl_cli.tables.given import GIVEN, Given
 from mtl_cli.tables.named_files import Place, place_of_new

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from mtl_cli.batch import Sample
 from mtl_cli.errors import UserError
+from mtl_cli.images.box_cells import box_problem, boxes_in, is_path
 from mtl_cli.images.decoding import decode_image, decode_labels, decode_numbers, read_header
-from mtl_cli.images.picture_rows import Source
-from mtl_cli.images.picture_targets import PictureTarget, box_problem, boxes_in, is_path, picture_files
+from mtl_cli.images.picture_labels import picture_files
+from mtl_cli.images.picture_rows import Source, decoded_row
+from mtl_cli.images.picture_targets import PictureTarget
 from mtl_cli.images.points import read_points
 from mtl_cli.images.resizing import framed
 from mtl_cli.images.scale import WHITE, require_scale
@@ -230,3 +233,20 @@ def measured(checked: Checked, rows: Sequence[int], channels: int) -> tuple[list
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return mean.tolist(), [value if value > 1e-6 else 1.0 for value in std.tolist()]
+
+
+def decode_all(source: Source, rows: np.ndarray, checked: Checked) -> dict[int, Sample]:
+    """Return the decoded rows by number.
+
+    Raises:
+        UserError: some cannot be decoded; they are named together.
+    """
+    found, problems = {}, list[str]()
+    for row in rows.tolist():
+        try:
+            found[row] = decoded_row(source, row)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(checked.first_of(problems))
+    return found

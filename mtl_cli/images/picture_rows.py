@@ -23,7 +23,8 @@ from mtl_cli.batch import (
     with_image,
 )
 from mtl_cli.images.decoding import Array, decode_image
-from mtl_cli.images.picture_targets import MAPS, PictureTarget, read_picture
+from mtl_cli.images.picture_labels import read_picture
+from mtl_cli.images.picture_targets import MAPS, PictureTarget
 from mtl_cli.images.resizing import Frame, framed, resized
 from mtl_cli.images.scale import WHITE, require_scale
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mtl_cli.images.box_cells import is_path
 from mtl_cli.images.checking import read_cells
 from mtl_cli.images.decoding import decode_labels
-from mtl_cli.images.picture_targets import is_path
 from mtl_cli.init.advice import Advice, advise_texts
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.inputs import FoundInputs, find_inputs

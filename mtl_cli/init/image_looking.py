@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
+from mtl_cli.images.box_cells import is_path
 from mtl_cli.images.coco import read_json_file
 from mtl_cli.images.decoding import decode_labels, decode_numbers, read_header
 from mtl_cli.images.listings import form_of
 from mtl_cli.images.new_images import ENDINGS
-from mtl_cli.images.picture_targets import is_path
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import TableFile
 

@@ -8,7 +8,8 @@ import torch
 
 from mtl_cli.batch import FieldSpec, Sample
 from mtl_cli.errors import UserError
-from mtl_cli.images.augmentation import AugmentOptions, ImageAugmentation, rotated
+from mtl_cli.images.augment_options import AugmentOptions
+from mtl_cli.images.augmentation import ImageAugmentation, rotated
 from mtl_cli.images.picture_rows import Pixels
 
 PIXELS = Pixels(1, (0.0,), (1.0,))

@@ -10,8 +10,8 @@ from PIL import Image
 
 from mtl_cli import cli
 from mtl_cli.errors import UserError
+from mtl_cli.images.box_cells import instance_boxes
 from mtl_cli.images.listings import list_images
-from mtl_cli.images.picture_targets import instance_boxes
 from mtl_cli.init.first_look import init_config
 from mtl_cli.storage import checkpoint
 from mtl_cli.tables.reading import ReadOptions

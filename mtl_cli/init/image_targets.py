@@ -1,0 +1,116 @@
+"""What targets of images are: pictures, boxes, points, or labels of whole images."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mtl_cli.errors import UserError
+from mtl_cli.images.checking import read_cells
+from mtl_cli.images.points import named_points
+from mtl_cli.init.asked import slug
+from mtl_cli.init.image_looking import Looked, look_at_labels
+from mtl_cli.init.image_points import pairs_of
+from mtl_cli.tables.listing import Listing
+from mtl_cli.tables.reading import TableFile
+
+MAP_HEAD = "    head: {_target_: mtl_cli.heads.map.MapHead, hidden: [], dropout: 0.0, norm: group, activation: relu}\n"
+PICTURES = {
+    "mask": ("mtl_cli.tasks.segmentation.Segmentation", MAP_HEAD, "miou", "dice, pixel_accuracy"),
+    "depth": ("mtl_cli.tasks.depth.Depth", MAP_HEAD, "rel_err", "abs_err"),
+    "normals": ("mtl_cli.tasks.normals.Normals", MAP_HEAD, "mean_angle", "median_angle"),
+    "keypoints": (
+        "mtl_cli.tasks.keypoints.Keypoints",
+        "    head: {_target_: mtl_cli.heads.keypoints.KeypointHead, hidden: 32}\n",
+        "error",
+        "pck, visibility",
+    ),
+    "boxes": (
+        "mtl_cli.tasks.detection.Detection",
+        "    score_threshold: null  # boxes of a lower score do not count; null: fitted on validation images\n"
+        "    head: {_target_: mtl_cli.heads.centers.CenterHead}\n",
+        "map50",
+        "map, count_mae, count_rel",
+    ),
+}
+"""Class, further arguments, primary metric and the other metrics of the task for each kind of picture."""
+POINT_KIND = "keypoints"
+KINDS = {"segmentation": "mask", "depth": "depth", "normals": "normals", "detection": "boxes"}
+"""What `kind.COLUMN=` may say of a column of pictures, and the kind of target."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A target of pictures, boxes or points, and what it was taken for."""
+
+    name: str
+    columns: tuple[str, ...]
+    looked: Looked
+
+    @property
+    def column(self) -> str:
+        """The column, or the first of those of points."""
+        return self.columns[0]
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How its labels are read."""
+        own = self.column == self.name or len(self.columns) > 1
+        return {**({} if own else {"column": self.column}), **self.looked.reading}
+
+
+def usual_targets(listing: TableFile) -> dict[str, list[str]]:
+    """Return the targets of a set where none is asked for: points, boxes, or the class of class folders.
+
+    Raises:
+        UserError: it is a table, whose targets nobody can guess.
+    """
+    for column in ("points", "boxes", "label"):
+        if isinstance(listing, Listing) and column in listing.columns:
+            if column == "label" and len(kinds := set(listing.table.column(column).to_pylist())) == 1:
+                raise UserError(
+                    f"All images of {listing.path} lie in one class folder, '{kinds.pop()}'. Add a folder for each "
+                    "other class, or give a table of the images with columns to predict."
+                )
+            return {column: [column]}
+    if isinstance(listing, Listing):
+        return {slug(name, "mask"): [name] for name in listing.columns if name not in ("image", "split")}
+    raise UserError("No target is given. Use for example 'target=[label,mask]', the columns to predict.")
+
+
+def look_at_target(
+    listing: TableFile, folder: Path, columns: Sequence[str], images: Sequence[str], kinds: Mapping[str, str]
+) -> Looked | None:
+    """Return what a target of pictures, boxes or points is, None for labels of whole images.
+
+    Raises:
+        UserError: a kind is asked for that there is not, or that does not fit the column.
+    """
+    (column, *more) = columns
+    wanted = kinds.get(column)
+    if wanted is not None and wanted not in KINDS:
+        raise UserError(f"kind.{column} is '{wanted}'; it is one of {', '.join(KINDS)}.")
+    if isinstance(listing, Listing) and column == "boxes":
+        return Looked("boxes", {}, "boxes of the annotations")
+    if isinstance(listing, Listing) and column == "points":
+        cells, _ = read_cells(listing, column, {})
+        names = list(dict.fromkeys(name for cell in cells if cell for name in json.loads(cell)))
+        return Looked(POINT_KIND, pairs_of(names), f"{len(names)} points of the largest object of each image", names)
+    if names := named_points(columns):
+        reading = {"points": names, **pairs_of(names)}
+        return Looked(POINT_KIND, reading, f"{len(names)} points in columns of x and y", names)
+    if column not in images:
+        if wanted is not None:
+            raise UserError(f"kind.{column} is '{wanted}', but the column does not name images that are there.")
+        return None
+    if more:
+        raise UserError(f"target {'+'.join(columns)}: label images are one column each. Use target=[a,b].")
+    cells, _ = read_cells(listing, column, {})
+    if wanted == "detection":
+        return Looked("boxes", {}, "boxes around the objects of the label images")
+    asked = f"kind.{column}={wanted} asks for that"
+    if wanted in ("depth", "normals"):
+        return Looked(wanted, {}, asked)
+    found = look_at_labels(column, [folder / cell for cell in cells if cell])
+    return found if wanted is None else replace(found, kind=KINDS[wanted], why=asked)
