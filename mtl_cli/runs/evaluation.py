@@ -35,9 +35,10 @@ from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.calibration_base import COUNTS
 from mtl_cli.training.arithmetic import torch_settings
-from mtl_cli.training.evaluate import Result, evaluate_model, flat
+from mtl_cli.training.evaluate import evaluate_model, flat
 from mtl_cli.training.group_means import to_show, with_group_means
 from mtl_cli.training.job import restore
+from mtl_cli.training.meters import Result
 from mtl_cli.training.selection import evaluate_split
 
 logger = logging.getLogger("mtl_cli")

@@ -7,8 +7,9 @@ from mtl_cli.datasets.base import SPLITS
 from mtl_cli.runs.data import Data
 from mtl_cli.runs.data_files import fingerprints
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.evaluate import Result, flat
+from mtl_cli.training.evaluate import flat
 from mtl_cli.training.job import Job
+from mtl_cli.training.meters import Result
 from mtl_cli.training.selection import lower_is_better
 
 MAX_CLASSES = 200

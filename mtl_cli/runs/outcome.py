@@ -22,9 +22,10 @@ from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.storage.records import read_records
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.evaluate import LOWEST_SKILL, Result, flat
+from mtl_cli.training.evaluate import LOWEST_SKILL, flat
 from mtl_cli.training.group_means import to_show
 from mtl_cli.training.job import Job
+from mtl_cli.training.meters import Result
 from mtl_cli.training.selection import evaluate_split, evaluate_validation, lower_is_better
 
 logger = logging.getLogger("mtl_cli")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.evaluate import Result
+from mtl_cli.training.meters import Result
 
 MAX_SHOWN = 24
 """Tasks of a group up to which tables and figures show each of them."""

@@ -15,9 +15,9 @@ from mtl_cli.report.profile import NoProfiler, Profiler
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
-from mtl_cli.training.evaluate import Result
 from mtl_cli.training.learner import Learner
 from mtl_cli.training.loading import Stream
+from mtl_cli.training.meters import Result
 from mtl_cli.training.news import News
 from mtl_cli.training.optimizer_state import load_optimizer, state_apart, state_together
 from mtl_cli.training.window import Window

@@ -21,7 +21,7 @@ from mtl_cli.heads.base import Output, change_output, join_outputs, tensors_of
 from mtl_cli.metrics.base import Metric, State
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.evaluate import Meter, shortest
+from mtl_cli.training.meters import Meter, shortest
 
 Array = np.ndarray[Any, Any]
 BUFFER_BYTES = 1 << 26

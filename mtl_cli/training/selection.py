@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mtl_cli.errors import some
-from mtl_cli.training.evaluate import Result, Watcher, comparable, evaluate_model, flat, skill
+from mtl_cli.training.evaluate import Watcher, comparable, evaluate_model, flat, skill
 from mtl_cli.training.group_means import mean, with_group_means
 from mtl_cli.training.job import Job
 from mtl_cli.training.loading import Stream
+from mtl_cli.training.meters import Result
 
 logger = logging.getLogger("mtl_cli")
 

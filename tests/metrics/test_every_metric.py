@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.metrics.base import Metric
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from mtl_cli.training.shards import both
 from tests.tasks._inputs import KINDS, make, outputs_for, targets, with_missing
 

@@ -4,7 +4,7 @@ import torch
 from scipy.special import expit
 
 from mtl_cli.batch import FieldSpec
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import make, targets, with_missing
 
 

@@ -5,7 +5,7 @@ from scipy.special import xlogy
 from scipy.stats import poisson
 
 from mtl_cli.tasks.count import LIMIT
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import make, targets, with_missing
 
 

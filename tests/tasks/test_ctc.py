@@ -13,7 +13,7 @@ from mtl_cli.heads.mlp import MLPHead
 from mtl_cli.layers.ctc_search import collapsed
 from mtl_cli.tasks.ctc import CTC, PieceTotals
 from mtl_cli.texts.piece_tokenizer import END
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 
 PIECES = ("[PAD]", "[UNK]", "[END]", "a", "b", " ")
 FIELD = FieldSpec("pieces", 6, PIECES, varying=True, longest=4)

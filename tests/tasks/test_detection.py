@@ -6,7 +6,7 @@ import torch
 from mtl_cli.batch import FieldSpec, pad_sets
 from mtl_cli.tasks.detection import BoxTotals
 from mtl_cli.tasks.predictions_base import Predictions
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import make
 
 FIRST = torch.tensor([[4.0, 6.0, 20.0, 14.0, 0.0], [30.5, 10.0, 38.5, 31.0, 1.0]])

@@ -12,7 +12,7 @@ from mtl_cli import tasks
 from mtl_cli.batch import FieldSpec
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from mtl_cli.training.reading import per_row
 from tests.tasks._inputs import CLASSES, FIELDS, KINDS, make, outputs_for, targets, with_missing
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtl_cli.tasks.predictions_base import Predictions
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import make
 
 NAN = math.nan

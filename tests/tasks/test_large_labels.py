@@ -9,7 +9,7 @@ from mtl_cli.heads.mlp import MLPHead
 from mtl_cli.tasks.count import Count
 from mtl_cli.tasks.regression import HuberRegression, L1Regression, Regression
 from mtl_cli.tasks.survival import Survival
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tables._files import everything, tabular, write_csv
 
 OFFSET = 1.6e12

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mtl_cli.runs import run
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests import _toy
 from tests.tasks._generated import FIELDS, Generated, truth
 from tests.tasks._inputs import CLASSES, make

@@ -5,7 +5,7 @@ from scipy.special import expit
 from sklearn.metrics import cohen_kappa_score
 
 from mtl_cli.batch import FieldSpec
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import make, targets, with_missing
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import ndcg_score, roc_auc_score
 
 from mtl_cli import cli
 from mtl_cli.batch import FieldSpec
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import make, targets, with_missing
 
 

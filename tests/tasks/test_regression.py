@@ -6,7 +6,7 @@ import torch
 from scipy.special import huber
 
 from mtl_cli.batch import FieldSpec
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import FIELDS, make, targets, with_missing
 
 ERRORS = {"regression": np.square, "l1_regression": np.abs, "huber_regression": lambda error: huber(1.0, error)}

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec
 from mtl_cli.tasks.predictions_base import Predictions
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from tests.tasks._inputs import make
 
 

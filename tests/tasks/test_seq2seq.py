@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import MISSING_CLASS, NO_CLASS
 from mtl_cli.tasks.seq2seq import METRICS, PieceCounts
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from mtl_cli.training.reading import per_row
 from tests.tasks._inputs import FIELD_OF, make
 

@@ -8,8 +8,9 @@ from torch import nn
 from mtl_cli.batch import MISSING_CLASS, Sample
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.training.arithmetic import Arithmetic
-from mtl_cli.training.evaluate import Result, evaluate_model, flat, shortest, skill
+from mtl_cli.training.evaluate import evaluate_model, flat, skill
 from mtl_cli.training.loading import Stream
+from mtl_cli.training.meters import Result, shortest
 from mtl_cli.training.order import Order
 from tests._models import task
 

@@ -2,8 +2,8 @@ import math
 from typing import ClassVar
 
 from mtl_cli.metrics.base import MetricInfo
-from mtl_cli.training.evaluate import Result
 from mtl_cli.training.group_means import to_show, with_group_means
+from mtl_cli.training.meters import Result
 
 NAN = float("nan")
 

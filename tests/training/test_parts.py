@@ -7,7 +7,7 @@ import torch
 from mtl_cli.batch import Batch, Inputs
 from mtl_cli.model.multi_task_model import Outputs
 from mtl_cli.training import parts as parts_module
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 from mtl_cli.training.parts import Gathered, PartMeters, Parts
 from tests.tasks._inputs import KINDS, make, outputs_for, targets, with_missing
 

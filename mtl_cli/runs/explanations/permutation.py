@@ -17,7 +17,7 @@ from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.seeding import generator
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.arithmetic import Arithmetic
-from mtl_cli.training.evaluate import Meter
+from mtl_cli.training.meters import Meter
 
 BATCH = 1024
 LEAST_SHARE = 0.02
