@@ -24,6 +24,7 @@ from mtl_cli.runs.data import Data
 from mtl_cli.runs.modelling import make_model, make_tasks
 from mtl_cli.runs.summaries import fields_told
 from mtl_cli.storage.checkpoint import weights_of
+from mtl_cli.storage.checkpoint_checks import misfit
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.predictions_base import Columns, Predictions
 from mtl_cli.training.arithmetic import Arithmetic, make_arithmetic
@@ -170,8 +171,7 @@ def build_predictor(
     try:
         model.load_state_dict(weights_of(state))
     except RuntimeError as error:
-        reason = " ".join(str(error).splitlines()[:3])
-        raise UserError(f"The checkpoint does not fit the model of its config: {reason}") from error
+        raise misfit(" ".join(str(error).splitlines()[:3])) from error
     arithmetic = make_arithmetic(config).evaluation
     used = {name: source for name, source in sources.items() if any(dataset_of[t] == name for t in wanted_tasks)}
     chosen_tasks = {name: tasks[name] for name in wanted_tasks}

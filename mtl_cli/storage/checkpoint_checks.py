@@ -17,6 +17,8 @@ from mtl_cli.files import read_small, sha256
 
 MAX_VIEWS = 64
 """How many times over the tensors may cover the bytes of a file; modules that share parameters share bytes."""
+MAX_TOLD = 400
+"""Letters of torch's reason that are shown."""
 _NAME = re.compile(r"step_\d+\.pt")
 
 
@@ -35,6 +37,16 @@ def others(folder: Path, damaged: Path | None = None) -> str:
     """Return the checkpoints of a folder, except a damaged one, in words; resume= and checkpoint= take each of them."""
     files = [str(path) for path in step_files(folder) if path != damaged]
     return ", ".join(files) + " (one may be given in its place)" if files else "none"
+
+
+def misfit(reason: str) -> UserError:
+    """Return the error for weights that are not those of the model of their config; `reason` is torch's."""
+    hint = ""
+    if "Missing key" in reason and ".adapters." in reason:
+        hint = " Since 0.2.0 recurrent layers and attention have adapters too. Train the run again."
+    told = " ".join(reason.split())
+    told = told if len(told) <= MAX_TOLD else f"{told[:MAX_TOLD]} …."
+    return UserError(f"The checkpoint does not fit the model of its config: {told}{hint}")
 
 
 def foreign(path: Path, reason: str) -> UserError:

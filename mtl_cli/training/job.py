@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mtl_cli.config.annotations import typed
-from mtl_cli.errors import UserError
 from mtl_cli.lr_schedules import LRSchedule
 from mtl_cli.model.ema import EMA
 from mtl_cli.report.profile import NoProfiler, Profiler
 from mtl_cli.schedules.base import Schedule
+from mtl_cli.storage.checkpoint_checks import misfit
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.summary_base import LabelSummary
 from mtl_cli.training.learner import Learner
@@ -198,4 +198,4 @@ def restore(job: Job, state: Mapping[str, Any]) -> None:
         job.load(state)
     except Exception as error:  # nonsense in the place of a state may raise anything
         reason = str(error).splitlines()[:3] if isinstance(error, RuntimeError | ValueError) else [repr(error)[:200]]
-        raise UserError(f"The checkpoint does not fit the model of its config: {' '.join(reason)}") from error
+        raise misfit(" ".join(reason)) from error

@@ -18,7 +18,8 @@ class SDMGrad(CrossWeighting):
     J₁J₂ᵀ(w + λ/K); the update is (w + λ/K) / (1 + λ) on a third batch. J₁J₂ᵀ is divided by the square of the mean root
     of its diagonal (section 6.1).
     Differs from it: two independent batches are the halves of one batch, and the update is taken on all of it, so that
-    no gradient is spent on finding the weights alone.
+    no gradient is spent on finding the weights alone. The authors' code adds 1e-4 to the diagonal, multiplies the
+    update by K, and has the rate 10; it writes its three batches into one tensor, so that it uses the last one alone.
     """
 
     weights: Tensor
