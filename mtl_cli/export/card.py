@@ -78,7 +78,8 @@ def decision_lines(manifest: Mapping[str, Any]) -> list[str]:
         parts += [f"intervals of {told['coverage']:.0%}"] if told["margins"] else []
         parts += ["survival curves"] if told["hazards"] else []
         lines += [f"- {code(task)}: {', '.join(parts)}"] if parts else []
-    return ["", "## Fitted on the validation rows", "", *lines] if lines else []
+    head = ["", "## Fitted on the validation rows", "", "The metrics above are those of the model without this.", ""]
+    return [*head, *lines] if lines else []
 
 
 def check_lines(check: Mapping[str, Any]) -> list[str]:

@@ -1,10 +1,12 @@
 """The server's process: it starts, says where it listens, and ends once every request is answered."""
 
+import asyncio
 import contextlib
 import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,9 @@ logger = logging.getLogger("mtl_cli")
 CONNECTIONS = 1024
 """Connections that are open at once; further ones are told to come again."""
 
+GRACE = 1.0
+"""Seconds at the end in which an open connection may send one more request, whose answer closes it."""
+
 
 class Server(uvicorn.Server):
     """Tells where it listens. SIGTERM and Ctrl-C let it answer what has come, and then end."""
@@ -34,6 +39,15 @@ class Server(uvicorn.Server):
         for each in self.servers:
             host, port = each.sockets[0].getsockname()[:2]
             logger.warning("Serving on http://%s:%d, described at /docs. Stop it by Ctrl-C.", host, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, answer what clients are about to send on open connections, and end."""
+        for each in self.servers:
+            each.close()
+        deadline = time.monotonic() + GRACE
+        while self.server_state.connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
