@@ -10,8 +10,8 @@ IMPUTE = ("mean", "median", "zero", "constant")
 SCALE = ("standard", "none")
 TABLE_SCALE = (*SCALE, "quantile")
 BLOCK_ROWS = 1 << 16
-GATHERED_COLUMNS = 4
-"""Number of columns whose quantiles are found together; they take 32 bytes of memory per row."""
+GATHERED_COLUMNS, GATHERED_NUMBERS = 4, 1 << 23
+"""Columns whose quantiles are found together: so many, or more where these are no more numbers than that."""
 KNOTS = 512
 """Quantiles of a column that scale=quantile keeps, where it has so many training rows."""
 
@@ -195,8 +195,9 @@ def _quotient(parts: tuple[tuple[float, ...], tuple[float, ...]], at: np.ndarray
 
 def present_values(matrix: "Rows", columns: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the values of each column that are present, in some rows of a matrix."""
-    for start in range(0, len(columns), GATHERED_COLUMNS):
-        part = columns[start : start + GATHERED_COLUMNS]
+    together = max(GATHERED_COLUMNS, GATHERED_NUMBERS // max(1, len(rows)))
+    for start in range(0, len(columns), together):
+        part = columns[start : start + together]
         values = np.concatenate([np.empty((0, len(part))), *blocks(matrix, part, rows)])
         for column in values.T:
             yield column[~np.isnan(column)]

@@ -115,7 +115,12 @@ class NumberColumns:
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Return the numbers of rows [B]."""
-        found, cells = np.empty((len(rows), len(self._rounded))), self._table.cells
+        cells = self._table.cells
+        if (self._rounded >= 0).all():  # as of all tables but those whose times are inputs too
+            part = columns_of(cells.rounded, rows, self._rounded)
+            centre = cells.centre[self._rounded]
+            return part.astype(np.float64, copy=False) + centre if centre.any() else part.astype(np.float64, copy=False)
+        found = np.empty((len(rows), len(self._rounded)))
         for at, matrix, shift in ((self._rounded, cells.rounded, cells.centre), (self._exact, cells.exact, None)):
             if (there := np.flatnonzero(at >= 0)).size:
                 part = columns_of(matrix, rows, at[there])
