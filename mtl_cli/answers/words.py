@@ -14,7 +14,7 @@ SHOWN = 8
 MANY = 40
 """Metrics of all settings beyond which a terminal shows Δm only."""
 MINUS = "−"
-UNREPEATED = "One run of each setting does not tell differences from chance; with seed=0,1,2 there is a verdict."
+UNREPEATED = "One run of each setting does not tell differences from chance; seed=0,1,2 gives a verdict."
 """What is said in the place of a sentence per setting."""
 
 

@@ -18,6 +18,7 @@ from mtl_cli.commands.search.result import report
 from mtl_cli.commands.search.trial import fail, title
 from mtl_cli.commands.search.workers import working
 from mtl_cli.commands.sweeps.job import attempt
+from mtl_cli.commands.sweeps.progress import Progress
 from mtl_cli.commands.sweeps.sweep import compose_jobs
 from mtl_cli.errors import Interrupted, RunFailure, UserError
 from mtl_cli.files import read_json, write_json
@@ -55,13 +56,15 @@ def run_search(line: CommandLine) -> int:
 
 def work(search: Search, ledger: Ledger, line: CommandLine) -> None:
     """Work at trials until all are taken."""
+    progress = None
     while True:
         with ledger.take(search.space.coordinates, search.trials) as taken:
             if taken is None:
                 return
-            logger.info(
-                "\nTrial %d of %d: %s", taken.number + 1, search.trials, title(search.space.values(taken.point))
-            )
+            progress = progress or Progress(search.trials, taken.number)
+            progress.ended = max(0, taken.number - progress.complete)  # by all processes
+            what = title(search.space.values(taken.point))
+            logger.info("\nTrial %d of %d%s: %s", taken.number + 1, search.trials, progress.left(), what)
             one(search, taken, line)
 
 

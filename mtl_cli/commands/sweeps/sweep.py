@@ -75,7 +75,7 @@ def tell_verdict(sweep: Sweep) -> None:
     """Print what the complete jobs say together, where there are two at least."""
     from mtl_cli.answers.runs import read_run
     from mtl_cli.answers.verdict import judge
-    from mtl_cli.answers.words import console_text
+    from mtl_cli.answers.words import UNREPEATED, console_text
 
     complete = [job.directory for job in sweep.jobs if job.completed]
     if len(complete) < 2:
@@ -85,8 +85,8 @@ def tell_verdict(sweep: Sweep) -> None:
     except UserError as error:
         logger.warning("There is no verdict on the sweep: %s", error)
         return
-    if all(len(answer.setting.runs) == 1 for answer in verdict.answers):
-        logger.info("\nOne run of each setting does not tell differences from chance; seed=0,1,2 gives a verdict.")
+    if verdict.unrepeated:
+        logger.info("\n%s", UNREPEATED)
         return
     logger.warning("\n%s", console_text(verdict))
     logger.info("mtl-report %s writes this with tables and figures.", sweep.directory)

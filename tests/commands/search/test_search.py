@@ -53,6 +53,13 @@ def test_each_trial_is_a_run_of_the_sweeps_directory_and_the_best_one_wins(run):
     assert (Path("found") / winner["runs"][0] / "status.json").exists()
 
 
+def test_each_trial_says_how_long_the_others_will_take(run, capsys):
+    assert cli.main([*LEARNED, "search.trials=3"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Trial ")]
+    assert lines[0].startswith("Trial 1 of 3: tasks.letters.weight=")
+    assert [" left: tasks.letters.weight=" in line for line in lines[:3]] == [False, True, True]
+
+
 def test_the_same_command_goes_on_with_more_trials_and_repeats_none(run):
     assert cli.main([*LEARNED, "search.trials=3"]) == 0
     first = weights(run)
