@@ -100,7 +100,7 @@ class InputRows:
         parts = [part for lookup in lookups for part in (lookup[-1:], lookup[:-1])]
         self._lookup = np.concatenate([np.empty(0, dtype=np.int64), *parts])
         sizes = np.array([len(lookup) for lookup in lookups], dtype=np.int64)
-        self._offsets = (np.cumsum(sizes) - sizes + 1).astype(np.int32)
+        self._offsets = np.cumsum(sizes) - sizes + 1
 
     def __call__(self, rows: np.ndarray) -> dict[str, Tensor]:
         """Return `numeric` float32 [B, N] and `categorical` int64 [B, M] of the rows at `rows` [B]."""

@@ -135,4 +135,5 @@ class NumberColumns:
 def columns_of(matrix: Matrix, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return a copy of some columns of some rows of a matrix."""
     found = matrix[rows]
-    return found if np.array_equal(columns, np.arange(found.shape[1])) else found[:, columns]
+    every = len(columns) == found.shape[1] and (columns == np.arange(len(columns))).all()
+    return found if every else found[:, columns]
