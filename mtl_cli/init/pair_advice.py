@@ -140,7 +140,7 @@ def choose_training(rows: int, short: bool) -> dict[str, Choice]:
         "backbone": Choice("gru", "reads a text in both directions; learns from few pairs too"),
         "backbone.num_layers": Choice("1", "the decoder has attention of its own"),
         "data.batch_size": Choice(str(BATCH), "few rows need more steps a pass"),
-        "optimizer.lr": Choice("0.003", "for networks of this size"),
+        "optimizer.lr": Choice("0.001" if short else "0.003", "for networks of this size and texts of this length"),
         "trainer.precision": Choice("fp32", "layers this small gain nothing from fewer digits"),
         "trainer.max_epochs": Choice(str(epochs), f"{epochs * a_pass} steps or so"),
     }
