@@ -121,11 +121,12 @@ class Boxes(After):
 
     def rows(self, outputs: Array, frames: Sequence[Frame]) -> list[Any]:
         """Return the boxes of each row in pixels of its own image, their scores and the names of their classes."""
-        labels, found = np.asarray(self.names, dtype=object), []
+        found = []
         for row, boxes in enumerate(outputs):
             kept = boxes[boxes[:, 4] >= self.data["threshold"]]
             corners = corners_back(kept[:, :4], frames[row]) if frames else kept[:, :4]
-            found.append({"boxes": corners, "scores": kept[:, 4], "labels": labels[kept[:, 5].astype(np.int64)]})
+            labels = names_of(self.names, kept[:, 5].astype(np.int64))
+            found.append({"boxes": corners, "scores": kept[:, 4], "labels": labels})
         return found
 
 
@@ -142,6 +143,19 @@ class Points(After):
             for k, point in enumerate(self.names)
             for place, what in enumerate(("x", "y", "visible"))
         }
+
+
+def names_of(values: Sequence[str], codes: Array) -> Array:
+    """Return the names that numbers stand for, as objects; numbers without names as they are.
+
+    Raises:
+        UserError: there are fewer names than classes.
+    """
+    if not values:
+        return codes
+    if codes.size and codes.max() >= len(values):
+        raise UserError(f"The bundle has {len(values)} names, and predicts class {codes.max()}. Export it again.")
+    return np.asarray(values, dtype=object)[codes]
 
 
 def corners_back(corners: Array, frame: Frame) -> Array:

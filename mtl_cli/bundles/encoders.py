@@ -239,8 +239,3 @@ def encoder_of(data: Mapping[str, Any]) -> Encoder:
         raise
     except Exception as error:  # nonsense in the place of a description may raise anything
         raise UserError(f"The preprocessing in the bundle cannot be used: {type(error).__name__}: {error}.") from error
-
-
-def names_of(values: Sequence[str], codes: Array) -> Array:
-    """Return the names that numbers stand for, as objects; numbers without names as they are."""
-    return np.asarray(values, dtype=object)[codes] if values else codes

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mtl_cli.bundles.after import After, after_of
-from mtl_cli.bundles.encoders import Encoded, Encoder, encoder_of, names_of
+from mtl_cli.bundles.after import After, after_of, names_of
+from mtl_cli.bundles.encoders import Encoded, Encoder, encoder_of
 from mtl_cli.bundles.example import example
 from mtl_cli.bundles.manifest import READ, Column, Manifest, chosen_tasks
 from mtl_cli.errors import UserError, not_installed, some
