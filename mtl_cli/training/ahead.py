@@ -23,25 +23,24 @@ class Ahead:
 
     Args:
         reader: reads the rows of a draw.
-        order: which rows these are.
         workers: processes.
         pin: whether batches go to a GPU.
     """
 
-    def __init__(self, reader: Reader, order: Order, workers: int, pin: bool) -> None:
-        self._reader, self._order, self._workers, self._pin = reader, order, workers, pin
+    def __init__(self, reader: Reader, workers: int, pin: bool) -> None:
+        self._reader, self._workers, self._pin = reader, workers, pin
         self._samples: Iterator[Sample] | None = None
         self._next = -1
 
-    def draw(self, number: int, stride: int) -> Sample:
-        """Return the rows of a draw; the next one that is asked for is `stride` further.
+    def draw(self, order: Order, number: int, stride: int) -> Sample:
+        """Return the rows of a draw of `order`; the next one that is asked for is `stride` further.
 
         Raises:
             RunFailure: the processes cannot be started, one of them died, or reading failed.
         """
         name = self._reader.name
         if self._samples is None or number != self._next:
-            self._samples = self._started(_Draws(self._order, number, stride))
+            self._samples = self._started(_Draws(order, number, stride))
         self._next = number + stride
         try:
             sample = next(self._samples)

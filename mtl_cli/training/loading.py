@@ -79,7 +79,7 @@ class Stream:
         if augmentation is None and (rows.labels_at_hand or moved is not rows):
             known = {task: label_counts(self.rows, field, marks_of[task]) for task, field in self.apart.items()}
         self.reader = Reader(moved, name, order.seed, self.apart, marks_of, augmentation, specs or {}, known, blocks)
-        self._ahead = Ahead(self.reader, order, workers, device.type == "cuda") if workers else None
+        self._ahead = Ahead(self.reader, workers, device.type == "cuda") if workers else None
 
     def batches(self, draw: int, parts: int | None = 1) -> list[Batch]:
         """Return draw number `draw`, split into `parts` batches of nearly equal size, or row by row; none if empty."""
@@ -89,7 +89,10 @@ class Stream:
                 self._ahead.leave_out(draw, self.stride)
             return []
         parts = len(indices) if parts is None else parts
-        sample = self._ahead.draw(draw, self.stride) if self._ahead is not None else self.reader.draw(draw, indices)
+        if self._ahead is None:
+            sample = self.reader.draw(draw, indices)
+        else:
+            sample = self._ahead.draw(self.order, draw, self.stride)
         if parts == 1:
             return [self._batch(sample, len(indices), self.apart)]
         bounds = [len(indices) * part // parts for part in range(parts + 1)]

@@ -16,7 +16,7 @@ OLD = Path(__file__).parent.parent / "old_runs" / "0.1.0"
 @pytest.fixture(autouse=True)
 def _no_figures(monkeypatch):
     """Figures take most of the time; test_page.py draws them."""
-    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda verdict, searches: {})
+    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda *_: {})
 
 
 def sweep(folder, seeds=3):

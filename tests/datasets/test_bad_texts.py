@@ -75,7 +75,7 @@ def test_bytes_that_are_no_text(tmp_path):
     refused(r"a\.conll, after line \d+: bytes that are not utf-8 .*encoding=latin-1", lambda: conll(path, **COLUMNS))
     assert conll(path, **COLUMNS, encoding="latin-1").field_specs["tag"].class_names == ("X", "Y")
     table = tmp_path / "a.csv"
-    table.write_bytes(b"text,y\n" + b"caf\xe9,p\n" * 6)
+    table.write_bytes(b"text,y\n" + b"caf\xe9,p\ncaf\xe9,n\n" * 6)
     refused(r"a\.csv, row 1 \(line 2\), column 'text': .* holds bytes that are not utf-8", lambda: text(table))
     lines = tmp_path / "a.jsonl"
     lines.write_bytes(b'{"text": "caf\xe9", "y": 1}\n')
@@ -131,6 +131,6 @@ def test_texts_without_anything_to_learn(tmp_path):
 
 
 def test_a_cell_of_json_that_is_no_text(tmp_path):
-    path = write(tmp_path / "a.jsonl", '{"text": ["a", "b"], "y": 1}\n{"text": "c", "y": 2}\n')
+    path = write(tmp_path / "a.jsonl", '{"text": ["a", "b"], "y": 1}\n{"text": "c", "y": 2}\n' * 6)
     refused(r"a\.jsonl, line 1, column 'text': a list is not a cell", lambda: text(path))
     refused(r"b\.jsonl, line 1: a list; each line is a JSON object", lambda: text(write(tmp_path / "b.jsonl", "[1]\n")))

@@ -30,7 +30,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _no_figures(monkeypatch):
-    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda verdict: {})
+    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda *_: {})
 
 
 def weights(path):

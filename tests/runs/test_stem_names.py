@@ -54,7 +54,7 @@ def test_names_that_change_places_do_not_get_lost():
 @pytest.mark.slow
 def test_columns_of_one_table_start_from_a_joint_run_and_are_merged(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda verdict: {})
+    monkeypatch.setattr("mtl_cli.answers.figures.figures_of", lambda *_: {})
     numbers = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).tolist()
     with open("rows.csv", "w", newline="") as file:
         csv.writer(file).writerows(

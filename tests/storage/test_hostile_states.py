@@ -183,7 +183,7 @@ INPUTS = {"table": "table.csv", "text": "text.csv", "conll": "words.conll", "sou
 
 
 @pytest.mark.parametrize("kind", thinned(["table", "arrays", "text", "conll", "sound"], ["table", "text"]))
-@pytest.mark.parametrize("cases", [15, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [15, pytest.param(50, marks=pytest.mark.slow)])
 def test_any_value_in_a_datasets_state_ends_in_a_sentence(kind, cases, files, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run.train(_kinds.config(kind, files, trainer__max_steps=1), tmp_path / "original", [])

@@ -14,6 +14,7 @@ from tests.tasks._inputs import KINDS, make, targets, with_missing
 
 READ = {
     "regression": "gaussian",
+    "log_regression": "gaussian",
     "binary": "bernoulli",
     "multilabel": "bernoulli",
     "rotation": "categorical",
