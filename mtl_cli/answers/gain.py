@@ -40,6 +40,11 @@ class Paired:
         return abs(statistics.fmean(self.base.values())) if self.base else 0.0
 
     @property
+    def near_zero(self) -> bool:
+        """Whether the baseline's values lie around 0: the mean within two deviations of it."""
+        return len(self.base) > 1 and SMALLEST < self.scale < 2 * statistics.stdev(self.base.values())
+
+    @property
     def differences(self) -> dict[Unit, float]:
         """Setting minus baseline, in the metric's own sign."""
         return {unit: self.own[unit] - self.base[unit] for unit in self.base}
@@ -47,11 +52,14 @@ class Paired:
 
 @dataclass(frozen=True)
 class Gain:
-    """Δm in percent by seed and fold, the step in which it comes, and the metrics that have no relative gain."""
+    """Δm in percent by seed and fold, and the step in which it comes."""
 
     values: Mapping[Unit, float]
     grain: float
     left_out: tuple[str, ...]
+    """Metrics that have no relative gain."""
+    inflated: tuple[str, ...] = ()
+    """Metrics whose baseline lies around 0, so that small differences are large relative gains."""
 
 
 def gain(pairs: Sequence[Paired]) -> Gain:
@@ -70,4 +78,5 @@ def gain(pairs: Sequence[Paired]) -> Gain:
         unit: math.fsum(factors[pair.metric] * (pair.own[unit] - pair.base[unit]) for pair in kept) for unit in units
     }
     grain = math.sqrt(sum((factors[pair.metric] * pair.grain) ** 2 for pair in kept))
-    return Gain(values, grain, tuple(pair.metric for pair in pairs if pair.scale <= SMALLEST))
+    zero = tuple(pair.metric for pair in pairs if pair.scale <= SMALLEST)
+    return Gain(values, grain, zero, tuple(pair.metric for pair in kept if pair.near_zero))

@@ -77,6 +77,11 @@ def _answer(setting: Setting, chosen: Candidates, split: str, margin: float, not
         marked.append(f"the baseline does not have {some(absent)}")
     if delta.left_out:
         marked.append(f"{GAIN} leaves out {some(delta.left_out)}, where the baseline is 0")
+    if delta.inflated:
+        marked.append(
+            f"{GAIN} counts {some(delta.inflated)}, where the baseline lies around 0 and relative gains are arbitrary: "
+            "choose others by '+tasks.NAME.metrics=[…]'"
+        )
     return Answer(setting, base, total, found, costs, (), tuple(marked))
 
 

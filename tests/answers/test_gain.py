@@ -31,6 +31,15 @@ def test_a_baseline_of_0_is_left_out_and_one_below_0_keeps_its_direction():
     assert gain([zero]).values == {}
 
 
+def test_metrics_whose_baseline_lies_around_0_are_named():
+    around = Paired("a/f1", False, {ZERO: 0.0, ONE: 0.0}, {ZERO: 0.0, ONE: 0.03})
+    steady = Paired("a/auc", False, {ZERO: 0.7, ONE: 0.7}, {ZERO: 0.69, ONE: 0.71})
+    found = gain([around, steady])
+    assert found.inflated == ("a/f1",)
+    assert found.left_out == ()
+    assert gain([steady]).inflated == ()
+
+
 def test_only_seeds_with_all_metrics_count():
     pairs = [
         Paired("a/x", False, {ZERO: 2.0, ONE: 2.0}, {ZERO: 1.0, ONE: 1.0}),
