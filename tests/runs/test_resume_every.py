@@ -87,12 +87,12 @@ def test_every_sharing_mode_resumes_bit_for_bit(sharing):
     check(sharing, "uncertainty")
 
 
-@pytest.mark.parametrize("sharing", thinned(options("sharing"), 5))
+@pytest.mark.parametrize("sharing", thinned(options("sharing"), 3))
 def test_every_sharing_mode_resumes_bit_for_bit_on_a_u_net(sharing):
     check(sharing, "uncertainty", changes=_toy.dense())
 
 
-@pytest.mark.parametrize("weighting", thinned(options("weighting"), 12))
+@pytest.mark.parametrize("weighting", thinned(options("weighting"), 6))
 def test_every_weighting_resumes_bit_for_bit(weighting):
     check("hard", weighting)
 

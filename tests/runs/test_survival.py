@@ -325,6 +325,7 @@ def open_files():
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_runs_leave_no_open_files_and_no_processes(tmp_path):
     import gc

@@ -182,7 +182,7 @@ def files(tmp_path_factory):
 INPUTS = {"table": "table.csv", "text": "text.csv", "conll": "words.conll", "sound": "sounds.csv"}
 
 
-@pytest.mark.parametrize("kind", thinned(["table", "arrays", "text", "conll", "sound"], ["table", "text"]))
+@pytest.mark.parametrize("kind", thinned(["table", "arrays", "text", "conll", "sound"], ["table"]))
 @pytest.mark.parametrize("cases", [15, pytest.param(50, marks=pytest.mark.slow)])
 def test_any_value_in_a_datasets_state_ends_in_a_sentence(kind, cases, files, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
