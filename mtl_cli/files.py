@@ -19,7 +19,7 @@ from mtl_cli.errors import RunFailure
 try:
     import fcntl
 except ImportError:  # Windows, where what a killed process left stays
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # the stubs know POSIX only
 
 MAX_SMALL = 16 * 2**20
 """Size limit, in bytes, of the files that are not meant to hold data."""

@@ -22,7 +22,7 @@ def example(datasets: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def columns_read(inputs: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """Return the columns that rows must have, by what they hold; empty where inputs are no rows."""
+    """Return the columns that rows must have, by what they hold; empty where inputs are not rows."""
     table, text = inputs.get("table") or {}, inputs.get("text") or {}
     found = {
         "texts": text.get("columns", ()), "numbers": table.get("numbers", ()), "dates": table.get("dates", ()),

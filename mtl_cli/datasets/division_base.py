@@ -179,4 +179,4 @@ def merged(values: Sequence[Values], order: Tensor) -> Values:
         together = torch.cat([value for value in values if isinstance(value, Tensor)])
         return together.index_select(0, order.to(together.device))
     named = [value for value in values if not isinstance(value, Tensor)]
-    return {name: merged([each[name] for each in named], order) for name in first}  # type: ignore[misc]
+    return {name: merged([each[name] for each in named], order) for name in first}  # type: ignore[misc]  # a mapping, too

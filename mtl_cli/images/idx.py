@@ -5,7 +5,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -23,8 +23,7 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
         UserError: the file is missing, is of another format, or is shorter or longer than its header says.
     """
     try:
-        file: IO[bytes]
-        with gzip.GzipFile(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:  # type: ignore[assignment]
+        with cast(IO[bytes], gzip.GzipFile(path)) if path.suffix == ".gz" else path.open("rb") as file:
             return parse_idx(file, path, ndim)
     except (OSError, EOFError, zlib.error) as error:
         raise broken(path, f"it cannot be read: {error}") from error

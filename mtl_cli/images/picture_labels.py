@@ -19,7 +19,7 @@ def read_picture(target: PictureTarget, cells: tuple[Any, ...], folder: Path, si
     """Return the field of a row whose image is `size` (H, W), as the table above says; None for boxes without a label.
 
     Raises:
-        UserError: a file is missing, damaged or of another size, or holds a number that is no class.
+        UserError: a file is missing, damaged or of another size, or holds a number that is not a class.
     """
     if target.kind == "boxes":
         return None if not cells[0] else box_tensor(target, cells[0], folder, size)
@@ -69,7 +69,7 @@ def _classes_of(target: PictureTarget, file: Path, size: tuple[int, int]) -> Arr
         ignored = np.isin(labels, target.missing)
         if (wrong := labels[~known & ~ignored]).size:
             raise UserError(
-                f"{file} holds the number {int(wrong[0])}, which is no class of {target.where}: it has "
+                f"{file} holds the number {int(wrong[0])}, which is not a class of {target.where}: it has "
                 f"{', '.join(f'{v}={c}' for v, c in zip(target.values[:8], target.classes, strict=False))}. "
                 f"If it is to be ignored: +{target.where}.missing=[{int(wrong[0])}]."
             )

@@ -3,6 +3,7 @@ import torch
 
 from mtl_cli.training.dynamo import lean
 from mtl_cli.training.late_gradients import take_late
+from tests.training._stepped import stepped
 
 SETTINGS = [
     {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
@@ -12,31 +13,14 @@ SETTINGS = [
 ]
 
 
-def stepped(optimizer_of, given, resumed_at=None):
-    """Return three parameters after steps in which those of `given` have gradients."""
-    stream = torch.Generator().manual_seed(0)
-    parameters = [torch.nn.Parameter(torch.randn(3, 2, generator=stream)) for _ in range(3)]
-    optimizer = optimizer_of(parameters)
-    for index, present in enumerate(given):
-        if index == resumed_at:
-            state = optimizer.state_dict()
-            optimizer = optimizer_of(parameters)
-            optimizer.load_state_dict(state)
-        gradients = [torch.randn(3, 2, generator=stream) for _ in parameters]
-        for number, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
-            parameter.grad = gradient if number in present else None
-        optimizer.step()
-    return [parameter.detach() for parameter in parameters]
-
-
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("given", [[{0}, {0, 1}, {1}, {2}, {0, 1, 2}], [{1}, {0, 1, 2}, {0}], [{0}, {1}, {0, 1, 2}]])
 @pytest.mark.parametrize("resumed_at", [None, 1])
 def test_a_gradient_that_comes_late_is_stepped_as_by_an_optimizer_that_is_not_fused(settings, given, resumed_at):
-    fused = stepped(
+    fused, _ = stepped(
         lambda parameters: take_late(lean(torch.optim.SGD(parameters, 0.1, fused=True, **settings))), given, resumed_at
     )
-    plain = stepped(lambda parameters: torch.optim.SGD(parameters, 0.1, **settings), given)
+    plain, _ = stepped(lambda parameters: torch.optim.SGD(parameters, 0.1, **settings), given)
     for one, other in zip(fused, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
