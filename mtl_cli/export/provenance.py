@@ -1,6 +1,5 @@
 """Where a bundle comes from: its run's data, commands, metrics and machine, for the card."""
 
-import json
 import os
 import platform
 import shlex
@@ -14,6 +13,7 @@ import yaml
 
 from mtl_cli import __version__
 from mtl_cli.config.run_config import config_hash, load_run_config
+from mtl_cli.files import read_json
 from mtl_cli.privacy.asked import Asked
 from mtl_cli.runs.data_files import FILES
 from mtl_cli.runs.environment import processor
@@ -77,15 +77,6 @@ def intervals_of(checkpoint: Path) -> dict[str, Any]:
         if isinstance(found, dict):
             return {key: ends for key, ends in found.items() if isinstance(ends, list) and len(ends) == 2}
     return {}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the mapping in a file of JSON, empty where there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def summary_of(checkpoint: Path) -> dict[str, Any]:

@@ -41,7 +41,11 @@ def is_coco(path: Path) -> bool:
         start = file.read(1 << 16)
     if not any(f'"{key}"'.encode() in start for key in KEYS):
         return False
-    known = read_json_file(path)
+    return has_lists(read_json_file(path))
+
+
+def has_lists(known: object) -> bool:
+    """Return whether the contents of a JSON file are lists by the names that COCO gives them."""
     return isinstance(known, Mapping) and all(isinstance(known.get(key), list) for key in KEYS)
 
 
@@ -84,14 +88,13 @@ def coco_rows(path: Path) -> Rows:
 def file_rows(path: Path, folder: Path, split: str | None) -> tuple[Rows, list[str]]:
     """Return the rows of one file, with paths relative to a folder, and the names of its categories."""
     known = read_json_file(path)
-    keys = ("images", "annotations", "categories")
-    if not isinstance(known, Mapping) or not all(isinstance(known.get(key), list) for key in keys):
-        raise UserError(f"{path} is not a file of COCO: it needs the lists {', '.join(keys)}.")
+    if not has_lists(known):
+        raise UserError(f"{path} is not a file of COCO: it needs the lists {', '.join(KEYS)}.")
     try:
         names = {each["id"]: str(each["name"]) for each in known["categories"]}
         boxes: dict[Any, Boxes] = {each["id"]: [] for each in known["images"]}
         files = {each["id"]: str(each["file_name"]) for each in known["images"]}
-        if twice := [key for key in keys[::2] if len({each["id"] for each in known[key]}) < len(known[key])]:
+        if twice := [key for key in KEYS[::2] if len({each["id"] for each in known[key]}) < len(known[key])]:
             raise UserError(f"{path} has two {twice[0]} of one id. Number them anew.")
         points = CocoPoints(path, known["categories"])
         for number, each in without_crowds(known["annotations"], path):

@@ -86,8 +86,7 @@ def decode_image(path: Path, channels: int) -> Array:
     with _opened(path) as image:
         if _orientation(image) not in (None, 1):
             image = ImageOps.exif_transpose(image)
-        pixels = _pixels(image, channels, str(path))
-    return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")  # Pillow owns the other
+        return _pixels(image, channels, str(path))
 
 
 def given_image(image: Any, channels: int, name: str) -> Array:  # noqa: ANN401  an array or an image of Pillow
@@ -101,8 +100,7 @@ def given_image(image: Any, channels: int, name: str) -> Array:  # noqa: ANN401 
     if hasattr(image, "getexif"):
         from PIL import ImageOps
 
-        pixels = _pixels(ImageOps.exif_transpose(image), channels, name)
-        return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
+        return _pixels(ImageOps.exif_transpose(image), channels, name)
     found = np.asarray(image)
     if found.ndim not in (2, 3) or not found.size or found.dtype.kind not in "iufb":
         raise UserError(
@@ -178,7 +176,13 @@ def decode_numbers(path: Path) -> Array:
 
 
 def _pixels(image: "Image.Image", channels: int, name: str) -> Array:
-    """Return an image [H, W] or [H, W, C] in the number of channels that is asked for."""
+    """Return an image [C, H, W] in the number of channels that is asked for, in memory of its own."""
+    pixels = _pillow_pixels(image, channels, name)
+    return np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), order="C")
+
+
+def _pillow_pixels(image: "Image.Image", channels: int, name: str) -> Array:
+    """Return an image [H, W] or [H, W, C], in memory that Pillow may own."""
     from PIL import Image
 
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):

@@ -18,14 +18,24 @@ from mtl_cli.init.audio_looking import (
     speaker_column,
 )
 from mtl_cli.init.audio_texts import JOINED, Transcript, find_transcripts
-from mtl_cli.init.found_targets import association_sections, found_task, stratum_lines, target_section
+from mtl_cli.init.found_targets import association_sections, dividing_lines, found_task, target_section
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import Written, written
 from mtl_cli.init.proposals import MOST_LOOKS, TRAIN_SHARE
 from mtl_cli.init.row_survey import reading_lines
 from mtl_cli.init.splits import split_of
-from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
+from mtl_cli.init.yaml_files import (
+    FileSurvey,
+    FoundTask,
+    Section,
+    Training,
+    bad_lines,
+    bad_sections,
+    comment,
+    entry,
+    told_division,
+)
 from mtl_cli.sounds.checking import ClipOptions, check_clips
 from mtl_cli.sounds.looking import LONG
 from mtl_cli.sounds.reading import ENDINGS
@@ -83,12 +93,8 @@ class AudioSurvey(FileSurvey):
         for key, default in vars(ClipOptions()).items():
             if (value := getattr(self.clips, key)) != default and key != "skip_bad":
                 lines.append(entry(key, value))
-        if self.bad:
-            lines.append(entry("skip_bad", True, f"{self.bad[0]} Without it training refuses the set"))
-        lines += self.change_lines()
-        if self.split:
-            return [*lines, entry("split_column", self.split, "it names the split of every clip")]
-        return [*lines, *(group_lines(self.group) if self.group else stratum_lines(self.guesses))]
+        lines += [*bad_lines(self.bad), *self.change_lines()]
+        return [*lines, *dividing_lines(self.split, self.group, self.guesses, "clip")]
 
     @property
     def about_voices(self) -> bool:
@@ -108,18 +114,14 @@ class AudioSurvey(FileSurvey):
         inputs = [f"sounds: column {self.clips.audio}"]
         if self.clips.start:
             inputs.append(f"each clip is a part of its file: from column {self.clips.start} to {self.clips.end}")
-        divided = [f"clips are divided by the column {self.split}"] if self.split else []
-        divided += [f"all clips of one {self.group} are in one split"] if self.group else []
-        sections = [Section("Inputs", [*inputs, *divided, *self.notes])]
+        sections = [Section("Inputs", [*inputs, *told_division(self.split, self.group, "clips"), *self.notes])]
         if self.guesses:
             sections.insert(0, target_section(self.guesses, self.count))
         if self.texts:
             sections.insert(0, Section("Transcripts", [each.told for each in self.texts]))
         if self.heard.notes:
             sections.insert(0, Section("Listen to these", list(self.heard.notes)))
-        if self.bad:
-            sections.insert(0, Section("Look at these first: training leaves them out (skip_bad: true)", self.bad))
-        return [*sections, *association_sections(self.guesses)]
+        return [*bad_sections(self.bad), *sections, *association_sections(self.guesses)]
 
     def training(self) -> Training:
         """Return backbone, batch size and epochs."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from mtl_cli.init.association import associate
 from mtl_cli.init.guess import Guess, LabelColumn
-from mtl_cli.init.yaml_files import FoundTask, Section, entry
+from mtl_cli.init.yaml_files import FoundTask, Section, entry, group_lines
 from mtl_cli.tables.labels import in_order
 
 MAX_LISTED, MAX_SHOWN = 50, 6
@@ -66,6 +66,13 @@ def stratum_lines(guesses: Sequence[Guess]) -> list[str]:
     """Return the YAML of the column whose values all splits share, so that the choice of tasks moves no row."""
     column = next((guess.names[0] for guess in guesses if guess.kind in CLASS_KINDS), None)
     return [] if column is None else [entry("stratify", column, "equal shares in all splits, for any tasks chosen")]
+
+
+def dividing_lines(split: str | None, group: str | None, guesses: Sequence[Guess], one: str = "row") -> list[str]:
+    """Return the YAML of how rows are divided: by a column of splits or groups or, without one, in strata."""
+    if split:
+        return [entry("split_column", split, f"it names the split of every {one}")]
+    return group_lines(group) if group else stratum_lines(guesses)
 
 
 def target_section(guesses: Sequence[Guess], rows: int) -> Section:

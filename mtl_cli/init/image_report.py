@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mtl_cli.images.listings import form_of
-from mtl_cli.init.found_targets import HEAD, association_sections, found_task, stratum_lines, target_section
+from mtl_cli.init.found_targets import HEAD, association_sections, dividing_lines, found_task, target_section
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.image_beside import FoundBeside
 from mtl_cli.init.image_folder import WORDS
@@ -14,7 +14,7 @@ from mtl_cli.init.image_targets import PICTURES, POINT_KIND, Picture
 from mtl_cli.init.notation import Written
 from mtl_cli.init.proposals import TRAIN_SHARE
 from mtl_cli.init.row_survey import reading_lines
-from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, comment, entry, group_lines
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, bad_lines, bad_sections, comment, entry
 from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import TableFile
 
@@ -94,12 +94,9 @@ class ImageSurvey(FileSurvey):
             lines.append(entry("layout", self.form))
         if self.image != "image":
             lines.append(entry("image", self.image))
-        if self.bad:
-            lines.append(entry("skip_bad", True, f"{self.bad[0]} Without it training refuses the set"))
-        lines += [*self.size_lines(), *self.change_lines(), *(self.beside.option_lines() if self.beside else [])]
-        if self.split:
-            return [*lines, entry("split_column", self.split, "it names the split of every image")]
-        return [*lines, *(group_lines(self.group) if self.group else stratum_lines(self.guesses))]
+        lines += [*bad_lines(self.bad), *self.size_lines(), *self.change_lines()]
+        lines += self.beside.option_lines() if self.beside else []
+        return [*lines, *dividing_lines(self.split, self.group, self.guesses, "image")]
 
     @property
     def window(self) -> tuple[int, int] | None:
@@ -161,9 +158,12 @@ class ImageSurvey(FileSurvey):
             sections.insert(0, Section("Look at these columns first: they may hold the answer", look))
         if self.unseen:
             sections.insert(0, Section("Look at these classes first: training cannot learn them", self.unseen))
-        if self.bad:
-            sections.insert(0, Section("Look at these first: training leaves them out (skip_bad: true)", self.bad))
-        return [*sections, Section("Inputs", [*inputs, *self.notes]), *association_sections(self.guesses)]
+        return [
+            *bad_sections(self.bad),
+            *sections,
+            Section("Inputs", [*inputs, *self.notes]),
+            *association_sections(self.guesses),
+        ]
 
     def training(self) -> Training:
         """Return backbone, batch size and epochs."""

@@ -9,11 +9,12 @@ import numpy as np
 
 from mtl_cli.errors import UserError
 from mtl_cli.init.asked import Asked
+from mtl_cli.init.found_targets import dividing_lines
 from mtl_cli.init.pair_advice import PairAdvice, advise_pairs
 from mtl_cli.init.row_survey import reading_lines
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.survey import open_unknown
-from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, entry, group_lines, some
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, entry, some, told_division
 from mtl_cli.tables.aligned_lines import AlignedLines, is_lines
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.texts.reading import text_batches
@@ -97,14 +98,12 @@ class PairSurvey(FileSurvey):
     def option_lines(self) -> list[str]:
         """Return how the file is read, its source, how texts are cut and how rows are divided."""
         reading = [] if isinstance(self.file, AlignedLines) else reading_lines(self.file)
-        divided = [entry("split_column", self.split, "it names the split of every row")] if self.split else []
-        divided = divided or group_lines(self.group)
+        divided = dividing_lines(self.split, self.group, ())
         return [*reading, entry("source", self.source.name), *self.advice.option_lines(), *divided]
 
     def report(self) -> list[Section]:
         """Return what is read, what is written of it, and what was chosen."""
-        divided = [f"rows are divided by the column {self.split}"] if self.split else []
-        divided += [f"all rows of one {self.group} are in one split"] if self.group else []
+        divided = told_division(self.split, self.group)
         if self.shared:
             divided.append(f"look at this: {self.shared} different sources are in several splits, which tests memory")
         sections = [Section("How it is read", divided)] if divided else []

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mtl_cli.init.found_targets import found_task, stratum_lines, target_section
+from mtl_cli.init.found_targets import dividing_lines, found_task, target_section
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.inputs import FoundInputs
-from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, entry, group_lines
+from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, entry, told_division
 from mtl_cli.tables.profile import Profile
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
@@ -59,17 +59,13 @@ class RowSurvey(FileSurvey):
 
     def dividing_lines(self) -> list[str]:
         """Return the YAML of how rows are divided: by a column of splits or groups or, without one, in strata."""
-        if self.found.split:
-            return [entry("split_column", self.found.split, "it names the split of every row")]
-        return group_lines(self.found.group) if self.found.group else stratum_lines(self.found.targets)
+        return dividing_lines(self.found.split, self.found.group, self.found.targets)
 
     def first_sections(self) -> list[Section]:
         """Return the parts of the report that come first: what deserves a look, how cells are read, targets."""
         found = self.found
-        divided = [f"rows are divided by the column {found.split}"] if found.split else []
-        divided += [f"all rows of one {found.group} are in one split"] if found.group else []
         look = Section("Look at these columns first: they may hold the answer", found.inputs.warnings)
-        how = Section("How it is read", [*found.notes, *divided])
+        how = Section("How it is read", [*found.notes, *told_division(found.split, found.group)])
         odd = Section("Look at this too", found.inputs.notes)
         filled = [section for section in (look, odd, how) if section.lines]
         return [*filled, target_section(found.targets, found.profile.rows)]

@@ -192,6 +192,22 @@ def group_lines(group: str | None) -> list[str]:
     return [entry("group_column", group, "no group is in two splits")] if group else []
 
 
+def told_division(split: str | None, group: str | None, what: str = "rows") -> list[str]:
+    """Return how rows are divided, as lines of the report: by a column of splits, and of groups."""
+    divided = [f"{what} are divided by the column {split}"] if split else []
+    return [*divided, *([f"all {what} of one {group} are in one split"] if group else [])]
+
+
+def bad_lines(bad: Sequence[str]) -> list[str]:
+    """Return the YAML that leaves out rows whose files cannot be used, where there are some."""
+    return [entry("skip_bad", True, f"{bad[0]} Without it training refuses the set")] if bad else []
+
+
+def bad_sections(bad: Sequence[str]) -> list[Section]:
+    """Return what cannot be used, as a part of the report, where there is something."""
+    return [Section("Look at these first: training leaves them out (skip_bad: true)", bad)] if bad else []
+
+
 def some(names: Sequence[str], most: int = 12) -> str:
     """Return names, not too many of them."""
     return ", ".join(names[:most]) + (f", … ({len(names)})" if len(names) > most else "")

@@ -106,11 +106,8 @@ class _WholeBatches(torch.utils.data.Dataset[Sample]):
         try:
             return self.reader.draw(key[0], torch.from_numpy(key[1])).share_memory()
         except Exception as error:  # told by the training process, in one line
-            full, other = (
-                full_of_batches(error),
-                f"{type(error).__name__}: {error}. data.workers=0 debug=true shows where",
-            )
-            return Failure(full or other)  # type: ignore[return-value]  # see Ahead.draw
+            told = full_of_batches(error) or f"{type(error).__name__}: {error}. data.workers=0 debug=true shows where"
+            return Failure(told)  # type: ignore[return-value]  # see Ahead.draw
 
 
 def full_of_batches(error: BaseException) -> str:
