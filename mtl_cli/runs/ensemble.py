@@ -16,7 +16,7 @@ from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError, some
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.data_files import warn_of_training_rows
-from mtl_cli.runs.predict import check_names, progress, readings_of, wants_skipping
+from mtl_cli.runs.predict import check_names, progress, readings_of, taken
 from mtl_cli.runs.predictor import Predictor, build_predictor
 from mtl_cli.storage import checkpoint
 from mtl_cli.tasks.base import Task
@@ -54,10 +54,7 @@ def predict_together(
         RunFailure: the disk is full.
     """
     overrides = dict(overrides)
-    size, names = overrides.pop("batch_size", 4096), overrides.pop("tasks", None)
-    skip = wants_skipping(overrides)
-    if type(size) is not int or size < 1:
-        raise UserError(f"batch_size is {size!r}; it is a whole number ≥ 1. Use batch_size=4096.")
+    size, names, skip = taken(overrides)
     states = [checkpoint.load(checkpoint.find(path, "best")) for path in paths]
     configs = [checked(override(load_run_config(state["config"]), overrides)) for state in states]
     start = time.monotonic()

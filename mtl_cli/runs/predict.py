@@ -38,10 +38,7 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
         RunFailure: the disk is full.
     """
     overrides = dict(overrides)
-    size, names = overrides.pop("batch_size", 4096), overrides.pop("tasks", None)
-    skip = wants_skipping(overrides)
-    if type(size) is not int or size < 1:
-        raise UserError(f"batch_size is {size!r}; it is a whole number ≥ 1. Use batch_size=4096.")
+    size, names, skip = taken(overrides)
     state = checkpoint.load(checkpoint.find(path, "best"))
     config = checked(override(load_run_config(state["config"]), overrides))
     start = time.monotonic()
@@ -58,16 +55,18 @@ def predict(path: Path, source: Path, target: Path, overrides: Mapping[str, Any]
     return rows
 
 
-def wants_skipping(overrides: dict[str, Any]) -> bool:
-    """Take skip_bad out of the overrides, and return whether inputs that cannot be read are left out.
+def taken(overrides: dict[str, Any]) -> tuple[int, Any, bool]:
+    """Take the words of mtl-predict out of the overrides: batch_size, tasks, and whether bad inputs are left out.
 
     Raises:
-        UserError: it is not true or false.
+        UserError: batch_size is not a number of rows, or skip_bad is not true or false.
     """
-    skip = overrides.pop(SKIP, False)
+    size, names, skip = overrides.pop("batch_size", 4096), overrides.pop("tasks", None), overrides.pop(SKIP, False)
     if not isinstance(skip, bool):
         raise UserError(f"{SKIP} is {skip!r}; it is true or false. Use {SKIP}=true.")
-    return skip
+    if type(size) is not int or size < 1:
+        raise UserError(f"batch_size is {size!r}; it is a whole number ≥ 1. Use batch_size=4096.")
+    return size, names, skip
 
 
 def readings_of(predictor: Predictor, source: Path, skip: bool) -> dict[str, Reading]:
