@@ -20,6 +20,7 @@ from mtl_cli.commands import report as report_command
 from mtl_cli.commands import serve as serve_command
 from mtl_cli.commands import train as train_command
 from mtl_cli.commands.command_line import CommandLine, parse_arguments
+from mtl_cli.commands.console import mute
 from mtl_cli.commands.import_path import own_path
 from mtl_cli.commands.program import Program
 from mtl_cli.errors import (
@@ -140,7 +141,7 @@ def guarded(program: Program, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as error:
         return failed(line, error, EXIT_CTRL_C, ["Interrupted."])
     except BrokenPipeError:  # such as `mtl-train --help | head -1`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  so that the interpreter can flush it when it ends
+        mute()
         return EXIT_FAILURE
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -21,6 +21,11 @@ class PlainLines(logging.Formatter):
         return printable(super().format(record))
 
 
+def mute() -> None:
+    """Print nothing more: nobody reads standard output on, and the interpreter has to flush it when it ends."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  open until the interpreter ends
+
+
 class Console(logging.Handler):
     """Writes log messages to standard output, warnings to standard error, around a progress bar if one is shown."""
 
@@ -35,7 +40,7 @@ class Console(logging.Handler):
                 print(self.format(record), file=stream)
             stream.flush()
         except BrokenPipeError:  # nobody reads on, such as behind `mtl-report DIR | head`: the work is finished unseen
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  so that the interpreter can flush it when it ends
+            mute()
         except (OSError, ValueError):
             self.handleError(record)
 

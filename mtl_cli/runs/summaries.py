@@ -16,7 +16,7 @@ from mtl_cli.errors import UserError, nearest, some
 from mtl_cli.runs.components import SUMMARIES
 from mtl_cli.runs.data_files import state_of_files
 from mtl_cli.tasks.base import Task
-from mtl_cli.tasks.summary_base import LabelSummary
+from mtl_cli.tasks.summary_base import ClassCounts, LabelSummary
 from mtl_cli.training.reading import augmented_alike
 
 logger = logging.getLogger("mtl_cli")
@@ -97,6 +97,7 @@ def summarise(
         unseen = {name: each for name, each in own.items() if name not in told}
         told |= restored(unseen, source, states.get(dataset, {}), dataset)
         fresh = {name: own[name].kind.summary_class(source.all_fields[own[name].field]) for name in own.keys() - told}
+        other = {name: ClassCounts(each.field) for name, each in fresh.items() if isinstance(each, ClassCounts)}
         for split in SPLITS:
             at_hand = source.full_split(split).labels_at_hand
             looked_at = unseen if at_hand else {name: own[name] for name in fresh} if split == "train" else {}
@@ -108,7 +109,9 @@ def summarise(
                         problems.setdefault((name, split), problem)
                     elif split == "train" and name in fresh:
                         fresh[name].add(found)
-        tell_unseen(fresh)
+                    elif split != "train" and name in other:
+                        other[name].add(found)
+        tell_unseen(fresh, other)
         summaries |= told | fresh
         known |= {own[name]: summaries[name] for name in own}
     if problems:
@@ -141,14 +144,21 @@ def sweep(
         yield {name: fields[name].cpu() for name in names}
 
 
-def tell_unseen(fresh: Mapping[str, LabelSummary]) -> None:
-    """Warn of classes that have no training label."""
+def tell_unseen(fresh: Mapping[str, LabelSummary], other: Mapping[str, ClassCounts]) -> None:
+    """Warn of classes that have no training label; `other` are labels of other splits, as far as they are at hand."""
     for name, summary in fresh.items():
         spec = summary.spec()
+        if spec.kind == "pieces":
+            continue
         names = spec.class_names or tuple(map(str, range(len(spec.counts))))
-        lost = [name for name, count in zip(names, spec.counts, strict=False) if not count]
-        if lost and spec.kind != "pieces":
-            logger.warning("tasks.%s: no training label is of the class %s.", name, some(lost))
+        lost = [place for place, count in enumerate(spec.counts) if not count]
+        there = other[name].histogram.tolist() if name in other else [0] * len(names)
+        for place in lost:
+            if there[place]:
+                told = name, names[place], there[place]
+                logger.warning("tasks.%s: no training row has the class '%s', other rows do: %d.", *told)
+        if nowhere := [names[place] for place in lost if not there[place]]:
+            logger.warning("tasks.%s: no training label is of the class %s.", name, some(nowhere))
 
 
 def restored(

@@ -265,8 +265,8 @@ def _folded(value: str) -> str:
 
 
 def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
-    all_codes, values = class_codes(target, table)
-    codes = all_codes[rows]
+    codes, values = class_codes(target, table)
+    codes = codes[rows]
     seen = np.bincount(codes[codes >= 0], minlength=len(values))
     counts = {value: int(count) for value, count in zip(values, seen, strict=True) if count}
     counts = {value: count for value, count in counts.items() if value not in target.missing}
@@ -288,10 +288,6 @@ def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarg
                 f"so their order is not known. Give it: {target.override}.classes=[lowest,…,highest]."
             )
         classes = in_order(counts)
-    elsewhere = np.bincount(all_codes[all_codes >= 0], minlength=len(values))
-    for value, count in zip(values, elsewhere, strict=True):
-        if count and value in classes and value not in counts:
-            logger.warning("%s: no training row has the class '%s', other rows do: %d.", target.where, value, count)
     return FittedTarget(target, classes=classes, counts=tuple(counts.get(name, 0) for name in classes))
 
 
