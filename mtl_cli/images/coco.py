@@ -2,7 +2,6 @@
 
 import functools
 import json
-import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,13 +10,12 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows
-from mtl_cli.images.coco_points import CocoPoints, box_of_points
+from mtl_cli.images.coco_points import CocoPoints, box_of_points, tell_once
 from mtl_cli.tables.listing import Rows, split_named
 
 KEYS = ("images", "annotations", "categories")
 ANNOTATIONS = "annotations"
 """What the folder of files is called that name images in folders beside it."""
-logger = logging.getLogger("mtl_cli")
 
 
 def coco_folder(path: Path) -> Path:
@@ -118,17 +116,11 @@ def file_rows(path: Path, folder: Path, split: str | None) -> tuple[Rows, list[s
     return [{**row, **cell, **own} for row, cell in zip(rows, cells, strict=True)], list(names.values())
 
 
-@functools.cache  # a set is listed several times
-def tell_of_crowds(path: Path, number: int, first: int) -> None:
-    """Say once that annotations of crowds are left out."""
-    logger.warning("%s: left out %d annotations of crowds, such as annotation %d.", path, number, first)
-
-
 def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, Any]]:
-    """Return annotations with their numbers; those of crowds are left out and counted in the log."""
+    """Return annotations with their numbers; those of crowds are left out and counted in the log, once."""
     crowds = [number for number, each in enumerate(annotations) if each.get("iscrowd")]
     if crowds:
-        tell_of_crowds(path, len(crowds), crowds[0])
+        tell_once(f"{path}: left out {len(crowds)} annotations of crowds, such as annotation {crowds[0]}.")
     return [(number, each) for number, each in enumerate(annotations) if not each.get("iscrowd")]
 
 
