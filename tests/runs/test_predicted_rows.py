@@ -7,7 +7,7 @@ import torch
 
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
-from mtl_cli.runs.predict import check_stems, wants_skipping
+from mtl_cli.runs.predict import check_stems, taken
 from mtl_cli.runs.predictor import Predictor
 
 
@@ -69,7 +69,7 @@ def test_rows_of_other_inputs_are_not_left_out():
     with pytest.raises(UserError, match="skip_bad=true leaves out images"):
         Named([]).leave_out_bad()
     overrides = {"skip_bad": True, "quiet": True}
-    assert wants_skipping(overrides)
+    assert taken(overrides) == (4096, None, True)
     assert overrides == {"quiet": True}
     with pytest.raises(UserError, match="Use skip_bad=true"):
-        wants_skipping({"skip_bad": "yes"})
+        taken({"skip_bad": "yes"})
