@@ -4,6 +4,8 @@ import os
 
 import pytest
 import torch
+from matplotlib.figure import Figure
+from PIL import Image
 
 from mtl_cli.runs.statistics import asked
 
@@ -27,3 +29,27 @@ def _few_resamples():
     asked.RESAMPLES, usual = 100, asked.RESAMPLES
     yield
     asked.RESAMPLES = usual
+
+
+SAVEFIG = Figure.savefig
+
+
+def _blank(figure, file, format, **options):
+    """Write a PNG of a figure's size without what is in it: laying one out takes longer than most runs of the tests."""
+    if format == "png":
+        Image.new("RGB", tuple(int(side) for side in figure.bbox.size)).save(file, format)
+    else:
+        SAVEFIG(figure, file, format=format, **options)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _blank_figures():
+    Figure.savefig = _blank
+    yield
+    Figure.savefig = SAVEFIG
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Figures are drawn as users get them."""
+    monkeypatch.setattr(Figure, "savefig", SAVEFIG)

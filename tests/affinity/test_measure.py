@@ -22,6 +22,7 @@ def found_groups(record):
     return [next(i for i, group in enumerate(record["groups"]) if name in group) for name in record["tasks"]]
 
 
+@pytest.mark.usefixtures("figures")
 def test_planted_groups_are_found_and_everything_about_them_is_written(tmp_path):
     record = measure(planted(0, 6, 3), tmp_path / "out", Wanted(3, 4), ["task=a+b+c+d+e+f", "sharing=hard"])
     assert adjusted_rand_score(groups_of(0, 6, 3), found_groups(record)) == 1.0

@@ -9,6 +9,7 @@ from mtl_cli.report import drawing
 from mtl_cli.report.confusion import confusion, confusion_figure
 from mtl_cli.report.curves import BEST, TRIVIAL, curve_figures, curves, lowest, series, windowed
 
+pytestmark = pytest.mark.usefixtures("figures")
 LONG = ["setosa", "versicolor", "a class with a very long name indeed"]
 
 

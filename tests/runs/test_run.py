@@ -137,6 +137,7 @@ def test_a_run_that_cannot_start_leaves_no_directory(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("figures")
 def test_evaluation_agrees_with_the_runs_own_test_figures_to_the_last_digit(tmp_path):
     summary = run.train(_toy.config(ema__decay=0.5), tmp_path / "run", [])
     record = evaluation.evaluate_checkpoint(tmp_path / "run", {"trust": ["tests"]}, [])

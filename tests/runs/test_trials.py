@@ -63,6 +63,7 @@ def test_a_few_batches_are_learnt_by_heart_even_where_nothing_can_be_learnt(fold
     assert metrics["metrics"]["quadrant/accuracy"] < 0.7
 
 
+@pytest.mark.usefixtures("figures")
 def test_a_range_test_draws_the_loss_and_proposes_a_rate(folder, capsys):
     assert cli.main([*COMMAND, "lr_range_test=true", "quiet=true"]) == 0
     with Path("run", "lr_range_test.csv").open() as file:

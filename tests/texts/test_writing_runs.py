@@ -63,6 +63,7 @@ def test_modes_and_weightings_train_heads_that_write(tmp_path, changed):
         assert summary["last_val"][f"{name}/loss"] < first[f"{name}/loss"] - 0.1
 
 
+@pytest.mark.usefixtures("figures")
 def test_texts_are_predicted_beside_a_class_and_samples_are_printed_with_their_references(tmp_path, caplog):
     path = _pairs.table(tmp_path)
     tasks = _pairs.tasks(path)

@@ -89,13 +89,14 @@ def test_gradients_agree_and_add_up_to_the_difference_of_outputs(table):
     assert min(sizes["a"]["first"], sizes["a"]["both"]) > 2 * max(sizes["a"]["noise"], sizes["a"]["second"])
     assert min(sizes["b"][name] for name in ("both", "second", "kind")) > 2 * sizes["b"]["noise"]
     assert max(record["largest_gap"].values()) < 0.1  # of logits up to 10
-    assert (table / "out" / "importances.png").stat().st_size > 5000
 
 
+@pytest.mark.usefixtures("figures")
 def test_one_task_alone_and_mistakes(table, monkeypatch, capsys):
     monkeypatch.chdir(table)
     assert cli.main_explain(["checkpoint=run", "output=one", "task=b", "repeats=2", "rows=100", "quiet=true"]) == 0
     assert {row["task"] for row in rows_of(table / "one" / "importances.csv")} == {"b"}
+    assert (table / "one" / "importances.png").stat().st_size > 5000
     for word, told in (("task=c", "not a task of this run"), ("rows=1", "≥ 2"), ("split=dev", "one of train")):
         assert cli.main_explain(["checkpoint=run", "output=one", word]) == 2
         assert told in capsys.readouterr().err
@@ -104,6 +105,7 @@ def test_one_task_alone_and_mistakes(table, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("figures")
 @pytest.mark.parametrize("backbone", ["gru", "ngrams"])  # an embedding that is called, and one that is not
 def test_planted_words_come_first(tmp_path, monkeypatch, backbone):
     monkeypatch.chdir(tmp_path)
