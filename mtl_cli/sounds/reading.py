@@ -22,6 +22,8 @@ UNKNOWN_SIZE = 0x7FFF_0000
 """Bytes from which on the size in a WAV header is a placeholder, as programs write it that do not know the end."""
 EXACT_LENGTH = (*PLAIN, ".flac", ".aif", ".aiff", ".au")
 """Endings of files whose header says exactly how many samples follow."""
+BORROWED = {"MP3": 32 * 576}
+"""Samples before a part from which a file of a format is decoded: a frame of MP3 borrows bits of up to 23 before it."""
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 
@@ -185,8 +187,9 @@ def _library_samples(path: Path, start: int, stop: int | None) -> Array:
     try:
         with soundfile.SoundFile(str(path)) as sound:
             wanted = (sound.frames if stop is None else min(stop, sound.frames)) - start
-            sound.seek(start)
-            samples: Array = sound.read(max(0, wanted), dtype="float32", always_2d=True)
+            before = min(start, BORROWED.get(sound.format, 0))
+            sound.seek(start - before)
+            samples: Array = sound.read(max(0, before + wanted), dtype="float32", always_2d=True)[before:]
     except soundfile.LibsndfileError as error:
         raise UserError(f"{path} cannot be read as a sound: {_reason(error)}") from error
     if len(samples) < wanted and path.suffix.lower() in EXACT_LENGTH:

@@ -41,6 +41,21 @@ def test_other_files_are_read_by_soundfile(tmp_path, name, subtype):
     np.testing.assert_allclose(read_samples(tmp_path / name, 10, 20), both.mean(axis=1)[10:20], atol=1e-4)
 
 
+@pytest.mark.parametrize(("name", "rate"), [("a.mp3", 8000), ("a.mp3", 44100), ("a.ogg", 22050), ("a.opus", 48000)])
+def test_a_part_of_a_lossy_file_is_that_part_of_the_whole(tmp_path, name, rate):
+    places = np.arange(3 * rate)
+    sound = 0.3 * np.sin(places / 30) + 0.2 * np.random.default_rng(0).standard_normal(len(places)) * (
+        places % 9000 < 4000
+    )
+    packed = {"format": "OGG", "subtype": "OPUS"} if name.endswith("opus") else {}
+    soundfile.write(tmp_path / name, sound, rate, **packed)
+    whole = read_samples(tmp_path / name)
+    for start in range(5, len(whole) - 500, 2000):
+        np.testing.assert_allclose(
+            read_samples(tmp_path / name, start, start + 500), whole[start : start + 500], atol=1e-6
+        )
+
+
 def test_wav_with_an_extended_header_is_read(tmp_path):
     soundfile.write(tmp_path / "a.wav", SOUND, 8000, format="WAVEX", subtype="PCM_16")
     np.testing.assert_allclose(read_samples(tmp_path / "a.wav"), SOUND, atol=1e-4)
