@@ -1,6 +1,6 @@
 """What a dataset hands to the model: specs, splits, samples and batches. Import these names from here."""
 
-from mtl_cli.batch.batch import Batch, Inputs, StackCounts, StackTarget, labelled_tasks
+from mtl_cli.batch.batch import Batch, Inputs, StackCounts, StackTarget, labelled_tasks, per_task
 from mtl_cli.batch.padding import (
     NO_CLASS,
     NO_ENTRY,
@@ -61,6 +61,7 @@ __all__ = [
     "one_row",
     "pad_maps",
     "pad_sets",
+    "per_task",
     "set_entries",
     "set_labelled",
     "sets_of",

@@ -28,7 +28,7 @@ StackCounts = Tensor | int
 
 @dataclass(frozen=True)
 class StackTarget:
-    """The targets [B, T] of tasks that are computed as one, and how many labels each task has."""
+    """The targets [B, T] or [B, T, C] of tasks that are computed as one, and how many labels each task has."""
 
     tasks: tuple[str, ...]
     values: Tensor
@@ -42,7 +42,7 @@ class StackTarget:
     @property
     def is_full(self) -> bool:
         """Whether no label is missing."""
-        every = len(self.values)
+        every = self.values[:, 0].numel()
         return self.counts == every if isinstance(self.counts, int) else bool((self.counts == every).all())
 
     @property
@@ -55,6 +55,11 @@ class StackTarget:
         """Return the targets with the labels of some tasks alone counted."""
         taken = torch.tensor([task in tasks for task in self.tasks])
         return StackTarget(self.tasks, self.values, torch.where(taken, self.counts, 0))
+
+
+def per_task(entries: Tensor) -> Tensor:
+    """Return the sums [T] of entries [B, T, ...], such as losses or marks of labels."""
+    return entries.sum(dim=[0, *range(2, entries.ndim)])
 
 
 def labelled_tasks(tasks: tuple[str, ...], counts: StackCounts) -> tuple[str, ...]:

@@ -9,15 +9,15 @@ from mtl_cli.metrics.base import Collected
 class MeanAveragePrecision(Collected):
     """Mean over labels of Σ (Rₙ − Rₙ₋₁)·Pₙ over the thresholds, as in scikit-learn.
 
-    Probabilities [B, C], target int64 [B, C]; what is neither 0 nor 1 is missing. Labels without a positive, for which
-    it is not defined, are left out; NaN where no label has one.
+    Probabilities [B, C] and target, or [B, T, C] for a value per task; what is neither 0 nor 1 is missing. Labels
+    without a positive, for which it is not defined, are left out; NaN where no label has one.
     """
 
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the mean."""
-        columns = zip(predictions.unbind(dim=1), target.unbind(dim=1), strict=True)
+        columns = zip(predictions.flatten(1).unbind(dim=1), target.flatten(1).unbind(dim=1), strict=True)
         found = [average_precision(column[truth >= 0], truth[truth >= 0]) for column, truth in columns]
-        return torch.stack(found).nanmean()
+        return torch.stack(found).view(target.shape[1:]).nanmean(dim=-1)
 
 
 def average_precision(scores: Tensor, target: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from mtl_cli.tasks.class_base import (
     checked_smoothing,
     class_labels,
     focal_factor,
+    stacked_weights,
     weights_by_class,
 )
 from mtl_cli.tasks.stack_base import TaskStack, on
@@ -167,9 +168,7 @@ class BinaryStack(TaskStack[Binary]):
 
     def __init__(self, tasks: Sequence[Binary]) -> None:
         super().__init__(tasks)
-        plain, weights = torch.ones(2), [task.class_weights for task in tasks]
-        weighted = any(each is not None for each in weights)
-        self.class_weights = torch.stack([plain if w is None else w for w in weights]) if weighted else None  # [T, 2]
+        self.class_weights = stacked_weights([task.class_weights for task in tasks], 2)  # [T, 2]
 
     def prepared(self, target: Tensor) -> Tensor:
         """Return the classes as numbers."""

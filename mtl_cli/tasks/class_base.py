@@ -45,6 +45,13 @@ def weights_by_class(wanted: ClassWeights, field: FieldSpec, where: str) -> Tens
     return weights
 
 
+def stacked_weights(weights: Sequence[Tensor | None], num_classes: int) -> Tensor | None:
+    """Return the weights of the classes of several tasks [T, C]; None where all are 1."""
+    if all(each is None for each in weights):
+        return None
+    return torch.stack([torch.ones(num_classes) if each is None else each for each in weights])
+
+
 def _by_name(wanted: Mapping[str, float], field: FieldSpec, where: str) -> list[float]:
     """Return the weight of each class, 1 for those that are not named."""
     names, given = (

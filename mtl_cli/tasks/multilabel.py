@@ -1,6 +1,6 @@
 """Any number of several labels."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ from mtl_cli.heads.base import Head
 from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.tasks.base import Coded, Task, masked_mean
 from mtl_cli.tasks.class_base import class_labels, probability_columns
+from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.tasks.summary_base import LabelSummary, Totals
 
 if TYPE_CHECKING:
@@ -75,6 +76,15 @@ class Multilabel(Task):
         """Return C per row."""
         return rows * self.num_outputs
 
+    @property
+    def form(self) -> Hashable:
+        """The class, where rows have no weights."""
+        return Multilabel if type(self) is Multilabel and not self.field.weights else None
+
+    def stacked(self, tasks: Sequence[Task]) -> "MultilabelStack":
+        """Return tasks of one form as one."""
+        return MultilabelStack([task for task in tasks if isinstance(task, Multilabel)])
+
     def likelihood(self) -> str | None:
         """Return "bernoulli"."""
         return "bernoulli" if type(self).loss is Multilabel.loss else None
@@ -114,3 +124,27 @@ class Multilabel(Task):
     def trivial_outputs(self, summary: Totals) -> Tensor:
         """Return the log odds of each label among the training labels [C]."""
         return torch.logit(summary.mean.float().nan_to_num(0.5), eps=1e-6)
+
+
+class MultilabelStack(TaskStack[Multilabel]):
+    """C labels of T tasks; targets [B, T, C]."""
+
+    def prepared(self, target: Tensor) -> Tensor:
+        """Return the labels."""
+        return target
+
+    def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each entry [B, T, C]."""
+        return F.binary_cross_entropy_with_logits(outputs, target, reduction="none")
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return mean average precision, macro- and micro-F1 of each task."""
+        from mtl_cli.metrics.label_sets import LabelF1, MicroF1
+        from mtl_cli.metrics.mean_average_precision import MeanAveragePrecision
+
+        shape = (len(self.tasks), self.tasks[0].num_outputs)
+        return {"map": MeanAveragePrecision(), "f1": LabelF1(*shape), "f1_micro": MicroF1(*shape)}
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each label [B, T, C]."""
+        return outputs.sigmoid()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from mtl_cli.batch import labelled, per_task
 from mtl_cli.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ Kind = TypeVar("Kind", bound=Task)
 
 
 class TaskStack(ABC, Generic[Kind]):
-    """T tasks of one `Task.form` on one dataset: outputs are [B, T, O], targets [B, T], one label per row and task.
+    """T tasks of one `Task.form` on one dataset: outputs are [B, T, O]; targets [B, T], or [B, T, C] of C labels each.
 
     What it computes equals what the tasks compute one by one. What differs from task to task, such as the scale of a
     target, is held as a tensor [T].
@@ -41,28 +42,29 @@ class TaskStack(ABC, Generic[Kind]):
         The target is `prepared`; with `full` it has every label.
         """
         if full:
-            return self.entry_losses(outputs, target).sum(dim=0) / divisor  # `mean` would write [B, T] backwards
-        marks = ~torch.isnan(target)
-        return torch.where(marks, self.entry_losses(outputs, target.nan_to_num()), 0.0).sum(dim=0) / divisor
+            return per_task(self.entry_losses(outputs, target)) / divisor  # `mean` would write [B, T] backwards
+        marks = labelled(target)
+        losses = self.entry_losses(outputs, torch.where(marks, target, 0))
+        return per_task(torch.where(marks, losses, 0.0)) / divisor
 
     @abstractmethod
     def prepared(self, target: Tensor) -> Tensor:
-        """Return a target [B, T] as float32 as losses take it, NaN for a missing label."""
+        """Return a target as losses take it, with labels missing as `labelled` knows them."""
 
     @abstractmethod
     def entry_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each entry [B, T] of a target that is prepared and has every label."""
+        """Return the loss of each entry, in the shape of a target that is prepared and has every label."""
 
     @abstractmethod
     def metrics(self) -> "dict[str, Metric]":
         """Return what the tasks' own `metrics` are, under the same names, each with one value per task [T].
 
-        Each is updated with `predictions` [B, T] and a target [B, T], in which labels may be missing.
+        Each is updated with `predictions` and a target, in which labels may be missing.
         """
 
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
-        """Return what metrics compare with the target [B, T]."""
+        """Return what metrics compare with the target, in its shape."""
 
 
 def on(tensor: Tensor, like: Tensor) -> Tensor:

@@ -7,7 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import Batch, FieldSpec, Inputs, LabelledSplit, Sample, StackCounts, StackTarget, labelled, move
+from mtl_cli.batch import (
+    Batch,
+    FieldSpec,
+    Inputs,
+    LabelledSplit,
+    Sample,
+    StackCounts,
+    StackTarget,
+    labelled,
+    move,
+    per_task,
+)
 from mtl_cli.datasets.base import Augmentation, Dataset, as_split
 from mtl_cli.errors import UserError
 from mtl_cli.tasks.stack_base import TaskStack
@@ -176,11 +187,11 @@ class Stream:
         if values is None:
             values = torch.stack([sample.fields[field] for field in stack.fields], dim=1)
             values = stack.prepared(values) if self._prepared else values
-            counts = labelled(values).sum(dim=0).cpu()
+            counts = per_task(labelled(values)).cpu()
         elif stack.name in sample.counts:
-            counts = sample.counts[stack.name].sum(dim=0)
+            counts = per_task(sample.counts[stack.name])
         else:
-            counts = len(values)
+            counts = values[:, 0].numel()
         return StackTarget(stack.names, label_on(values, stack.fields[0], self.device), counts)
 
     def _count(self, task: str, sample: Sample, num_rows: int) -> int:

@@ -22,7 +22,7 @@ Marks = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Block:
-    """All targets of tasks that are computed as one [N, T]; `marks`, on the host, say where labels are, None: all."""
+    """All targets [N, T, ...] of tasks that are computed as one; `marks`, on the host: where labels are, None: all."""
 
     labels: Tensor
     marks: Tensor | None

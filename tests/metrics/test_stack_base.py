@@ -6,9 +6,12 @@ import torch
 
 from mtl_cli.metrics.log_loss import LogLoss
 from mtl_cli.metrics.stack_base import (
+    Accuracies,
     AUCs,
+    ClassConfusions,
     Confusions,
     LogLosses,
+    MacroF1s,
     R2s,
     StackedAccuracy,
     StackedF1,
@@ -43,6 +46,21 @@ def answers(rows=70):
     return predictions, target
 
 
+def classes(rows=70):
+    """Predicted and true ones of four, of which the last is true in no row, and predicted in few columns."""
+    stream = torch.Generator().manual_seed(2)
+    target = torch.randint(3, (rows, COLUMNS), generator=stream)
+    predictions = torch.where(torch.rand(rows, COLUMNS, generator=stream) < 0.5, target, 1)
+    predictions[3, :2] = 3
+    target[torch.rand(rows, COLUMNS, generator=stream) < 0.4] = MISSING
+    target[3] = 0
+    return predictions, target
+
+
+def of_four(name, **options):
+    return lambda: torchmetric(f"classification.Multiclass{name}", num_classes=4, **options)
+
+
 def by_column(make, predictions, target):
     """Return what a metric of one column gives for the labelled rows of each."""
     found = []
@@ -69,6 +87,9 @@ CASES = {
     "f1": (answers, StackedF1(COLUMNS), lambda: torchmetric("classification.BinaryF1Score")),
     "accuracy": (answers, StackedAccuracy(COLUMNS), lambda: torchmetric("classification.BinaryAccuracy")),
     "confusion": (answers, Confusions(COLUMNS), lambda: torchmetric("classification.BinaryConfusionMatrix")),
+    "accuracy of classes": (classes, Accuracies(COLUMNS), of_four("Accuracy", average="micro")),
+    "f1 of classes": (classes, MacroF1s(COLUMNS, 4), of_four("F1Score", average="macro")),
+    "confusion of classes": (classes, ClassConfusions(COLUMNS, 4), of_four("ConfusionMatrix")),
     "log_loss": (answers, LogLosses(COLUMNS), LogLoss),
 }
 

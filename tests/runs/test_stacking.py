@@ -24,6 +24,15 @@ SETTINGS = {
     "dwa, accumulated": {"overrides": ["weighting=dwa", "trainer.accumulate=3", "data.batch_size=4"]},
     "declared weights, one of 0": {"own": {"n1": {"weight": 0.3}, "a2": {"weight": 2.0}, "n4": {"weight": 0.0}}},
     "smoothed and focal": {"answers": {"label_smoothing": 0.1, "focal_gamma": 2.0, "class_weights": "balanced"}},
+    "classes": {"answered": "c", "own": {"c2": {"weight": 2.0}}},
+    "classes, smoothed and focal, mgda": {
+        "answered": "c",
+        "overrides": ["weighting=mgda", "weighting.level=features"],
+        "answers": {"label_smoothing": 0.1, "focal_gamma": 2.0},
+        "own": {"c3": {"class_weights": "balanced"}},
+    },
+    "labels, accumulated": {"answered": "l", "overrides": ["trainer.accumulate=3", "data.batch_size=4"]},
+    "labels, two members": {"answered": "l", "backbone": ["backbone=tabm", "backbone.members=2", "backbone.width=8"]},
     "absolute errors": {"kind": "L1Regression", "overrides": ["optimizer=sgd", "optimizer.lr=0.1"]},
     "huber, sgd": {"kind": "HuberRegression", "overrides": ["optimizer=sgd", "optimizer.lr=0.1"]},
     "clipped": {"overrides": ["trainer.clip_norm=0.1", "trainer.on_nonfinite=skip"]},
@@ -43,7 +52,17 @@ SETTINGS = {
     },
     "db_mtl": {"overrides": ["weighting=db_mtl", "optimizer=sgd"]},
 }
-SLOW = ("two members, mgda", "gradnorm", "graddrop", "aligned_mtl", "db_mtl", "upgrad")
+SLOW = (
+    "absolute",
+    "modo",
+    "labels, two members",
+    "two members, mgda",
+    "gradnorm",
+    "graddrop",
+    "aligned_mtl",
+    "db_mtl",
+    "upgrad",
+)
 """Weightings of settings whose like is tested by default too."""
 
 

@@ -9,7 +9,7 @@ from mtl_cli.batch import MISSING_CLASS, FieldSpec
 from mtl_cli.features import Features, FeatureSpec
 from mtl_cli.heads.mlp import MLPHead
 from mtl_cli.metrics.base import MetricInfo
-from mtl_cli.tasks.classification import Classification
+from mtl_cli.tasks.classification import FEW_CLASSES, Classification
 
 
 def classification(num_classes=4, **changes):
@@ -34,6 +34,19 @@ def test_the_loss_is_the_mean_cross_entropy_over_the_labelled_rows(smoothing, mi
         target[[0, 3, 4, 19]] = MISSING_CLASS
     loss = classification(label_smoothing=smoothing).loss(outputs, target)
     assert loss.item() == pytest.approx(softmax_loss(outputs, target, smoothing), rel=1e-5)
+
+
+@pytest.mark.parametrize("num_classes", [3, FEW_CLASSES + 1])
+def test_losses_of_tasks_as_one_are_those_of_each(num_classes):
+    settings = {"label_smoothing": 0.1, "focal_gamma": 1.0}
+    weighted = classification(num_classes, class_weights=[2.0] + [1.0] * (num_classes - 1), **settings)
+    tasks = [classification(num_classes, **settings), weighted]
+    outputs, target = torch.randn(20, 2, num_classes), torch.randint(num_classes, (20, 2))
+    target[:2], target[4, 1] = 0, MISSING_CLASS
+    found = tasks[0].stacked(tasks).losses(outputs, target, torch.tensor([20, 19]), full=False)
+    alone = [task.loss(outputs[:, row], target[:, row]).item() for row, task in enumerate(tasks)]
+    assert found.tolist() == pytest.approx(alone, rel=1e-5)
+    assert classification(num_classes).form != tasks[0].form
 
 
 def test_a_missing_label_sends_no_gradient():
