@@ -94,8 +94,8 @@ class WantedField:
     """A label field that a task needs: its kind, and what the task's node says of how it is read.
 
     `kind` is one of a dataset's targets, such as "binary"; None where the class of the task does not say. `reading` may
-    hold `column` or `columns`, `classes`, `missing`, `ignore_case`, `unseen`, `values`, `pieces`, `points` and
-    `swapped`, as a dataset's `targets` do; without a column the field is the column of its own name.
+    hold `column` or `columns`, `classes`, `missing`, `ignore_case`, `separator`, `unseen`, `values`, `pieces`,
+    `points` and `swapped`, as a dataset's `targets` do; without a column the field is the column of its own name.
     """
 
     name: str

@@ -28,6 +28,8 @@ said become transcripts.
   text=COLUMN         the column of text, or text=[title,body]; text=null makes a table in any case
   source=COLUMN       the column of texts of which the targets are written, such as translations: 'target=[de,fr]'. The
                       file may also be lines, train.en, beside train.de and train.fr: source=en
+  separator="';'"     what stands between several labels in one cell of a target (a;b), found by looking;
+                      separator=null reads each cell as one class
   folder=DIR          folder that the paths of sounds and images in a table are relative to; by default that of the
                       table, or a folder beside or below it that holds the files, such as clips or ../audio
   data.root=DIR       folder below which all files are, as of mtl-train: input= and folder= are relative to it

@@ -12,8 +12,8 @@ from typing import Any
 from mtl_cli.config.interpolation import has_key, split_key
 
 TASK_NAME = re.compile(r"\w[\w-]*")
-READING = ("column", "columns", "classes", "missing", "ignore_case", "weight_column", "unseen", "values", "pieces",
-           "points", "swapped")  # fmt: skip
+READING = ("column", "columns", "classes", "missing", "ignore_case", "separator", "weight_column", "unseen", "values",
+           "pieces", "points", "swapped")  # fmt: skip
 """Keys of a task's node that say how its label field is read, unless its class takes an argument of that name."""
 METRICS = "metrics"
 """Key of a task's node that names the metrics which are reported, the first of them being the one that it is selected

@@ -15,8 +15,8 @@ from mtl_cli.tables.reading import ReadOptions, TableFile
 
 READING = tuple(each.name for each in fields(ReadOptions))
 OPTIONS = (
-    "target", "name", "ignore_case", "text", "source", "drop", "split", "group", "columns", "word", *READING,
-    "folder", "data.root", "overwrite",
+    "target", "name", "ignore_case", "separator", "text", "source", "drop", "split", "group", "columns", "word",
+    *READING, "folder", "data.root", "overwrite",
 )  # fmt: skip
 TABLES = ("csv", "tsv", "jsonl", "parquet", "feather")
 IMAGES = ("coco", "voc", "yolo", "pairs", "classes")
@@ -29,9 +29,12 @@ ONLY_ROWS = (
     "drop",
     "split",
     "ignore_case",
+    "separator",
     *(key for key in READING if key not in ("format", "encoding")),
 )
 """Options that only files of one word a line have, and that only files of rows have."""
+AUTO = "auto"
+"""Value of an option that is found by looking."""
 ROOT = "data.root"
 """The folder below which all files are, as of mtl-train."""
 KIND = "kind."
@@ -56,6 +59,8 @@ class Asked:
     told: frozenset[str] = frozenset()
     root: str | None = None
     folder: str | None = None
+    separator: str | None = AUTO
+    """What stands between several labels in one cell of a target; None where cells are single labels."""
 
     @property
     def answers(self) -> list[str]:
@@ -83,6 +88,7 @@ def asked_of(options: Mapping[str, Any]) -> Asked:
         told=frozenset(options) & frozenset(READING),
         root=options.get(ROOT),
         folder=options.get("folder"),
+        separator=options.get("separator", AUTO),
     )
 
 
@@ -134,6 +140,8 @@ def check_options(options: Mapping[str, Any]) -> None:
         for key in ("group", "split", "word", "source", "folder", ROOT, "format", "delimiter", "encoding")
         if not isinstance(options.get(key, ""), str)
     ]
+    if not isinstance(options.get("separator", AUTO), str | None) or options.get("separator") == "":
+        problems.append(f"separator is {options['separator']!r}; it is a text, such as separator=\"';'\", or null.")
     if (told := options.get("format", "auto")) not in FORMATS:
         problems.append(one_of("format", told, FORMATS))
     if not isinstance(options.get("columns") or [], list):

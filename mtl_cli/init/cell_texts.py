@@ -19,6 +19,8 @@ MANY = 20
 SYMBOLS = "? ?? - -- --- . .. ... * (null) \\n <na> #n/a #na #value! #div/0! #null! #num! #ref!"
 WORDS = "na n/a n.a. n.a nan none null nil unknown unk missing miss undefined unavailable nodata tbd empty k.a. n.v."
 SENTENCES = ("not available", "not applicable", "no data", "not known", "no value", "keine angabe")
+LIST = re.compile(r"\d\s*[;|]\s*\d")
+"""Several numbers in one cell, which say something."""
 ABSENT = frozenset((*SYMBOLS.split(), *WORDS.split(), *SENTENCES))
 """What files write for a missing value, in small letters."""
 
@@ -80,6 +82,8 @@ def absent_words(texts: Sequence[Texts], how: Notation) -> dict[str, list[str]]:
         dates = Counter({t: n for t, n in each.counts.items() if day_number(t, how.date_order) is None})
         strays = min(numbers, dates, key=Counter.total)
         few = len(strays) == 1 or (len(strays) <= MAX_STRAYS and len(each.counts) - len(strays) >= MANY)
+        if any(map(LIST.search, strays)):
+            continue
         if strays and each.fits(strays) and (few or all(map(is_absent, strays))):
             found[each.name] = list(strays)
     return found

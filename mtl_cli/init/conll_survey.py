@@ -117,7 +117,7 @@ class ConllSurvey(FileSurvey):
             task = column.task
             targets.append(f"{name}: tokens, because {task.why}. Metric: {task.primary} (also {task.others})")
             lost = f"; {column.missing} words without a label" if column.missing else ""
-            targets.append(f"  {column.name}: {class_statistics(column.counts)}{lost}")
+            targets.append(f"  {column.name}: {class_statistics(column.counts, sum(column.counts.values()))}{lost}")
         middle, most = np.quantile(self.lengths, [0.5, 0.95])
         scripts = ", ".join(f"{script} {share:.0%}" for script, share in self.scripts.items() if share >= 0.005)
         lengths = f"words of a sentence: {middle:.0f} in the middle, 95 %: {most:.0f}, longest {self.lengths.max()}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_cli.init.association import associate
 from mtl_cli.init.guess import Guess, LabelColumn
+from mtl_cli.init.label_lists import label_counts
 from mtl_cli.init.yaml_files import FoundTask, Section, entry, group_lines
 from mtl_cli.tables.labels import in_order
 
@@ -55,6 +56,8 @@ def reading(guess: Guess, missing: Mapping[str, Sequence[str]]) -> dict[str, boo
         found["column"] = guess.names[0]
     if guess.kind in ("class", "binary", "ordinal") and len(guess.columns[0].values) <= MAX_LISTED:
         found["classes"] = list(in_order(guess.columns[0].values))
+    if guess.separator:
+        found |= {"separator": guess.separator, "classes": list(label_counts(guess.columns[0], guess.separator))}
     if guess.columns[0].folded:
         found["ignore_case"] = True
     if absent := [value for name in guess.names for value in missing.get(name, ())]:
@@ -113,15 +116,15 @@ def label_statistics(guess: Guess, column: LabelColumn, rows: int) -> str:
     missing = rows - column.present
     lost = f"; {missing} of {rows} missing ({missing / rows:.1%})" if missing else ""
     if guess.kind in ("class", "binary", "ordinal", "multilabel") or column.numbers is None:
-        return class_statistics(column.counts) + lost
+        counts = label_counts(column, guess.separator) if guess.separator else column.counts
+        return class_statistics(counts, column.present) + lost
     values = column.numbers[column.codes >= 0]
     spread = f"mean {values.mean():.4g}, deviation {values.std():.4g}, from {values.min():.4g} to {values.max():.4g}"
     return f"{spread}{lost}"
 
 
-def class_statistics(counts: Mapping[str, int]) -> str:
-    """Return the labels by class, not too many of them, and how unlike their numbers are."""
-    total = sum(counts.values())
+def class_statistics(counts: Mapping[str, int], total: int) -> str:
+    """Return the labels by class, not too many of them, of so many rows in all, and how unlike their numbers are."""
     shown = [f"{name} {count} ({count / total:.1%})" for name, count in itertools.islice(counts.items(), MAX_SHOWN)]
     more = f", … ({len(counts)} in all)" if len(counts) > MAX_SHOWN else ""
     ratio = max(counts.values()) / max(1, min(counts.values()))

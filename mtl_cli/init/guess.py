@@ -95,6 +95,12 @@ class Guess:
     columns: tuple[LabelColumn, ...]
     why: str
     notes: tuple[str, ...] = field(default=())
+    separator: str = ""
+    """What stands between the labels in a cell, where cells name several."""
+
+    def noted(self, note: str) -> "Guess":
+        """Return the guess with one more note."""
+        return replace(self, notes=(*self.notes, note))
 
     @property
     def names(self) -> list[str]:

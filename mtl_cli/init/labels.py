@@ -9,6 +9,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.found_targets import CLASS_KINDS
 from mtl_cli.init.guess import Guess, LabelColumn, guess_target
+from mtl_cli.init.label_lists import check_separator, label_marks, list_guess
 from mtl_cli.tables.filling import read_table
 from mtl_cli.tables.place import canonical
 from mtl_cli.tables.profile import ColumnProfile
@@ -35,7 +36,11 @@ def guess_targets(
     """
     if asked.ignore_case:
         labels = {name: column.without_case for name, column in labels.items()}
-    guesses = tuple(guess_target(name, [labels[c] for c in columns]) for name, columns in asked.targets.items())
+    guesses = tuple(
+        list_guess(guess_target(name, [labels[c] for c in columns]), asked.separator)
+        for name, columns in asked.targets.items()
+    )
+    check_separator(asked.separator, guesses)
     check_guesses(file, guesses)
     return with_texts(file, guesses, rows, missing)
 
@@ -76,6 +81,8 @@ def label_numbers(guess: Guess, rows: int) -> np.ndarray:
         counts = np.bincount(codes[codes >= 0], minlength=2)
         classes = np.argsort(-counts, kind="stable")[: 1 if guess.kind == "binary" else MAX_OUTPUTS]
         found = np.where(codes[:, None] < 0, np.nan, codes[:, None] == classes)
+    elif guess.separator:
+        found = label_marks(guess, MAX_OUTPUTS)[:rows]
     elif guess.kind == "multilabel":
         several = np.column_stack([each.codes[:rows] for each in guess.columns[:MAX_OUTPUTS]])
         found = np.where(several < 0, np.nan, several)

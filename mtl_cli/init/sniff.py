@@ -5,21 +5,15 @@ import csv
 import io
 from pathlib import Path
 
-import numpy as np
-
 from mtl_cli.errors import UserError
+from mtl_cli.init.western import Words, readings
 from mtl_cli.tables.arrow import pa
 
 HEAD_BYTES = 1 << 16
 HEAD_ROWS = 50
 DELIMITERS = (",", ";", "\t", "|")
 BLOCK = 1 << 20
-TOGETHER, ODD = 0.6, 0.3
-"""Share of letters beyond ASCII that follow another one, and that are capitals or signs which do, from which on a text
-is not of Western Europe."""
 MOSTLY = 0.7
-NOT_CP1252 = frozenset((0x81, 0x8D, 0x8F, 0x90, 0x9D))
-"""Bytes that have no meaning in Windows' code page 1252."""
 
 
 def sniff_encoding(path: Path) -> str:
@@ -29,8 +23,7 @@ def sniff_encoding(path: Path) -> str:
         UserError: the file cannot be read, or is of another encoding.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    seen = np.zeros(3, dtype=np.int64)
-    signs = set[int]()
+    words = Words()
     try:
         with pa.input_stream(str(path)) as stream:
             block = stream.read(BLOCK)
@@ -45,27 +38,20 @@ def sniff_encoding(path: Path) -> str:
                     is_utf8 = is_utf8 and decoder.decode(block) is not None
                 except UnicodeDecodeError:
                     is_utf8 = False
-                data = np.frombuffer(block, np.uint8)
-                seen += letters(data)
-                signs |= set(np.unique(data[(data > 127) & (data < 160)]).tolist())
+                if not is_utf8:
+                    words.add(block)
                 block = stream.read(BLOCK)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"Cannot read {path}: {error}.") from error
     if is_utf8 and not decoder.getstate()[0]:
         return "utf-8"
-    if seen[1] > TOGETHER * seen[0] or seen[2] > ODD * seen[0] or signs & NOT_CP1252:
+    if odd := words.odd:
+        ways = " or ".join(f"encoding={name} ({text})" for name, text in readings(odd, words.head).items())
         raise UserError(
-            f"{path} is not UTF-8, and perhaps no text of Western Europe. Say its encoding: mtl-init … encoding=cp1252 "
-            "(Western), encoding=cp1251 (Cyrillic), encoding=shift_jis, encoding=gb18030 or encoding=euc_kr."
+            f"{path} is not UTF-8, and hardly of Western Europe. Say its encoding, by which a word of it reads as in "
+            f"parentheses: mtl-init … {ways}."
         )
-    return "cp1252" if signs else "latin-1"
-
-
-def letters(data: np.ndarray) -> np.ndarray:
-    """Return how many bytes are beyond ASCII, follow another such one, and do so without being a small letter [3]."""
-    high, first = data > 127, data[:-1] > 160
-    odd = first & (data[1:] > 160) & (data[1:] < 0xDF)
-    return np.array([high.sum(), (high[1:] & high[:-1]).sum(), odd.sum()])
+    return "cp1252" if words.signs else "latin-1"
 
 
 def sniff_delimiter(path: Path, encoding: str) -> str:

@@ -14,6 +14,7 @@ from mtl_cli.init.running_text import may_be_text
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.table_survey import TableSurvey
+from mtl_cli.init.total_rows import check_total_row
 from mtl_cli.tables.formats import check_text, open_file
 from mtl_cli.tables.reading import ReadOptions, TableFile, table_format
 
@@ -65,6 +66,7 @@ def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRow
     rows = found.profile.rows
     if rows < FEWEST_ROWS:
         raise UserError(f"{file.path} has {rows} row{'s' * (rows != 1)}; training needs {FEWEST_ROWS} or more.")
+    said = [*found.notes, *check_total_row(found.file, found.profile)]
     labels = read_labels(found.file, found.profile.columns, asked.answers, rows, found.missing)
     targets = guess_targets(found.file, labels, asked, rows, found.missing)
     split, drop = asked.split, dict.fromkeys(asked.drop, "drop= asks for that")
@@ -78,7 +80,7 @@ def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRow
         targets=targets,
         missing=found.missing,
         inputs=find_inputs(found.file, found.profile, inputs, targets, drop, bool(texts), bool(split or asked.group)),
-        notes=found.notes,
+        notes=tuple(said),
         group=asked.group,
         split=split,
     )

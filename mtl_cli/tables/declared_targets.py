@@ -15,7 +15,7 @@ COLUMNS = {
 """Columns that a kind of target is read from; None stands for one or more."""
 ROLES = {"survival": "[time, event]", "ranking": "[relevance, group]"}
 NAMED = ("class", "binary", "ordinal")
-KEYS = ("kind", "column", "columns", "classes", "missing", "ignore_case", "weight_column")
+KEYS = ("kind", "column", "columns", "classes", "missing", "ignore_case", "separator", "weight_column")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Target(DeclaredField):
     missing: tuple[str, ...] = ()
     ignore_case: bool = False
     """Whether labels that differ in capitals only are one class; it is written in small letters."""
+    separator: str = ""
+    """What stands between the labels in a cell of a multilabel target's one column; empty where columns are labels."""
     weight_column: str = ""
     """Column of the weights of rows in the loss; empty where all rows have the same."""
 
@@ -154,20 +156,39 @@ def parse_target(name: str, node: Any, task: str = "") -> Target:  # noqa: ANN40
     if kind not in COLUMNS:
         raise UserError(one_of(f"{where}.kind", kind, list(COLUMNS)))
     columns = _columns(node, kind, name, where)
+    separator = _separator(node.get("separator"), kind, columns, where)
     ignore_case = node.get("ignore_case", False)
-    if not isinstance(ignore_case, bool) or (ignore_case and kind not in NAMED):
-        raise UserError(f"{where}.ignore_case is {ignore_case!r}; it is true or false, and true for {NAMED} only.")
-    classes, missing = (_words(node.get(key), f"{where}.{key}", ignore_case) for key in ("classes", "missing"))
-    if classes and (kind not in NAMED or len(set(classes)) < max(2, len(classes))):
+    if not isinstance(ignore_case, bool) or (ignore_case and kind not in NAMED and not separator):
         raise UserError(
-            f"{where}.classes is {list(classes)}; it names two classes or more, each once, of a {NAMED} target."
+            f"{where}.ignore_case is {ignore_case!r}; it is true or false, and true for {NAMED} and labels with a "
+            "separator only."
+        )
+    classes, missing = (_words(node.get(key), f"{where}.{key}", ignore_case) for key in ("classes", "missing"))
+    if classes and ((kind not in NAMED and not separator) or len(set(classes)) < max(2, len(classes))):
+        raise UserError(
+            f"{where}.classes is {list(classes)}; it names two classes or more, each once, of a {NAMED} target or of "
+            "one with a separator."
         )
     if kind == "binary" and classes and len(classes) != 2:
         raise UserError(f"{where}.classes is {list(classes)}; a binary target has two, the positive one last.")
     weight = node.get("weight_column") or ""
     if not isinstance(weight, str) or weight in columns:
         raise UserError(f"{where}.weight_column is {weight!r}; it names a column of numbers that is not a label.")
-    return Target(name, kind, columns, classes, missing, ignore_case, weight, task=task)
+    return Target(name, kind, columns, classes, missing, ignore_case, separator, weight, task=task)
+
+
+def _separator(value: Any, kind: str, columns: Sequence[str], where: str) -> str:  # noqa: ANN401  any YAML value
+    """Return what stands between labels in one cell; empty where nothing does."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{where}.separator is {value!r}; it is what stands between labels in a cell, such as ';'.")
+    if kind != "multilabel" or len(columns) > 1:
+        raise UserError(
+            f"{where}.separator is '{value}'; it is for a multilabel target of one column, and this is a {kind} target "
+            f"of {', '.join(columns)}. Leave it out."
+        )
+    return value
 
 
 def _columns(node: Mapping[str, Any], kind: str, name: str, where: str) -> tuple[str, ...]:

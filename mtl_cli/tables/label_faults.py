@@ -8,6 +8,9 @@ from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.declared_targets import ROLES, Target
 from mtl_cli.tables.place import Place
 
+SEPARATORS = (";", "|", ",", "/")
+"""What people write between several labels in one cell."""
+
 
 def nothing(target: Target, place: Place, why: str) -> str:
     """Return the message for a target that nothing can be learnt from."""
@@ -36,10 +39,23 @@ def absent_truth(target: Target, column: str, value: str) -> str:
     return absent(target, value)
 
 
+def separated(target: Target, value: str) -> str:
+    """Return how to say that a cell names several labels, where a target of one column may have such cells."""
+    if target.kind != "multilabel" or len(target.columns) > 1:
+        return ""
+    sign = next((each for each in SEPARATORS if each in value), ";")
+    return f"If cells name several labels, say what is between them: {said(target, 'separator', quoted(sign))}. "
+
+
 def setting(target: Target, key: str, values: Sequence[str]) -> str:
     """Return the override that sets a list of words, quoted for Hydra and for the shell."""
     words = (each if re.fullmatch(r"[A-Za-z_]\w*|-?\d+", each, re.ASCII) else quoted(each) for each in values)
-    return shlex.quote(f"{target.override}.{key}=[{','.join(words)}]")
+    return said(target, key, f"[{','.join(words)}]")
+
+
+def said(target: Target, key: str, value: str) -> str:
+    """Return the override that sets a value of Hydra's grammar, quoted for the shell."""
+    return shlex.quote(f"{target.override}.{key}={value}")
 
 
 def quoted(text: str) -> str:

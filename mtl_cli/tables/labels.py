@@ -1,16 +1,14 @@
 """Label fields: targets are fitted on training rows, and then turned into tensors."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_cli.batch import MISSING_CLASS, FieldSpec, labelled
-from mtl_cli.config.annotations import typed
+from mtl_cli.batch import MISSING_CLASS, labelled
 from mtl_cli.errors import UserError
 from mtl_cli.tables.declared_targets import NAMED as NAMED
 from mtl_cli.tables.declared_targets import ROLES
@@ -18,85 +16,18 @@ from mtl_cli.tables.declared_targets import Target as Target
 from mtl_cli.tables.declared_targets import parse_targets as parse_targets
 from mtl_cli.tables.declared_targets import parse_wanted as parse_wanted
 from mtl_cli.tables.declared_targets import undeclared as undeclared
-from mtl_cli.tables.label_faults import absent, absent_truth, as_classes, nothing, outside
-from mtl_cli.tables.place import Place
+from mtl_cli.tables.fitted_target import Columns as Columns
+from mtl_cli.tables.fitted_target import FittedTarget as FittedTarget
+from mtl_cli.tables.fitted_target import class_codes, is_number
+from mtl_cli.tables.fitted_target import in_order as in_order
+from mtl_cli.tables.label_faults import absent, absent_truth, as_classes, nothing, outside, separated
+from mtl_cli.tables.label_lists import encode_lists, fit_lists
 
 logger = logging.getLogger("mtl_cli")
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
 """How truth values are written, in capitals or small letters."""
 EXACT = 2**24
 """Largest whole number up to which float32 is exact."""
-
-
-class Columns(Protocol):
-    """Rows whose columns can be read as numbers or as categories."""
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        ...
-
-    def number(self, name: str) -> np.ndarray:
-        """Return a column float64 [N], NaN where a cell is missing."""
-        ...
-
-    def text(self, name: str) -> tuple[np.ndarray, list[str]]:
-        """Return a column as codes int64 [N], -1 where a cell is missing, and the values that they number."""
-        ...
-
-    def place(self, name: str) -> Place:
-        """Return where a column stands, for messages."""
-        ...
-
-
-@dataclass(frozen=True)
-class FittedTarget:
-    """A target with what was found in its training rows: classes, mean, standard deviation, labels per class."""
-
-    target: Target
-    classes: tuple[str, ...] = ()
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    counts: tuple[int, ...] = ()
-    top: float = 1.0
-    weight: float = 1.0
-    """Mean weight of the training labels, where rows have weights."""
-
-    @property
-    def field_spec(self) -> FieldSpec:
-        """What a task sees of the field; "binary" is a class of two, the second one positive."""
-        kind = "class" if self.target.kind == "binary" else self.target.kind
-        wide = kind == "multilabel" or (kind == "real" and len(self.target.columns) > 1)
-        return FieldSpec(
-            kind,
-            num_classes=len(self.classes),
-            class_names=self.classes,
-            shape=(len(self.target.columns),) if wide else (2,) if kind in ROLES else (),
-            mean=self.mean,
-            std=self.std,
-            counts=self.counts,
-            columns=self.target.columns,
-            weights=f"{self.target.name} weights" if self.target.weight_column else "",
-            top=self.top,
-        )
-
-    def state(self) -> dict[str, Any]:
-        """Return plain data for a checkpoint."""
-        target = {key: value for key, value in vars(self.target).items() if key != "task"}
-        target |= {name: list(getattr(self.target, name)) for name in ("columns", "classes", "missing")}
-        fitted = {name: list(getattr(self, name)) for name in ("classes", "mean", "std", "counts")}
-        return {"target": target, **fitted, "top": self.top, "weight": self.weight}
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any]) -> "FittedTarget":
-        """Return the target of a checkpoint.
-
-        Raises:
-            ValueError: the state is not that of a target.
-        """
-        found = typed(cls, {**state, "target": typed(Target, state["target"])})
-        if found.target.kind in NAMED and (len(found.classes) < 2 or len(found.counts) != len(found.classes)):
-            raise ValueError(f"the target {found.target.name} has {len(found.classes)} classes")
-        return found
 
 
 def fit_target(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
@@ -148,6 +79,8 @@ def weight_fields(fitted: FittedTarget, table: Columns, has: Callable[[str], boo
 def _fit_labels(target: Target, table: Columns, rows: np.ndarray) -> FittedTarget:
     if target.kind in NAMED:
         return _fit_classes(target, table, rows)
+    if target.separator:
+        return fit_lists(target, table, rows)
     values = raw_values(target, table)[rows]  # [N, columns]
     present = ~np.isnan(values)
     _check_varied(target, table, values, present)
@@ -179,6 +112,8 @@ def encode_target(fitted: FittedTarget, table: Columns) -> Tensor:
             place = table.place(target.columns[0])
             raise outside(target, fitted.classes, place, int(bad[0]), values[codes[bad[0]]])
         return torch.from_numpy(labels)
+    if target.separator:
+        return torch.from_numpy(encode_lists(fitted, table))
     found = raw_values(target, table)
     wide, dtype = fitted.field_spec.shape, np.float64 if loses_digits(fitted, found) else np.float32
     return torch.from_numpy(np.ascontiguousarray(found if wide else found[:, 0], dtype=dtype))
@@ -192,16 +127,6 @@ def loses_digits(fitted: FittedTarget, labels: np.ndarray) -> bool:
     if fitted.target.kind == "count":
         return bool((first != first.astype(np.float32)).any())
     return fitted.field_spec.far
-
-
-def class_codes(target: Target, table: Columns) -> tuple[np.ndarray, list[str]]:
-    """Return the labels of a target with classes as codes int64 [N], -1 where missing, and what they number."""
-    codes, values = table.text(target.columns[0])
-    if not target.ignore_case:
-        return codes, values
-    number: dict[str, int] = {}
-    lookup = [number.setdefault(value.lower(), len(number)) for value in values]
-    return np.array([*lookup, -1], dtype=np.int64)[codes], list(number)
 
 
 def missing_target(fitted: FittedTarget, rows: int) -> Tensor:
@@ -256,7 +181,8 @@ def _truths(target: Target, table: Columns, name: str) -> np.ndarray:
     found = lookup[codes]
     if (bad := np.flatnonzero(found == -1.0)).size:
         value = values[codes[bad[0]]]
-        raise table.place(name).error(int(bad[0]), f"'{value}' is neither 0 nor 1", absent_truth(target, name, value))
+        fix = f"{separated(target, value)}{absent_truth(target, name, value)}"
+        raise table.place(name).error(int(bad[0]), f"'{value}' is neither 0 nor 1", fix)
     return found
 
 
@@ -282,25 +208,13 @@ def _fit_classes(target: Target, table: Columns, rows: np.ndarray) -> FittedTarg
                 f"{place.path}, column '{place.column}': {target.where} is binary, but there are "
                 f"{len(counts)} labels: {', '.join(sorted(counts)[:5])}. {as_classes(target)}"
             )
-        if target.kind == "ordinal" and not all(_is_number(value) for value in counts):
+        if target.kind == "ordinal" and not all(is_number(value) for value in counts):
             raise UserError(
                 f"{place.path}, column '{place.column}': the labels {', '.join(sorted(counts)[:5])} are not numbers, "
                 f"so their order is not known. Give it: {target.override}.classes=[lowest,…,highest]."
             )
         classes = in_order(counts)
     return FittedTarget(target, classes=classes, counts=tuple(counts.get(name, 0) for name in classes))
-
-
-def in_order(values: Sequence[str] | Mapping[str, Any]) -> tuple[str, ...]:
-    """Return classes in order: in that of numbers if all are numbers, otherwise alphabetical."""
-    return tuple(sorted(values, key=float) if all(_is_number(value) for value in values) else sorted(values))
-
-
-def _is_number(value: str) -> bool:
-    try:
-        return np.isfinite(float(value)).item()
-    except ValueError:
-        return False
 
 
 def _check_varied(target: Target, table: Columns, values: np.ndarray, present: np.ndarray) -> None:
