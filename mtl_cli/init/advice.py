@@ -10,7 +10,8 @@ from mtl_cli.init.proposals import TRAIN_SHARE, Choice, length, overrides, stead
 from mtl_cli.init.scripts import SPACELESS, spaceless_share
 from mtl_cli.init.yaml_files import comment
 from mtl_cli.texts.encoding import sentence_rows, text_rows
-from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions, train_tokenizer
+from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions
+from mtl_cli.texts.training import train_tokenizer
 
 SMALL, LARGE = 2_000, 50_000
 """Texts up to which a vocabulary is small, and from which on a transformer is worth its time."""

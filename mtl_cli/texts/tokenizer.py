@@ -1,4 +1,4 @@
-"""Tokenizers turn texts and words into numbers of pieces. They are trained, or taken from a pretrained model.
+"""Tokenizers turn texts and words into numbers of pieces; `mtl_cli.texts.training` makes them.
 
 Encoding takes three steps, in which the library cuts each distinct word only once (`TextTokenizer.words`):
 
@@ -11,7 +11,7 @@ A pretrained tokenizer encodes whole texts instead, because it may treat spaces 
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +21,12 @@ from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
 from mtl_cli.texts.ragged import Ragged, places, starts_of
-from mtl_cli.texts.tokenizers_library import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from mtl_cli.texts.tokenizers_library import Tokenizer
 
 KINDS = ("bpe", "wordpiece", "words", "characters", "hf")
-PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 MAX_LENGTH = 1 << 20
 """Number of pieces of the longest text that the model may see."""
 EVERY_CHARACTER = r"[\s\S]"
-LONGEST_WORD = 200
-"""Number of characters of the longest word that WordPiece cuts up; a longer word is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +185,7 @@ def _no_panic() -> Iterator[None]:
 
 
 def check_trained(definition: Mapping[str, Any]) -> None:
-    """Refuse the definition of a trained tokenizer that `train_tokenizer` cannot have made.
+    """Refuse the definition of a trained tokenizer that `mtl_cli.texts.training` cannot have made.
 
     The library would accept others, such as replacements that make a text longer without end, or expressions that never
     end.
@@ -221,78 +218,3 @@ def _types(value: object) -> Iterator[Any]:
     for part in _mappings(value):
         if "type" in part:
             yield part["type"]
-
-
-def train_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> TextTokenizer:
-    """Return a tokenizer whose vocabulary is learnt from the texts."""
-    models_by_kind = {
-        "bpe": lambda: models.BPE(unk_token=UNKNOWN),
-        "wordpiece": lambda: models.WordPiece(unk_token=UNKNOWN, max_input_chars_per_word=LONGEST_WORD),
-        "words": lambda: models.WordLevel(unk_token=UNKNOWN),
-        "characters": lambda: models.WordLevel(unk_token=UNKNOWN),
-    }
-    trainers_by_kind = {"bpe": trainers.BpeTrainer, "wordpiece": trainers.WordPieceTrainer}
-    tokenizer = Tokenizer(models_by_kind[options.tokenizer]())
-    clean: Any = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=options.lowercase
-    )
-    if options.tokenizer == "characters":  # each character is a piece of its own, spaces too
-        clean = normalizers.Sequence([normalizers.Lowercase()] if options.lowercase else [])
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(EVERY_CHARACTER), "isolated")
-    else:
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), clean])
-    first = [PAD, UNKNOWN, SEPARATOR]
-    if options.tokenizer == "wordpiece":  # its trainer breaks ties by the order of inner letters in a hash table
-        texts = list(texts)
-        first += inner_letters(tokenizer, texts)
-    trainer = trainers_by_kind.get(options.tokenizer, trainers.WordLevelTrainer)(
-        vocab_size=options.vocab_size,
-        min_frequency=options.min_count,
-        special_tokens=first,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return TextTokenizer(options.tokenizer, plain_definition(tokenizer), None, Specials())
-
-
-def inner_letters(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[str]:
-    """Return the pieces of single letters that stand inside a word of the texts, in order."""
-    found: set[str] = set()
-    for word in {word for text in texts for word in text.split()}:
-        normal = tokenizer.normalizer.normalize_str(word)
-        for part, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
-            found.update(part[1:])
-    return [f"##{letter}" for letter in sorted(found)]
-
-
-def plain_definition(tokenizer: "Tokenizer") -> str:
-    """Return the definition of a tokenizer that never takes "[UNK]" in a text for the piece of that name."""
-    definition = json.loads(tokenizer.to_str())
-    definition["added_tokens"] = []
-    return json.dumps(definition, ensure_ascii=False)
-
-
-def pretrained_tokenizer(path: str) -> TextTokenizer:
-    """Return the tokenizer of a Hugging Face model in a folder or on the hub.
-
-    Raises:
-        UserError: transformers is not installed, or there is no such model.
-    """
-    from mtl_cli.texts.pretrained import load_tokenizer
-
-    loaded = load_tokenizer(path)
-    backend = getattr(loaded, "backend_tokenizer", None)
-    if backend is None:
-        raise UserError(f"{path} has no fast tokenizer (tokenizer.json). Use another tokenizer_path.")
-    definition = backend.to_str()
-    unlimited = Tokenizer.from_str(definition)
-    unlimited.no_truncation()
-    unlimited.no_padding()
-    inner, whole = unlimited.encode("a", add_special_tokens=False).ids, unlimited.encode("a").ids
-    at = next(index for index in range(len(whole)) if whole[index : index + len(inner)] == inner)
-    unknown = loaded.unk_token_id if loaded.unk_token_id is not None else inner[0]
-    separator = () if loaded.sep_token_id is None else (loaded.sep_token_id,)
-    pad = loaded.pad_token_id if loaded.pad_token_id is not None else 0
-    specials = Specials(pad, unknown, separator, tuple(whole[:at]), tuple(whole[at + len(inner) :]))
-    return TextTokenizer("hf", definition, path, specials)

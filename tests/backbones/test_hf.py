@@ -13,7 +13,7 @@ from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.errors import UserError
 from mtl_cli.features import pool, run_stage
 from mtl_cli.texts.pretrained import load_encoder, load_tokenizer
-from mtl_cli.texts.tokenizer import pretrained_tokenizer
+from mtl_cli.texts.training import pretrained_tokenizer
 from tests.backbones._tiny_bert import TINY_BERT, tiny_bert
 from tests.backbones.test_text_base import LENGTHS, batch, features
 

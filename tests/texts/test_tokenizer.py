@@ -8,7 +8,8 @@ import pytest
 
 from mtl_cli.errors import UserError
 from mtl_cli.texts.encoding import sentence_rows, text_rows
-from mtl_cli.texts.tokenizer import KINDS, TextTokenizer, TokenizerOptions, train_tokenizer
+from mtl_cli.texts.tokenizer import KINDS, TextTokenizer, TokenizerOptions
+from mtl_cli.texts.training import train_tokenizer
 
 TEXTS = [
     "The film was good, the end was not.",
