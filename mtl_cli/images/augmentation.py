@@ -2,8 +2,9 @@
 
 The geometry is torchvision's (transforms.v2 on its typed tensors), and so are the colours. Depth is divided by the
 zoom: what is shown twice as large is half as far away. Normals turn with the image; their x points right and
-their y down. Boxes whose centre leaves the image are dropped, others are cut at its
-border. Pixels from outside are the mean colour in images and missing in labels.
+their y down. Boxes are cut at the image's border, and dropped where hardly anything of them is left: annotators mark
+what shows of an object, also where its centre does not. Pixels from outside are the mean colour in images and missing
+in labels.
 """
 
 import functools
@@ -17,6 +18,7 @@ from torch import Tensor
 from mtl_cli.batch import MISSING_CLASS, FieldSpec, Sample, image_of, with_image
 from mtl_cli.errors import UserError
 from mtl_cli.images.augment_options import AugmentOptions
+from mtl_cli.images.moved_boxes import axes_of, boxes_around, kept_boxes, quarter_turned
 from mtl_cli.images.picture_rows import Pixels
 from mtl_cli.images.picture_targets import MAPS
 
@@ -195,7 +197,7 @@ class ImageAugmentation:
     def _unwrapped(self, name: str, part: Any, before: Tensor, size: Sequence[int]) -> Tensor:  # noqa: ANN401  a typed tensor
         kind, plain = self.kinds[name], part.as_subclass(Tensor)
         if kind == "boxes":
-            return kept_boxes(plain, before[:, 4], size)
+            return kept_boxes(boxes_around(plain), before[:, 4], size)
         if kind == "keypoints":
             return kept_points(plain[:, :2], before[:, 2], size)
         return plain
@@ -205,12 +207,12 @@ def wrapped(field: Tensor, kind: str, size: tuple[int, int]) -> Any:  # noqa: AN
     """Return what moves of a label field as the typed tensor that torchvision moves.
 
     A point is a box without area: torchvision's own points are numbers of pixels, so that a flip would move places in
-    continuous coordinates by a pixel.
+    continuous coordinates by a pixel. A box is two lines through its centre, see `boxes_around`.
     """
     from torchvision import tv_tensors
 
     if kind in ("boxes", "keypoints"):
-        corners = field[:, :4] if kind == "boxes" else field[:, [0, 1, 0, 1]]
+        corners = axes_of(field) if kind == "boxes" else field[:, [0, 1, 0, 1]]
         return tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=size, clamping_mode=None)
     return tv_tensors.Mask(field)
 
@@ -234,27 +236,6 @@ def rotated(normals: Tensor, degrees: float) -> Tensor:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y, z = normals
     return torch.stack([cos * x - sin * y, sin * x + cos * y, z])
-
-
-def quarter_turned(boxes: Any, turn: int) -> Any:  # noqa: ANN401  a typed tensor
-    """Return boxes [N, 4] of an image that is turned clockwise by `turn` quarters."""
-    values = boxes.as_subclass(Tensor)
-    height, width = boxes.canvas_size
-    for _ in range(turn):
-        left, top, right, bottom = values.unbind(dim=1)
-        values = torch.stack([height - bottom, left, height - top, right], dim=1)
-        height, width = width, height
-    return like(values, boxes)
-
-
-def kept_boxes(boxes: Tensor, classes: Tensor, size: Sequence[int]) -> Tensor:
-    """Return boxes [N, 5] with their classes whose centres lie in an image of `size` (H, W), cut at its border."""
-    height, width = size
-    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
-    cut = torch.minimum(boxes.clamp(min=0), limits)
-    return torch.cat([cut, classes.to(cut).unsqueeze(1)], dim=1)[inside]
 
 
 def kept_points(points: Tensor, visible: Tensor, size: Sequence[int]) -> Tensor:
