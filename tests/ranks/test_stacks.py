@@ -3,6 +3,7 @@
 import pytest
 
 from mtl_cli.ranks.ranks import ALONE
+from tests._thinned import thinned
 from tests.ranks import _cases
 from tests.ranks._pool import differences
 from tests.runs import _stacks
@@ -15,10 +16,9 @@ SETTINGS = {
     "mgda, features": ["weighting=mgda", FEATURES],
     "modo": ["weighting=modo"],
 }
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS if name not in ("fixed", "pcgrad")]
 
 
-@pytest.mark.parametrize("name", ["fixed", "pcgrad", *SLOW])
+@pytest.mark.parametrize("name", thinned(SETTINGS, ["fixed"]))
 def test_two_ranks_equal_accumulation(name, two, tmp_path):
     """Most labels are missing, so that a rank has none of a task that the other one has."""
     _stacks.write_data(tmp_path, missing=0.8)

@@ -24,7 +24,10 @@ def config(**changes):
     "changes",
     [
         {},
-        {"trainer__accumulate": 2, "sharing": {"_target_": "mtl_cli.sharing.soft.Soft", "strength": 0.001}},
+        pytest.param(
+            {"trainer__accumulate": 2, "sharing": {"_target_": "mtl_cli.sharing.soft.Soft", "strength": 0.001}},
+            marks=pytest.mark.slow,
+        ),
         {
             "weighting": {
                 "_target_": "mtl_cli.weightings.upgrad.UPGrad", "level": "features", "update_every": 1,

@@ -87,6 +87,7 @@ def test_label_images_are_predicted_and_agree_with_the_scenes(folder):
     assert not list(Path().glob(".out*"))
 
 
+@pytest.mark.slow
 def test_a_dense_run_resumes_to_the_same_bytes(folder):
     trained("mtan", "save.every=7", "save.keep=20", "trainer.max_epochs=2", "data.workers=1")
     whole = Path("run/metrics.jsonl").read_bytes()

@@ -22,6 +22,7 @@ from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import RunDirectory
 from tests import _toy
 from tests._checkpoints import rewrite
+from tests._thinned import thinned
 
 HEAD = {"_target_": "mtl_cli.heads.mlp.MLPHead", "hidden": []}
 
@@ -210,7 +211,7 @@ def test_states_larger_than_their_file_are_refused(stranger, capsys, attack):
 
 
 @pytest.mark.parametrize("key", ["model", "optimizer", "progress", "weighting", "ema", "datasets", "metrics_length"])
-@pytest.mark.parametrize("value", [{}, {"a": 1}, {1: {2: 3}}, -5, 10**30], ids=str)
+@pytest.mark.parametrize("value", thinned([{}, {"a": 1}, {1: {2: 3}}, -5, 10**30], [{1: {2: 3}}, 10**30]), ids=str)
 def test_states_of_nonsense_end_in_a_message(stranger, capsys, key, value):
     rewrite(stranger, lambda state: state.update({key: value}))
     for main, word in ((cli.main_eval, "checkpoint=run"), (cli.main, "resume=run")):
@@ -258,7 +259,7 @@ def test_leftover_links_in_the_place_of_temporary_files_are_not_followed(strange
     assert victim.read_text() == "precious\n"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "endless", "folder"])
+@pytest.mark.parametrize("kind", thinned(["pipe", "endless", "folder"], ["pipe"]))
 def test_what_stands_for_the_checksum_of_a_checkpoint_is_not_waited_for(stranger, kind):
     newest = max((stranger / "checkpoints").glob("step_*.pt.sha256"))
     newest.unlink()

@@ -103,13 +103,13 @@ def test_random_values_follow_from_the_seed_and_the_number_of_the_trial(run):
         "trainer.max_epochs=range(1,9)",
         "optimizer=adam,sgd",
     ]
-    assert cli.main([*words, "search.trials=4", "hydra.sweep.dir=a"]) == 0
+    assert cli.main([*words, "search.trials=3", "hydra.sweep.dir=a"]) == 0
     first = [config for config, _ in run.trained]
     run.trained.clear()
-    assert cli.main([*words, "search.trials=4", "hydra.sweep.dir=b"]) == 0
+    assert cli.main([*words, "search.trials=3", "hydra.sweep.dir=b"]) == 0
     assert [config for config, _ in run.trained] == first
     run.trained.clear()
-    assert cli.main([*words, "search.trials=4", "hydra.sweep.dir=c", "search.seed=1"]) == 0
+    assert cli.main([*words, "search.trials=3", "hydra.sweep.dir=c", "search.seed=1"]) == 0
     assert [config for config, _ in run.trained] != first
     assert {config["optimizer"]["_target_"] for config in first} == {"torch.optim.Adam", "torch.optim.SGD"}
 
