@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.pairs import below
+from mtl_cli.images.pair_parts import below
 from mtl_cli.tables.listing import Rows, split_named
 
 MAX_ANNOTATIONS = 2**30

@@ -10,6 +10,7 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows
+from mtl_cli.images.coco_masks import box_of_mask
 from mtl_cli.images.coco_points import CocoPoints, box_of_points, tell_once
 from mtl_cli.tables.listing import Rows, split_named
 
@@ -125,7 +126,7 @@ def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, An
 
 
 def coco_box(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:
-    """Return x, y, width and height of an annotation: its box or, else, that around its polygons or points.
+    """Return x, y, width and height of an annotation: its box or, else, that around its mask or points.
 
     Raises:
         UserError: it has neither; `where` it stands.
@@ -133,14 +134,10 @@ def coco_box(annotation: Mapping[str, Any], where: str) -> tuple[float, float, f
     if annotation.get("bbox"):
         x, y, width, height = map(float, annotation["bbox"])
         return x, y, width, height
-    polygons = annotation.get("segmentation")
-    if not polygons and (around := box_of_points(annotation)) is not None:
+    mask = annotation.get("segmentation")
+    if not mask and (around := box_of_points(annotation)) is not None:
         return around
-    if not polygons or not isinstance(polygons, list):
-        raise UserError(f"{where}: it has neither a bbox nor polygons as its segmentation. Write the bbox of each.")
-    numbers = [[float(value) for value in polygon] for polygon in polygons]
-    across, down = ([value for each in numbers for value in each[start::2]] for start in (0, 1))
-    return min(across), min(down), max(across) - min(across), max(down) - min(down)
+    return box_of_mask(mask, where)
 
 
 def read_json_file(path: Path) -> Any:  # noqa: ANN401  what JSON holds

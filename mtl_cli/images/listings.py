@@ -3,7 +3,7 @@
 Each listing has the column `image`, a path relative to the folder of the listing, and what its form says of an image:
 
 - pairs: a folder `images` beside folders of label images with the same names, each of which is a column, or `a.png`
-  beside `a_mask.png`; and `split`;
+  beside `a_mask.png`, or the folders of Cityscapes; and `split`;
 - class folders: `label`, the name of the folder, and `split` where the folders above are called train, val and test;
 - sets as they are published: see `mtl_cli.images.published`;
 - boxes: `boxes`, JSON of [x, y, width, height, name of the class] in pixels, and one column `count_<class>` per class;

@@ -1,61 +1,82 @@
-"""Images with label images of the same names: in folders side by side, or as a.png beside a_mask.png."""
+"""Images with label images of the same names: in folders side by side, or as a.png beside a_mask.png; Cityscapes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mtl_cli.errors import UserError
+from mtl_cli.images.cityscapes import is_cityscapes, street_files, street_parts
 from mtl_cli.images.new_images import ENDINGS
-from mtl_cli.tables.listing import SPLIT_NAMES, Rows, files_below
+from mtl_cli.images.pair_parts import FILES, Part, below, split_folders, stem
+from mtl_cli.tables.listing import Rows, split_named
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "inputs", "input", "photos", "rgb", "jpegimages")
+LABEL_WORDS = ("label", "annot", "mask", "seg", "gt", "depth", "instance")
+"""What follows the name of a split in that of its folder of label images."""
 LABEL_ENDINGS = ("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "depth", "instances", "instance")
 """What folders of images are called, and what follows the name of an image in that of its label image."""
-FILES = (*ENDINGS, ".npy")
 SHOWN = 5
-
-
-def below(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
-    """Return the image files in a folder and below it in order, without those behind linked folders."""
-    return files_below(folder, endings)
 
 
 def is_pairs(folder: Path) -> bool:
     """Return whether a folder, or one of its folders of splits, holds images with label images of the same names."""
-    return any(image_folder(place) is not None or beside(place) for _, place in parts(folder))
+    return any(part.labels for part in parts(folder))
 
 
-def parts(folder: Path) -> Iterator[tuple[str | None, Path]]:
-    """Yield the folders of splits with the names of the splits; the folder itself where there are none."""
-    splits = [each for each in sorted(folder.iterdir()) if each.is_dir() and each.name.lower() in SPLIT_NAMES]
-    if not splits:
-        yield None, folder
-    for each in splits:
-        yield SPLIT_NAMES[each.name.lower()], each
+def parts(folder: Path) -> Iterator[Part]:
+    """Yield the parts of a set, by its folders of splits."""
+    if is_cityscapes(folder):
+        yield from street_parts(folder)
+        return
+    for split, place in split_folders(folder):
+        if (images := image_folder(place)) is not None:
+            yield Part(split, images, below(images, FILES), label_folders(images, folders_beside(images)))
+        elif labels := label_folders(place, {} if split is None else folders_after(place)):
+            yield Part(split, place, below(place, FILES), labels)
+        else:
+            yield Part(split, place, [each for each in below(place) if plain(each.stem) == each.stem], beside(place))
+
+
+def folders_beside(folder: Path) -> dict[str, Path]:
+    """Return the folders beside a folder, by their names."""
+    return {each.name: each for each in sorted(folder.parent.iterdir()) if each.is_dir() and each != folder}
+
+
+def folders_after(folder: Path) -> dict[str, Path]:
+    """Return the folders beside that of a split which are called so, as train_labels beside train."""
+    after = {name[len(folder.name) :].strip("_- "): each for name, each in folders_beside(folder).items()
+             if name.startswith(folder.name)}  # fmt: skip
+    return {name: each for name, each in after.items() if name.lower().startswith(LABEL_WORDS)}
 
 
 def image_folder(place: Path) -> Path | None:
     """Return the folder of images that has a folder of label images beside it; None where there is none."""
     named = {each.name.lower(): each for each in sorted(place.iterdir()) if each.is_dir()}
     images = next((named[name] for name in IMAGE_FOLDERS if name in named), None)
-    return images if images is not None and label_folders(images) else None
+    return images if images is not None and label_folders(images, folders_beside(images)) else None
 
 
-def label_folders(images: Path) -> dict[str, dict[str, Path]]:
-    """Return the folders beside that of images which hold files of the same names: their files by name."""
+def label_folders(images: Path, others: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
+    """Return, of other folders, those with files that are called as the images are: these files by the images' names.
+
+    What follows the name, as in a_L.png, is the same for all files of a column.
+    """
     names = {stem(file, images) for file in below(images, FILES)}
-    found = {}
-    for folder in sorted(images.parent.iterdir()):
-        if folder != images and folder.is_dir():
-            files = {plain(stem(file, folder)): file for file in below(folder, FILES)}
-            if names & files.keys():
-                found[folder.name] = files
+    found: dict[str, dict[str, Path]] = {}
+    for column, folder in others.items():
+        kinds: dict[str, dict[str, Path]] = {}
+        for file in below(folder, FILES):
+            name = stem(file, folder)
+            first, _, last = name.rpartition("_")
+            own, kind = (first, last) if name not in names and not last.isdigit() else (name, "")
+            if own in names:
+                kinds.setdefault(kind, {})[own] = file
+        whole = {name: file for known in kinds.values() for name, file in known.items()}
+        if len(whole) < sum(map(len, kinds.values())):  # several of an image: a_L.png and a_color.png
+            found |= {f"{column}_{kind}".rstrip("_"): known for kind, known in kinds.items()}
+        elif whole:
+            found[column] = whole
     return found
-
-
-def stem(file: Path, folder: Path) -> str:
-    """Return the path of a file in a folder, without its ending."""
-    return file.relative_to(folder).with_suffix("").as_posix()
 
 
 def plain(name: str) -> str:
@@ -77,12 +98,17 @@ def beside(place: Path) -> dict[str, dict[str, Path]]:
 
 def label_images(folder: Path) -> set[Path]:
     """Return the label images of a folder that holds images with label images of the same names; none of another."""
-    found = set[Path]()
-    for _, place in parts(folder):
-        images = image_folder(place)
-        labels = label_folders(images) if images is not None else beside(place)
-        found |= {path for known in labels.values() for path in known.values()}
-    return found
+    if is_cityscapes(folder):
+        return street_files(folder)
+    return {path for part in parts(folder) for known in part.labels.values() for path in known.values()}
+
+
+def split_rows(rows: Rows) -> Rows:
+    """Return rows with the splits whose folders their images lie in, where all of them do: images/train."""
+    splits = [next(filter(None, map(split_named, Path(row["image"]).parts[:-1])), None) for row in rows]
+    if None in splits or any("split" in row for row in rows):
+        return rows
+    return [{**row, "split": split} for row, split in zip(rows, splits, strict=True)]
 
 
 def pair_rows(folder: Path) -> Rows:
@@ -92,20 +118,12 @@ def pair_rows(folder: Path) -> Rows:
         UserError: there are none, or an image has no label image.
     """
     rows: Rows = []
-    for split, place in parts(folder):
-        images = image_folder(place)
-        labels = label_folders(images) if images is not None else beside(place)
-        files = (
-            below(images, FILES)
-            if images is not None
-            else [each for each in below(place) if plain(each.stem) == each.stem]
-        )
-        for file in files:
-            name = stem(file, place if images is None else images)
-            found = {column: known.get(name) for column, known in labels.items()}
+    for part in parts(folder):
+        for file in part.images:
+            found = {column: known.get(stem(file, part.folder)) for column, known in part.labels.items()}
             row: dict[str, Any] = {"image": file.relative_to(folder).as_posix()}
             row |= {column: path and path.relative_to(folder).as_posix() for column, path in found.items()}
-            rows.append(row if split is None else {**row, "split": split})
+            rows.append(row if part.split is None else {**row, "split": part.split})
     columns = list(dict.fromkeys(column for row in rows for column in row))
     lost = [(row["image"], column) for row in rows for column in columns if not row.get(column)]
     if lost:
@@ -117,4 +135,4 @@ def pair_rows(folder: Path) -> Rows:
         )
     if not rows:
         raise UserError(f"{folder} holds no images with label images.")
-    return rows
+    return split_rows(rows)

@@ -7,7 +7,7 @@ from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_rows import Boxes
 from mtl_cli.images.new_images import ENDINGS
-from mtl_cli.images.pairs import below, parts
+from mtl_cli.images.pair_parts import below, split_folders
 from mtl_cli.tables.listing import SPLIT_NAMES
 
 NAMES_FILE = "classes.txt"
@@ -29,7 +29,7 @@ def yolo_places(folder: Path) -> Iterator[tuple[str | None, Path, Path]]:
     Labels lie in `labels/` beside `images/`, or, in a folder whose classes are named, beside the images.
     """
     named = any((folder / name).is_file() for name in (NAMES_FILE, *TOLD))
-    for split, place in [(None, folder), *((s, p) for s, p in parts(folder) if s)]:
+    for split, place in [(None, folder), *((s, p) for s, p in split_folders(folder) if s)]:
         if (place / "images").is_dir() and (place / "labels").is_dir():
             yield split, place / "images", place / "labels"
         elif named and any(each.with_suffix(".txt").is_file() for each in place.iterdir() if is_image(each)):

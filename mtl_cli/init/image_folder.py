@@ -6,6 +6,7 @@ from pathlib import Path
 from mtl_cli.errors import UserError
 from mtl_cli.images.coco import coco_files, split_of
 from mtl_cli.images.listings import FORMS, form_of
+from mtl_cli.images.palettes import is_palette
 from mtl_cli.tables.reading import SUFFIXES
 
 WORDS = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO", "pairs": "label images beside images",
@@ -30,6 +31,7 @@ def choose(folder: Path, format: str, targeted: bool) -> Chosen:
         UserError: there are several tables or several files of COCO, or nothing of the format.
     """
     tables = [each for each in sorted(folder.iterdir()) if each.is_file() and each.suffix.lower() in SUFFIXES]
+    tables = [each for each in tables if not is_palette(each)]
     jsons = coco_files(folder)
     form = form_of(folder)
     if format in FORMS and format not in ("auto", "coco"):

@@ -118,8 +118,10 @@ class Looked:
     points: Sequence[str] = ()
 
 
-def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:
+def look_at_labels(name: str, paths: Sequence[Path], told: Mapping[int, str]) -> Looked:
     """Return what the label images of a column are, by its name and by some of them.
+
+    `told` are names of numbers, as far as a file tells them; that of an ignored one is empty.
 
     Raises:
         UserError: they are of no known kind.
@@ -139,6 +141,8 @@ def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:
     numbers = [np.unique(decode_labels(path)) for path in files]
     every = np.unique(np.concatenate(numbers))
     refuse_changed(name, files, every)
+    if len({told.get(value) for value in every.tolist()} - {None, ""}) > 1:
+        return named_classes(told, every)
     if any(word in lowered for word in INSTANCE_WORDS) or (len(every) > MOST_CLASSES and _counting(numbers)):
         return Looked("mask", {"values": "foreground"}, "each object has a number: foreground against background")
     if len(every) > MOST_CLASSES:
@@ -152,6 +156,20 @@ def look_at_labels(name: str, paths: Sequence[Path]) -> Looked:
     names = [f"#{value:06x}" if colours else str(value) for value in kept]
     reading: dict[str, Any] = {"values": names if colours else kept, "classes": names}
     why = f"label images of {len(kept)} classes" + "; 255 is ignored" * bool(ignored)
+    return Looked("mask", {**reading, **({"missing": ignored} if ignored else {})}, why)
+
+
+def named_classes(told: Mapping[int, str], every: np.ndarray) -> Looked:
+    """Return label images whose classes have names; numbers [N] without one are classes called as they are written."""
+    colours = max(told) > LARGEST_NUMBER
+    written = {value: f"#{value:06x}" if colours else value for value in {*told, *every.tolist()}}
+    kept = {value: name for value, name in told.items() if name}
+    kept |= {value: str(written[value]) for value in every.tolist() if value not in told}
+    reading = {"values": [written[value] for value in kept], "classes": list(kept.values())}
+    ignored = [written[value] for value, name in told.items() if not name]
+    why = f"label images of {len(kept)} classes, whose names are told" + "; those without a name are ignored" * bool(
+        ignored
+    )
     return Looked("mask", {**reading, **({"missing": ignored} if ignored else {})}, why)
 
 

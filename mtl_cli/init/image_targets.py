@@ -8,6 +8,7 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.checking import read_cells
+from mtl_cli.images.palettes import names_of
 from mtl_cli.images.points import named_points
 from mtl_cli.init.asked import slug
 from mtl_cli.init.image_looking import Looked, look_at_labels
@@ -112,5 +113,5 @@ def look_at_target(
     asked = f"kind.{column}={wanted} asks for that"
     if wanted in ("depth", "normals"):
         return Looked(wanted, {}, asked)
-    found = look_at_labels(column, [folder / cell for cell in cells if cell])
+    found = look_at_labels(column, [folder / cell for cell in cells if cell], names_of(listing, column))
     return found if wanted is None else replace(found, kind=KINDS[wanted], why=asked)

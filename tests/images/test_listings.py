@@ -99,7 +99,7 @@ def test_a_coco_annotation_may_be_polygons_alone_and_crowds_are_told(tmp_path, c
     assert "left out 1 annotations of crowds, such as annotation 2" in caplog.text
     second["bbox"] = []
     (tmp_path / "boxes.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match="annotation 1: it has neither a bbox nor polygons"):
+    with pytest.raises(UserError, match="annotation 1: it has neither a bbox nor a segmentation"):
         rows_of(tmp_path / "boxes.json")
 
 
@@ -322,7 +322,7 @@ def test_a_class_may_be_called_null(tmp_path):
     assert kept.options.missing_values == ("NA",)
 
 
-@pytest.mark.parametrize("folders", [("train", "val"), ("train", "train_labels", "val", "valannot")])
+@pytest.mark.parametrize("folders", [("train", "val"), ("train", "train_extra", "val")])
 def test_folders_of_splits_are_not_classes(tmp_path, folders):
     for name in folders:
         draw(tmp_path / name / "1.png")
