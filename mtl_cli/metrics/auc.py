@@ -11,6 +11,8 @@ class AUC(Areas):
     Above one half is a positive. NaN where only one class occurs.
     """
 
+    row_by_row = True
+
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Take in probabilities [B] and their target."""
         relevance = target if target.ndim == 1 else target[:, 0]

@@ -1,7 +1,10 @@
 """Areas under ROC curves, from ranks."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mtl_cli.metrics.base import Collected
 
@@ -11,6 +14,9 @@ class Areas(Collected):
 
     The area is the share of pairs of a positive and a negative row whose order is right, ties counting one half.
     """
+
+    row_by_row = True
+    takes_choices = True
 
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Take in probabilities and their target [B, T], one byte a label; what is neither 0 nor 1 does not count."""
@@ -36,3 +42,17 @@ class Areas(Collected):
         right = torch.where(positive, below + above, 0).sum(dim=1)
         pairs = positive.sum(dim=1).double() * negative.sum(dim=1)
         return right / (2 * pairs)
+
+    def of_choices(self, predictions: Tensor, target: Tensor, choices: Iterable[Tensor]) -> Tensor:
+        """Return the area [R] of each choice of rows; for one column."""
+        scores, order = predictions[:, 0].sort()
+        target = target[order, 0]
+        positive, negative = order[target == 1], target == 0
+        first, last = (torch.searchsorted(scores, scores[target == 1], right=right) for right in (False, True))
+        areas = []
+        for times in choices:
+            up_to = F.pad(times[:, order].where(negative, 0.0).cumsum(dim=1), (1, 0))  # negative rows before a place
+            taken = times[:, positive]
+            right = (taken * (up_to[:, first] + up_to[:, last])).sum(dim=1)
+            areas.append(right / (2 * taken.sum(dim=1) * up_to[:, -1]))
+        return torch.cat(areas)

@@ -15,9 +15,9 @@ What most runs need is written here, since importing torchmetrics takes longer t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -46,6 +46,18 @@ class MetricInfo:
 
 class Metric(ABC):
     """A number, or several, of the rows that it has taken in. States are attributes, named by `add_state`."""
+
+    row_by_row: ClassVar[bool] = False
+    """Whether each row adds a state of its own, and arithmetic that `torch.vmap` can do makes sums and metric of it.
+
+    Then many rows, or many states, are computed at once. A subclass that changes `update` or `compute` says it anew.
+    """
+
+    def __init_subclass__(cls) -> None:
+        """Take `row_by_row` from a class that changes what is computed and does not say it."""
+        super().__init_subclass__()
+        if {"update", "compute"} & set(vars(cls)) and "row_by_row" not in vars(cls):
+            cls.row_by_row = False
 
     def __init__(self) -> None:
         self._starts: dict[str, Tensor | None] = {}
@@ -93,6 +105,35 @@ class Metric(ABC):
         for name, value in state.items():
             setattr(self, name, value)
 
+    def sums_by_row(self, predictions: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return the state [B, ...] that each row adds to sums; for metrics that are `row_by_row`."""
+        starts = {name: start for name, start in self._starts.items() if start is not None}
+        states = {name: start.expand(len(target), *start.shape).clone() for name, start in starts.items()}
+
+        def one(state: dict[str, Tensor], row: Tensor, truth: Tensor) -> dict[str, Tensor]:
+            self.put(state)
+            self.update(row[None], truth[None])
+            return {name: getattr(self, name) for name in starts}
+
+        found: dict[str, Tensor] = torch.vmap(one)(states, predictions, target)
+        self.reset()
+        return found
+
+    def of_sums(self, states: Mapping[str, Tensor]) -> Tensor:
+        """Return the metric [R] of each of R states that are sums [R, ...]."""
+
+        def one(state: Mapping[str, Tensor]) -> Tensor:
+            self.put(state)
+            return self.compute()
+
+        if self.row_by_row:
+            values = torch.vmap(one)(states)
+        else:
+            number = len(next(iter(states.values())))
+            values = torch.stack([one({name: state[r] for name, state in states.items()}) for r in range(number)])
+        self.reset()
+        return values
+
     def told_apart(self, state: str, rows: Tensor, copy: int) -> Tensor:
         """Return rows of a state as those of copy number `copy` of them, where rows are drawn again.
 
@@ -107,6 +148,7 @@ class Collected(Metric):
     Memory is that of the labels and predictions of the split, 4 bytes a number.
     """
 
+    row_by_row = True
     predictions: list[Tensor]
     targets: list[Tensor]
 
@@ -128,10 +170,21 @@ class Collected(Metric):
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the metric of a whole split; both float64 [N, ...]."""
 
+    takes_choices: ClassVar[bool] = False
+    """Whether `of_choices` computes many choices of rows at once."""
+
+    def of_choices(self, predictions: Tensor, target: Tensor, choices: Iterable[Tensor]) -> Tensor:
+        """Return the metric [R] of each of R choices of rows, which come some at a time, float64 [r, N].
+
+        A choice says how often each row is taken.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no choices")
+
 
 class EntryMean(Metric):
     """The mean of entries that count, as two sums: in float64, without a wait for the device."""
 
+    row_by_row = True
     total: Tensor
     count: Tensor
 

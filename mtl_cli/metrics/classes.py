@@ -22,6 +22,8 @@ class Confusion(ClassPairs):
 class Accuracy(EntryMean):
     """Share of the labels that are predicted."""
 
+    row_by_row = True
+
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Take in classes."""
         self.add(predictions == target, target != MISSING_CLASS)
@@ -33,6 +35,8 @@ class Accuracy(EntryMean):
 
 class RankError(EntryMean):
     """Mean absolute difference of the numbers of the classes."""
+
+    row_by_row = True
 
     def update(self, predictions: Tensor, target: Tensor) -> None:
         """Take in classes."""
@@ -46,6 +50,7 @@ class RankError(EntryMean):
 class MacroF1(Metric):
     """Mean of 2·TP/(2·TP + FP + FN) over the classes that occur among labels or predictions."""
 
+    row_by_row = True
     right: Tensor
     predicted: Tensor
     true: Tensor
@@ -75,6 +80,8 @@ class QuadraticKappa(ClassPairs):
 
     Cohen, "Weighted kappa", Psychological Bulletin 1968.
     """
+
+    row_by_row = True
 
     def compute(self) -> Tensor:
         """Return kappa; NaN where one class alone is true and predicted."""

@@ -5,7 +5,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from mtl_cli.metrics.base import Collected, Metric
+from mtl_cli.metrics.base import Metric
+from mtl_cli.metrics.determination_base import Determination
 
 
 class ColumnError(Metric):
@@ -15,6 +16,7 @@ class ColumnError(Metric):
     state is two sums per column, in float64.
     """
 
+    row_by_row = True
     total: Tensor
     count: Tensor
 
@@ -33,7 +35,7 @@ class ColumnError(Metric):
 
     def compute(self) -> Tensor:
         """Return the mean."""
-        return self.column(self.total / self.count)[self.count > 0].mean()
+        return self.column(self.total / self.count).where(self.count > 0, 0.0).sum() / (self.count > 0).sum()
 
     @abstractmethod
     def entry(self, difference: Tensor) -> Tensor:
@@ -64,19 +66,15 @@ class ColumnRMSE(ColumnError):
         return mean.sqrt()
 
 
-class R2(Collected):
-    """Mean over columns of the coefficient of determination, 1 − Σ(y − ŷ)²/Σ(y − ȳ)²; NaN entries are left out.
+class R2(Determination):
+    """Mean over columns of their coefficients of determination; a column whose labels are all equal is left out.
 
-    A column whose labels are all equal has none and is left out. Differs from torchmetrics' R2Score: computed from
-    deviations in float64, since sums of squares in float32 lose a target such as a year (2000 ± 10) to cancellation.
+    Differs from torchmetrics' R2Score: sums of squares in float32 lose a target such as a year (2000 ± 10).
     """
 
-    def value(self, predictions: Tensor, target: Tensor) -> Tensor:
+    row_by_row = True
+
+    def compute(self) -> Tensor:
         """Return the mean; NaN where no column has one."""
-        predictions, target = predictions.flatten(1), target.flatten(1)  # [N, D]
-        centre = target.nanmean(dim=0)
-        total = (target - centre).square().nansum(dim=0)
-        marks = ~torch.isnan(target)
-        errors = torch.where(marks, predictions - target.nan_to_num(), 0.0)  # a NaN that was predicted stays
-        ratio = errors.square().sum(dim=0) / total
-        return (1.0 - ratio[total > 0]).mean()
+        values, there = self.coefficients()
+        return values.where(there, 0.0).sum() / there.sum()

@@ -10,6 +10,7 @@ from mtl_cli.metrics.base import Metric
 class ClassPairs(Metric):
     """The confusion matrix int64 [C, C], rows being the truth; predicted and true classes are int64 [B, ...]."""
 
+    row_by_row = True
     counts: Tensor
 
     def __init__(self, num_classes: int) -> None:
@@ -28,4 +29,4 @@ def tally(numbers: Tensor, size: int) -> Tensor:
     """Return how often each number below `size` occurs, int64 [size]; `size` itself is dropped."""
     counts = torch.zeros(size + 1, dtype=torch.int64, device=numbers.device)
     flat = numbers.flatten()
-    return counts.scatter_add_(0, flat, torch.ones_like(flat))[:-1]
+    return counts.scatter_add(0, flat, torch.ones_like(flat))[:-1]

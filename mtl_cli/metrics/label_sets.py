@@ -12,6 +12,7 @@ class LabelF1(Metric):
     `shape` is that of a row, [C], or [T, C] for a value per task.
     """
 
+    row_by_row = True
     right: Tensor
     both: Tensor
     """True entries and predicted ones."""
@@ -34,6 +35,8 @@ class LabelF1(Metric):
 
 class MicroF1(LabelF1):
     """2·TP/(2·TP + FP + FN) of all entries."""
+
+    row_by_row = True
 
     def compute(self) -> Tensor:
         """Return the score; 0 where nothing is true or predicted."""

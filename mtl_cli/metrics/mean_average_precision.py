@@ -1,5 +1,7 @@
 """Mean over labels of the average precision."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -13,19 +15,31 @@ class MeanAveragePrecision(Collected):
     without a positive, for which it is not defined, are left out; NaN where no label has one.
     """
 
+    takes_choices = True
+
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the mean."""
-        columns = zip(predictions.flatten(1).unbind(dim=1), target.flatten(1).unbind(dim=1), strict=True)
-        found = [average_precision(column[truth >= 0], truth[truth >= 0]) for column, truth in columns]
-        return torch.stack(found).view(target.shape[1:]).nanmean(dim=-1)
+        once = torch.ones(1, len(target), dtype=predictions.dtype)
+        return average_precisions(predictions, target, once)[0].view(target.shape[1:]).nanmean(dim=-1)
+
+    def of_choices(self, predictions: Tensor, target: Tensor, choices: Iterable[Tensor]) -> Tensor:
+        """Return the mean [R] of each choice of rows."""
+        return torch.cat([average_precisions(predictions, target, times).nanmean(dim=1) for times in choices])
 
 
-def average_precision(scores: Tensor, target: Tensor) -> Tensor:
-    """Return the average precision of scores [N] of a label that is 1 or 0; NaN where it is never 1."""
-    order = torch.argsort(scores, descending=True)
-    scores, true = scores[order], target[order].cumsum(dim=0)
-    ends = torch.cat([torch.where(scores[1:] != scores[:-1])[0], torch.tensor([len(scores) - 1])])  # of equal scores
-    if not len(scores) or true[-1] == 0:
-        return torch.tensor(torch.nan, dtype=scores.dtype)
-    precision = true[ends] / (ends + 1)
-    return (true[ends].diff(prepend=true.new_zeros(1)) * precision).sum() / true[-1]
+def average_precisions(predictions: Tensor, target: Tensor, times: Tensor) -> Tensor:
+    """Return the average precision [R, C] of every label for rows of which row n is taken `times`[r, n] times."""
+    columns = zip(predictions.flatten(1).unbind(dim=1), target.flatten(1).unbind(dim=1), strict=True)
+    known = [(scores[truth >= 0], truth[truth >= 0], times[:, truth >= 0]) for scores, truth in columns]
+    return torch.stack([average_precision(*column) for column in known], dim=1)
+
+
+def average_precision(scores: Tensor, target: Tensor, times: Tensor) -> Tensor:
+    """Return the average precision [R] of scores [N] of a label that is 1 or 0; NaN where it is never 1."""
+    scores, order = scores.sort(descending=True)
+    new = scores[1:] != scores[:-1]
+    ends = torch.cat([new, new.new_ones(min(1, len(scores)))]).nonzero()[:, 0]  # of equal scores
+    taken = times[:, order].cumsum(dim=1)[:, ends]
+    true = (times[:, order] * target[order]).cumsum(dim=1)[:, ends]
+    precision = true / taken.clamp(min=1)
+    return (true.diff(dim=1, prepend=torch.zeros_like(true[:, :1])) * precision).sum(dim=1) / true[:, -1:].sum(dim=1)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from mtl_cli.batch import labelled
 from mtl_cli.metrics.auc_base import Areas
-from mtl_cli.metrics.base import Collected, Metric
+from mtl_cli.metrics.base import Metric
 from mtl_cli.metrics.counts_base import tally
+from mtl_cli.metrics.determination_base import Determination
 from mtl_cli.metrics.log_loss import EPSILON
 
 
@@ -72,15 +73,13 @@ class LogLosses(ColumnSums):
         return -torch.where(target > 0.5, p, 1.0 - p).log()
 
 
-class R2s(Collected):
+class R2s(Determination):
     """`R2` of each column: NaN where all labels are equal."""
 
-    def value(self, predictions: Tensor, target: Tensor) -> Tensor:
+    def compute(self) -> Tensor:
         """Return the coefficients of determination."""
-        marks = ~torch.isnan(target)
-        total = (target - target.nanmean(dim=0)).square().nansum(dim=0)
-        errors = torch.where(marks, predictions - target.nan_to_num(), 0.0).square().sum(dim=0)
-        return torch.where(total > 0, 1.0 - errors / total, torch.nan)
+        values, there = self.coefficients()
+        return values.where(there, torch.nan)
 
 
 class AUCs(Areas):

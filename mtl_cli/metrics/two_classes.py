@@ -8,6 +8,8 @@ from mtl_cli.metrics.counts_base import ClassPairs
 class BinaryConfusion(ClassPairs):
     """The confusion matrix [2, 2], rows being the truth."""
 
+    row_by_row = True
+
     def __init__(self) -> None:
         super().__init__(2)
 
@@ -23,6 +25,8 @@ class BinaryConfusion(ClassPairs):
 class BinaryAccuracy(BinaryConfusion):
     """Share of the labels that are predicted."""
 
+    row_by_row = True
+
     def compute(self) -> Tensor:
         """Return the share."""
         return (self.counts.diagonal().sum().double() / self.counts.sum()).float()
@@ -30,6 +34,8 @@ class BinaryAccuracy(BinaryConfusion):
 
 class BinaryF1(BinaryConfusion):
     """2·TP/(2·TP + FP + FN) of class 1; 0 where it occurs neither in truth nor in predictions."""
+
+    row_by_row = True
 
     def compute(self) -> Tensor:
         """Return the score."""

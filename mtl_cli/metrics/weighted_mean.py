@@ -13,6 +13,7 @@ class WeightedMean(Metric):
     `nan_strategy="disable"` does not look either, but in version 1.9 it forgets the weights.)
     """
 
+    row_by_row = True
     total: Tensor
     weight: Tensor
 

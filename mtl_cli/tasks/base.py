@@ -149,6 +149,11 @@ class Task(ABC):
         """Return whether rows may have weights."""
         return cls.entry_losses is not Task.entry_losses or cls.weighted_loss is not Task.weighted_loss
 
+    @classmethod
+    def adds_entries(cls) -> bool:
+        """Return whether the loss, with weights of rows or without, is the mean of `entry_losses` over the labels."""
+        return cls.entry_losses is not Task.entry_losses and cls.weighted_loss is Task.weighted_loss
+
     def label_marks(self, target: Tensor) -> Tensor:
         """True where a label is present in `target` [B, ...]: one mark per label, [B] or [B, ...]."""
         return self.summary_class.marks(target)

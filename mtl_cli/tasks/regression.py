@@ -93,7 +93,7 @@ class Regression(Task):
         from mtl_cli.metrics.columns import R2, ColumnMAE, ColumnRMSE
 
         size = self.num_outputs
-        return {"mae": ColumnMAE(size), "rmse": ColumnRMSE(size), "r2": R2()}
+        return {"mae": ColumnMAE(size), "rmse": ColumnRMSE(size), "r2": R2(self.predictions(torch.zeros(1, size))[0])}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the predictions in the target's own unit [B, D]."""
@@ -215,7 +215,7 @@ class RegressionStack(TaskStack[Regression]):
         from mtl_cli.metrics.stack_base import R2s, StackedMAE, StackedRMSE
 
         size = len(self.tasks)
-        return {"mae": StackedMAE(size), "rmse": StackedRMSE(size), "r2": R2s()}
+        return {"mae": StackedMAE(size), "rmse": StackedRMSE(size), "r2": R2s(self.mean)}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the predictions in the targets' own units [B, T]."""

@@ -25,29 +25,38 @@ def test_columns_are_averaged_over_their_own_labels():
 def test_a_column_without_labels_is_left_out_and_none_at_all_gives_nan():
     predictions, target = torch.ones(4, 2), torch.full((4, 2), torch.nan)
     assert math.isnan(measured(ColumnMAE(2), predictions, target))
-    assert math.isnan(measured(R2(), predictions, target))
+    assert math.isnan(measured(R2(torch.zeros(2)), predictions, target))
     target[:, 0] = 3.0
     assert measured(ColumnMAE(2), predictions, target) == 2.0
 
 
 def test_r2_equals_scikit_learn_and_leaves_out_missing_entries():
     target, predictions = torch.randn(40, 2), torch.randn(40, 2)
-    assert measured(R2(), predictions, target) == pytest.approx(r2_score(target, predictions), abs=1e-6)
+    assert measured(R2(torch.zeros(2)), predictions, target) == pytest.approx(r2_score(target, predictions), abs=1e-6)
     holes = target.clone()
     holes[::3, 1] = torch.nan
     kept = ~torch.isnan(holes[:, 1])
     parts = [r2_score(target[:, 0], predictions[:, 0]), r2_score(target[kept, 1], predictions[kept, 1])]
-    assert measured(R2(), predictions, holes) == pytest.approx(sum(parts) / 2, abs=1e-6)
+    assert measured(R2(torch.zeros(2)), predictions, holes) == pytest.approx(sum(parts) / 2, abs=1e-6)
 
 
 def test_r2_of_a_large_mean_is_not_lost_to_cancellation():
     years = 2000.0 + torch.randn(5000, 1)
-    assert measured(R2(), years + 0.5 * torch.randn(5000, 1), years, 100) == pytest.approx(0.75, abs=0.03)
+    assert measured(R2(torch.zeros(1)), years + 0.5 * torch.randn(5000, 1), years, 100) == pytest.approx(0.75, abs=0.03)
+
+
+def test_r2_of_a_target_far_from_0_is_that_of_the_deviations():
+    """Times in milliseconds, 1.6e12 ± 3e4: their squares alone need 25 digits."""
+    deviations, errors = 3e4 * torch.randn(200, 1).double(), 1e4 * torch.randn(200, 1).double()
+    times, centre = 1.6e12 + deviations, torch.tensor([1.6e12 - 5e3], dtype=torch.float64)
+    wanted = r2_score(deviations, deviations + errors)
+    assert measured(R2(centre), times + errors, times) == pytest.approx(wanted, abs=1e-6)
+    assert math.isnan(measured(R2(centre), times, torch.full_like(times, 1.6e12)))
 
 
 def test_r2_of_equal_labels_is_not_defined_and_what_is_not_a_number_stays_seen():
-    assert math.isnan(measured(R2(), torch.randn(4, 1), torch.ones(4, 1)))
-    assert math.isnan(measured(R2(), torch.full((4, 1), torch.nan), torch.randn(4, 1)))
+    assert math.isnan(measured(R2(torch.zeros(1)), torch.randn(4, 1), torch.ones(4, 1)))
+    assert math.isnan(measured(R2(torch.zeros(1)), torch.full((4, 1), torch.nan), torch.randn(4, 1)))
 
 
 def test_errors_of_a_large_mean_and_a_huge_row_are_those_of_numpy():

@@ -82,7 +82,7 @@ def in_batches(metric, predictions, target):
 CASES = {
     "mae": (numbers, StackedMAE(COLUMNS), lambda: torchmetric("regression.MeanAbsoluteError")),
     "rmse": (numbers, StackedRMSE(COLUMNS), lambda: torchmetric("regression.MeanSquaredError", squared=False)),
-    "r2": (numbers, R2s(), lambda: torchmetric("regression.R2Score")),
+    "r2": (numbers, R2s(torch.full((COLUMNS,), 2.0)), lambda: torchmetric("regression.R2Score")),
     "auc": (answers, AUCs(), lambda: torchmetric("classification.BinaryAUROC")),
     "f1": (answers, StackedF1(COLUMNS), lambda: torchmetric("classification.BinaryF1Score")),
     "accuracy": (answers, StackedAccuracy(COLUMNS), lambda: torchmetric("classification.BinaryAccuracy")),
@@ -111,7 +111,11 @@ def test_a_column_of_one_class_has_no_auc_and_one_of_equal_numbers_no_r2():
     assert [math.isnan(value) for value in found] == [False, False, True, False, True, False]
     predictions, target = numbers()
     target[:, 1] = 5.0
-    assert [math.isnan(value) for value in in_batches(R2s(), predictions, target)] == [False, True] + 4 * [False]
+    found = in_batches(R2s(torch.full((COLUMNS,), 2.0)), predictions, target)
+    assert [math.isnan(value) for value in found] == [
+        False,
+        True,
+    ] + 4 * [False]
 
 
 def test_the_area_of_a_constant_prediction_is_one_half():

@@ -5,16 +5,20 @@ import pytest
 import torch
 
 from mtl_cli.batch import Batch, Inputs
+from mtl_cli.metrics.classes import Accuracy, MacroF1
 from mtl_cli.model.multi_task_model import Outputs
+from mtl_cli.training import part_states
 from mtl_cli.training import parts as parts_module
 from mtl_cli.training.meters import Meter
-from mtl_cli.training.parts import Gathered, PartMeters, Parts
+from mtl_cli.training.part_rows import Parts
+from mtl_cli.training.part_states import Gathered
+from mtl_cli.training.parts import PartMeters
 from tests.tasks._inputs import KINDS, make, outputs_for, targets, with_missing
 
 ROWS, BLOCKS, GROUPS = 24, 6, 2
 BLOCK = torch.arange(ROWS) % BLOCKS
 GROUP = (torch.arange(ROWS) // 3) % GROUPS
-TIMES = torch.tensor([[1] * BLOCKS, [2, 0, 1, 3, 0, 0]])
+TIMES = torch.tensor([[1] * BLOCKS, [2, 0, 1, 3, 0, 0]]).double()
 
 
 def states_of(task, outputs, target, sizes=(9, 1, 14)):
@@ -51,7 +55,7 @@ def test_any_choice_of_parts_has_the_metrics_of_its_rows(kind):
         for number, times in enumerate(TIMES):
             if kind.startswith("ranking") and number:
                 continue  # copies of a group are groups of their own: see below
-            rows = torch.arange(ROWS)[mine].repeat_interleave(times[BLOCK[mine]])
+            rows = torch.arange(ROWS)[mine].repeat_interleave(times[BLOCK[mine]].long())
             wanted = evaluated(task, outputs, target, rows)
             for name, values in drawn.items():
                 loose = 1e-3 if name == "map" else 1e-6  # torchmetrics' own depends on the order of equal scores
@@ -59,10 +63,30 @@ def test_any_choice_of_parts_has_the_metrics_of_its_rows(kind):
         assert states.values(groups) == pytest.approx({n: v[0] for n, v in drawn.items()}, rel=1e-6, nan_ok=True)
 
 
+class Rounded(Accuracy):
+    """An accuracy whose arithmetic cannot be done for many states at once, as authors may write one."""
+
+    def compute(self):
+        return torch.tensor(round(float(super().compute()), 7))
+
+
+def test_kinds_and_metrics_that_do_not_say_so_are_taken_in_part_by_part(monkeypatch):
+    task, target, outputs = make("classification"), targets("classification", ROWS), outputs_for("classification", ROWS)
+    quick = states_of(task, outputs, target)
+    own = {"accuracy": Rounded, "f1": lambda: MacroF1(task.num_outputs)}
+    monkeypatch.setattr(type(task), "metrics", lambda self: {name: metric() for name, metric in own.items()})
+    slow = states_of(task, outputs, target)
+    assert [quick.by_row, slow.by_row] == [True, False]
+    assert not type("Own", (type(task),), {"loss": type(task).loss}).adds_entries()
+    for name, values in slow.replicates(TIMES, [0, 1]).items():
+        assert values == pytest.approx(quick.replicates(TIMES, [0, 1])[name], rel=1e-6), name
+
+
 def test_the_states_are_the_same_however_many_rows_are_taken_in_at_once(monkeypatch):
     task, target, outputs = make(KINDS[0]), targets(KINDS[0], ROWS), outputs_for(KINDS[0], ROWS)
     whole = states_of(task, outputs, target).replicates(TIMES, [0, 1])
-    monkeypatch.setattr(parts_module, "BUFFER_BYTES", 1)
+    monkeypatch.setattr(parts_module, "BY_ROW_BYTES", 1)
+    monkeypatch.setattr(part_states, "AT_ONCE", 1)
     drawn = states_of(task, outputs, target).replicates(TIMES, [0, 1])
     for name, values in whole.items():
         assert drawn[name] == pytest.approx(values), name
@@ -70,7 +94,7 @@ def test_the_states_are_the_same_however_many_rows_are_taken_in_at_once(monkeypa
 
 def test_a_metric_whose_sums_are_too_large_has_no_replicates(monkeypatch):
     task, target, outputs = make("classification"), targets("classification", ROWS), outputs_for("classification", ROWS)
-    monkeypatch.setattr(parts_module, "STATE_BYTES", 8 * BLOCKS * GROUPS)  # room for one number each
+    monkeypatch.setattr(part_states, "STATE_BYTES", 8 * BLOCKS * GROUPS)  # room for one number each
     drawn = states_of(task, outputs, target).replicates(TIMES, [0, 1])
     assert len(drawn["f1"]) == 0
     assert len(drawn["accuracy"]) == len(TIMES)

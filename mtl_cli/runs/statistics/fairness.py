@@ -15,7 +15,7 @@ from mtl_cli.report.tables import number, range_text, table
 from mtl_cli.runs.statistics.resampling import Drawing, Interval, interval
 from mtl_cli.runs.statistics.row_groups import Grouping
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.parts import PartStates
+from mtl_cli.training.part_states import PartStates
 
 Array = np.ndarray[Any, Any]
 FEW = 10

@@ -19,7 +19,8 @@ from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.seeding import derive, generator
 from mtl_cli.tasks.base import Task
-from mtl_cli.training.parts import Parts, PartStates
+from mtl_cli.training.part_rows import Parts
+from mtl_cli.training.part_states import PartStates
 
 Array = np.ndarray[Any, Any]
 LEVEL = 0.95
@@ -88,7 +89,7 @@ def drawing(name: str, parts: Parts, unit: str, num_units: int, resamples: int) 
     blocks = parts.num_blocks
     stream = np.random.default_rng(derive(SEED, "bootstrap", name))
     times = stream.multinomial(blocks, np.full(blocks, 1.0 / max(1, blocks)), size=resamples)
-    return Drawing(torch.from_numpy(times), unit, num_units)
+    return Drawing(torch.from_numpy(times).double(), unit, num_units)
 
 
 def interval(replicates: Array) -> Interval | None:

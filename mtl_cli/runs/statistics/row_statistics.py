@@ -22,7 +22,8 @@ from mtl_cli.runs.statistics.resampling import (
 from mtl_cli.runs.statistics.row_groups import RowGroups, row_groups
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.loading import Stream
-from mtl_cli.training.parts import PartMeters, Parts
+from mtl_cli.training.part_rows import Parts
+from mtl_cli.training.parts import PartMeters
 
 
 @dataclass(frozen=True)

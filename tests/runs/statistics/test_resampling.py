@@ -8,7 +8,7 @@ from mtl_cli.batch import FieldSpec
 from mtl_cli.metrics.weighted_mean import WeightedMean
 from mtl_cli.runs.statistics import resampling
 from mtl_cli.runs.statistics.resampling import blocks_of, drawing, interval, mean_of, numbered
-from mtl_cli.training.parts import Parts
+from mtl_cli.training.part_rows import Parts
 
 
 class Source:
