@@ -69,8 +69,10 @@ class ImageSurvey(FileSurvey):
         """A task for each target."""
         found = []
         for each in self.pictures:
-            kind, why = each.looked.kind, each.looked.why
-            found.append(FoundTask(each.name, kind, why, *PICTURES[kind], each.reading))
+            looked = each.looked
+            task, arguments, primary, others = PICTURES[looked.kind]
+            arguments = looked.arguments + arguments
+            found.append(FoundTask(each.name, looked.kind, looked.why, task, arguments, primary, others, each.reading))
         return [*found, *(found_task(guess, self.rows.missing) for guess in self.guesses)]
 
     @property

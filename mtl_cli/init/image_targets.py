@@ -11,6 +11,7 @@ from mtl_cli.images.checking import read_cells
 from mtl_cli.images.palettes import names_of
 from mtl_cli.images.points import named_points
 from mtl_cli.init.asked import slug
+from mtl_cli.init.image_boxes import overlap_line
 from mtl_cli.init.image_looking import Looked, look_at_labels
 from mtl_cli.init.image_points import pairs_of
 from mtl_cli.tables.listing import Listing
@@ -93,7 +94,8 @@ def look_at_target(
     if wanted is not None and wanted not in KINDS:
         raise UserError(f"kind.{column} is '{wanted}'; it is one of {', '.join(KINDS)}.")
     if isinstance(listing, Listing) and column == "boxes":
-        return Looked("boxes", {}, "boxes of the annotations")
+        cells, _ = read_cells(listing, column, {})
+        return Looked("boxes", {}, "boxes of the annotations", arguments=overlap_line(cells, folder))
     if isinstance(listing, Listing) and column == "points":
         cells, _ = read_cells(listing, column, {})
         names = list(dict.fromkeys(name for cell in cells if cell for name in json.loads(cell)))
@@ -109,7 +111,8 @@ def look_at_target(
         raise UserError(f"target {'+'.join(columns)}: label images are one column each. Use target=[a,b].")
     cells, _ = read_cells(listing, column, {})
     if wanted == "detection":
-        return Looked("boxes", {}, "boxes around the objects of the label images")
+        why = "boxes around the objects of the label images"
+        return Looked("boxes", {}, why, arguments=overlap_line(cells, folder))
     asked = f"kind.{column}={wanted} asks for that"
     if wanted in ("depth", "normals"):
         return Looked(wanted, {}, asked)

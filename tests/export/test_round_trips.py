@@ -57,6 +57,7 @@ def scenes(folder):
         "trainer.max_steps=2", "data.batch_size=4", "trainer.device=cpu", f"hydra.run.dir={folder / 'run'}",
         *(f"tasks.scenes_{name}.dataset.num_{split}=8" for name in names for split in ("train", "val", "test")),
         "tasks.scenes_detection.score_threshold=0.05",
+        "tasks.scenes_detection.max_overlap=0.4",
     ]  # fmt: skip
     mtl_cli.train(words, quiet=True)
     (folder / "images").mkdir()

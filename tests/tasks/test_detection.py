@@ -174,6 +174,19 @@ def test_boxes_and_their_number_are_written_in_pixels_of_the_file():
     assert list(make("detection").columns_of_no_rows()) == ["t_count"]
 
 
+def test_of_boxes_that_overlap_the_best_is_kept():
+    twice = perfect()
+    left, top, right, bottom, _ = FIRST[0].tolist()
+    x, y = int((left + right) / 8), int((top + bottom) / 8) + 2  # a second peak, two positions below the true one
+    twice["heat"][0, 0, y, x] = 3.0
+    twice["offset"][0, :, y, x] = torch.tensor([0.0, -1.0])
+    twice["size"][0, :, y, x] = torch.tensor([16 / 8.0, 8 / 6.0]).log()
+    counts = [make("detection", **more).decode(twice)["t_count"].tolist() for more in ({}, {"max_overlap": 0.2})]
+    assert counts == [[3, 1, 0, 0], [2, 1, 0, 0]]
+    with pytest.raises(ValueError, match=r"max_overlap is 0.0; .*Use tasks.t.max_overlap=0.4"):
+        make("detection", max_overlap=0.0)
+
+
 def test_a_threshold_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"score_threshold is 1.0.* Use tasks.t.score_threshold=0.35"):
         make("detection", score_threshold=1.0)
