@@ -114,6 +114,17 @@ def is_better(value: float, best: float | None) -> bool:
     return best is None or value > best or (math.isnan(best) and not math.isnan(value))
 
 
+def is_best(job: Job, score: float, values: Mapping[str, float]) -> bool:
+    """True where validation results are the best so far: a better score, or the same one with a lower mean loss.
+
+    On few rows a score is soon as good as it gets, while the network goes on learning.
+    """
+    progress, losses = job.progress, [f"{name}/loss" for name in job.learner.tasks]
+    if score != progress.best_score:
+        return is_better(score, progress.best_score)
+    return mean(values[loss] for loss in losses) < mean(progress.best_val[loss] for loss in losses)
+
+
 def lower_is_better(job: Job, name: str) -> bool:
     """Return how "skill" or a metric "<task>/<metric>" is read; a group's is read as that of its tasks."""
     if name in ("skill", MEAN_LOSS, LAST):

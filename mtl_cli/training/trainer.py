@@ -23,7 +23,7 @@ from mtl_cli.training.selection import (
     count_patience,
     decides,
     evaluate_validation,
-    is_better,
+    is_best,
     lower_is_better,
     score_of,
     stopped_early,
@@ -204,7 +204,7 @@ def assess(job: Job, out: RunDirectory) -> None:
     results = evaluate_validation(job)
     values = flat(results)
     score = score_of(job, job.plan.selection, results)
-    better = is_better(score, progress.best_score)
+    better = is_best(job, score, values)
     progress.last_val = values
     if better:
         progress.best_score, progress.best_step, progress.best_val = score, progress.step, values

@@ -60,6 +60,16 @@ def test_the_mean_loss_decides_where_no_task_has_a_skill(tmp_path, caplog):
     assert again["selection"] == summary["selection"]
 
 
+def test_of_equal_scores_the_one_with_the_lowest_loss_is_the_best(tmp_path):
+    config = _toy.config(tasks={"quadrant": _toy.task("quadrant")}, trainer__max_epochs=20, optimizer__lr=0.05)
+    summary = run.train(config, tmp_path / "run", [])
+    found = evaluations(tmp_path / "run")
+    best = max(found, key=lambda record: (record["selection"], -record["metrics"]["quadrant/loss"]))
+    equal = [record["step"] for record in found if record["selection"] == best["selection"]]
+    assert summary["selection"]["best_step"] == best["step"] > equal[0]
+    assert summary["best_val"] == best["metrics"]
+
+
 @pytest.mark.parametrize("metric", ["selection", "early_stopping"])
 def test_the_loss_decides_where_the_metric_that_is_asked_for_is_not_defined(tmp_path, caplog, metric):
     config = _toy.config(tasks={"sign": sign()}, trainer__max_epochs=5)
