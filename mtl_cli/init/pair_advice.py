@@ -20,8 +20,12 @@ LONGEST, VERY_LONG = 512, 4096
 """Pieces of a source that are read unless more is asked for, and characters up to which that is proposed."""
 SHORT = 12
 """Characters of the middle target up to which a text is right or wrong as a whole: digits, codes, a word."""
-BATCH, STEPS, SHORT_STEPS, FEWEST_STEPS, MOST_EPOCHS = 32, 2_000, 1_500, 800, 80
-"""Rows per step; optimizer steps, also where targets are short; and passes, of which few rows get more."""
+BATCH, FEWEST_STEPS = 32, 800
+"""Rows per step, and optimizer steps that few rows get too."""
+STEPS, MOST_EPOCHS = 2_000, 80
+"""Optimizer steps, and passes over the rows."""
+SHORT_STEPS, MOST_SHORT_EPOCHS = 4_500, 200
+"""The same where targets are short: each piece has to be right, also what few rows show."""
 KEPT, COPIED = 0.03, 0.3
 """Share of the words of targets that their source has too, from which on sources are learnt to be copied; how often."""
 
@@ -133,9 +137,9 @@ def repeated(texts: Sequence[str]) -> float:
 def choose_training(rows: int, short: bool) -> dict[str, Choice]:
     """Return backbone, batch size and epochs for a number of pairs."""
     training = train_rows(rows)
-    steps = SHORT_STEPS if short else STEPS
+    steps, most = (SHORT_STEPS, MOST_SHORT_EPOCHS) if short else (STEPS, MOST_EPOCHS)
     a_pass = math.ceil(training / BATCH)
-    epochs = max(3, min(math.ceil(steps / a_pass), max(MOST_EPOCHS, math.ceil(FEWEST_STEPS / a_pass))))
+    epochs = max(3, min(math.ceil(steps / a_pass), max(most, math.ceil(FEWEST_STEPS / a_pass))))
     found = {
         "backbone": Choice("gru", "reads a text in both directions; learns from few pairs too"),
         "backbone.num_layers": Choice("1", "the decoder has attention of its own"),

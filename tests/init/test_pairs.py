@@ -143,6 +143,8 @@ def test_rows_of_one_source_stay_in_one_split_and_a_column_that_parts_them_is_to
 def test_a_source_of_many_characters_is_read_and_few_rows_get_many_passes():
     few = advise_pairs(["a b c"] * 40, {"de": ["d e"] * 40}).overrides
     assert (few["trainer.max_epochs"].value, few["trainer.max_epochs"].why) == ("800", "800 steps or so")
+    short = advise_pairs(["one hundred"] * 3000, {"digits": ["100"] * 3000}).overrides
+    assert (short["trainer.max_epochs"].value, short["trainer.eval_every"].value) == ("69", "3")
     long = advise_pairs(["word " * 200, "a b"] * 30, {"de": ["wort", "c"] * 30})
     assert int(long.options["max_length"].value) >= 1000
     very = advise_pairs(["word " * 2000, "a b"] * 30, {"de": ["wort", "c"] * 30})
