@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from mtl_cli.errors import UserError
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.cell_texts import Texts, absent_words, look_at, told_words
-from mtl_cli.init.oddities import check_second_header
+from mtl_cli.init.header import check_names, check_second_header
+from mtl_cli.init.thousands import check_points
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import is_text
 from mtl_cli.tables.dates import ORDERS, day_number, possible_orders
@@ -54,7 +55,10 @@ def written(file: TableFile, columns: Sequence[str], asked: Asked) -> Written:
         UserError: numbers or dates have two meanings; it says how to tell which.
     """
     found = profile(file, columns)
+    check_names(file, found.columns)
     check_second_header(file, found.columns)
+    if not asked.told & {"decimal", "thousands"}:
+        check_points(file, [n for n in columns if found.columns[n].kind == "number"])
     unread = [n for n in columns if found.columns[n].kind in ("text", "mixed") and not found.columns[n].is_code]
     types = file.types
     mixed = {name for name in unread if found.columns[name].kind == "mixed"}

@@ -70,9 +70,8 @@ def category_cells(array: "pa.Array", how: Notation, place: Place) -> tuple[np.n
     array = decoded(array)
     if not is_text(array.type):
         if pa.types.is_nested(array.type) or pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-            raise place.error(
-                0, f"cells of type {array.type} are not categories", f"Leave the column out: {drop(place)}"
-            )
+            fix = f"Leave the column out: {drop(place)}. Or, if it holds labels, write each cell as a text: a;b"
+            raise place.error(0, f"cells of type {array.type} are not categories", fix)
         if pa.types.is_floating(array.type):
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
         array = without_zeros(array.cast(pa.string())) if is_odd_number(array.type) else array.cast(pa.string())

@@ -14,7 +14,7 @@ from mtl_cli.init.labels import of_numbers
 from mtl_cli.init.leaks import says
 from mtl_cli.init.oddities import copied_rows
 from mtl_cli.init.probe import Cells
-from tests.init._looking import dataset, look, refused, train
+from tests.init._looking import advised, dataset, look, refused, train
 
 RNG = random.Random(7)
 X = [round(RNG.gauss(0, 1), 3) for _ in range(240)]
@@ -46,6 +46,15 @@ NOTED = {
     "copies": (["x", "z", "y"], [X[:80] * 3, X[80:160] * 3, Y[:80] * 3], "160 of 240 rows are the same as an earlier"),
     "yes in many ways": (
         ["x", "y"], [X, [("Y", "1", "true", "no")[k % 4] for k in range(240)]], "say yes or no in several ways",
+    ),
+    "a point behind some labels": (["x", "y"], [X, with_every(3, "no.", Y)], "'no', 'no.' differ in signs around them"),
+    "letters composed in two ways": (
+        ["x", "y"], [X, [("café", "cafe\u0301", "no")[k % 3] for k in range(240)]], "or the form of letters alone",
+    ),
+    "NA as a label": (["x", "y"], [X, with_every(3, "NA", Y)], "y: 80 cells 'NA' count as missing labels"),
+    "patients": (
+        ["patient_id", "x", "y"], [[100 + k % 40 for k in range(240)], X, [("a", "b")[k % 40 % 2] for k in range(240)]],
+        "patient_id: 40 values in 240 rows, and rows of one are in the training and in the test split. All rows of one",
     ),
     "negative numbers in parentheses": (
         ["x", "a", "y"], [X, [f"({-x:.2f})" if x < 0 else f"{x:.2f}" for x in X], Y], "a: numbers such as (0.26) are",
@@ -123,6 +132,42 @@ def test_lines_above_the_names_are_refused(kind, capsys):
     options, said = REFUSED[kind]
     write(["x", "z", "y"], X, X, Y, **options)
     assert said in refused(capsys, "[c]" if "second" in kind else "[y]")
+
+
+NUMBERS = [abs(round(1000 * x)) for x in X]
+JOINED = [*zip(X, Y, strict=True), ("x", "y"), *zip(X, Y, strict=True)]
+
+
+@pytest.mark.parametrize("names", [["0.5", "-1.5", "yes"], ["5", "3", "4", "2", "yes"]])
+def test_a_file_without_names_is_refused_and_its_way_out_works(names, capsys):
+    write(names, *[X] * (len(names) - 1), Y)
+    told = refused(capsys, "['yes']")
+    assert "the first line looks like a row" in told
+    given = f"column_names=[{','.join('abcd'[: len(names) - 1])},y]"
+    assert "241 rows" in look(capsys, "[y]", given)
+
+
+@pytest.mark.parametrize(
+    "names", [["2019", "2020", "2021", "y"], ["400.5", "401", "401.5", "402", "y"], ["7", "x", "y"]]
+)
+def test_numbers_that_are_names_pass(names, capsys):
+    write(names, *[X] * (len(names) - 1), Y)
+    look(capsys, "[y]")
+
+
+def test_names_among_the_rows_are_refused(capsys):
+    write(["x", "y"], *zip(*JOINED, strict=True))
+    assert "row 241 holds 'x' in the column of that name" in refused(capsys, "[y]")
+
+
+def test_points_between_thousands_are_asked_for(capsys):
+    write(["pop", "y"], [f"{n:,}".replace(",", ".") for n in NUMBERS], Y)
+    told = refused(capsys, "[y]")
+    assert "the point in '1." in told
+    whole, parted = (look(capsys, "[y]", *words) for words in advised(told))
+    assert "thousands" not in whole
+    assert dataset()["thousands"] == "."
+    assert "numeric: pop" in parted
 
 
 def test_a_file_without_an_input_is_refused(capsys):
