@@ -98,8 +98,8 @@ def alike_labels(column: LabelColumn) -> list[str]:
     for value in column.values:
         plain.setdefault(AROUND.sub("", unicodedata.normalize("NFKC", value)), []).append(value)
     return [
-        f"{column.name}: {', '.join(map(ascii, sorted(each)))} differ in signs around them or the form of letters alone, "
-        "but are classes of their own. If they are one, write them in one way in the file"
+        f"{column.name}: {', '.join(map(ascii, sorted(each)))} differ in signs around them or the form of letters "
+        "alone, but are classes of their own. If they are one, write them in one way in the file"
         for name, each in plain.items()
         if name and len(each) > 1
     ][:MOST_NOTES]

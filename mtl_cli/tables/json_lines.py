@@ -95,7 +95,7 @@ class JsonLinesFile(TableFile):
         if isinstance(value, dict | list) and line:
             raise UserError(
                 f"{self.path}, line {line}, column '{name}': a {'list' if isinstance(value, list) else 'nested object'}"
-                ' is not a cell. Leave the column out, or write it as columns of its own, or labels as one text: "a;b".'
+                " is not a cell. Leave the column out, or write columns of its own, or labels as one text: a;b."
             )
         if isinstance(value, bool | dict | list):
             return json.dumps(value, ensure_ascii=False)
