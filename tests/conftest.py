@@ -50,6 +50,8 @@ def _blank_figures():
 
 
 @pytest.fixture
-def figures(monkeypatch):
+def figures():
     """Figures are drawn as users get them."""
-    monkeypatch.setattr(Figure, "savefig", SAVEFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", SAVEFIG)
+        yield

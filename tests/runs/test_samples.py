@@ -12,6 +12,7 @@ from tests.images._files import blob_set
 SMALL = ["trainer.max_epochs=1", "trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=4", "quiet=true"]
 
 
+@pytest.mark.usefixtures("figures")
 def test_an_evaluation_shows_truth_and_prediction_of_every_task(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blob_set(tmp_path / "set", count=14, sizes=((32, 40), (40, 32)))
