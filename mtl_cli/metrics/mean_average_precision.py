@@ -24,7 +24,8 @@ class MeanAveragePrecision(Collected):
 
     def of_choices(self, predictions: Tensor, target: Tensor, choices: Iterable[Tensor]) -> Tensor:
         """Return the mean [R] of each choice of rows."""
-        return torch.cat([average_precisions(predictions, target, times).nanmean(dim=1) for times in choices])
+        found = [average_precisions(predictions, target, times).nanmean(dim=1).tolist() for times in choices]
+        return torch.tensor([value for values in found for value in values], dtype=torch.float64)
 
 
 def average_precisions(predictions: Tensor, target: Tensor, times: Tensor) -> Tensor:

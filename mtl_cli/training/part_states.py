@@ -205,8 +205,10 @@ class Gathered:
     """The gathered rows of some groups with their blocks."""
 
     def __init__(self, rows: Tensor, part: Tensor, mine: Tensor) -> None:
-        keep = mine[part % len(mine)]
-        self.rows, self.block = rows[keep], part[keep].long() // len(mine)
+        if not bool(mine.all()):
+            keep = mine[part % len(mine)]
+            rows, part = rows[keep], part[keep]
+        self.rows, self.block = rows, part // len(mine)
 
     def drawn(self, times: Tensor, told_apart: Callable[[str, Tensor, int], Tensor], key: str) -> list[Tensor]:
         """Return the rows of each block as often as it is taken, copy after copy."""

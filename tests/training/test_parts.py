@@ -63,6 +63,14 @@ def test_any_choice_of_parts_has_the_metrics_of_its_rows(kind):
         assert states.values(groups) == pytest.approx({n: v[0] for n, v in drawn.items()}, rel=1e-6, nan_ok=True)
 
 
+def test_only_metrics_that_need_all_rows_keep_them():
+    kept = set()
+    for kind in ("regression", "log_regression", "classification", "ordinal", "count", "binary", "multilabel"):
+        states = states_of(make(kind), outputs_for(kind, ROWS), targets(kind, ROWS))
+        kept |= {(kind, name) for name, each in states._states.items() if each.gathered}
+    assert kept == {("binary", "auc"), ("multilabel", "map")}
+
+
 class Rounded(Accuracy):
     """An accuracy whose arithmetic cannot be done for many states at once, as authors may write one."""
 
