@@ -1,6 +1,7 @@
 """The sheet of samples: what stands in it is what the model says of these rows, in the colours of the truth."""
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
