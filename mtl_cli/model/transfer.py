@@ -8,6 +8,7 @@ from torch import Tensor
 from mtl_cli.errors import UserError
 from mtl_cli.features import NewPart, Stages
 from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.storage.checkpoint_checks import FEWER_ADAPTERS
 
 logger = logging.getLogger("mtl_cli")
 
@@ -23,6 +24,10 @@ def warm_start(model: MultiTaskModel, source: Mapping[str, Tensor], where: str) 
     """
     own = model.state_dict()
     shared = [name for name in own if name.startswith("sharing.")]
+    adapters = [name for name in shared if name.startswith("sharing.adapters.")]
+    partly = {task_of(name) for name in adapters if name in source} & {task_of(n) for n in adapters if n not in source}
+    if partly and all(name in source for name in shared if name.startswith("sharing.trunk.")):
+        raise UserError(f"init_from={where} does not fit: {FEWER_ADAPTERS}")
     wrong = [name for name in shared if name in source and source[name].shape != own[name].shape]
     if wrong:
         name = wrong[0]
@@ -56,6 +61,11 @@ def warm_start(model: MultiTaskModel, source: Mapping[str, Tensor], where: str) 
 def head_of(name: str) -> str:
     """Return the task of a parameter `heads.<task>.…`."""
     return name.split(".")[1]
+
+
+def task_of(name: str) -> str:
+    """Return the task of a parameter `sharing.adapters.<task>.…`."""
+    return name.split(".")[2]
 
 
 def freeze(model: MultiTaskModel, what: str, num_stages: int, started: bool) -> None:

@@ -22,6 +22,12 @@ MAX_TOLD = 400
 _NAME = re.compile(r"step_\d+\.pt")
 
 
+FEWER_ADAPTERS = (
+    "it lacks adapters, as those of versions before 0.2.0 do, in which recurrent layers and attention had none. Train "
+    "that run again."
+)
+
+
 def step_files(folder: Path) -> list[Path]:
     """Return the checkpoints of a folder, the oldest first, whatever is in them."""
     files = [path for path in folder.glob("step_*.pt") if is_name(path.name) and not path.is_dir()]
@@ -41,12 +47,11 @@ def others(folder: Path, damaged: Path | None = None) -> str:
 
 def misfit(reason: str) -> UserError:
     """Return the error for weights that are not those of the model of their config; `reason` is torch's."""
-    hint = ""
     if "Missing key" in reason and ".adapters." in reason:
-        hint = " Since 0.2.0 recurrent layers and attention have adapters too. Train the run again."
+        return UserError(f"The checkpoint does not fit the model of its config: {FEWER_ADAPTERS}")
     told = " ".join(reason.split())
     told = told if len(told) <= MAX_TOLD else f"{told[:MAX_TOLD]} …."
-    return UserError(f"The checkpoint does not fit the model of its config: {told}{hint}")
+    return UserError(f"The checkpoint does not fit the model of its config: {told}")
 
 
 def foreign(path: Path, reason: str) -> UserError:

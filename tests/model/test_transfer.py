@@ -57,6 +57,17 @@ def test_what_the_run_lacks_below_the_heads_is_said_to_start_afresh(caplog):
     assert "start afresh" not in caplog.text
 
 
+def test_fewer_adapters_of_an_older_run_are_refused_for_their_numbers_name_other_weights():
+    sharing = {"_target_": "mtl_cli.sharing.adapters.Adapters", "rank": 2, "alpha": 4.0, "freeze_trunk": False}
+    model = build(resolve(_toy.config(sharing=sharing)), TRUST).job.learner.model
+    own = model.state_dict()
+    adapters = sorted(name for name in own if name.startswith("sharing.adapters.quadrant."))
+    cut = {name: value for name, value in own.items() if name not in adapters[-2:]}
+    with pytest.raises(UserError, match=r"init_from=there does not fit: it lacks adapters, as .* before 0\.2\.0"):
+        warm_start(model, cut, "there")
+    warm_start(model, {name: value for name, value in own.items() if name not in adapters}, "there")
+
+
 def test_another_width_is_refused_and_named(source):
     with pytest.raises(UserError, match=r"init_from=.*sharing.trunk.1.*has shape \(4, 1, 3, 3\) there"):
         model_of(source, backbone__channels=[8])

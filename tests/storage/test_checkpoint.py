@@ -456,5 +456,5 @@ def test_adapters_that_an_older_run_did_not_have_are_explained():
     model = torch.nn.ModuleDict({"adapters": torch.nn.Linear(2, 2)})
     with pytest.raises(RuntimeError) as error:
         torch.nn.ModuleDict({"sharing": model}).load_state_dict({})
-    assert str(misfit(str(error.value))).endswith("attention have adapters too. Train the run again.")
+    assert str(misfit(str(error.value))).endswith("attention had none. Train that run again.")
     assert "adapters" not in str(misfit('Missing key(s) in state_dict: "stem.weight".'))
