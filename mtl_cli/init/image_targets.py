@@ -32,8 +32,8 @@ PICTURES = {
         "mtl_cli.tasks.detection.Detection",
         "    score_threshold: null  # boxes of a lower score do not count; null: fitted on validation images\n"
         "    head: {_target_: mtl_cli.heads.centers.CenterHead}\n",
-        "map50",
-        "map, count_mae, count_rel",
+        "map",
+        "map50, count_mae, count_rel",
     ),
 }
 """Class, further arguments, primary metric and the other metrics of the task for each kind of picture."""

@@ -82,8 +82,9 @@ class Detection(Task):
     Targets float32 [B, N, 5] hold x₁, y₁, x₂, y₂ in pixels of the input and the class (`mtl_cli.batch.pad_sets`).
     Metrics: `map50` and `map` (over overlaps 0.5 … 0.95) as COCO counts them, up to `max_boxes` per image; of the boxes
     with a score of at least `score_threshold`, the mean error of their number, absolute (`count_mae`) and relative to
-    max(1, n) (`count_rel`). These boxes are what mtl-predict writes. Where no threshold is given it is 0.35 in
-    training, and at its end the one with the lowest `count_rel` on validation images is kept with the best checkpoint.
+    max(1, n) (`count_rel`). These boxes are what mtl-predict writes. `map` selects the best checkpoint: on 26 images of
+    blood cells `map50` took step 384 of 944, where the loss fell until step 704. Where no threshold is given it is 0.35
+    in training, and at its end the one with the lowest `count_rel` on validation images is kept with that checkpoint.
     On 244 images of nuclei, after 350 steps, 0.3 has a `count_rel` of 0.16 there and 0.35 of 0.25: scores still rise.
 
     A large object may have several peaks. Of boxes of one class that overlap by more than `max_overlap` (intersection
@@ -91,7 +92,7 @@ class Detection(Task):
     """
 
     field_kind = "boxes"
-    primary = "map50"
+    primary = "map"
     head_gives: ClassVar[str] = "detection"
     accepts: ClassVar[tuple[str, ...]] = ("boxes",)
     summary_class: ClassVar[type[LabelSummary]] = BoxTotals
