@@ -14,6 +14,8 @@ from mtl_cli.metrics.counts_base import ClassPairs, tally
 class Confusion(ClassPairs):
     """The confusion matrix."""
 
+    row_by_row = True
+
     def compute(self) -> Tensor:
         """Return the counts [C, C], rows being the truth."""
         return self.counts

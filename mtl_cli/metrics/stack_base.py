@@ -11,8 +11,7 @@ from torch import Tensor
 
 from mtl_cli.batch import labelled
 from mtl_cli.metrics.auc_base import Areas
-from mtl_cli.metrics.base import Metric
-from mtl_cli.metrics.counts_base import tally
+from mtl_cli.metrics.base import Metric, State
 from mtl_cli.metrics.determination_base import Determination
 from mtl_cli.metrics.log_loss import EPSILON
 
@@ -86,64 +85,30 @@ class AUCs(Areas):
     """`AUC` of each column: NaN where only one class occurs."""
 
 
-class Accuracies(ColumnSums):
-    """Share of the labels of each column that are predicted; both are classes."""
+class Stacked(Metric):
+    """What a metric that is `row_by_row` and keeps sums gives for each task; predictions and target [B, T, ...]."""
 
-    def entries(self, predictions: Tensor, target: Tensor) -> Tensor:
-        """Return 1 where the class is right."""
-        return (predictions == target).to(target.dtype)
-
-
-class ClassConfusions(Metric):
-    """The confusion matrix of each column [T, C, C], rows: truth; predictions and target are classes."""
-
-    counts: Tensor
-
-    def __init__(self, size: int, num_classes: int) -> None:
+    def __init__(self, metric: Metric, size: int) -> None:
         super().__init__()
-        self.num_classes = num_classes
-        self.add_state("counts", torch.zeros(size, num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.metric = metric
+        for name, start in metric.state().items():
+            assert isinstance(start, Tensor), "there are sums alone"
+            self.add_state(name, start.expand(size, *start.shape).clone(), dist_reduce_fx="sum")
 
     def update(self, predictions: Tensor, target: Tensor) -> None:
-        """Take in classes and their target."""
-        pairs = target * self.num_classes + predictions
-        self.counts += column_tally(pairs, labelled(target), self.num_classes**2).view_as(self.counts)
+        """Take in predictions and their target."""
+
+        def one(state: State, predictions: Tensor, target: Tensor) -> State:
+            self.metric.put(state)
+            self.metric.update(predictions, target)
+            return self.metric.state()
+
+        self.put(torch.vmap(one, in_dims=(0, 1, 1))(self.state(), predictions, target))
+        self.metric.reset()
 
     def compute(self) -> Tensor:
-        """Return the matrices."""
-        return self.counts
-
-
-class MacroF1s(Metric):
-    """`MacroF1` of each column; predictions and target are classes."""
-
-    right: Tensor
-    both: Tensor
-    """Labels of a class and predictions of it."""
-
-    def __init__(self, size: int, num_classes: int) -> None:
-        super().__init__()
-        for name in ("right", "both"):
-            self.add_state(name, torch.zeros(size, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, predictions: Tensor, target: Tensor) -> None:
-        """Take in classes and their target."""
-        marks, classes = labelled(target), self.both.shape[1]
-        self.right += column_tally(target, marks & (predictions == target), classes)
-        self.both += column_tally(target, marks, classes) + column_tally(predictions, marks, classes)
-
-    def compute(self) -> Tensor:
-        """Return the means."""
-        both = self.both.float()
-        scores = torch.where(both > 0, 2 * self.right.float() / both, 0.0)
-        return scores.sum(dim=1) / (both > 0).sum(dim=1)
-
-
-def column_tally(numbers: Tensor, marks: Tensor, size: int) -> Tensor:
-    """Return how often each number below `size` occurs in each column [T, size], where `marks` are True."""
-    columns = numbers.shape[1]
-    place = numbers + size * torch.arange(columns, device=numbers.device)
-    return tally(torch.where(marks, place, columns * size), columns * size).view(columns, size)
+        """Return the metric of each task [T, ...]."""
+        return self.metric.of_sums({name: value for name, value in self.state().items() if isinstance(value, Tensor)})
 
 
 class Confusions(Metric):

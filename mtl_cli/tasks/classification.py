@@ -180,12 +180,9 @@ class ClassificationStack(TaskStack[Classification]):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return accuracy, macro-F1 and the confusion matrix of each task."""
-        from mtl_cli.metrics.stack_base import Accuracies, ClassConfusions, MacroF1s
+        from mtl_cli.metrics.stack_base import Stacked
 
-        size, classes = len(self.tasks), self.tasks[0].num_outputs
-        return {
-            "accuracy": Accuracies(size), "f1": MacroF1s(size, classes), "confusion": ClassConfusions(size, classes)
-        }  # fmt: skip
+        return {name: Stacked(metric, len(self.tasks)) for name, metric in self.tasks[0].metrics().items()}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the most likely classes [B, T]."""

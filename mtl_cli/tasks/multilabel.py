@@ -139,11 +139,11 @@ class MultilabelStack(TaskStack[Multilabel]):
 
     def metrics(self) -> "dict[str, Metric]":
         """Return mean average precision, macro- and micro-F1 of each task."""
-        from mtl_cli.metrics.label_sets import LabelF1, MicroF1
         from mtl_cli.metrics.mean_average_precision import MeanAveragePrecision
+        from mtl_cli.metrics.stack_base import Stacked
 
-        shape = (len(self.tasks), self.tasks[0].num_outputs)
-        return {"map": MeanAveragePrecision(), "f1": LabelF1(*shape), "f1_micro": MicroF1(*shape)}
+        each = self.tasks[0].metrics()
+        return {"map": MeanAveragePrecision(), **{k: Stacked(each[k], len(self.tasks)) for k in ("f1", "f1_micro")}}
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the probability of each label [B, T, C]."""

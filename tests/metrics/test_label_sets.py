@@ -3,6 +3,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from mtl_cli.metrics.label_sets import LabelF1, MicroF1
+from mtl_cli.metrics.stack_base import Stacked
 
 
 def value(metric, said, true):
@@ -30,7 +31,7 @@ def test_of_several_tasks_each_has_its_value():
     said, true = torch.rand(60, 4, 3), torch.randint(2, (60, 4, 3)).float()
     true[torch.rand(60, 4, 3) < 0.2] = torch.nan
     for cls in (LabelF1, MicroF1):
-        metric = cls(4, 3)
+        metric = Stacked(cls(3), 4)
         metric.update(said, true)
         alone = [value(cls(3), said[:, task], true[:, task]) for task in range(4)]
         assert metric.compute().tolist() == pytest.approx(alone)

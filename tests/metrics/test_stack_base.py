@@ -4,15 +4,14 @@ import math
 import pytest
 import torch
 
+from mtl_cli.metrics.classes import Accuracy, Confusion, MacroF1
 from mtl_cli.metrics.log_loss import LogLoss
 from mtl_cli.metrics.stack_base import (
-    Accuracies,
     AUCs,
-    ClassConfusions,
     Confusions,
     LogLosses,
-    MacroF1s,
     R2s,
+    Stacked,
     StackedAccuracy,
     StackedF1,
     StackedMAE,
@@ -87,9 +86,9 @@ CASES = {
     "f1": (answers, StackedF1(COLUMNS), lambda: torchmetric("classification.BinaryF1Score")),
     "accuracy": (answers, StackedAccuracy(COLUMNS), lambda: torchmetric("classification.BinaryAccuracy")),
     "confusion": (answers, Confusions(COLUMNS), lambda: torchmetric("classification.BinaryConfusionMatrix")),
-    "accuracy of classes": (classes, Accuracies(COLUMNS), of_four("Accuracy", average="micro")),
-    "f1 of classes": (classes, MacroF1s(COLUMNS, 4), of_four("F1Score", average="macro")),
-    "confusion of classes": (classes, ClassConfusions(COLUMNS, 4), of_four("ConfusionMatrix")),
+    "accuracy of classes": (classes, Stacked(Accuracy(), COLUMNS), of_four("Accuracy", average="micro")),
+    "f1 of classes": (classes, Stacked(MacroF1(4), COLUMNS), of_four("F1Score", average="macro")),
+    "confusion of classes": (classes, Stacked(Confusion(4), COLUMNS), of_four("ConfusionMatrix")),
     "log_loss": (answers, LogLosses(COLUMNS), LogLoss),
 }
 
