@@ -93,7 +93,11 @@ class Regression(Task):
         from mtl_cli.metrics.columns import R2, ColumnMAE, ColumnRMSE
 
         size = self.num_outputs
-        return {"mae": ColumnMAE(size), "rmse": ColumnRMSE(size), "r2": R2(self.predictions(torch.zeros(1, size))[0])}
+        return {
+            "mae": ColumnMAE(size),
+            "rmse": ColumnRMSE(size),
+            "r2": R2(self.predictions(torch.zeros(1, size)).flatten()),
+        }
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Return the predictions in the target's own unit [B, D]."""
