@@ -10,6 +10,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 
 from mtl_cli.config.interpolation import leaves, split_key
 from mtl_cli.config.shipped import read_yaml
+from mtl_cli.config.task_groups import READING
 from mtl_cli.errors import UserError, nearest_name, some
 
 LAUNCHERS = {"joblib": "sweeps", "submitit_local": "slurm", "submitit_slurm": "slurm"}
@@ -59,6 +60,8 @@ def key_message(key: str, text: str, config: Any, fits: Callable[[str], bool]) -
     if guesses:
         return f"{lead} Keys of that name: {some(guesses, 6)}."
     at, names = _deepest(key, config)
+    if not prefix and "_target_" in names and at.startswith("tasks.") and key.removeprefix(f"{at}.") in READING:
+        return f"{lead} The task reads its label without it. Add it: +{key}{value}."
     return f"{lead} {f'{at} has {some(names)}.' if at and names else 'mtl-train --cfg job shows all keys.'}"
 
 

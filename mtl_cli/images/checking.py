@@ -21,7 +21,7 @@ from mtl_cli.images.resizing import framed
 from mtl_cli.images.scale import WHITE, require_scale
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.paths import inside
-from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.reading import TableFile, require_columns
 
 logger = logging.getLogger("mtl_cli")
 SHOWN = 10
@@ -122,7 +122,12 @@ def look_at_pictures(
 def read_cells(
     file: TableFile, column: str, targets: Mapping[str, PictureTarget]
 ) -> tuple[list[str], dict[str, list[tuple[Any, ...]]]]:
-    """Return the paths of images [N], and the cells of picture targets [N] by field, None where a column is absent."""
+    """Return the paths of images [N], and the cells of picture targets [N] by field, None where a column is absent.
+
+    Raises:
+        UserError: there is no such column of images.
+    """
+    require_columns([column], file.columns, file.path)
     wanted = list(dict.fromkeys([column, *(each for target in targets.values() for each in target.columns)]))
     columns = [name for name in wanted if name in file.columns]
     read: dict[str, list[Any]] = {name: [] for name in columns}

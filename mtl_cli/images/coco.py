@@ -68,11 +68,13 @@ def coco_rows(path: Path) -> Rows:
         return file_rows(path, folder, None)[0]
     files = coco_files(folder)
     splits = {file: split_of(file) for file in files}
-    if not files or None in splits.values() or max(Counter(splits.values()).values()) > 1:
+    if not files:
+        raise UserError(f"{folder} holds no file of COCO. Let the layout be found: layout=auto.")
+    if None in splits.values() or max(Counter(splits.values()).values()) > 1:
         listed = ", ".join(str(file.relative_to(folder)) for file in files[:6])
         raise UserError(
-            f"{folder} holds {len(files)} files of COCO{': ' * bool(files)}{listed}. It may have one for each of "
-            "train, val and test. Name one: input=FILE, or take the others away."
+            f"{folder} holds {len(files)} files of COCO: {listed}. It may have one for each of train, val and test. "
+            "Take the others away, or name one: path=FILE."
         )
     found = [file_rows(file, folder, split) for file, split in splits.items()]
     rows = [row for own, _ in found for row in own]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import socket
@@ -102,7 +103,7 @@ def listening(host: str, port: int) -> socket.socket:
             found.close()
             raise
     except OSError as error:
-        raise UserError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Give another port=8001, or host."
-        ) from error
+        elsewhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        fix = "host=127.0.0.1" if elsewhere else "port=8001"
+        raise UserError(f"Cannot listen on {host}:{port}: {error.strerror}. Give another one: {fix}.") from error
     return found

@@ -124,6 +124,8 @@ def folder_of(path: Path) -> Path:
         raise UserError(f"No checkpoint at {path}. Give the directory of a run, or a .pt file in its checkpoints/.")
     folder = path if path.name == "checkpoints" else path / "checkpoints"
     if not step_files(folder):
+        if (path / "manifest.json").is_file():
+            raise UserError(f"{path} is a bundle of mtl-export, not a run. Give the run that it is of.")
         raise UserError(f"No checkpoint in {folder}: the run had not saved one. Start it again without `resume=`.")
     return folder
 

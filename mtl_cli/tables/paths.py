@@ -31,7 +31,8 @@ def data_path(path: str, root: str | None, key: str) -> Path:
             )
     if not found.exists():
         near = nearest(found.name, sorted(os.listdir(found.parent))) if found.parent.is_dir() else ""
-        raise UserError(f"No file at {found}.{near} Give an existing one: {override}=FILE.")
+        kind, name = ("folder", "DIR") if key == "folder" else ("file", "FILE")
+        raise UserError(f"No {kind} at {found}.{near} Give an existing one: {override}={name}.")
     return found
 
 

@@ -212,6 +212,7 @@ def test_equal_overrides_give_equal_configs_and_hashes():
         ("trainer.max_epoch=5", "Unknown key 'trainer.max_epoch' in trainer.max_epoch=5", "Use trainer.max_epochs=5."),
         ("tasks.leters.weight=2", "Unknown key 'tasks.leters.weight'", "Use tasks.letters.weight=2."),
         ("tasks.letters.wieght=2", "Unknown key 'tasks.letters.wieght'", "Use tasks.letters.weight=2."),
+        ("tasks.letters.column=y", "The task reads its label without it", "Add it: +tasks.letters.column=y."),
         ("trainr.max_epochs=5", "Unknown key 'trainr.max_epochs'", "Use trainer.max_epochs=5."),
         ("lr=0.1", "Unknown key 'lr'", "Use optimizer.lr=0.1."),
         ("max_epochs=3", "Unknown key 'max_epochs'", "Use trainer.max_epochs=3."),

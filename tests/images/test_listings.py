@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from mtl_cli.errors import UserError
+from mtl_cli.images.checking import read_cells
 from mtl_cli.images.listings import form_of, list_images
 from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import ReadOptions
@@ -101,6 +102,14 @@ def test_a_coco_annotation_may_be_polygons_alone_and_crowds_are_told(tmp_path, c
     (tmp_path / "boxes.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="annotation 1: it has neither a bbox nor a segmentation"):
         rows_of(tmp_path / "boxes.json")
+
+
+def test_a_folder_without_coco_and_a_column_that_is_not_there_are_told(tmp_path):
+    draw(tmp_path / "cat/a.png")
+    with pytest.raises(UserError, match=r"no file of COCO. Let the layout be found: layout=auto"):
+        list_images(tmp_path, ReadOptions(), "coco")
+    with pytest.raises(UserError, match=r"no column 'photo'.* Its columns: image, label"):
+        read_cells(list_images(tmp_path, ReadOptions()), "photo", {})
 
 
 @pytest.mark.parametrize("key", ["images", "categories"])

@@ -237,6 +237,8 @@ def test_a_taken_address_is_told_and_small_answers_are_sent_at_once():
         assert first.proto == socket.IPPROTO_TCP  # else asyncio lets small packets wait for each other
         with pytest.raises(mtl_cli.UserError, match=r"Cannot listen on 127.0.0.1:\d+: .*port=8001"):
             listening("127.0.0.1", first.getsockname()[1])
+    with pytest.raises(mtl_cli.UserError, match=r"Cannot listen on 192.0.2.1:0: .*host=127.0.0.1"):
+        listening("192.0.2.1", 0)  # an address of no machine
 
 
 def test_what_cannot_be_served_is_told_before_anything_starts(tmp_path, capsys):

@@ -328,6 +328,9 @@ def test_nothing_to_find_is_a_clear_error(tmp_path):
         checkpoint.find(tmp_path / "none", "best")
     with pytest.raises(UserError, match="had not saved one"):
         checkpoint.find(tmp_path, "best")
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(UserError, match="is a bundle of mtl-export, not a run"):
+        checkpoint.find(tmp_path, "best")
     folder = run_with(tmp_path)
     (folder / "step_00000003.pt").unlink()
     with pytest.raises(UserError, match=r"best\.json names step_00000003\.pt, which is not there. Others: .*00007"):
