@@ -41,7 +41,7 @@ from mtl_cli.sounds.looking import LONG
 from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.listing import Listing, class_rows
 from mtl_cli.tables.named_files import Place
-from mtl_cli.tables.reading import ReadOptions, TableFile
+from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 
 BATCH, STEPS, VOICE_STEPS, TEXT_STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 32, 900, 2400, 2400, 8, 200
 """Clips per step, and optimizer steps (about voices, and with transcripts: more) and passes of what is proposed."""
@@ -148,6 +148,7 @@ def survey_audio(
         UserError: the set cannot be used, or a target is not there.
     """
     listing = Listing(path, ReadOptions(), class_rows(path, ENDINGS, "audio", "sounds"), path) if file is None else file
+    require_columns(asked.taken, listing.columns, path)
     place = asked.place(listing)
     column = next((name for name in sound_columns(listing, place.folder) if name not in asked.answers), None)
     if column is None:

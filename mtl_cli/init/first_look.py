@@ -88,7 +88,7 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         UserError: the file cannot be used, or an option does not go with it.
     """
     if path.is_dir() and holds_sounds(path):
-        return survey_audio(path, None, asked_of(options))
+        return survey_audio(path, None, asked_of(options), kinds_of(options))
     if holds_images(path, options.get("format", "auto")):
         told = options.get("format", "auto")
         return survey_images(path, None, asked_of(options), kinds_of(options), told if told in FORMS else "auto")
@@ -128,6 +128,8 @@ def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         raise UserError(f"{told}; or leave the column out: drop=[…].")
     if "folder" in options:
         raise UserError(f"folder={folder} does not apply: {path} names no sounds and no images. Leave it out.")
+    if kinds := kinds_of(options):
+        raise UserError(f"kind.{next(iter(kinds))} does not apply: {path} names no sounds and no images. Leave it out.")
     texts = running_text(file, asked.taken) if "text" not in options else named_texts(file, options["text"])
     if texts:
         from mtl_cli.init.text_survey import survey_text

@@ -157,6 +157,18 @@ def test_kinds_of_transcripts_can_be_told(folder, capsys):
     assert "one of ctc, seq2seq" in capsys.readouterr().err
 
 
+def test_targets_and_kinds_of_class_folders_are_checked(folder, capsys):
+    stream = np.random.default_rng(0)
+    for number in range(8):
+        path = folder / "set" / ("one", "two")[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_wav(path, tone(500, 0.3, stream))
+    assert cli.main_init(["input=set", "target=[label,foo]", "output=other"]) == 2
+    assert "no column 'foo'. Its columns: audio, label" in capsys.readouterr().err
+    init(capsys, "input=set", "kind.label=ctc")
+    assert "mtl_cli.tasks.ctc.CTC" in yaml_of(folder, "task/label.yaml")
+
+
 def test_fewer_frames_are_joined_where_transcripts_are_close(folder):
     stream = np.random.default_rng(0)
     for letters, joined in ((4, None), (12, "2"), (30, "1")):

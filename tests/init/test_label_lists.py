@@ -88,6 +88,7 @@ def test_a_separator_that_no_cell_holds_is_refused(capsys):
     write(["x", "y"], list(range(40)), ["a", "b"] * 20)
     assert "which is in no cell" in refused(capsys, "[y]", "separator='|'")
     assert "separator is 3" in refused(capsys, "[y]", "separator=3")
+    assert "kind.y does not apply" in refused(capsys, "[y]", "kind.y=detection")
 
 
 def test_lists_of_numbers_among_numbers_are_labels_and_not_missing(capsys):
