@@ -17,7 +17,7 @@
 | alone_mask, alone_objects, alone_stain | the same tasks one by one | 3 seeds | reported |
 
 Measured on a CPU in bf16, 8 to 11 minutes of half a core: the relative error of the number of nuclei, with stain and
-count beside the boxes, is 0.152, 0.134 and 0.157 for seeds 0 to 2, so 0.147 on average; mAP50 is 0.695, 0.679 and 0.689.
+count beside the boxes, is 0.152, 0.134 and 0.157 for seeds 0 to 2 (mean 0.147); mAP50 is 0.695, 0.679 and 0.689.
 mAP50 of blood cells is 0.92 (seed 0, last step).
 """
 
