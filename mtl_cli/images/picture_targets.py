@@ -13,6 +13,7 @@ A box of a field is x₁, y₁, x₂, y₂ in pixels. An empty cell is a row wit
 """
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ KINDS = (*MAPS, "boxes", "keypoints")
 FOREGROUND = "foreground"
 """As `values`: 0 is background and all else one class, as in images that number instances."""
 KEYS = ("kind", "column", "columns", "classes", "missing", "values")
+COLOUR = re.compile("#[0-9a-fA-F]{6}")
 POINT_KEYS = ("kind", "column", "points", "swapped")
 
 
@@ -166,8 +168,10 @@ def _list(value: Any, where: str) -> list[Any]:  # noqa: ANN401  any YAML value
 
 def _number(value: Any, where: str) -> int:  # noqa: ANN401  any YAML value
     """Return a number of a label image; colours are written as #ff8800."""
+    if isinstance(value, str) and COLOUR.fullmatch(value):
+        return int(value[1:], 16)
     try:
-        return int(value[1:], 16) if isinstance(value, str) and value.startswith("#") else int(value)
+        return int(value)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"{where}: {value!r} is not a number of a label image, or a colour such as '#ff8800'."

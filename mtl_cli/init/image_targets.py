@@ -18,8 +18,12 @@ from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import TableFile
 
 MAP_HEAD = "    head: {_target_: mtl_cli.heads.map.MapHead, hidden: [], dropout: 0.0, norm: group, activation: relu}\n"
+CLASS_WEIGHTS = """\
+    label_smoothing: 0.0
+    class_weights: null  # null, balanced, or a list: one factor per class
+"""
 PICTURES = {
-    "mask": ("mtl_cli.tasks.segmentation.Segmentation", MAP_HEAD, "miou", "dice, pixel_accuracy"),
+    "mask": ("mtl_cli.tasks.segmentation.Segmentation", CLASS_WEIGHTS + MAP_HEAD, "miou", "dice, pixel_accuracy"),
     "depth": ("mtl_cli.tasks.depth.Depth", MAP_HEAD, "rel_err", "abs_err"),
     "normals": ("mtl_cli.tasks.normals.Normals", MAP_HEAD, "mean_angle", "median_angle"),
     "keypoints": (

@@ -161,6 +161,12 @@ def test_a_number_that_is_no_class_is_named_with_what_ignores_it(table):
         images(table, crop=16, targets=declared)
 
 
+@pytest.mark.parametrize("value", ["#12", "#gg8800", "red"])
+def test_a_colour_has_six_digits(table, value):
+    with pytest.raises(UserError, match=rf"'{value}' is not a number of a label image, or a colour such as '#ff8800'"):
+        images(table, targets={"cell": {"kind": "mask", "column": "instances", "values": [0, value]}}, opened=False)
+
+
 def test_depth_and_normals_are_read_in_their_own_unit(tmp_path):
     table = blob_set(tmp_path, count=4, sizes=((20, 24),))
     rows = []
