@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from mtl_cli import cli
 from mtl_cli.answers.searches import read_search
 from tests.answers._runs import write
@@ -54,6 +56,7 @@ def test_a_file_of_an_older_version_or_a_damaged_one_is_no_search(tmp_path):
     assert read_search(search(tmp_path / "whole")).trials[2].state == "pruned"
 
 
+@pytest.mark.slow
 def test_the_winner_on_training_and_validation_rows_is_named_and_not_compared(tmp_path, capsys):
     folder = search(tmp_path / "s", retrained="again")
     again = write(folder / "again", {"a/x": 0.9}, optimizer__lr=0.2, data__train_on="train+val")

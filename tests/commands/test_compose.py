@@ -136,6 +136,7 @@ def test_the_choice_of_tasks_names_the_run_directory():
     assert not directory.exists()
 
 
+@pytest.mark.slow
 def test_a_long_choice_of_tasks_is_cut_in_the_names_of_directories(tmp_path):
     names = [f"my_letters_{number}" for number in range(60)]
     (tmp_path / "task").mkdir()

@@ -176,6 +176,7 @@ def test_617_tasks_are_composed_and_checked_in_a_second(folder):
     assert checking < 2.0, "CPU seconds; .26 where this was written"
 
 
+@pytest.mark.slow
 def test_2000_tasks_with_values_of_their_own_are_not_too_many(folder):
     own = {f"T{number}": {"column": f"c{number}", "weight": 2.0, "missing": [-1, "?"]} for number in range(2000)}
     (folder / "task" / "assay.yaml").write_text(TASK.replace("{A: {weight: 2.0}, B: {}, C: {}}", json.dumps(own)))

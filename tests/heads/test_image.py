@@ -20,6 +20,7 @@ def test_a_size_that_is_not_known_and_widths_that_are_none_are_refused():
         ImageHead([])
 
 
+@pytest.mark.slow
 def test_shapes_are_learnt_from_what_says_where_they_are_and_not_from_others():
     torch.manual_seed(0)
     places = torch.rand(256, 2) * 8

@@ -63,6 +63,7 @@ def test_dense_tasks_with_shuffled_masks_do_not_learn(folder, mode):
     assert test["shape/miou"] < 0.4
 
 
+@pytest.mark.slow
 def test_label_images_are_predicted_and_agree_with_the_scenes(folder):
     trained("hard")
     import dense_parts

@@ -6,6 +6,7 @@ import pytest
 
 from mtl_cli.runs import evaluation
 from mtl_cli.runs.predict import predict
+from tests._thinned import thinned
 from tests.backbones._tiny_bert import tiny_bert
 from tests.tables._files import write_csv
 from tests.texts import _reviews
@@ -19,7 +20,6 @@ SIZES = SMALL | {
     "mixed": {"hidden": [32, 32], "channels": [4], "dropout": 0.0},
     "hf": {},
 }
-OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in SIZES if name not in ("gru", "text_cnn")]
 
 
 def tasks(path, **changes):
@@ -38,7 +38,7 @@ def outcome(folder, name, shuffled=False, rows=3000, **changes):
     return train(tasks(path, **changes), folder / "run", own, **settings)["test"]
 
 
-@pytest.mark.parametrize("name", ["gru", "text_cnn", *OTHERS])
+@pytest.mark.parametrize("name", thinned(SIZES, ["gru"]))
 def test_what_needs_text_and_columns_is_learnt_to_the_optimum(tmp_path, name):
     found = outcome(tmp_path, name)
     assert found["liked/accuracy"] >= 0.95 * _reviews.BEST_ACCURACY

@@ -10,6 +10,7 @@ from mtl_cli.runs import run, written_samples
 from mtl_cli.runs.evaluation import evaluate_checkpoint
 from mtl_cli.runs.predict import predict
 from tests import _toy
+from tests._thinned import thinned
 from tests.runs.test_run import assert_same, assert_same_run, final, train_until
 from tests.tables._files import write_csv
 from tests.texts import _pairs
@@ -39,18 +40,21 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, monkeypatch, decoder):
     assert_same(final(tmp_path / "parts")["datasets"], final(tmp_path / "whole")["datasets"], "datasets")
 
 
+CHANGES = [
+    {"sharing": _toy.option("sharing", "mmoe")},
+    {"sharing": _toy.option("sharing", "cross_stitch")},
+    {"sharing": _toy.option("sharing", "adapters") | {"freeze_trunk": False}},
+    {"sharing": {**_toy.option("sharing", "hierarchical"), "attach": {"back": 1, "next": 2}}},
+    {"sharing": _toy.option("sharing", "independent")},
+    {"weighting": _toy.option("weighting", "pcgrad")},
+    {"weighting": {**_toy.option("weighting", "mgda"), "level": "features"}},
+    {"weighting": _toy.option("weighting", "uncertainty"), "trainer__accumulate": 2},
+]
+
+
 @pytest.mark.parametrize(
     "changed",
-    [
-        {"sharing": _toy.option("sharing", "mmoe")},
-        {"sharing": _toy.option("sharing", "cross_stitch")},
-        {"sharing": _toy.option("sharing", "adapters") | {"freeze_trunk": False}},
-        {"sharing": {**_toy.option("sharing", "hierarchical"), "attach": {"back": 1, "next": 2}}},
-        {"sharing": _toy.option("sharing", "independent")},
-        {"weighting": _toy.option("weighting", "pcgrad")},
-        {"weighting": {**_toy.option("weighting", "mgda"), "level": "features"}},
-        {"weighting": _toy.option("weighting", "uncertainty"), "trainer__accumulate": 2},
-    ],
+    thinned(CHANGES, 4),
     ids=lambda changed: " ".join(str(each.get("_target_", each)).split(".")[-1] for each in changed.values()
                                  if isinstance(each, dict)),
 )  # fmt: skip

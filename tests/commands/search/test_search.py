@@ -195,6 +195,7 @@ def test_the_storage_of_another_search_is_refused(run, capsys):
     assert "is not the storage of a search" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_readme_are_searches(run, monkeypatch, tmp_path):
     page = (Path(__file__).parents[3] / "mtl_cli" / "commands" / "search" / "README.md").read_text(encoding="utf-8")
     commands = [shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("mtl-train -m")]
