@@ -18,7 +18,7 @@
 
 Measured on a CPU in bf16, 7 minutes of a core each: mAP50 of blood cells is 0.922, and boxes around nuclei alone have a
 relative error of their number of 0.171 at mAP50 0.766 (seed 0). With stain and count beside the boxes, the error is
-0.152, 0.134 and 0.157 for seeds 0 to 2 (mean 0.147), the score threshold fitted again to models of a day before.
+0.152, 0.134 and 0.157 for seeds 0 to 2 (mean 0.147), the score threshold fitted again to models of an earlier version.
 """
 
 import argparse
