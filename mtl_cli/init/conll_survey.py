@@ -11,7 +11,7 @@ import numpy as np
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.init.advice import Advice, advise_words
 from mtl_cli.init.conll_looking import MAX_LABELS, MISSING, with_names
-from mtl_cli.init.found_targets import class_statistics
+from mtl_cli.init.found_targets import CLASS_WEIGHTS, class_statistics
 from mtl_cli.init.scripts import script_shares
 from mtl_cli.init.text_survey import hints_on
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, entry, group_lines, some
@@ -22,12 +22,13 @@ SAMPLE_SENTENCES = 20_000
 RARE = 5
 """Sentences below which a label may be in none of the training split."""
 TOKENS = "mtl_cli.tasks.token_classification.TokenClassification"
-ARGUMENTS = """\
-    label_smoothing: 0.0
-    class_weights: null  # null, balanced, or a list: one factor per class
+ARGUMENTS = (
+    CLASS_WEIGHTS
+    + """\
     spans: {spans}  # auto, conll or none: whether labels such as B-PER, I-PER mark spans
     head: {{_target_: mtl_cli.heads.tokens.TokenHead, hidden: [], dropout: 0.0, activation: relu, init: default}}
 """
+)
 
 
 @dataclass(frozen=True)

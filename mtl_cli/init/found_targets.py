@@ -20,10 +20,12 @@ MAX_PAIRED, MAX_PAIRS, MAX_ROWS = 32, 20, 20_000
 """Columns that are compared in pairs, pairs that are shown, and rows that are compared."""
 CLASS_KINDS = ("class", "binary", "ordinal", "multilabel")
 HEAD = "    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: [], dropout: 0.0, activation: relu, init: default}\n"
-IMBALANCE = """\
+CLASS_WEIGHTS = """\
     label_smoothing: 0.0
     class_weights: null  # null, balanced, or a list: one factor per class
-    focal_gamma: 0.0     # exponent of the focal loss; 0 = cross-entropy, 2 is usual
+"""
+IMBALANCE = f"""\
+{CLASS_WEIGHTS}    focal_gamma: 0.0     # exponent of the focal loss; 0 = cross-entropy, 2 is usual
 """
 TASKS = {
     "binary": ("mtl_cli.tasks.binary.Binary", IMBALANCE, "auc", "f1, accuracy, log_loss"),

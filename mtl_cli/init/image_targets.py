@@ -11,6 +11,7 @@ from mtl_cli.images.checking import read_cells
 from mtl_cli.images.palettes import names_of
 from mtl_cli.images.points import named_points
 from mtl_cli.init.asked import slug
+from mtl_cli.init.found_targets import CLASS_WEIGHTS
 from mtl_cli.init.image_boxes import overlap_line
 from mtl_cli.init.image_looking import Looked, look_at_labels
 from mtl_cli.init.image_points import pairs_of
@@ -18,10 +19,6 @@ from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import TableFile
 
 MAP_HEAD = "    head: {_target_: mtl_cli.heads.map.MapHead, hidden: [], dropout: 0.0, norm: group, activation: relu}\n"
-CLASS_WEIGHTS = """\
-    label_smoothing: 0.0
-    class_weights: null  # null, balanced, or a list: one factor per class
-"""
 PICTURES = {
     "mask": ("mtl_cli.tasks.segmentation.Segmentation", CLASS_WEIGHTS + MAP_HEAD, "miou", "dice, pixel_accuracy"),
     "depth": ("mtl_cli.tasks.depth.Depth", MAP_HEAD, "rel_err", "abs_err"),
