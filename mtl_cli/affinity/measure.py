@@ -28,7 +28,8 @@ from mtl_cli.report.heat_map import heat_map_figure
 from mtl_cli.report.tables import number, table
 from mtl_cli.runs.build import Built, build
 from mtl_cli.runs.environment import environment
-from mtl_cli.runs.run import execute, start_weights
+from mtl_cli.runs.execution import execute
+from mtl_cli.runs.run import start_weights
 from mtl_cli.storage.directory import RunDirectory
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.job import restore

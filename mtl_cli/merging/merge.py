@@ -79,8 +79,7 @@ def _merged(parents: Parents, method: str, folder: Path, command: Sequence[str],
             _leave(built, out, {**record, **scores})
         finally:
             out.close()
-            for stream in (*built.job.train.values(), *built.job.val.values(), *built.job.test.values()):
-                stream.close()
+            built.job.close()
     logger.info("Merged %s by %s, scale %g: %s", ", ".join(files), method, scores["scale"], folder)
 
 

@@ -12,7 +12,7 @@ from mtl_cli.ranks.place import Place
 from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.ranks.watch import RankLost
 from mtl_cli.runs.build import build
-from mtl_cli.runs.run import execute
+from mtl_cli.runs.execution import execute
 from mtl_cli.runs.together import Told, hear, ranks_here
 from mtl_cli.storage.unwritten import UnwrittenDirectory
 from mtl_cli.training.arithmetic import torch_settings

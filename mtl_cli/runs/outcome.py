@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.datasets.base import SPLITS
-from mtl_cli.errors import Interrupted as Interrupted
 from mtl_cli.errors import RunFailure, UserError, some
 from mtl_cli.files import make_folder, write_json
 from mtl_cli.report.spans import outside_arithmetic

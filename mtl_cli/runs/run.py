@@ -1,8 +1,6 @@
 """One run from a config to its summary: train and resume."""
 
-import contextlib
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,27 +8,15 @@ from typing import Any
 import torch
 import torch.backends.cudnn
 
-from mtl_cli.config.run_config import (
-    Config,
-    check_written,
-    checked,
-    config_hash,
-    load_run_config,
-    override,
-    targets_in,
-)
+from mtl_cli.config.run_config import Config, check_written, checked, config_hash, load_run_config, override
 from mtl_cli.config.targets import Trust
-from mtl_cli.errors import Interrupted as Interrupted
-from mtl_cli.errors import Pruned, RunFailure, UserError, exhausted, smaller_parts
-from mtl_cli.files import write_json
+from mtl_cli.errors import UserError
 from mtl_cli.report import tensorboard
-from mtl_cli.report.profile import StepProfiler
-from mtl_cli.report.progress import Progressbar
-from mtl_cli.runs.build import Built, build
+from mtl_cli.runs.build import build
 from mtl_cli.runs.components import bind_all
 from mtl_cli.runs.data_files import refuse_changes
 from mtl_cli.runs.environment import environment
-from mtl_cli.runs.outcome import finish, print_head
+from mtl_cli.runs.execution import execute, resume_command
 from mtl_cli.runs.private import longer_problems
 from mtl_cli.runs.splitting import norm_problems, split_problems
 from mtl_cli.runs.stem_names import renamed
@@ -40,9 +26,6 @@ from mtl_cli.storage.checkpoint import run_directory_of
 from mtl_cli.storage.directory import RunDirectory, read_status
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.job import Judge, restore
-from mtl_cli.training.recovery import train_with_rollback
-from mtl_cli.training.selection import why_stopped
-from mtl_cli.training.signals import stop_requests
 
 logger = logging.getLogger("mtl_cli")
 TRIALS = ("dry_run", "lr_range_test")
@@ -202,70 +185,3 @@ def start_weights(config: Config) -> dict[str, torch.Tensor] | None:
     if config["init_from"] is None:
         return None
     return renamed(checkpoint.load(checkpoint.find(Path(config["init_from"]), "best")), config)
-
-
-def resume_command(directory: Path, config: Config, command: Sequence[str]) -> str:
-    """Return the command that continues a run, with what it needs to find and trust classes of the user's own."""
-    words = ["mtl-train", f"resume={directory}"]
-    modules = {str(target).partition(".")[0] for target in targets_in(config)} - {"mtl_cli", "torch"}
-    if modules:
-        words.append(f"trust=[{','.join(sorted(modules))}]")
-    for index, word in enumerate(command):
-        if word == "--config-dir" and index + 1 < len(command):
-            words += ["--config-dir", command[index + 1]]
-        elif word.startswith("--config-dir="):
-            words.append(word)
-    return shlex.join(words)
-
-
-def execute(
-    built: Built, out: RunDirectory, config: Config, again: str, surroundings: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Train, test the best checkpoint, write summary and figures; keep status.json true whatever happens.
-
-    `again` is the command that continues the run, printed where it is interrupted; `surroundings` go to
-    environment.json.
-    """
-    job = built.job
-    try:
-        if surroundings is not None:
-            write_json(out.path / "environment.json", surroundings)
-        if job.learner.ranks.is_first:
-            print_head(built, out.path)
-        job.learner.strategy.agree(job.learner.model)
-        out.status("running", job.progress.step, job.epoch)
-        if config["trainer"]["profile"] and job.learner.ranks.is_first:
-            cuda = job.learner.arithmetic.device.type == "cuda"
-            ranks = job.learner.ranks
-            sent = None if ranks.alone else lambda: (ranks.sent, ranks.messages)
-            job.profiler = StepProfiler(job.learner.spans, out.path / "profile", cuda, sent)
-        with stop_requests() as stop:
-            bar = Progressbar(job.total_steps, job.progress.step, job.progress.samples, config["quiet"])
-            try:
-                train_with_rollback(job, out, stop, bar)
-            finally:
-                bar.close()
-                job.profiler.close()
-            summary = finish(built, out)
-        out.status("completed", job.progress.step, job.epoch, why_stopped(job))
-        return summary
-    except Interrupted as interrupted:
-        logger.warning("%s Continue with:\n  %s", interrupted, again)
-        raise
-    except Pruned as pruned:
-        out.status("pruned", job.progress.step, job.epoch, str(pruned))
-        logger.info("Pruned after step %d of %d: %s", job.progress.step, job.total_steps, pruned)
-        raise
-    except BaseException as error:
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        with contextlib.suppress(RunFailure):  # a full disk must not hide what went wrong first
-            out.status(status, job.progress.step, job.epoch, str(error) or type(error).__name__)
-        where = f" on {job.learner.arithmetic.device} at step {job.progress.step}"
-        smaller = smaller_parts(config["data"]["batch_size"], config["trainer"]["accumulate"])
-        if told := exhausted(error, where, smaller):
-            raise RunFailure(told) from error
-        raise
-    finally:
-        for stream in (*job.train.values(), *job.val.values(), *job.test.values()):
-            stream.close()
-        out.close()

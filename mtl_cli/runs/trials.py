@@ -4,7 +4,8 @@ import csv
 import io
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,19 +34,31 @@ TOO_HIGH = 4.0
 """A smoothed loss so many times the least one ends the test."""
 
 
+@contextmanager
+def prepared(config: Config, directory: Path, folders: Sequence[Path]) -> Iterator[Built]:
+    """Build a run for a block, and print what it would be; nothing is written.
+
+    Raises:
+        UserError: every problem found, or `directory` holds a run.
+    """
+    resolved = checked(config, folders)
+    if read_status(directory):
+        raise UserError(f"{directory} holds a run already. Give another hydra.run.dir.")
+    with torch_settings(resolved):
+        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
+        print_head(built, directory)
+        yield built
+        built.job.close()
+
+
 def dry_run(config: Config, directory: Path, folders: Sequence[Path] = ()) -> None:
     """Do everything up to the first step of a run, and say what would run; nothing is written.
 
     Raises:
         UserError: every problem found.
     """
-    resolved = checked(config, folders)
-    refuse_run(directory)
-    with torch_settings(resolved):
-        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
-        print_head(built, directory)
+    with prepared(config, directory, folders) as built:
         logger.warning("%s", first_step(built))
-        close(built)
 
 
 def first_step(built: Built) -> str:
@@ -102,13 +115,8 @@ def lr_range_test(config: Config, directory: Path, folders: Sequence[Path] = ())
         UserError: the config or data is wrong, or `directory` holds a run.
         RunFailure: the loss is not finite at the lowest rates, or a file cannot be written.
     """
-    resolved = checked(config, folders)
-    refuse_run(directory)
-    with torch_settings(resolved):
-        built = build(resolved, Trust(tuple(config["trust"]), tuple(folders)), start=start_weights(resolved))
-        print_head(built, directory)
+    with prepared(config, directory, folders) as built:
         points = ranged(built.job)
-        close(built)
     found = standing_out(points)
     make_folder(directory)
     write_points(directory / "lr_range_test.csv", points)
@@ -168,19 +176,3 @@ def write_points(path: Path, points: Sequence[Point]) -> None:
     writer.writerow(["lr", "loss", "smoothed", *tasks])
     writer.writerows([p.lr, p.loss, p.smoothed, *(p.losses.get(name, "") for name in tasks)] for p in points)
     write_bytes(path, text.getvalue().encode())
-
-
-def refuse_run(directory: Path) -> None:
-    """Refuse a directory that holds a run.
-
-    Raises:
-        UserError: it does.
-    """
-    if read_status(directory):
-        raise UserError(f"{directory} holds a run already. Give another hydra.run.dir.")
-
-
-def close(built: Built) -> None:
-    """Stop the processes that read data."""
-    for stream in (*built.job.train.values(), *built.job.val.values(), *built.job.test.values()):
-        stream.close()

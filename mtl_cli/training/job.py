@@ -141,6 +141,11 @@ class Job:
     judge: Judge | None = None
     """Whoever compares this run with others; the test split of such a candidate is not looked at."""
 
+    def close(self) -> None:
+        """Stop the processes that read data."""
+        for stream in (*self.train.values(), *self.val.values(), *self.test.values()):
+            stream.close()
+
     def gradients(self) -> list[Tensor]:
         """Return what this rank holds of the gradients of the trained parameters that have one."""
         found = [parameter.grad for parameter in self.learner.trained if parameter.grad is not None]

@@ -239,10 +239,3 @@ def node(task):
     """Return the config node of a shipped image task."""
     dataset = {"_target_": f"mtl_cli.datasets.{task}.Letters", "source": "packaged", "root": None, "batch_size": 128}
     return {**_toy.task("label"), "dataset": dataset}
-
-
-def test_the_resume_command_names_what_own_classes_need(tmp_path):
-    command = run.resume_command(tmp_path / "my run", _toy.config(), ["mtl-train", "--config-dir", "conf", "task=x"])
-    assert command == f"mtl-train 'resume={tmp_path}/my run' 'trust=[tests]' --config-dir conf"
-    plain = run.resume_command(tmp_path, {"tasks": {"a": {"_target_": "mtl_cli.x.Y"}}}, ["mtl-train"])
-    assert plain == f"mtl-train resume={tmp_path}"

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mtl_cli.batch import Inputs
 from mtl_cli.config.run_config import resolve
 from mtl_cli.config.targets import Trust
-from mtl_cli.errors import RunFailure
+from mtl_cli.errors import Interrupted, RunFailure
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.runs import run
 from mtl_cli.runs.build import build
@@ -243,7 +243,7 @@ def test_a_stop_request_saves_and_names_the_exit_code(tmp_path):
     from mtl_cli.training.trainer import train_job
 
     out = RunDirectory.create(tmp_path / "run", _toy.config(), "hash")
-    with pytest.raises(run.Interrupted) as caught:
+    with pytest.raises(Interrupted) as caught:
         train_job(job, out, stop, Progressbar(6, 0, 0, quiet=True))
     out.close()
     assert caught.value.code == 143
