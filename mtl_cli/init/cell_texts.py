@@ -19,6 +19,8 @@ MANY = 20
 SYMBOLS = "? ?? - -- --- . .. ... * (null) \\n <na> #n/a #na #value! #div/0! #null! #num! #ref!"
 WORDS = "na n/a n.a. n.a nan none null nil unknown unk missing miss undefined unavailable nodata tbd empty k.a. n.v."
 SENTENCES = ("not available", "not applicable", "no data", "not known", "no value", "keine angabe")
+LIMITS = "<>≤≥"
+"""Signs before the least or the most that could be measured."""
 LIST = re.compile(r"\d\s*[;|]\s*\d")
 """Several numbers in one cell, which say something."""
 ABSENT = frozenset((*SYMBOLS.split(), *WORDS.split(), *SENTENCES))
@@ -99,7 +101,9 @@ def told_words(words: Mapping[str, Sequence[str]], labels: Collection[str]) -> l
     notes = []
     for name, each in words.items():
         if left := [repr(word) for word in each if word not in labels]:
-            notes.append(f"{name}: {', '.join(left)} among numbers: counted as missing")
+            limits = any(word[0] in LIMITS for word in each if word not in labels)
+            more = ". It says more: write a number in its place, such as the limit" if limits else ""
+            notes.append(f"{name}: {', '.join(left)} among numbers: counted as missing{more}")
         if kept := [repr(word) for word in each if word in labels]:
             notes.append(f"{name}: {', '.join(kept)} is also a label of a target, so it does not count as missing")
     return notes

@@ -10,6 +10,7 @@ from mtl_cli.init.asked import Asked
 from mtl_cli.init.found_targets import CLASS_KINDS
 from mtl_cli.init.guess import Guess, LabelColumn, guess_target
 from mtl_cli.init.label_lists import check_separator, label_marks, list_guess
+from mtl_cli.init.quantities import not_classes
 from mtl_cli.tables.filling import read_table
 from mtl_cli.tables.place import canonical
 from mtl_cli.tables.profile import ColumnProfile
@@ -118,6 +119,8 @@ def check_guesses(file: TableFile, guesses: Sequence[Guess]) -> None:
                     f"{file.path}, column '{column.name}' has the label '{column.values[0]}' in every row. "
                     "Leave it out of target=."
                 )
+        if guess.kind == "class" and (told := not_classes(guess.columns[0])):
+            problems.append(told.replace("FILE", str(file.path)))
         if not guess.kind:
             problems.append(
                 f"The columns {'+'.join(guess.names)} of one target do not go together. They are all 0 or 1 "

@@ -10,6 +10,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.cell_texts import Texts, absent_words, look_at, told_words
 from mtl_cli.init.header import check_names, check_second_header
+from mtl_cli.init.quantities import unread
 from mtl_cli.init.thousands import check_points
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import is_text
@@ -27,8 +28,6 @@ UNIT = re.compile(rf"^[+-]?\s*(?P<before>[^\d\s+-])\s*[+-]?[\d.,]|[\d.,]\s*(?P<a
 PERCENT = "%‰°"
 FEWEST_IN_UNITS = 12
 """Different numbers from which on letters behind them are a unit (5.2 kg); those of fewer may be names (2D, 3D)."""
-MOST_UNITS = 3
-IN_PARENTHESES = re.compile(r"\([\d.,]+\)")
 SHORT_YEAR = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}")
 
 
@@ -113,7 +112,7 @@ def numbers_of(
         between = f", '{way[1]}' between thousands" if way[1] else ""
         such = ", ".join(f"{each.name}: {next(iter(each.counts))}" for each in odd[:3])
         notes.append(f"'{way[0]}' stands before fractions{between} ({such})")
-    notes += unread_numbers([each for each in texts if each not in numeric], patterns[way])
+    notes += unread([each for each in texts if each not in numeric])
     if units:
         options = replace(options, number_signs=units)
         notes += [f"{each.name}: numbers with {each.unit}, which is left out" for each in numeric if each.unit]
@@ -137,21 +136,6 @@ def sign_of(text: str, letters: bool) -> str:
     if len(sign) == 1 and (unicodedata.category(sign) == "Sc" or sign in PERCENT):
         return sign
     return sign if letters and found and found["after"] and sign[-1] not in ".,;:)" else ""
-
-
-def unread_numbers(texts: Sequence[Texts], is_number: "re.Pattern[str]") -> list[str]:
-    """Return what keeps texts that begin with numbers from being read as such, in words."""
-    notes = []
-    for each in texts:
-        units = Counter(sign_of(text, True) for text in each.counts)
-        bare = [is_number.fullmatch(text.removesuffix(sign_of(text, True)).strip()) for text in each.counts]
-        if 1 < len(units) <= MOST_UNITS and "" not in units and len(bare) >= FEWEST_IN_UNITS and all(bare):
-            notes.append(f"{each.name}: numbers in several units ({', '.join(units)}) are not read; write one unit")
-        if negative := next(filter(IN_PARENTHESES.fullmatch, each.counts), None):
-            plain = [text for text in each.counts if is_number.fullmatch(text) or IN_PARENTHESES.fullmatch(text)]
-            if len(plain) == len(each.counts):
-                notes.append(f"{each.name}: numbers such as {negative} are not read; write -{negative.strip('()')}")
-    return notes
 
 
 def way_of(

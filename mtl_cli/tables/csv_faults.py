@@ -1,8 +1,12 @@
 """Finds what is wrong with a CSV file that pyarrow refused: the row, the line and the column."""
 
+import codecs
 import csv
 import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
@@ -71,21 +75,67 @@ def _ragged_fault(where: str, names: list[str], cells: list[str], num_columns: i
     )
 
 
+class QuotePairs:
+    """Whether the quotes in blocks of bytes may all open a cell after a delimiter and close it before one."""
+
+    def __init__(self, delimiter: str) -> None:
+        self._edges = np.frombuffer(f'{delimiter}"\r\n'.encode(), dtype=np.uint8)
+        self._before, self._opens = b"\n", True
+        self.count, self.fit = 0, True
+
+    def add(self, block: bytes) -> None:
+        """Look at the next block."""
+        block = block.removeprefix(codecs.BOM_UTF8)
+        count = block.count(b'"')
+        if count and self.fit:
+            text = np.frombuffer(self._before + block + b"\n", dtype=np.uint8)
+            at = np.flatnonzero(text[1:-1] == ord('"')) + 1
+            beside = at + np.where((np.arange(count) % 2 == 0) == self._opens, -1, 1)
+            self.fit = bool(np.isin(text[beside], self._edges).all())
+            self._opens ^= count % 2 == 1
+        self.count += count
+        self._before = block[-1:] or self._before
+
+
 def open_quote(path: Path, encoding: str, delimiter: str) -> UserError | None:
-    """Return the error for a quoted cell that goes on to the end of the file, or None."""
+    """Return the error for a quoted cell that goes on over the rows after it, or None.
+
+    It goes on to the end of the file, or up to a quote with text behind it, which opens another cell.
+    """
     csv.field_size_limit(MAX_CELL)
-    line = 1
-    row = 0
+    held: list[str] = []
+    line, row = 1, 0
     with io.TextIOWrapper(pa.input_stream(str(path)), encoding=encoding, errors="replace", newline="") as text:
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        reader = csv.reader(_kept(text, held), delimiter=delimiter)
         try:
             for cells in reader:
+                _check_closed(held, delimiter)
+                held.clear()
                 line = reader.line_num + 1
                 row += bool(cells)
-        except csv.Error as error:
-            if "end of data" in str(error) or "field larger" in str(error):
-                return UserError(
-                    f"{path}, row {row} (line {line}): a cell starts with a quote that is never closed, so that the "
-                    "rows after it would be lost. Close it, or double the quote inside a quoted cell."
-                )
+        except csv.Error:
+            return UserError(
+                f"{path}, row {row} (line {line}): a cell starts with a quote that is not closed, so that the "
+                "rows after it would be lost. Close it, or double the quote inside a quoted cell."
+            )
     return None
+
+
+def _kept(lines: Iterable[str], held: list[str]) -> Iterator[str]:
+    """Yield lines, each of which `held` gets too."""
+    for line in lines:
+        held.append(line)
+        yield line
+
+
+def _check_closed(lines: list[str], delimiter: str) -> None:
+    """Read the lines of one row strictly.
+
+    Raises:
+        csv.Error: a quote in them is not closed, or is closed on another line, before more text.
+    """
+    try:
+        next(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        if len(lines) > 1 or "end of data" in str(error):
+            raise

@@ -12,7 +12,7 @@ from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
-from mtl_cli.tables.csv_faults import MARK, csv_fault, open_quote
+from mtl_cli.tables.csv_faults import MARK, QuotePairs, csv_fault, open_quote
 from mtl_cli.tables.dates import ORDERS
 from mtl_cli.tables.line_ends import UTF_8, csv_stream
 from mtl_cli.tables.notation import Notation
@@ -211,12 +211,13 @@ class TableFile:
         """
         if not self.is_text:
             return
-        quotes = 0
+        quotes = QuotePairs(self.delimiter)
         with pa.input_stream(str(self.path)) as stream:
             while block := stream.read(BLOCK_BYTES):
-                quotes += block.count(b'"')
-        self._may_be_quoted = quotes > 0 or self.options.encoding.lower() not in UTF_8
-        if quotes % 2 and (fault := open_quote(self.path, self.options.encoding, self.delimiter)):
+                quotes.add(block)
+        self._may_be_quoted = quotes.count > 0 or self.options.encoding.lower() not in UTF_8
+        odd = quotes.count % 2 or not quotes.fit
+        if odd and (fault := open_quote(self.path, self.options.encoding, self.delimiter)):
             raise fault
 
     def verbatim(self) -> "TableFile":

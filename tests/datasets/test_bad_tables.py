@@ -72,7 +72,14 @@ def test_quoting(tmp_path, write):
     }
     assert {"red, dark", 'say "red"', "two\nlines"} <= values
     lost = "x,c,y\n" + "1,red,0\n2,blue,1\n" * 4 + '3,"red,0\n' + "1,red,0\n" * 3
-    refused(raw(tmp_path, lost), "row 9 (line 10): a cell starts with a quote that is never closed")
+    refused(raw(tmp_path, lost), "row 9 (line 10): a cell starts with a quote that is not closed")
+    for opens, closes in (
+        ('"red', "blue"),
+        ('"red', '"blue"'),
+        ('"red', 'a""b'),
+    ):  # up to the next quote, with text behind
+        lost = f"x,c,y\n1,{opens},0\n2,blue,1\n" + f'3,"dark {closes}",0\n' + "4,red,1\n" * 9
+        refused(raw(tmp_path, lost), "row 1 (line 2): a cell starts with a quote that is not closed")
     inches = "x,c,y\n" + "1,red,0\n2,blue,1\n" * 9 + '3,5" pipe,0\n'
     assert len(tabular(raw(tmp_path, inches)).split("train")) == 13
 

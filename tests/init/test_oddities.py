@@ -56,10 +56,7 @@ NOTED = {
         ["patient_id", "x", "y"], [[100 + k % 40 for k in range(240)], X, [("a", "b")[k % 40 % 2] for k in range(240)]],
         "patient_id: 40 values in 240 rows, and rows of one are in the training and in the test split. All rows of one",
     ),
-    "negative numbers in parentheses": (
-        ["x", "a", "y"], [X, [f"({-x:.2f})" if x < 0 else f"{x:.2f}" for x in X], Y], "a: numbers such as (0.26) are",
-    ),
-    "two units": (["x", "l", "y"], [X, [f"{x} {'cm' if x < 0 else 'm'}" for x in X], Y], "l: numbers in several units"),
+    "a limit": (["x", "l", "y"], [X, with_every(9, "<0.1", X), Y], "'<0.1' among numbers: counted as missing. It says"),
 }  # fmt: skip
 
 
