@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mtl_cli.commands.compose import hydra_session, plain_config
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.report.progress import Progressbar
 from mtl_cli.runs.build import build

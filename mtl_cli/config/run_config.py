@@ -9,15 +9,12 @@ from typing import Any
 
 import yaml
 
-from mtl_cli.config.interpolation import leaves
-from mtl_cli.config.interpolation import resolve as resolve
+from mtl_cli.config.interpolation import leaves, resolve
 from mtl_cli.config.knobs import PREFERENCE
 from mtl_cli.config.run_yaml import read_run_yaml
-from mtl_cli.config.schema import CONSOLE, knobs
-from mtl_cli.config.schema import KNOWN_KEYS as KNOWN_KEYS
-from mtl_cli.config.schema import RESUMABLE as RESUMABLE
+from mtl_cli.config.schema import CONSOLE, KNOWN_KEYS, knobs
 from mtl_cli.config.task_groups import expand, key_in_group, task_has, task_names
-from mtl_cli.config.validation import validate as validate
+from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.files import read_small
 

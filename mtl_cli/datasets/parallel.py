@@ -22,10 +22,11 @@ from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
-from mtl_cli.texts.columns import file_rows, row_texts
+from mtl_cli.texts.columns import file_rows
 from mtl_cli.texts.encoding import text_rows
 from mtl_cli.texts.piece_tokenizer import KINDS
 from mtl_cli.texts.ragged import Ragged
+from mtl_cli.texts.reading import row_texts
 from mtl_cli.texts.source_pieces import SourcePieces, train_shared
 from mtl_cli.texts.tokenizer import MAX_LENGTH, TextTokenizer, TokenizerOptions
 from mtl_cli.texts.training import training_texts

@@ -1,8 +1,6 @@
 """Texts from a CSV, TSV, JSONL or Parquet file, alone or beside table columns, with any number of label fields."""
 
-from mtl_cli.datasets.text_base import TextColumns as TextColumns
 from mtl_cli.datasets.text_base import TextFileSource
-from mtl_cli.datasets.text_base import check_columns as check_columns
 
 
 class Text(TextFileSource):

@@ -24,9 +24,10 @@ from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
-from mtl_cli.texts.columns import file_rows, row_texts
+from mtl_cli.texts.columns import file_rows
 from mtl_cli.texts.encoding import checked_length, example_inputs, text_rows, typical_length
 from mtl_cli.texts.ragged import Ragged
+from mtl_cli.texts.reading import row_texts
 from mtl_cli.texts.rows import TextRows, padded_inputs
 from mtl_cli.texts.tokenizer import TextTokenizer, TokenizerOptions
 from mtl_cli.texts.training import fit_tokenizer

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mtl_cli.config.run_config import load_run_config, resolve
+from mtl_cli.config.interpolation import resolve
+from mtl_cli.config.run_config import load_run_config
 from mtl_cli.config.task_groups import expand
 from mtl_cli.layers.named_modules import safe
 from mtl_cli.storage.checkpoint import weights_of

@@ -27,13 +27,13 @@ from mtl_cli.storage.checkpoint_checks import (
     check_digest,
     check_size,
     check_zip,
+    digest_path,
     digests,
     foreign,
     is_name,
     others,
     step_files,
 )
-from mtl_cli.storage.checkpoint_checks import digest_path as digest_path
 
 logger = logging.getLogger("mtl_cli")
 FORMAT = 1

@@ -15,8 +15,9 @@ from mtl_cli.tables.inputs import InputRows, TableInputs
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.reading import TableFile, require_columns
 from mtl_cli.tables.store import Table
-from mtl_cli.texts.columns import file_rows, row_texts
+from mtl_cli.texts.columns import file_rows
 from mtl_cli.texts.encoding import checked_length, example_inputs, text_rows, typical_length
+from mtl_cli.texts.reading import row_texts
 from mtl_cli.texts.rows import padded_inputs
 from mtl_cli.texts.tokenizer import TextTokenizer
 

@@ -8,8 +8,7 @@ from mtl_cli.tables.reading import TableFile
 from mtl_cli.texts.cache import CACHE_FORMAT, cached_rows, content_name, digest
 from mtl_cli.texts.encoding import text_rows
 from mtl_cli.texts.ragged import Ragged, stacked
-from mtl_cli.texts.reading import row_texts as row_texts
-from mtl_cli.texts.reading import text_batches as text_batches
+from mtl_cli.texts.reading import text_batches
 from mtl_cli.texts.tokenizer import TextTokenizer
 
 logger = logging.getLogger("mtl_cli")

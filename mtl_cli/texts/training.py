@@ -11,7 +11,8 @@ import numpy as np
 from mtl_cli.errors import UserError
 from mtl_cli.tables.reading import TableFile
 from mtl_cli.texts.cache import CACHE_FORMAT, cached_text, content_name, digest
-from mtl_cli.texts.columns import CACHED_BYTES, text_batches
+from mtl_cli.texts.columns import CACHED_BYTES
+from mtl_cli.texts.reading import text_batches
 from mtl_cli.texts.tokenizer import EVERY_CHARACTER, Specials, TextTokenizer, TokenizerOptions
 from mtl_cli.texts.tokenizers_library import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 

@@ -133,11 +133,6 @@ class Weighting(nn.Module, ABC):
         """
         return None
 
-    @property
-    def uses_boundary(self) -> bool:
-        """Whether `backward` asks the step for boundaries."""
-        return False
-
     def present(self, tasks: Sequence[str]) -> Tensor:
         """Return the indices [K] of `tasks` in the fixed order of all tasks [T], where the weighting's state is.
 

@@ -49,11 +49,6 @@ class RowWeighting(Weighting):
         self.jacobians: dict[int, Jacobian] = {}
         """Buffers, made at the first step."""
 
-    @property
-    def uses_boundary(self) -> bool:
-        """Whether `backward` asks the step for boundaries."""
-        return self.level == "features"
-
     def problems(self, setting: Setting) -> list[str]:
         """Return what keeps this weighting from serving a run, each with the override that fixes it."""
         found = super().problems(setting)

@@ -5,8 +5,8 @@ import yaml
 
 from mtl_cli.commands.compose import hydra_session, plain_config
 from mtl_cli.commands.composed_run import compose, compose_run, hydra_value, short_choice
-from mtl_cli.config.run_config import KNOWN_KEYS, config_hash, load_run_config
-from mtl_cli.config.schema import knobs
+from mtl_cli.config.run_config import config_hash, load_run_config
+from mtl_cli.config.schema import KNOWN_KEYS, knobs
 from mtl_cli.config.shipped import conf_dir
 from mtl_cli.errors import UserError
 

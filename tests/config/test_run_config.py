@@ -4,9 +4,11 @@ import hashlib
 import pytest
 import yaml
 
-from mtl_cli.config.run_config import KNOWN_KEYS, config_hash, load_run_config, resolve, validate
-from mtl_cli.config.schema import knobs
+from mtl_cli.config.interpolation import resolve
+from mtl_cli.config.run_config import config_hash, load_run_config
+from mtl_cli.config.schema import KNOWN_KEYS, knobs
 from mtl_cli.config.shipped import conf_dir, default_nodes, group_options, read_yaml
+from mtl_cli.config.validation import validate
 from mtl_cli.errors import UserError
 
 

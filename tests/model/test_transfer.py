@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
 from mtl_cli.model.transfer import warm_start

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mtl_cli import cli
 from mtl_cli.batch import Inputs
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
 from mtl_cli.privacy.accounting import Accountant

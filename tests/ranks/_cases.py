@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl_cli.config.run_config import checked, resolve
+from mtl_cli.config.interpolation import resolve
+from mtl_cli.config.run_config import checked
 from mtl_cli.config.targets import Trust
 from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.runs.build import build

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.runs import evaluation, run

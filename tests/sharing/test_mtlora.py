@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.features import Features, Stages
 from mtl_cli.runs.build import build

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.runs.build import build
 from mtl_cli.training.next_step import next_step

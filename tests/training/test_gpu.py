@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.runs.build import build
 from mtl_cli.training.arithmetic import torch_settings

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
 from mtl_cli.runs import run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.shipped import conf_dir
 from mtl_cli.config.targets import Trust
 from mtl_cli.runs import build as builder

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from mtl_cli.batch import Inputs
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import Interrupted, RunFailure
 from mtl_cli.report.progress import Progressbar

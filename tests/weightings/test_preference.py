@@ -6,7 +6,7 @@ from scipy import stats
 
 import mtl_cli
 from mtl_cli import cli
-from mtl_cli.config.run_config import resolve
+from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
 from mtl_cli.runs.build import build
