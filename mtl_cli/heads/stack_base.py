@@ -1,7 +1,7 @@
 """Heads of many tasks as one module."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,3 +36,22 @@ class StackedHeads(nn.Module, ABC):
     @abstractmethod
     def run(self, values: Tensor) -> Tensor:
         """Return outputs [B, T, O] from vectors [B, D] that all tasks read, or from those of each task, [T, B, D]."""
+
+
+Views = dict[tuple[str, ...], tuple[Tensor, Tensor]]
+"""The features [B, D] that the tasks of a stack start from, and each task's view of them [T, B, D]."""
+
+
+def view_stacks(stacks: Sequence[StackedHeads], features: Mapping[str, Features]) -> Views:
+    """Return the views of stacked heads by the names of their tasks."""
+    read = {stack.tasks: stack.read(features[stack.tasks[0]]) for stack in stacks}
+    return {tasks: (values, values.expand(len(tasks), *values.shape)) for tasks, values in read.items()}
+
+
+def run_stacks(
+    stacks: Sequence[StackedHeads], features: Mapping[str, Features], views: Views | None = None
+) -> dict[tuple[str, ...], Tensor]:
+    """Return the outputs [B, T, O] of stacked heads by the names of their tasks, as float32."""
+    if views:
+        return {stack.tasks: stack.run(views[stack.tasks][1]).float() for stack in stacks}
+    return {stack.tasks: stack(features[stack.tasks[0]]).float() for stack in stacks}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mtl_cli.batch import Inputs
 from mtl_cli.features import Features
 from mtl_cli.heads.base import Output, TeacherForced, change_output, run_head
-from mtl_cli.heads.stack_base import StackedHeads
+from mtl_cli.heads.stack_base import StackedHeads, Views, run_stacks, view_stacks
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.model.conditioning import Conditioner
 from mtl_cli.model.members import mean_of_rows, member_mean
@@ -33,7 +33,7 @@ class Outputs:
     features: dict[str, Features] = field(default_factory=dict)
     stacked: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
     """Outputs [B, T, O] of tasks that are computed as one, by their names; `outputs` does not hold them."""
-    views: "Views" = field(default_factory=dict)
+    views: Views = field(default_factory=dict)
     """With a boundary, the features [B, D] that these tasks start from, and each task's own view of them [T, B, D]."""
 
     def changed(self, change: Callable[[Output], Output]) -> "Outputs":
@@ -192,25 +192,6 @@ class MultiTaskModel(nn.Module):
     ) -> None:
         assert isinstance(model, MultiTaskModel), "this hook is on one"
         put_together(state, prefix, model.stacks, missing, errors)
-
-
-Views = dict[tuple[str, ...], tuple[Tensor, Tensor]]
-"""The features [B, D] that the tasks of a stack start from, and each task's view of them [T, B, D]."""
-
-
-def view_stacks(stacks: Sequence[StackedHeads], features: Mapping[str, Features]) -> Views:
-    """Return the views of stacked heads by the names of their tasks."""
-    read = {stack.tasks: stack.read(features[stack.tasks[0]]) for stack in stacks}
-    return {tasks: (values, values.expand(len(tasks), *values.shape)) for tasks, values in read.items()}
-
-
-def run_stacks(
-    stacks: Sequence[StackedHeads], features: Mapping[str, Features], views: Views | None = None
-) -> dict[tuple[str, ...], Tensor]:
-    """Return the outputs [B, T, O] of stacked heads by the names of their tasks, as float32."""
-    if views:
-        return {stack.tasks: stack.run(views[stack.tasks][1]).float() for stack in stacks}
-    return {stack.tasks: stack(features[stack.tasks[0]]).float() for stack in stacks}
 
 
 def read_by(head: nn.Module, features: Features, inputs: Inputs) -> Features:

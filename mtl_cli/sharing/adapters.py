@@ -14,7 +14,7 @@ from mtl_cli.features import Features
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 from mtl_cli.sharing.expert_base import count_problems
-from mtl_cli.sharing.low_rank_base import matrices, recurrent_weights
+from mtl_cli.sharing.low_rank_base import LowRankShift, matrices, recurrent_weights
 
 
 class Adapters(Sharing):
@@ -64,7 +64,8 @@ class Adapters(Sharing):
         self.adapters = NamedModules()
         for task, names in adapted.items():
             with backbone.seeded(f"adapters/{task}"):
-                shifts = [LowRank(self.trunk.get_parameter(name).shape, rank) for name in names]
+                shapes = [self.trunk.get_parameter(name).shape for name in names]
+                shifts = [LowRankShift(each, torch.randn(rank, each[1:].numel())) for each in shapes]
             self.adapters[task] = Shifts(names, shifts)
         self.specs = dict.fromkeys(tasks, backbone.specs[-1])
 
@@ -84,28 +85,13 @@ class Adapters(Sharing):
 class Shifts(nn.ModuleList):
     """The low-rank shifts of one task, for the weights of the given names."""
 
-    def __init__(self, names: Sequence[str], shifts: Sequence["LowRank"]) -> None:
+    def __init__(self, names: Sequence[str], shifts: Sequence[LowRankShift]) -> None:
         super().__init__(shifts)
         self.names = list(names)
 
     def forward(self) -> dict[str, Tensor]:
         """Return the shift of each weight by its name."""
         return {name: shift() for name, shift in zip(self.names, self, strict=True)}
-
-
-class LowRank(nn.Module):
-    """A product B·A of rank r in the shape of a weight [out, ...]: A [r, fan_in] random, B [out, r] zero."""
-
-    def __init__(self, shape: torch.Size, rank: int) -> None:
-        super().__init__()
-        self.shape = shape
-        fan_in = math.prod(shape[1:])
-        self.a = nn.Parameter(torch.randn(rank, fan_in) / math.sqrt(fan_in))
-        self.b = nn.Parameter(torch.zeros(shape[0], rank))
-
-    def forward(self) -> Tensor:
-        """Return B·A in the weight's shape."""
-        return (self.b @ self.a).view(self.shape)
 
 
 def adaptable(stages: nn.Sequential) -> list[str]:

@@ -13,13 +13,13 @@ from mtl_cli.features import Features, Stages, run_stages
 
 
 class LowRankShift(nn.Module):
-    """A product B·A of rank r in the shape of a weight [out, ...]: A [r, fan_in] ~ U(±1/√fan_in), B [out, r] = 0."""
+    """A product B·A of rank r in the shape of a weight [out, ...]: A [r, fan_in] = `start`/√fan_in, B [out, r] = 0."""
 
-    def __init__(self, shape: torch.Size, rank: int) -> None:
+    def __init__(self, shape: torch.Size, start: Tensor) -> None:
         super().__init__()
         self.shape = shape
-        fan_in = math.prod(shape[1:])
-        self.a = nn.Parameter(torch.empty(rank, fan_in).uniform_(-1, 1) / math.sqrt(fan_in))
+        rank, fan_in = start.shape
+        self.a = nn.Parameter(start / math.sqrt(fan_in))
         self.b = nn.Parameter(torch.zeros(shape[0], rank))
 
     def forward(self) -> Tensor:
@@ -28,10 +28,11 @@ class LowRankShift(nn.Module):
 
 
 class LowRankShifts(nn.ModuleList):
-    """Shifts of all weights of some stages that can be adapted; the random seed is the caller's."""
+    """Shifts of all weights of some stages that can be adapted, with A ~ U(±1/√fan_in) under the caller's seed."""
 
     def __init__(self, stages: Stages, names: Sequence[str], rank: int) -> None:
-        super().__init__(LowRankShift(stages.get_parameter(name).shape, rank) for name in names)
+        shapes = [stages.get_parameter(name).shape for name in names]
+        super().__init__(LowRankShift(each, torch.empty(rank, each[1:].numel()).uniform_(-1, 1)) for each in shapes)
         self.names = list(names)
 
     def run(self, stages: Stages, x: Inputs | Features, scale: float) -> Features:
