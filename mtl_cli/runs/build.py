@@ -8,29 +8,28 @@ import torch
 
 from mtl_cli.config.targets import Component, Trust
 from mtl_cli.config.task_groups import GROUPS
-from mtl_cli.errors import UserError, nearest, some
+from mtl_cli.errors import UserError
 from mtl_cli.model.costs import Costs
 from mtl_cli.model.ema import EMA
-from mtl_cli.model.multi_task_model import MultiTaskModel
 from mtl_cli.privacy.asked import Asked
 from mtl_cli.ranks.batch_norm import BatchNorms, batch_norms
 from mtl_cli.ranks.ranks import ALONE, Ranks
+from mtl_cli.ranks.strategy import Strategy
 from mtl_cli.runs.checks import check_metrics, precision_problems, setting_of
 from mtl_cli.runs.components import LR_FACTORS, bind_all
 from mtl_cli.runs.data import Data, make_streams, open_data
 from mtl_cli.runs.data_files import Compare
 from mtl_cli.runs.dividing import divide, make_strategy
 from mtl_cli.runs.lengths import check_lengths
-from mtl_cli.runs.modelling import make_tasks, prepare_model
+from mtl_cli.runs.modelling import Modelled, make_tasks, prepare_model
+from mtl_cli.runs.optimizers import make_optimizer
 from mtl_cli.runs.private import make_private, private_problems
 from mtl_cli.runs.stacking import stacks_of
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.seeding import seeded
-from mtl_cli.training.arithmetic import make_arithmetic, on_rank, suited
-from mtl_cli.training.dynamo import lean
-from mtl_cli.training.fused_adam import straight
+from mtl_cli.tasks.base import Task
+from mtl_cli.training.arithmetic import Arithmetic, make_arithmetic, on_rank, suited
 from mtl_cli.training.job import Job, Plan
-from mtl_cli.training.late_gradients import take_late
 from mtl_cli.training.learner import Learner
 from mtl_cli.training.loading import Stream
 from mtl_cli.weightings.base import Weighting
@@ -68,63 +67,6 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
     )
 
 
-def make_optimizer(
-    component: Component, model: MultiTaskModel, weighting: Weighting, factors: Mapping[str, float] | None = None
-) -> torch.optim.Optimizer:
-    """Return the optimizer: the model's trained parameters, and the weighting's own in a group without decay.
-
-    With `factors` of parts there is a group for each learning rate, those of the trunk first.
-
-    Raises:
-        UserError: a factor names no part of the model.
-    """
-    groups = parameter_groups(model, {} if factors is None else factors, float(component.arguments.get("lr", 0.0)))
-    own = list(weighting.parameters())
-    if own:
-        groups.append({"params": own, "lr": weighting.lr, "weight_decay": 0.0})
-    optimizer = straight(take_late(lean(component.make(params=groups))))
-    for group in optimizer.param_groups:
-        group["base_lr"] = group["lr"]
-    return optimizer
-
-
-def parameter_groups(model: MultiTaskModel, factors: Mapping[str, float], lr: float) -> list[dict[str, Any]]:
-    """Return the trained parameters of the model, in one group, or in one for each factor of the learning rate.
-
-    Raises:
-        UserError: a factor names no part of the model, or is not a number ≥ 0.
-    """
-    if not isinstance(factors, Mapping):
-        raise UserError(
-            f"optimizer.lr_factors is {factors!r}; it is a factor for each part. Use for example "
-            "'optimizer.lr_factors={trunk: 0.1, heads: 1}'."
-        )
-    if not factors:
-        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
-    heads = list(model.heads)
-    problems = []
-    for part, factor in factors.items():
-        if part not in ("trunk", "heads", *heads):
-            known, one = some(["trunk", "heads", *heads]), " Heads that are computed as one have one rate: heads."
-            problems.append(
-                f"optimizer.lr_factors names '{part}'.{nearest(str(part), heads)} Parts: {known}."
-                + (one if model.stacks else "")
-            )
-        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor < float("inf"):
-            problems.append(f"optimizer.lr_factors.{part} is {factor!r}; it is a number ≥ 0, such as 0.1.")
-    if problems:
-        raise UserError(problems)
-    by_factor: dict[float, list[torch.nn.Parameter]] = {}
-    part_of = {id(parameter): "trunk" for parameter in model.sharing.parameters()}
-    part_of |= {id(parameter): name for name, head in model.heads.items() for parameter in head.parameters()}
-    for parameter in model.parameters():
-        part = part_of.get(id(parameter), "heads")
-        usual = 1.0 if part == "trunk" else factors.get("heads", 1.0)
-        if parameter.requires_grad:
-            by_factor.setdefault(float(factors.get(part, usual)), []).append(parameter)
-    return [{"params": found, "lr": lr * factor} for factor, found in by_factor.items()]
-
-
 def build(
     config: Mapping[str, Any],
     trust: Trust,
@@ -138,8 +80,8 @@ def build(
     1. Every class that the config names is found, its arguments checked.
     2. The datasets are opened, their files first seen by `compare`; labels are summed up, of a checkpoint's `states`
        where it tells.
-    3. Tasks, then the model, with the weights `start` of the run that `init_from` names.
-    4. Streams of batches, schedule, weighting; whether they go together.
+    3. Tasks, then the model, with the weights `start` of the run that `init_from` names, laid out on the ranks.
+    4. Streams of batches, schedule, weighting, optimizer; whether all of these go together.
 
     Raises:
         UserError: every problem found, before the first step.
@@ -150,37 +92,24 @@ def build(
     with ranks.first_on_machine():
         data = open_data(config, components, states, compare)
     tasks = make_tasks(components.tasks, {name: summary.spec() for name, summary in data.summaries.items()})
-    trained = {name: task for name, task in tasks.items() if task.weight > 0}
     modelled = prepare_model(config, components, tasks, data, start, arithmetic.device)
-    flops, batch_sizes = modelled.costs.flops, {name: source.batch_size for name, source in data.sources.items()}
-    operations = sum(flops[name] * batch_sizes[name] for name in flops)
-    arithmetic = suited(arithmetic, config, operations, sum(modelled.costs.products.values()))
     check_lengths(tasks, modelled.model.sharing.specs, data)
-    norms = make_norms(config, modelled.model, ranks)
-    modelled = divide(modelled, strategy)
-    device, stacks = arithmetic.device, stacks_of(modelled.model, tasks)
-    by_name = {stack.name: stack for stack in stacks}
-    learner = Learner(
-        modelled.model, trained, modelled.partition, arithmetic, seed, stacks=by_name, ranks=ranks, norms=norms,
-        strategy=strategy,
-    )  # fmt: skip
+    learner = make_learner(config, tasks, data, modelled, arithmetic, ranks, strategy)
+    trained, device, stacks = learner.tasks, learner.arithmetic.device, list(learner.stacks.values())
     train = make_streams(data, trained, "train", seed, device, config["data"]["workers"], stacks, prepared=True)
     for stream in train.values():
         stream.stride = ranks.size
     schedule = make_schedule(components.schedule, train, data, list(trained), plan, seed)
-    weighting = make_weighting(components.weighting, list(trained), seed, arithmetic.device)
-    always = all(map(data.always_labelled, trained))
-    optimizer = make_optimizer(components.optimizer, modelled.model, weighting, config["optimizer"].get(LR_FACTORS))
-    setting = setting_of(learner, schedule, train, always, plan, optimizer)
+    weighting = make_weighting(components.weighting, list(trained), seed, device)
+    optimizer = make_optimizer(components.optimizer, learner.model, weighting, config["optimizer"].get(LR_FACTORS))
+    setting = setting_of(learner, schedule, train, all(map(data.always_labelled, trained)), plan, optimizer)
     problems = check_metrics(config, tasks) + weighting.problems(setting)
-    problems += precision_problems(arithmetic.precision, weighting, config["trainer"]["strategy"])
-    private = Asked.of(config)
-    if private is not None:
-        problems += private_problems(config, learner, train, schedule, weighting, data)
+    problems += precision_problems(learner.arithmetic.precision, weighting, config["trainer"]["strategy"])
+    problems += private_problems(config, learner, train, schedule, weighting, data)
     if problems:
         raise UserError(problems)
     cautions = weighting.cautions(setting)
-    if private is not None:
+    if (private := Asked.of(config)) is not None:
         weighting, told = make_private(private, train, list(trained), plan.num_steps(schedule.steps_per_epoch))
         cautions += [told]
     decay = config["ema"]["decay"]
@@ -191,7 +120,7 @@ def build(
         schedule=schedule,
         optimizer=optimizer,
         lr_schedule=components.lr_schedule.make(),
-        ema=None if decay is None else EMA(modelled.model, decay),
+        ema=None if decay is None else EMA(learner.model, decay),
         train=train,
         val=make_streams(data, tasks, "val", seed, device, stacks=stacks),
         test=make_streams(data, tasks, "test", seed, device, stacks=stacks),
@@ -202,6 +131,37 @@ def build(
         num_scheduled=len(optimizer.param_groups) - any(True for _ in weighting.parameters()),
     )
     return Built(job, modelled.costs, data, cautions)
+
+
+def make_learner(
+    config: Mapping[str, Any],
+    tasks: Mapping[str, Task],
+    data: Data,
+    modelled: Modelled,
+    arithmetic: Arithmetic,
+    ranks: Ranks,
+    strategy: Strategy,
+) -> Learner:
+    """Return what every step has in common; the model is now laid out on its ranks.
+
+    Raises:
+        UserError: the model cannot be trained on several ranks.
+    """
+    flops, products = modelled.costs.flops, sum(modelled.costs.products.values())
+    operations = sum(each * data.sources[name].batch_size for name, each in flops.items())
+    norms = make_norms(config, modelled.model, ranks)
+    modelled = divide(modelled, strategy)
+    return Learner(
+        model=modelled.model,
+        tasks={name: task for name, task in tasks.items() if task.weight > 0},
+        partition=modelled.partition,
+        arithmetic=suited(arithmetic, config, operations, products),
+        seed=config["seed"],
+        stacks={stack.name: stack for stack in stacks_of(modelled.model, tasks)},
+        ranks=ranks,
+        norms=norms,
+        strategy=strategy,
+    )
 
 
 def make_norms(config: Mapping[str, Any], model: torch.nn.Module, ranks: Ranks) -> BatchNorms | None:

@@ -25,7 +25,9 @@ def private_problems(
     weighting: Weighting,
     data: Data,
 ) -> list[str]:
-    """Return everything that does not go with privacy."""
+    """Return everything that does not go with privacy; nothing where it is not asked for."""
+    if Asked.of(config) is None:
+        return []
     sharing = learner.model.sharing
     return [
         *trainer_problems(config["trainer"]),
