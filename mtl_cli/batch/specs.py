@@ -78,6 +78,8 @@ class FieldSpec:
     """The field that holds each row's weight in the loss, float32 [B], 1 on average over the training labels."""
     top: float = 1.0
     """Of "ranking": the highest relevance of the training labels, such as 5 stars; 1 for yes and no, and for shares."""
+    overlap: float = 0.0
+    """Of "boxes": how much two training boxes of one class rarely overlap by more (intersection over union)."""
     longest: int = 0
     """Of "pieces": entries of the longest training label."""
     copies: bool = False

@@ -110,16 +110,12 @@ def _there(cells: Sequence[str], folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Looked:
-    """What label images are: a kind of picture target, how they are read, and why; and the names of points.
-
-    `arguments` are lines of the task's YAML that follow from the labels.
-    """
+    """What label images are: a kind of picture target, how they are read, and why; and the names of points."""
 
     kind: str
     reading: Mapping[str, Any]
     why: str
     points: Sequence[str] = ()
-    arguments: str = ""
 
 
 def look_at_labels(name: str, paths: Sequence[Path], told: Mapping[int, str]) -> Looked:

@@ -71,7 +71,6 @@ class ImageSurvey(FileSurvey):
         for each in self.pictures:
             looked = each.looked
             task, arguments, primary, others = PICTURES[looked.kind]
-            arguments = looked.arguments + arguments
             found.append(FoundTask(each.name, looked.kind, looked.why, task, arguments, primary, others, each.reading))
         return [*found, *(found_task(guess, self.rows.missing) for guess in self.guesses)]
 

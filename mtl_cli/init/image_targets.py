@@ -12,7 +12,6 @@ from mtl_cli.images.palettes import names_of
 from mtl_cli.images.points import named_points
 from mtl_cli.init.asked import slug
 from mtl_cli.init.found_targets import CLASS_WEIGHTS
-from mtl_cli.init.image_boxes import overlap_line
 from mtl_cli.init.image_looking import Looked, look_at_labels
 from mtl_cli.init.image_points import pairs_of
 from mtl_cli.tables.listing import Listing
@@ -32,6 +31,7 @@ PICTURES = {
     "boxes": (
         "mtl_cli.tasks.detection.Detection",
         "    score_threshold: null  # boxes of a lower score do not count; null: fitted on validation images\n"
+        "    max_overlap: null  # of boxes of one class that overlap more the best is kept; null: fitted in training\n"
         "    head: {_target_: mtl_cli.heads.centers.CenterHead}\n",
         "map",
         "map50, count_mae, count_rel",
@@ -95,8 +95,7 @@ def look_at_target(
     if wanted is not None and wanted not in KINDS:
         raise UserError(f"kind.{column} is '{wanted}'; it is one of {', '.join(KINDS)}.")
     if isinstance(listing, Listing) and column == "boxes":
-        cells, _ = read_cells(listing, column, {})
-        return Looked("boxes", {}, "boxes of the annotations", arguments=overlap_line(cells, folder))
+        return Looked("boxes", {}, "boxes of the annotations")
     if isinstance(listing, Listing) and column == "points":
         cells, _ = read_cells(listing, column, {})
         names = list(dict.fromkeys(name for cell in cells if cell for name in json.loads(cell)))
@@ -110,12 +109,11 @@ def look_at_target(
         return None
     if more:
         raise UserError(f"target {'+'.join(columns)}: label images are one column each. Use target=[a,b].")
-    cells, _ = read_cells(listing, column, {})
     if wanted == "detection":
-        why = "boxes around the objects of the label images"
-        return Looked("boxes", {}, why, arguments=overlap_line(cells, folder))
+        return Looked("boxes", {}, "boxes around the objects of the label images")
     asked = f"kind.{column}={wanted} asks for that"
     if wanted in ("depth", "normals"):
         return Looked(wanted, {}, asked)
+    cells, _ = read_cells(listing, column, {})
     found = look_at_labels(column, [folder / cell for cell in cells if cell], names_of(listing, column))
     return found if wanted is None else replace(found, kind=KINDS[wanted], why=asked)

@@ -18,6 +18,14 @@ def overlaps(boxes: Tensor) -> Tensor:
     return shared / (areas.unsqueeze(-1) + areas.unsqueeze(-2) - shared).clamp(min=1e-9)
 
 
+def largest_overlaps(boxes: Tensor) -> Tensor:
+    """Return how much each of the boxes [N, 5] of an image, with class, overlaps those of its class before it, [N]."""
+    if not len(boxes):
+        return boxes.new_zeros(0)
+    alike = boxes[:, 4:] == boxes[:, 4]
+    return torch.where(alike, overlaps(boxes[:, :4]), 0.0).tril(-1).amax(dim=1)
+
+
 def without_doubles(boxes: Tensor, most: float) -> Tensor:
     """Return boxes [B, K, 6] by falling score, with score 0 for those that overlap a better one of their class by more.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, set_entries, set_labelled
 from mtl_cli.heads.base import Head
-from mtl_cli.layers.box_overlap import without_doubles
+from mtl_cli.layers.box_overlap import largest_overlaps, without_doubles
 from mtl_cli.layers.centers import at_positions, centre_focal_loss, draw_peaks, find_peaks, peak_radius
 from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import Shown
@@ -25,15 +25,24 @@ if TYPE_CHECKING:
 
 Maps = Mapping[str, Tensor]
 DEFAULT_THRESHOLD = 0.35
+LEAST_OVERLAP, RARE, SLACK = 0.4, 0.005, 0.1
+"""Overlap of two boxes of one class up to which both are kept; share of training boxes that may overlap by more; how
+much more those overlap that are predicted, since they are less exact."""
+BINS = 100
+"""Overlaps are counted in hundredths, rounded up."""
 
 
 class BoxTotals(LabelSummary):
-    """Boxes by class and the mean of their sizes' logarithms; fills in counts and mean (width, height, per image)."""
+    """Boxes by class, the mean of their sizes' logarithms, and how much boxes of one class overlap.
+
+    Fills in counts, mean (width, height, per image) and overlap.
+    """
 
     def __init__(self, field: FieldSpec) -> None:
         super().__init__(field)
         self.histogram = torch.zeros(field.num_classes, dtype=torch.int64)  # [C]
         self.logs = torch.zeros(2, dtype=torch.float64)  # of width and height
+        self.overlaps = torch.zeros(BINS + 1, dtype=torch.int64)
 
     @staticmethod
     def marks(labels: Tensor) -> Tensor:
@@ -52,22 +61,33 @@ class BoxTotals(LabelSummary):
 
     def take(self, labels: Tensor, marks: Tensor) -> None:
         """Count the boxes [B, N, 5]."""
-        boxes = labels[set_entries(labels)]
+        there = set_entries(labels)  # [B, N]
+        boxes = labels[there]
         self.histogram += torch.bincount(boxes[:, 4].long(), minlength=self.field.num_classes)
         self.logs += (boxes[:, 2:4] - boxes[:, :2]).double().log().sum(dim=0)
+        largest = [largest_overlaps(row[own]) for row, own in zip(labels, there, strict=True)]
+        places = (torch.cat(largest).double() * BINS).ceil().long().clamp(max=BINS)
+        self.overlaps += torch.bincount(places, minlength=BINS + 1)
 
     def spec(self) -> FieldSpec:
-        """Return the spec with the number of boxes of each class, their mean size, and their mean number per image."""
+        """Return the spec with the boxes of each class, their mean size and number per image, and their overlap."""
         if self.field.counts or not self.histogram.any():
             return self.field
         total = int(self.histogram.sum())
         width, height = (self.logs / total).exp().tolist()
         mean = (width, height, total / self.num_labelled)
-        return replace(self.field, counts=tuple(self.histogram.tolist()), mean=mean)
+        rare = self.overlaps.cumsum(0) >= (1 - RARE) * self.overlaps.sum()
+        overlap = int(rare.long().argmax()) / BINS
+        return replace(self.field, counts=tuple(self.histogram.tolist()), mean=mean, overlap=overlap)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the counts and the sums of logarithms."""
-        return {"histogram": self.histogram, "logs": self.logs}
+        return {"histogram": self.histogram, "logs": self.logs, "overlaps": self.overlaps}
+
+    @classmethod
+    def of(cls, field: FieldSpec, state: Mapping[str, Any]) -> Self:
+        """Return the summary of a checkpoint; older ones have not counted overlaps."""
+        return super().of(field, {"overlaps": torch.zeros(BINS + 1, dtype=torch.int64), **state})
 
 
 class Detection(Task):
@@ -88,7 +108,8 @@ class Detection(Task):
     On 244 images of nuclei, after 350 steps, 0.3 has a `count_rel` of 0.16 there and 0.35 of 0.25: scores still rise.
 
     A large object may have several peaks. Of boxes of one class that overlap by more than `max_overlap` (intersection
-    over union) the one with the highest score is kept; 1 keeps all, as the paper does.
+    over union) the one with the highest score is kept; 1 keeps all, as the paper does. Without a number it is fitted to
+    training boxes: what all but one in 200 keep to, and a tenth more, at least 0.4.
     """
 
     field_kind = "boxes"
@@ -112,7 +133,7 @@ class Detection(Task):
         head: Head,
         score_threshold: float | None = None,
         max_boxes: int = 300,
-        max_overlap: float = 1.0,
+        max_overlap: float | None = 1.0,
         *,
         name: str,
         field: FieldSpec,
@@ -123,12 +144,14 @@ class Detection(Task):
                 f"tasks.{name}.score_threshold is {score_threshold}, max_boxes {max_boxes}; the threshold lies between "
                 f"0 and 1 or is null, and there is at least one box. Use tasks.{name}.score_threshold=0.35."
             )
-        if not 0.0 < max_overlap <= 1.0:
+        if max_overlap is not None and not 0.0 < max_overlap <= 1.0:
             raise ValueError(
-                f"tasks.{name}.max_overlap is {max_overlap}; it lies above 0 and is at most 1. Use "
+                f"tasks.{name}.max_overlap is {max_overlap}; it lies above 0 and is at most 1, or is null. Use "
                 f"tasks.{name}.max_overlap=0.4."
             )
-        self.score_threshold, self.max_boxes, self.max_overlap = score_threshold, max_boxes, max_overlap
+        self.score_threshold, self.max_boxes = score_threshold, max_boxes
+        usual = min(1.0, max(LEAST_OVERLAP, round(field.overlap + SLACK, 2)))
+        self.max_overlap = usual if max_overlap is None else max_overlap
         width, height, per_image = field.mean or (1.0, 1.0, 1.0)
         self.mean_size, self.per_image = torch.tensor([width, height]), max(per_image, 1e-3)
 

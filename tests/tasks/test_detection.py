@@ -187,6 +187,31 @@ def test_of_boxes_that_overlap_the_best_is_kept():
         make("detection", max_overlap=0.0)
 
 
+@pytest.mark.parametrize(
+    ("images", "overlap", "most"),
+    [
+        ([[(0, 0, 10, 10, 0), (20, 0, 30, 10, 0)], []], 0.0, 0.4),
+        ([[(0, 0, 10, 10, 0), (0, 2, 10, 12, 0)]], 0.67, 0.77),  # 80 pixels of 120 are shared
+        ([[(0, 0, 10, 10, 0), (0, 2, 10, 12, 1)]], 0.0, 0.4),  # of another class
+        ([[(0, 0, 10, 10, 0)] * 2], 1.0, 1.0),
+        ([[(0, 0, 10, 10, 0)] * 2, *[[(0, 0, 9, 9, 0)]] * 200], 0.0, 0.4),  # one in 202
+    ],
+)
+def test_boxes_may_overlap_as_much_as_training_boxes_do(images, overlap, most):
+    summary = BoxTotals(FieldSpec("boxes", 2, ("a", "b"), (5,), varying=True))
+    for boxes in images:
+        summary.add(pad_sets([torch.tensor(boxes, dtype=torch.float32).reshape(-1, 5)], (5,)))
+    spec = summary.spec()
+    assert spec.overlap == pytest.approx(overlap)
+    assert make("detection", max_overlap=None, field=spec).max_overlap == pytest.approx(most)
+
+
+def test_checkpoints_from_before_overlaps_were_counted_are_read():
+    summary = make("detection").summarise(target())
+    state = {name: value for name, value in summary.state().items() if name != "overlaps"}
+    assert BoxTotals.of(summary.field, state).spec() == summary.spec()
+
+
 def test_a_threshold_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"score_threshold is 1.0.* Use tasks.t.score_threshold=0.35"):
         make("detection", score_threshold=1.0)
