@@ -13,10 +13,11 @@ Each listing has the column `image`, a path relative to the folder of the listin
 import functools
 from pathlib import Path
 
+from mtl_cli.errors import UserError
 from mtl_cli.images.box_rows import boxed_rows
 from mtl_cli.images.coco import coco_files, coco_folder, coco_rows
 from mtl_cli.images.new_images import ENDINGS
-from mtl_cli.images.pairs import is_pairs, pair_rows
+from mtl_cli.images.pairs import is_pairs, names_pictures, pair_rows
 from mtl_cli.images.published import PUBLISHED, told_by
 from mtl_cli.images.voc import annotation_files, voc_rows
 from mtl_cli.images.yolo import is_yolo, read_yolo, yolo_files
@@ -48,9 +49,17 @@ def image_class_rows(folder: Path) -> Rows:
     """Return the images of class folders.
 
     Raises:
-        UserError: there is no image, or some lie in no class folder.
+        UserError: there is no image, some lie in no class folder, or the folders are not those of classes.
     """
-    return class_rows(folder, ENDINGS, "image", "images")
+    rows = class_rows(folder, ENDINGS, "image", "images")
+    classes = sorted({str(row["label"]) for row in rows})
+    if len(classes) > 1 and all(map(names_pictures, classes)):
+        raise UserError(
+            f"{folder}: the innermost folders are called {', '.join(classes)}, as those of images and of label images "
+            "are, and not as classes. There is one label image per image, of the same name (images/a.png, "
+            "masks/a.png); or give a table with a column of images and one of label images."
+        )
+    return rows
 
 
 def form_of(path: Path) -> str:

@@ -13,12 +13,21 @@ FILES = (*ENDINGS, ".npy")
 
 @dataclass(frozen=True)
 class Part:
-    """Images of a split, or of all, and their label images: a column for each kind, by the name of the image."""
+    """Images of a split, or of all, and their label images: a column for each kind, by the name of the image.
+
+    `beside` says that label images lie beside their images.
+    """
 
     split: str | None
     folder: Path
     images: Sequence[Path]
     labels: Mapping[str, Mapping[str, Path]]
+    beside: bool = False
+
+    @property
+    def nested(self) -> bool:
+        """Whether label images lie beside their images, in several folders, which may be classes or patients."""
+        return self.beside and len({image.parent for image in self.images}) > 1
 
 
 def below(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:

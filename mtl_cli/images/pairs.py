@@ -1,4 +1,4 @@
-"""Images with label images of the same names: in folders side by side, or as a.png beside a_mask.png; Cityscapes."""
+"""Images with label images: of the same names in folders side by side, or beside them; and Cityscapes."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.cityscapes import is_cityscapes, street_files, street_parts
-from mtl_cli.images.new_images import ENDINGS
+from mtl_cli.images.label_names import Found, image_told, is_label_image, labels_beside
 from mtl_cli.images.pair_parts import FILES, Part, below, split_folders, stem
 from mtl_cli.tables.listing import Rows, split_named
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "inputs", "input", "photos", "rgb", "jpegimages")
-LABEL_WORDS = ("label", "annot", "mask", "seg", "gt", "depth", "instance")
-"""What follows the name of a split in that of its folder of label images."""
-LABEL_ENDINGS = ("mask", "masks", "label", "labels", "seg", "segmentation", "gt", "depth", "instances", "instance")
-"""What folders of images are called, and what follows the name of an image in that of its label image."""
+LABEL_WORDS = ("label", "annot", "mask", "seg", "gt", "ground", "depth", "instance")
+"""How folders of label images begin, perhaps after the name of a split."""
+FOLDER = "folder"
+"""The column that tells the folder of each image, where images with label images beside them lie in several."""
 SHOWN = 5
 
 
@@ -34,7 +34,10 @@ def parts(folder: Path) -> Iterator[Part]:
         elif labels := label_folders(place, {} if split is None else folders_after(place)):
             yield Part(split, place, below(place, FILES), labels)
         else:
-            yield Part(split, place, [each for each in below(place) if plain(each.stem) == each.stem], beside(place))
+            files = below(place, FILES)
+            beside = labels_beside(files, place)
+            labelled = {file for known in beside.values() for file in known.values()}
+            yield Part(split, place, [each for each in files if each not in labelled], beside, beside=True)
 
 
 def folders_beside(folder: Path) -> dict[str, Path]:
@@ -50,25 +53,41 @@ def folders_after(folder: Path) -> dict[str, Path]:
 
 
 def image_folder(place: Path) -> Path | None:
-    """Return the folder of images that has a folder of label images beside it; None where there is none."""
+    """Return the folder of images that has a folder of label images beside it; None where there is none.
+
+    It has a usual name, or is the only one whose name is not that of a folder of label images.
+    """
     named = {each.name.lower(): each for each in sorted(place.iterdir()) if each.is_dir()}
     images = next((named[name] for name in IMAGE_FOLDERS if name in named), None)
-    return images if images is not None and label_folders(images, folders_beside(images)) else None
+    if images is not None:
+        return images if label_folders(images, folders_beside(images)) else None
+    others = [each for name, each in named.items() if not name.startswith(LABEL_WORDS)]
+    if len(others) != 1 or len(named) == 1:
+        return None
+    first = [next(iter(known.values())) for known in label_folders(others[0], folders_beside(others[0])).values()]
+    return others[0] if first and all(map(is_label_image, first)) else None
 
 
-def label_folders(images: Path, others: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
+def names_pictures(folder: str) -> bool:
+    """Return whether a folder is called as those of images or of label images are."""
+    return folder.lower() in IMAGE_FOLDERS or folder.lower().startswith(LABEL_WORDS)
+
+
+def label_folders(images: Path, others: Mapping[str, Path]) -> Found:
     """Return, of other folders, those with files that are called as the images are: these files by the images' names.
 
     What follows the name, as in a_L.png, is the same for all files of a column.
     """
     names = {stem(file, images) for file in below(images, FILES)}
-    found: dict[str, dict[str, Path]] = {}
+    found: Found = {}
     for column, folder in others.items():
         kinds: dict[str, dict[str, Path]] = {}
         for file in below(folder, FILES):
             name = stem(file, folder)
             first, _, last = name.rpartition("_")
             own, kind = (first, last) if name not in names and not last.isdigit() else (name, "")
+            if own not in names and (told := image_told(name, names)) is not None:
+                own, kind = told
             if own in names:
                 kinds.setdefault(kind, {})[own] = file
         whole = {name: file for known in kinds.values() for name, file in known.items()}
@@ -76,23 +95,6 @@ def label_folders(images: Path, others: Mapping[str, Path]) -> dict[str, dict[st
             found |= {f"{column}_{kind}".rstrip("_"): known for kind, known in kinds.items()}
         elif whole:
             found[column] = whole
-    return found
-
-
-def plain(name: str) -> str:
-    """Return the name of a label image without a word such as _mask at its end."""
-    first, _, last = name.rpartition("_")
-    return first if first and last.lower() in LABEL_ENDINGS else name
-
-
-def beside(place: Path) -> dict[str, dict[str, Path]]:
-    """Return label images that lie beside their images, such as a_mask.png: by what follows the name, by the name."""
-    found: dict[str, dict[str, Path]] = {}
-    names = {each.stem for each in place.iterdir() if each.suffix.lower() in ENDINGS}
-    for each in sorted(place.iterdir()):
-        first, _, last = each.stem.rpartition("_")
-        if each.suffix.lower() in FILES and first in names and last.lower() in LABEL_ENDINGS:
-            found.setdefault(last.lower(), {})[first] = each
     return found
 
 
@@ -123,9 +125,17 @@ def pair_rows(folder: Path) -> Rows:
             found = {column: known.get(stem(file, part.folder)) for column, known in part.labels.items()}
             row: dict[str, Any] = {"image": file.relative_to(folder).as_posix()}
             row |= {column: path and path.relative_to(folder).as_posix() for column, path in found.items()}
+            row |= {FOLDER: file.parent.name} if part.nested else {}
             rows.append(row if part.split is None else {**row, "split": part.split})
     columns = list(dict.fromkeys(column for row in rows for column in row))
+    labels = [column for column in columns if column not in ("image", "split", FOLDER)]
     lost = [(row["image"], column) for row in rows for column in columns if not row.get(column)]
+    if several := [column for column in dict.fromkeys(column for _, column in lost) if column[-1].isdigit()]:
+        image, *kinds = next([row["image"], *filter(row.get, labels)] for row in rows if row.get(several[0]))
+        raise UserError(
+            f"{folder}: some images have several label images: {image} has {' and '.join(kinds)}. Join them into one "
+            "per image."
+        )
     if lost:
         shown = ", ".join(f"{image} (no {column})" for image, column in lost[:SHOWN])
         more = ", …" if len(lost) > SHOWN else ""

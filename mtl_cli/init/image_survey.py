@@ -8,6 +8,7 @@ from mtl_cli.batch import WantedField
 from mtl_cli.errors import UserError
 from mtl_cli.images.checking import look_at_pictures, read_cells
 from mtl_cli.images.listings import list_images
+from mtl_cli.images.pairs import FOLDER
 from mtl_cli.images.picture_targets import parse_picture
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.image_beside import find_beside, telling_counts
@@ -22,6 +23,10 @@ from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 
+IN_FOLDERS = (
+    "images lie in several folders: if these are classes, name them among the targets, such as target=[mask,folder]; "
+    "if the images of one belong together, as those of a patient, group=folder"
+)
 SHOWN = 6
 """Folders that a line names."""
 
@@ -71,6 +76,7 @@ def survey_images(
     unread += left if isinstance(listing, Listing) else []
     unread = [name for name in unread if name not in {each.column for each in pictures}]
     notes = [f"left out: {', '.join(unread)} (not inputs)"] if unread else []
+    notes += [IN_FOLDERS] if FOLDER in unread else []
     notes += empty_classes(listing)
     look = [] if split is None or asked.group else unseen_classes(listing, split, guesses)
     bad = bad_rows(listing, image, pictures, place)

@@ -8,6 +8,7 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.checking import read_cells
+from mtl_cli.images.pairs import FOLDER
 from mtl_cli.images.palettes import names_of
 from mtl_cli.images.points import named_points
 from mtl_cli.init.asked import slug
@@ -78,7 +79,7 @@ def usual_targets(listing: TableFile) -> dict[str, list[str]]:
                 )
             return {column: [column]}
     if isinstance(listing, Listing):
-        return {slug(name, "mask"): [name] for name in listing.columns if name not in ("image", "split")}
+        return {slug(name, "mask"): [name] for name in listing.columns if name not in ("image", "split", FOLDER)}
     raise UserError("No target is given. Use for example 'target=[label,mask]', the columns to predict.")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,14 @@ SPLIT_NAMES = {
 Rows = list[dict[str, Any]]
 
 
+NAMED = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?:[-_ ]?(?:set|data|images|imgs))?[-_ ]?\d*")
+"""A split's name and what may follow it: train_set, train2017."""
+
+
 def split_named(name: str) -> str | None:
-    """Return the split that a folder or a file is named after, also with a year behind it, or None."""
-    return SPLIT_NAMES.get(name.lower().rstrip("0123456789"))
+    """Return the split that a folder or a file is named after, also in words such as train_set2017, or None."""
+    match = NAMED.fullmatch(name.lower())
+    return None if match is None else SPLIT_NAMES[match.group(1)]
 
 
 class Listing(TableFile):
@@ -100,14 +106,14 @@ def class_rows(folder: Path, endings: Sequence[str], column: str, what: str) -> 
     Raises:
         UserError: there is no file, some lie in no class folder, or the innermost folders are those of splits.
     """
-    rows, astray = [], []
+    rows, above, astray = Rows(), list[tuple[str, ...]](), []
     for file in files_below(folder, endings):
         parts = file.relative_to(folder).parts[:-1]
-        split = SPLIT_NAMES.get(parts[0].lower()) if len(parts) > 1 else None
         if not parts:
             astray.append(file)
             continue
-        rows.append({column: file.relative_to(folder).as_posix(), "label": parts[-1], "split": split})
+        rows.append({column: file.relative_to(folder).as_posix(), "label": parts[-1]})
+        above.append(parts[:-1])
     if astray:
         more = f" and {len(astray) - 1} others" if len(astray) > 1 else ""
         raise UserError(f"{astray[0]}{more} lie in no class folder of {folder}. Move them into one, or give a table.")
@@ -120,11 +126,22 @@ def class_rows(folder: Path, endings: Sequence[str], column: str, what: str) -> 
             f"and not as classes. {what.capitalize()} of classes lie in train/CLASS; or give a table that says what is "
             "in them."
         )
-    if any(row["split"] is None for row in rows):
-        if named := {str(row["split"]) for row in rows if row["split"]}:
-            lost = next(row[column] for row in rows if row["split"] is None)
-            raise UserError(
-                f"{folder} has folders called {', '.join(sorted(named))}, and {lost} is in none of them. Move it."
-            )
-        rows = [{column: row[column], "label": row["label"]} for row in rows]
+    splits = splits_of(above)
+    if None not in splits:
+        return [{**row, "split": split} for row, split in zip(rows, splits, strict=True)]
+    if named := sorted(set(filter(None, splits))):
+        raise UserError(
+            f"{folder} has folders called {', '.join(named)}, and {rows[splits.index(None)][column]} is in none of "
+            "them. Move it."
+        )
     return rows
+
+
+def splits_of(above: Sequence[tuple[str, ...]]) -> list[str | None]:
+    """Return the split of each file by the folders above that of its class: the first one that is called so.
+
+    Below the first folder that counts where it holds for all files: a class may be called test, too.
+    """
+    first = [split_named(parts[0]) if parts else None for parts in above]
+    anywhere = [next(filter(None, map(split_named, parts)), None) for parts in above]
+    return anywhere if None not in anywhere else first
