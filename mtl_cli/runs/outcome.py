@@ -132,8 +132,8 @@ def written(built: Built, out: RunDirectory, results: Mapping[str, Result]) -> d
         logger.warning("%s", table, extra={"result": True})  # a quiet sweep leaves it out
     if progress.train_seconds:  # a merged model was not trained
         logger.info(
-            "%s, %.0f samples/s, %.1f %% of training outside the arithmetic. Everything is in %s",
-            duration(progress.seconds), rate, 100 * summary["outside_arithmetic"], out.path,
+            "%s, %.0f samples/s, %.1f %% of training was arithmetic. Everything is in %s",
+            duration(progress.seconds), rate, 100 * (1 - summary["outside_arithmetic"]), out.path,
         )  # fmt: skip
     return summary
 
