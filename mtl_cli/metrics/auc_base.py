@@ -1,6 +1,6 @@
 """Areas under ROC curves, from ranks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -43,15 +43,15 @@ class Areas(Collected):
         pairs = positive.sum(dim=1).double() * negative.sum(dim=1)
         return right / (2 * pairs)
 
-    def of_choices(self, predictions: Tensor, target: Tensor, choices: Iterable[Tensor]) -> Tensor:
+    def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
         """Return the area [R] of each choice of rows; for one column."""
-        scores, order = predictions[:, 0].sort()
-        target = target[order, 0]
+        scores, order = rows["predictions"][:, 0].sort()
+        target = rows["targets"][order, 0]
         positive, negative = order[target == 1], target == 0
         first, last = (torch.searchsorted(scores, scores[target == 1], right=right) for right in (False, True))
         areas: list[float] = []  # small tensors between large ones would keep the memory of these from being used again
         for times in choices:
-            often = times.int()  # half the memory
+            often = times["predictions"].int()  # half the memory
             before = often[:, order].where(negative, 0).cumsum(dim=1, dtype=torch.int32)
             before = F.pad(before, (1, 0))  # negative rows before a place
             taken = often[:, positive].double()

@@ -134,6 +134,16 @@ class Metric(ABC):
         self.reset()
         return values
 
+    takes_choices: ClassVar[bool] = False
+    """Whether `of_choices` computes many choices of gathered rows at once."""
+
+    def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
+        """Return the metric [R] of each of R choices of the gathered rows by state, which come some at a time.
+
+        A choice says how often each row of a state is taken: float64 [r, N].
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no choices")
+
     def told_apart(self, state: str, rows: Tensor, copy: int) -> Tensor:
         """Return rows of a state as those of copy number `copy` of them, where rows are drawn again.
 
@@ -169,16 +179,6 @@ class Collected(Metric):
     @abstractmethod
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the metric of a whole split; both float64 [N, ...]."""
-
-    takes_choices: ClassVar[bool] = False
-    """Whether `of_choices` computes many choices of rows at once."""
-
-    def of_choices(self, predictions: Tensor, target: Tensor, choices: Iterable[Tensor]) -> Tensor:
-        """Return the metric [R] of each of R choices of rows, which come some at a time, float64 [r, N].
-
-        A choice says how often each row is taken.
-        """
-        raise NotImplementedError(f"{type(self).__name__} takes no choices")
 
 
 class EntryMean(Metric):

@@ -1,6 +1,6 @@
 """Mean over labels of the average precision."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,9 +22,10 @@ class MeanAveragePrecision(Collected):
         once = torch.ones(1, len(target), dtype=predictions.dtype)
         return average_precisions(predictions, target, once)[0].view(target.shape[1:]).nanmean(dim=-1)
 
-    def of_choices(self, predictions: Tensor, target: Tensor, choices: Iterable[Tensor]) -> Tensor:
+    def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
         """Return the mean [R] of each choice of rows."""
-        found = [average_precisions(predictions, target, times).nanmean(dim=1).tolist() for times in choices]
+        columns = rows["predictions"], rows["targets"]
+        found = [average_precisions(*columns, times["predictions"]).nanmean(dim=1).tolist() for times in choices]
         return torch.tensor([value for values in found for value in values], dtype=torch.float64)
 
 

@@ -195,8 +195,8 @@ class Detection(Task):
         from mtl_cli.metrics.object_counts import CountError, RelativeCountError
 
         return {
-            "map50": BoxPrecision((0.5,), self.max_boxes),
-            "map": BoxPrecision(np.linspace(0.5, 0.95, 10).tolist(), self.max_boxes),
+            "map50": BoxPrecision((0.5,)),
+            "map": BoxPrecision(np.linspace(0.5, 0.95, 10).tolist()),
             "count_mae": CountError(self.threshold),
             "count_rel": RelativeCountError(self.threshold),
         }

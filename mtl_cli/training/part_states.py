@@ -175,10 +175,9 @@ def drawn_values(
     """Return the metric [R] of R choices of blocks, of which some at a time are said: how often each is taken."""
     if not gathered:
         return torch.cat([metric.of_sums(totals_of(sums, metric, times)) for times in choices])
-    if isinstance(metric, Collected) and metric.takes_choices:
-        rows = gathered["predictions"]
-        of_rows = (times[:, rows.block] for times in choices)
-        return metric.of_choices(rows.rows, gathered["targets"].rows, of_rows)
+    if metric.takes_choices:
+        of_rows = ({key: times[:, each.block] for key, each in gathered.items()} for times in choices)
+        return metric.of_choices({key: each.rows for key, each in gathered.items()}, of_rows)
     values = []
     for times in choices:
         totals = totals_of(sums, metric, times)

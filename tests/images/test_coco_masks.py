@@ -28,7 +28,7 @@ def test_a_box_of_runs_is_that_of_the_pixels():
 
 
 def test_compressed_runs_are_those_of_the_reference():
-    reference = pytest.importorskip("faster_coco_eval.core.mask", reason="faster-coco-eval is not installed")
+    reference = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
     large = np.zeros((400, 300), bool)
     large[10:350:3, 20:280] = True
     for mask in [*MASKS, large]:

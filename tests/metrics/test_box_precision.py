@@ -5,8 +5,6 @@ import pytest
 import torch
 
 from mtl_cli.batch import pad_sets
-from mtl_cli.errors import UserError
-from mtl_cli.metrics import box_precision
 from mtl_cli.metrics.box_precision import BoxPrecision
 
 ALL = tuple(np.linspace(0.5, 0.95, 10))
@@ -37,7 +35,7 @@ def padded(found):
 
 
 def value(overlaps, found, true, sizes=(5, 7)):
-    metric = BoxPrecision(overlaps, 100)
+    metric = BoxPrecision(overlaps)
     start = 0
     for size in sizes:
         stop = start + size
@@ -82,9 +80,9 @@ def test_it_counts_as_pycocotools_does_whatever_the_batches(capsys):
     found, true = drawn()
     whole, half = by_pycocotools(found, true)
     assert 0.1 < whole < half < 0.95
-    assert value(ALL, found, true) == pytest.approx(whole, abs=1e-6)
-    assert value((0.5,), found, true) == pytest.approx(half, abs=1e-6)
-    assert value((0.5,), found, true, sizes=(1, 1, 8, 2)) == pytest.approx(half, abs=1e-6)
+    assert value(ALL, found, true) == pytest.approx(whole, abs=1e-12)
+    assert value((0.5,), found, true) == pytest.approx(half, abs=1e-12)
+    assert value((0.5,), found, true, sizes=(1, 1, 8, 2)) == pytest.approx(half, abs=1e-12)
 
 
 def test_perfect_wrong_and_no_predictions():
@@ -103,12 +101,37 @@ def test_more_than_a_hundred_boxes_in_an_image_count():
     corner = torch.arange(150.0).reshape(-1, 1).expand(-1, 2) * 20
     true = torch.cat([corner, corner + 10, torch.zeros(150, 1)], dim=1)
     found = torch.cat([true[:, :4], torch.linspace(0.9, 0.1, 150).reshape(-1, 1), torch.zeros(150, 1)], dim=1)
-    metric = BoxPrecision((0.5,), 300)
+    metric = BoxPrecision((0.5,))
     metric.update(found.unsqueeze(0), pad_sets([true], (5,)))
     assert metric.compute().item() == 1.0
 
 
-def test_without_a_package_that_counts_it_says_which_to_install(monkeypatch):
-    monkeypatch.setattr(box_precision, "BACKENDS", ("no_such_module",))
-    with pytest.raises(UserError, match=r"pip install 'mtl-cli\[images\]'"):
-        BoxPrecision(ALL, 100)
+@pytest.mark.parametrize("overlaps", [(0.5,), ALL])
+def test_a_choice_of_images_is_the_metric_of_these_images(overlaps):
+    torch.manual_seed(4)
+    found, true = drawn(20)
+    metric = BoxPrecision(overlaps)
+    metric.update(padded(found), pad_sets(true, (5,)))
+    rows = {"found": torch.cat(metric.found), "true": torch.cat(metric.true)}
+    image = {
+        "found": torch.arange(20).repeat_interleave(torch.tensor([int((each[:, 4] > 0).sum()) for each in found])),
+        "true": torch.arange(20).repeat_interleave(torch.tensor([len(each) for each in true])),
+    }
+    times = torch.randint(3, (6, 20)).double()
+    chosen = [{name: part[:, each] for name, each in image.items()} for part in (times[:4], times[4:])]
+    expected = []
+    for often in times.int().tolist():
+        which = [number for number in range(20) for _ in range(often[number])]
+        expected.append(value(overlaps, [found[n] for n in which], [true[n] for n in which], (len(which),)))
+    assert metric.of_choices(rows, chosen).tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_of_two_boxes_on_one_object_the_better_one_counts_and_a_box_takes_the_object_that_it_overlaps_most():
+    true = torch.tensor([[0.0, 0.0, 10.0, 10.0, 0.0], [0.0, 2.0, 10.0, 12.0, 0.0]])
+    first, second = [0.0, 1.5, 10.0, 11.5, 0.9, 0.0], [0.0, 2.0, 10.0, 12.0, 0.8, 0.0]
+    assert value((0.5,), [torch.tensor([first, second])], [true], (1,)) == 1.0, "the second takes what is left"
+    assert value((0.9,), [torch.tensor([first, second])], [true], (1,)) == pytest.approx(51 / 101), (
+        "the second object is taken"
+    )
+    doubled = torch.tensor([second, [*second[:4], 0.7, 0.0]])
+    assert value((0.9,), [doubled], [true[1:]], (1,)) == 1.0, "the false one comes after every true one was found"
