@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
-from mtl_cli.heads.base import Head
 from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.tasks.base import Coded, Task, masked_mean
 from mtl_cli.tasks.class_base import class_labels, probability_columns
@@ -51,9 +50,6 @@ class Multilabel(Task):
     accepts: ClassVar[tuple[str, ...]] = ("multilabel",)
     summary_class: ClassVar[type[LabelSummary]] = LabelTotals
     metric_info: Mapping[str, MetricInfo] = {"map": MetricInfo(), "f1": MetricInfo(), "f1_micro": MetricInfo()}
-
-    def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
-        super().__init__(target, weight, head, name=name, field=field)
 
     @property
     def num_outputs(self) -> int:

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtl_cli.batch import FieldSpec, labelled
-from mtl_cli.heads.base import Head
 from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.report.shown import class_colours
 from mtl_cli.tasks.base import masked_mean
@@ -64,9 +63,6 @@ class MultilabelSegmentation(DenseTask):
     accepts: ClassVar[tuple[str, ...]] = ("multimask",)
     summary_class: ClassVar[type[LabelSummary]] = MaskTotals
     metric_info: Mapping[str, MetricInfo] = {"dice": MetricInfo(), "miou": MetricInfo()}
-
-    def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
-        super().__init__(target, weight, head, name=name, field=field)
 
     @property
     def num_outputs(self) -> int:

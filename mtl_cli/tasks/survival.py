@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, labelled
-from mtl_cli.heads.base import Head
 from mtl_cli.metrics.base import MetricInfo
 from mtl_cli.tasks.base import Coded, Task
 from mtl_cli.tasks.summary_base import LabelSummary
@@ -56,9 +55,6 @@ class Survival(Task):
     summary_class: ClassVar[type[LabelSummary]] = Survivals
     adds_up: ClassVar[bool] = False
     metric_info: Mapping[str, MetricInfo] = {"concordance": MetricInfo(needs_different_labels=True)}
-
-    def __init__(self, target: str, weight: float, head: Head, *, name: str, field: FieldSpec) -> None:
-        super().__init__(target, weight, head, name=name, field=field)
 
     @property
     def num_outputs(self) -> int:

@@ -1,7 +1,5 @@
 """Conflict-free inverse gradients."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -17,9 +15,6 @@ class ConFIG(GradientWeighting):
     equation 2: the pseudo-inverse of the matrix of unit gradients times 1. It is free of conflicts where the gradients
     are independent, and not where 0 is a positive combination of them.
     """
-
-    def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:
-        super().__init__(level, update_every, match_norm, tasks=tasks)
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""

@@ -1,7 +1,5 @@
 """Nash bargaining between tasks."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from mtl_cli.weightings.gradient_base import GradientWeighting
@@ -18,9 +16,6 @@ class NashMTL(GradientWeighting):
     Heads get the gradient of their own loss, where the authors' code gives them that of the weighted one.
     Where a convex combination of gradients is 0 there is no solution; the weights are then bounded.
     """
-
-    def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:
-        super().__init__(level, update_every, match_norm, tasks=tasks)
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""

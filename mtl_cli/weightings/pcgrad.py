@@ -1,7 +1,5 @@
 """Projecting conflicting gradients."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -14,9 +12,6 @@ class PCGrad(GradientWeighting):
     Source: Yu, Kumar, Gupta, Levine, Hausman & Finn, "Gradient Surgery for Multi-Task Learning", NeurIPS 2020,
     Algorithm 1. The random order of the others is drawn per task and step from the step's own stream.
     """
-
-    def __init__(self, level: str, update_every: int, match_norm: str, *, tasks: Sequence[str]) -> None:
-        super().__init__(level, update_every, match_norm, tasks=tasks)
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""
