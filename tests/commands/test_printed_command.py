@@ -14,7 +14,7 @@ import yaml
 
 from mtl_cli.storage.directory import read_status
 from tests import _toy
-from tests.runs.test_run import assert_same_run
+from tests._resuming import assert_same_run
 from tests.test_readme import write_files
 
 COMMAND = Path(sys.executable).with_name("mtl-train")

@@ -19,7 +19,7 @@ from mtl_cli.storage import checkpoint
 from mtl_cli.training.next_step import next_step
 from mtl_cli.training.trainer import train_step
 from tests import _toy
-from tests.runs.test_run import assert_same_run, die_at
+from tests._resuming import assert_same_run, die_at
 
 TRUST = Trust(("tests",))
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1}

@@ -9,7 +9,7 @@ from mtl_cli.runs import run
 from mtl_cli.runs.generate import sheet
 from mtl_cli.runs.predict import predict
 from tests import _toy
-from tests.runs.test_run import assert_same_run, die_at
+from tests._resuming import assert_same_run, die_at
 
 SHAPE = {"hidden": [16, 8], "norm": "group", "activation": "relu", "init": "default"}
 PLAIN = {

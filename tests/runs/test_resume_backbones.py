@@ -4,8 +4,8 @@ import pytest
 
 from mtl_cli import cli
 from mtl_cli.storage import checkpoint
+from tests._resuming import assert_same
 from tests.images._files import blob_set
-from tests.runs.test_run import assert_same
 
 BACKBONES = {
     "unet": ["backbone.channels=[4,8]", "backbone.dropout=0.1"],

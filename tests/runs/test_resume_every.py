@@ -15,8 +15,8 @@ from mtl_cli.runs.build import build
 from mtl_cli.training.next_step import next_step
 from mtl_cli.training.trainer import train_step
 from tests import _toy
+from tests._resuming import assert_same
 from tests._thinned import thinned
-from tests.runs.test_run import assert_same
 
 TRUST = Trust(("tests",))
 

@@ -5,8 +5,8 @@ import torch
 
 from mtl_cli.runs import run
 from tests import _kinds
+from tests._resuming import assert_same_run, die_at
 from tests._thinned import thinned
-from tests.runs.test_run import assert_same_run, die_at
 
 
 @pytest.fixture(scope="module")

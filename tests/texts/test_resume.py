@@ -4,8 +4,8 @@ import pytest
 
 from mtl_cli.runs import run
 from tests import _toy
+from tests._resuming import assert_same, assert_same_run, final, train_until
 from tests._thinned import thinned
-from tests.runs.test_run import assert_same, assert_same_run, final, train_until
 from tests.tables._files import write_csv
 from tests.texts import _grammars, _reviews
 from tests.texts._files import write

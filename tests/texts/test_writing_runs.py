@@ -10,8 +10,8 @@ from mtl_cli.runs import run, written_samples
 from mtl_cli.runs.evaluation import evaluate_checkpoint
 from mtl_cli.runs.predict import predict
 from tests import _toy
+from tests._resuming import assert_same, assert_same_run, final, train_until
 from tests._thinned import thinned
-from tests.runs.test_run import assert_same, assert_same_run, final, train_until
 from tests.tables._files import write_csv
 from tests.texts import _pairs
 from tests.texts._runs import backbone, node

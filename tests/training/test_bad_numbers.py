@@ -13,8 +13,8 @@ from mtl_cli.training import recovery, trainer
 from mtl_cli.training.bad_rows import BadRows, describe
 from mtl_cli.training.window import NotFinite
 from tests import _toy
+from tests._resuming import Killed, assert_same_run
 from tests._thinned import thinned
-from tests.runs.test_run import Killed, assert_same_run
 from tests.training.test_trainer import make, steps
 
 CONSTANT = {"_target_": "mtl_cli.lr_schedules.Constant", "warmup_steps": 0}

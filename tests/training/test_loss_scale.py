@@ -16,7 +16,7 @@ from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.next_step import next_step
 from mtl_cli.training.trainer import train_step
 from tests import _toy
-from tests.runs.test_run import assert_same_run, die_at
+from tests._resuming import assert_same_run, die_at
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 PLAIN = {"backbone__dropout": 0.0, "trainer__log_every": 1}

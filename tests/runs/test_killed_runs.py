@@ -22,8 +22,8 @@ from mtl_cli.storage import checkpoint
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.order import Order
 from tests import _toy
+from tests._resuming import assert_same_run, die_at
 from tests._thinned import thinned
-from tests.runs.test_run import assert_same_run
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; from mtl_cli.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -44,33 +44,15 @@ def command(tmp_path, monkeypatch):
     ]  # fmt: skip
 
 
-def cut_off(monkeypatch, arguments, step):
-    """Run until a step begins, then die."""
-    from mtl_cli.training import trainer
-    from tests.runs.test_run import Killed
-
-    original = trainer.next_step
-
-    def next_step(job):
-        if job.progress.step == step:
-            raise Killed
-        return original(job)
-
-    monkeypatch.setattr(trainer, "next_step", next_step)
-    with pytest.raises(Killed):
-        cli.main(arguments)
-    monkeypatch.setattr(trainer, "next_step", original)
-
-
 def whole(command):
     assert cli.main([word.replace("run.dir=run", "run.dir=whole") for word in command]) == 0
 
 
 def test_auto_starts_then_continues_then_has_nothing_to_do(command, monkeypatch, capsys):
     whole(command)
-    cut_off(monkeypatch, command, 1)  # before the first checkpoint
-    cut_off(monkeypatch, command, 3)
-    cut_off(monkeypatch, command, 5)
+    die_at(monkeypatch, 1, lambda: cli.main(command))  # before the first checkpoint
+    die_at(monkeypatch, 3, lambda: cli.main(command))
+    die_at(monkeypatch, 5, lambda: cli.main(command))
     assert cli.main(command) == 0
     assert_same_run(Path("whole"), Path("run"))
     before = (Path("run") / "summary.json").stat().st_mtime_ns
@@ -84,7 +66,7 @@ def test_auto_starts_then_continues_then_has_nothing_to_do(command, monkeypatch,
 @pytest.mark.parametrize("damage", thinned(["flip", "cut", "gone", "pointer"], ["flip", "pointer"]))
 def test_a_damaged_checkpoint_is_passed_over_by_resuming_which_says_so(command, monkeypatch, capsys, damage, by):
     whole(command)
-    cut_off(monkeypatch, command, 5)
+    die_at(monkeypatch, 5, lambda: cli.main(command))
     newest = Path("run/checkpoints/step_00000004.pt")
     if damage == "flip":
         data = bytearray(newest.read_bytes())
@@ -105,9 +87,9 @@ def test_a_damaged_checkpoint_is_passed_over_by_resuming_which_says_so(command, 
 
 def test_an_earlier_checkpoint_may_be_resumed_by_its_file(command, monkeypatch):
     whole(command)
-    cut_off(monkeypatch, command, 5)
+    die_at(monkeypatch, 5, lambda: cli.main(command))
     again = ["resume=run/checkpoints/step_00000002.pt", "trust=[tests]"]
-    cut_off(monkeypatch, again, 3)
+    die_at(monkeypatch, 3, lambda: cli.main(again))
     assert Path("run/checkpoints/step_00000004.pt.aside").exists()
     log = Path("run/train.log")
     assert "kept under other names: step_00000003.pt.aside, step_00000004.pt.aside" in log.read_text()
@@ -155,7 +137,7 @@ def test_a_run_whose_disk_is_full_from_any_rename_on_says_so_and_goes_on_to_the_
     assert set(codes) == {0, 1, 2}
 
 
-def die_at(monkeypatch, command, event):
+def die_at_rename(monkeypatch, command, event):
     """Run until the event (a number) at which a file is renamed or has just been renamed, and die there."""
     seen = []
     replace = Path.replace
@@ -186,7 +168,7 @@ def test_a_run_killed_at_any_rename_goes_on_to_the_same_end(command, monkeypatch
     events = []
     for event in range(0, 400, every):
         shutil.rmtree("run", ignore_errors=True)
-        if not (seen := die_at(monkeypatch, command, event)):
+        if not (seen := die_at_rename(monkeypatch, command, event)):
             break
         events = seen
         resumable = any(Path("run/checkpoints").glob("step_*.pt"))
@@ -199,7 +181,7 @@ def test_a_run_killed_at_any_rename_goes_on_to_the_same_end(command, monkeypatch
 @pytest.mark.parametrize("by", ["auto", "directory"])
 def test_a_run_without_pointers_is_taken_up(command, monkeypatch, by):
     whole(command)
-    cut_off(monkeypatch, command, 5)
+    die_at(monkeypatch, 5, lambda: cli.main(command))
     for name in ("last", "best"):
         Path(f"run/checkpoints/{name}.json").unlink(missing_ok=True)
     assert cli.main(command if by == "auto" else ["resume=run", "trust=[tests]"]) == 0
@@ -207,7 +189,7 @@ def test_a_run_without_pointers_is_taken_up(command, monkeypatch, by):
 
 
 def test_auto_refuses_checkpoints_none_of_which_is_whole(command, monkeypatch, capsys):
-    cut_off(monkeypatch, command, 5)
+    die_at(monkeypatch, 5, lambda: cli.main(command))
     for path in Path("run/checkpoints").glob("*.pt"):
         path.write_bytes(b"x")
     assert cli.main(command) == 2
@@ -225,7 +207,7 @@ def test_auto_refuses_checkpoints_none_of_which_is_whole(command, monkeypatch, c
     ],
 )
 def test_auto_refuses_another_config_and_other_modes(command, monkeypatch, capsys, words, message):
-    cut_off(monkeypatch, command, 5)
+    die_at(monkeypatch, 5, lambda: cli.main(command))
     capsys.readouterr()
     assert cli.main([*command, *words]) == 2
     assert message in capsys.readouterr().err
@@ -242,7 +224,7 @@ def test_auto_needs_a_directory_and_may_change_what_resume_may(command, capsys):
 
 
 def test_half_a_line_is_gone_after_a_resume(command, monkeypatch):
-    cut_off(monkeypatch, command, 5)
+    die_at(monkeypatch, 5, lambda: cli.main(command))
     with Path("run/metrics.jsonl").open("ab") as file:
         file.write(b'{"kind": "tr')
     assert cli.main(command) == 0
