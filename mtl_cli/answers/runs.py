@@ -178,14 +178,11 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _numbers(values: object) -> dict[str, float]:
-    if not isinstance(values, Mapping):
-        return {}
-    return {str(name): float(v) if isinstance(v, int | float) else math.nan for name, v in values.items()}
+    return {str(name): float(v) if isinstance(v, int | float) else math.nan for name, v in _mapping(values).items()}
 
 
 def _unit(config: Mapping[str, Any]) -> Unit:
-    data = config.get("data")
-    data = data if isinstance(data, Mapping) else {}
+    data = _mapping(config.get("data"))
     seed, fold = config.get("seed", 0), None
     for folds, number in (("folds", "fold"), ("inner_folds", "inner_fold")):  # inner folds of a fold count on
         if isinstance(data.get(folds), int) and isinstance(data.get(number, 0), int):
@@ -194,19 +191,13 @@ def _unit(config: Mapping[str, Any]) -> Unit:
 
 
 def _groups(config: Mapping[str, Any]) -> dict[str, list[str]]:
-    tasks = config.get("tasks")
-    nodes = tasks.items() if isinstance(tasks, Mapping) else ()
-    return {
-        str(name): [str(task) for task in node["targets"]]
-        for name, node in nodes
-        if isinstance(node, Mapping) and isinstance(node.get("targets"), Mapping)
-    }
+    targets = {name: _mapping(node).get("targets") for name, node in _mapping(config.get("tasks")).items()}
+    return {str(name): [str(task) for task in each] for name, each in targets.items() if isinstance(each, Mapping)}
 
 
 def _tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
-    tasks, groups = config.get("tasks"), _groups(config)
-    names = [str(name) for name in tasks] if isinstance(tasks, Mapping) else []
-    return tuple(task for name in names for task in groups.get(name, [name]))
+    groups = _groups(config)
+    return tuple(task for name in map(str, _mapping(config.get("tasks"))) for task in groups.get(name, [name]))
 
 
 def _costs(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -219,14 +210,13 @@ def _costs(summary: Mapping[str, Any]) -> dict[str, float]:
 
 def _data(summary: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, DataFacts]:
     """Return what is known of the data of each task, or group of tasks, of the config."""
-    told, tasks, groups = summary.get("data"), config.get("tasks"), _groups(config)
-    datasets = [each for each in told.values() if isinstance(each, Mapping)] if isinstance(told, Mapping) else []
+    datasets, groups = map(_mapping, _mapping(summary.get("data")).values()), _groups(config)
     by_task = {str(task): each for each in datasets for task in each.get("tasks") or ()}
     facts = {}
-    for name, node in tasks.items() if isinstance(tasks, Mapping) else ():
+    for name, node in _mapping(config.get("tasks")).items():
         known = by_task.get(next(iter(groups.get(str(name), [str(name)])), ""), {})
-        options = node.get("dataset") if isinstance(node, Mapping) else None
-        facts[str(name)] = DataFacts(*map(_mapping, (known.get("rows"), known.get("files"), options)))
+        parts = known.get("rows"), known.get("files"), _mapping(node).get("dataset")
+        facts[str(name)] = DataFacts(*map(_mapping, parts))
     return facts
 
 

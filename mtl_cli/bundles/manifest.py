@@ -88,7 +88,7 @@ def read_manifest(folder: Path) -> Manifest:
         with (folder / DIGEST).open(encoding="utf-8") as stream:
             told = stream.read(1000).split()[:1]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder} is no whole bundle: {DIGEST} cannot be read. Export it again.") from error
+        raise UserError(f"{folder} is not a whole bundle: {DIGEST} cannot be read. Export it again.") from error
     if told != [hashlib.sha256(text).hexdigest()]:
         raise changed(folder / NAME)
     try:

@@ -69,7 +69,7 @@ def _classes_of(target: PictureTarget, file: Path, size: tuple[int, int]) -> Arr
         ignored = np.isin(labels, target.missing)
         if (wrong := labels[~known & ~ignored]).size:
             raise UserError(
-                f"{file} holds the number {int(wrong[0])}, which is no class of {target.where}: it has "
+                f"{file} holds the number {int(wrong[0])}, which is not a class of {target.where}: it has "
                 f"{', '.join(f'{v}={c}' for v, c in zip(target.values[:8], target.classes, strict=False))}. "
                 f"If it is to be ignored: +{target.where}.missing=[{int(wrong[0])}]."
             )

@@ -66,7 +66,7 @@ class EMA:
         """
         averages, updates = state["averages"], state["updates"]
         if not isinstance(averages, Mapping) or type(updates) is not int or updates < 0:
-            raise ValueError("the averages are no tensors by name with a number of updates")
+            raise ValueError("the averages are not tensors by name with a number of updates")
         for name, own in self.by_name.items():
             if not isinstance(averages.get(name), Tensor) or averages[name].shape != own.shape:
                 raise ValueError(f"there is no average of {name} of shape {list(own.shape)}")

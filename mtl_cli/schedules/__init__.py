@@ -1,1 +1,1 @@
-"""One learning schedule a file."""
+"""One schedule of tasks per file."""

@@ -77,7 +77,7 @@ class Frames:
         kinds = 0 <= self.num_ceps <= self.num_mels and self.normalize in NORMALIZE
         known = len(self.mean) == len(self.std) and len(self.mean) in (0, self.width)
         if not (LOWEST_RATE <= self.rate <= HIGHEST_RATE and sizes and kinds and known):
-            raise ValueError(f"{str(self)[:120]} are no frames of sounds")
+            raise ValueError(f"{str(self)[:120]} are not frames of sounds")
 
     @property
     def width(self) -> int:

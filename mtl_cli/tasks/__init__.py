@@ -1,1 +1,1 @@
-"""One kind of task a file."""
+"""One kind of task per file."""
