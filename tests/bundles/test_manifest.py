@@ -72,7 +72,7 @@ def link_manifest(folder):
         (pipe_in_place_of_digest, "is not a plain file"), (link_manifest, "is not a plain file"),
         (change_file, r"model\.onnx is not what mtl-export wrote"), (cut_file, "its SHA-256 differs"),
         (change_manifest, r"manifest\.json is not what"), (remove_file, "missing, or is a link"),
-        (link_file, "missing, or is a link"), (remove_digest, "no whole bundle"),
+        (link_file, "missing, or is a link"), (remove_digest, "not a whole bundle"),
     ],
 )  # fmt: skip
 def test_what_was_changed_is_refused(folder, change, message):
