@@ -157,7 +157,7 @@ def test_the_classes_of_label_images_are_found_declared_or_ignored(table):
 
 def test_a_number_that_is_no_class_is_named_with_what_ignores_it(table):
     declared = {"cell": {"kind": "mask", "column": "instances", "classes": ["ground", "a"]}}
-    with pytest.raises(UserError, match=r"png holds the number [23], which is no class.*missing=\[[23]\]"):
+    with pytest.raises(UserError, match=r"png holds the number [23], which is not a class.*missing=\[[23]\]"):
         images(table, crop=16, targets=declared)
 
 
