@@ -37,7 +37,7 @@ class After(ABC):
 
 
 class Map(After):
-    """Maps [B, C, H, W]: what is said of every pixel is an array per row."""
+    """Maps [B, C, H, W]: what is predicted for every pixel is an array per row."""
 
     def columns(self, outputs: Array, frames: Sequence[Frame]) -> dict[str, Array]:
         """Return a column for each name, such as shares of pixels."""
@@ -57,7 +57,7 @@ class Map(After):
 
     @abstractmethod
     def array(self, values: Array) -> Array:
-        """Return what is said of the pixels of one row, from its map [C, H, W]."""
+        """Return what is predicted for the pixels of one row, from its map [C, H, W]."""
 
     @abstractmethod
     def of_map(self, values: Array) -> Sequence[float]:

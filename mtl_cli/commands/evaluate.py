@@ -25,7 +25,7 @@ Rebuilds the model from the config of the run, prints the metrics of a split or 
   bootstrap=1000      resamples of the rows for the intervals; 0 leaves the intervals out
   calibrate=true      fits temperatures, and sets or intervals of 90 %, on the validation rows, checks them on the test
                       rows, and stores them in the checkpoint, so that mtl-predict goes by them
-  thresholds=f1       with calibrate=true: decisions by accuracy, f1, or the costs of a true and a said class,
+  thresholds=f1       with calibrate=true: decisions by accuracy, f1, or costs by true and predicted class,
                       'thresholds=cost=[[0,1],[5,0]]'; for single tasks 'thresholds={diagnosis:f1}'
   coverage=0.9        with calibrate=true: share of rows whose set or interval holds the truth
   preference=[.3,.7]  of a run of weighting=preference: how much each task counts, in their order; the sum is 1

@@ -14,8 +14,8 @@ HELP = """\
 Usage: mtl-explain checkpoint=RUN_DIR|FILE output=DIR [task=TASK] [key=value ...]
 
 Writes what the tasks of a model look at into a folder, as tables and pictures: how much worse each task becomes without
-each column of its data, which inputs are shared and which serve one task, and what in single rows speaks for what is
-said, for columns, words and pixels (integrated gradients; pip install 'mtl-cli[explain]').
+each column of its data, which inputs are shared and which serve one task, and what in single rows speaks for the
+prediction, for columns, words and pixels (integrated gradients; pip install 'mtl-cli[explain]').
 
   checkpoint=PATH     directory of a run (its best checkpoint), or a .pt file
   output=DIR          folder of the tables and pictures; files of the same names are overwritten

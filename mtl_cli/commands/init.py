@@ -15,8 +15,8 @@ is a table (CSV, TSV, JSONL, Parquet, Feather), alone or with columns of running
 file with one labelled word per line (CoNLL, CoNLL-U). Images are a table with a column of their paths and columns of
 labels, of label images (masks, instances, depth) or of points (target=[nose] is nose_x and nose_y), a folder of class
 folders, or annotations of COCO (JSON: boxes, keypoints), Pascal VOC or YOLO; folders and annotations need no target.
-Sounds are a table with a column of their paths, or a folder of class folders, which needs no target; columns of what is
-said become transcripts.
+Sounds are a table with a column of their paths, or a folder of class folders, which needs no target; columns of spoken
+texts become transcripts.
 
   input=FILE          the file; its path is written into the dataset as it is given here
   target=[A,B]        columns to predict. Columns joined by + are one target: days+died (time+event: survival),
@@ -39,20 +39,20 @@ said become transcripts.
   columns=[word,pos]  names of the columns of CoNLL, in order; by default they are named by what they hold
   word=COLUMN         the column of the words of CoNLL
   kind.COLUMN=KIND    what label images are: segmentation, detection (boxes around instances), depth or normals
-                      of sounds: ctc or seq2seq, for texts that are said and are not found by looking
+                      of sounds: ctc or seq2seq, for spoken texts that are not found by looking
   format=csv          csv, tsv, jsonl, parquet, feather, conll or conllu, where the name of the file does not say it
   overwrite=true      overwrites files
 
 How cells are read is found by looking, where none of these says it:
   delimiter="';'"     what separates cells
-  encoding=latin-1    of the file: utf-8, utf-16 or latin-1 is found
+  encoding=latin-1    of the file: UTF-8, UTF-16 and Western Europe are found
   decimal="','"       sign before the fraction of a number; thousands="'.'" between thousands
   date_order=dmy      day, month, year; or mdy: of dates such as 03/04/2012
   column_names=[a,b]  of a table without a header; number_signs and missing_values are as in the dataset
 
   --version, --help
 
-Example:
+Examples:
   mtl-init input=data.csv 'target=[income,married]' output=my_conf
   mtl-train --config-dir my_conf task=income+married backbone=tabular
   mtl-init input=reviews.jsonl 'target=[stars,topic]' text=review output=my_conf

@@ -13,7 +13,7 @@ Usage: mtl-predict checkpoint=RUN_DIR|FILE input=FILE|DIR output=FILE|DIR [key=v
 
 Writes the rows of a table in their order and format (CSV, TSV, JSONL, Parquet, Feather), or the lines of a CoNLL file.
 The predictions and probabilities of every task stand in further columns that are named after the tasks. Of arrays
-(.npz, .npy) and images (a folder, a file, .npy) it writes a CSV or TSV file with one line per row. Where a task makes
+(.npz, .npy), images and sounds (a folder, a file) it writes a CSV or TSV file with one line per row. Where a task makes
 files, such as label images, the output is a new folder, which holds them and that table; it may be one for any images
 (output=DIR). Statistics and categories are those of the training run.
 

@@ -47,9 +47,9 @@ class Calibration:
 
     Args:
         temperature: what outputs are divided by before they become probabilities.
-        decision: of classes: how good it is [C, C] to say the second where the first is true. What is said is the class
-            of the highest expectation; with one number per class on the diagonal it is a weight of the class.
-        thresholds: of labels: the probability [C] above which each is said to be there; of boxes the lowest score [1].
+        decision: of classes: how good it is [C, C] to predict the second where the first is true. The class of the
+            highest expectation is predicted; with one number per class on the diagonal it is a weight of the class.
+        thresholds: of labels: the probability [C] above which each is predicted; of boxes the lowest score [1].
         lowest: of classes: a class is in the set of a row where its probability is at least this.
         margins: of numbers: half the length of the interval around a prediction, per column.
         coverage: the share of rows whose set or interval is to hold the truth.
@@ -110,12 +110,12 @@ class Calibration:
         if task.calibrates == "numbers":
             return {**columns, **self._intervals(task, scaled, columns)}
         probabilities = task.probabilities(scaled)
-        said = [name for name in columns if name.startswith(f"{task.name}_prediction")]
+        predicted = [name for name in columns if name.startswith(f"{task.name}_prediction")]
         if task.calibrates == "labels" and self.thresholds is not None:
-            for index, name in enumerate(said):
+            for index, name in enumerate(predicted):
                 columns[name] = changed(columns[name], (probabilities[:, index] > self.thresholds[index]).long())
         if task.calibrates == "classes" and self.decision is not None:
-            columns[said[0]] = changed(columns[said[0]], self.decided(probabilities))
+            columns[predicted[0]] = changed(columns[predicted[0]], self.decided(probabilities))
         if task.calibrates == "classes" and self.lowest is not None:
             names = task.field.class_names or tuple(map(str, range(task.field.num_classes)))
             inside = (probabilities >= self.lowest).long()
@@ -141,8 +141,8 @@ class Calibration:
             return {}
         found = {}
         values = task.predictions(outputs).reshape(outputs.shape[0], -1)
-        said = [name for name in columns if name.startswith(f"{task.name}_prediction")]
-        for index, (name, margin) in enumerate(zip(said, self.margins, strict=True)):
+        predicted = [name for name in columns if name.startswith(f"{task.name}_prediction")]
+        for index, (name, margin) in enumerate(zip(predicted, self.margins, strict=True)):
             rest = name.removeprefix(f"{task.name}_prediction")
             low = values[:, index] - margin
             if task.field.kind == "count":

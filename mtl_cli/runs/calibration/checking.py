@@ -47,9 +47,9 @@ def checked(task: Task, told: Told, found: Calibration) -> dict[str, float]:
             known = truth >= 0
             cuts = np.array(one.thresholds or [0.5] * truth.shape[1])
             entries, labels = probabilities.numpy()[known], truth[known]
-            said = (probabilities.numpy() > cuts)[known]
+            predicted = (probabilities.numpy() > cuts)[known]
             values[f"ece{suffix}"] = calibration_error(entries, labels)
-            values[f"accuracy{suffix}"] = float((said == labels).mean())
+            values[f"accuracy{suffix}"] = float((predicted == labels).mean())
             continue
         own = one.decided(probabilities) if one.decision else task_decision(task, told, one.temperature)
         likeliest = probabilities.argmax(dim=1).numpy()

@@ -11,15 +11,15 @@ PASSES = 3
 MAX_CUTS = 1000
 
 
-def score(said: Array, truth: Array, classes: int, metric: str) -> float:
+def score(predicted: Array, truth: Array, classes: int, metric: str) -> float:
     """Return accuracy, or macro-F1 over the classes that occur among truth or decisions; of two classes F1 of class 1.
 
     As the metrics of the tasks have it.
     """
     if metric == "accuracy":
-        return float((said == truth).mean())
-    right = np.bincount(truth[said == truth], minlength=classes)
-    total = np.bincount(said, minlength=classes) + np.bincount(truth, minlength=classes)
+        return float((predicted == truth).mean())
+    right = np.bincount(truth[predicted == truth], minlength=classes)
+    total = np.bincount(predicted, minlength=classes) + np.bincount(truth, minlength=classes)
     values = 2 * right[total > 0] / total[total > 0]
     if classes == 2:
         return float(2 * right[1] / total[1]) if total[1] else 0.0
@@ -27,7 +27,7 @@ def score(said: Array, truth: Array, classes: int, metric: str) -> float:
 
 
 def best_weights(probabilities: Array, truth: Array, metric: str) -> tuple[float, ...]:
-    """Return a weight for each class [C], such that the class of the highest weighted probability is the best to say.
+    """Return a weight for each class [C], such that the highest weighted probability gives the best decision.
 
     Of two classes every threshold is tried; of more, the weights are changed one after the other. Weights that are no
     better than those before are not taken.
@@ -53,7 +53,7 @@ def best_weights(probabilities: Array, truth: Array, metric: str) -> tuple[float
 
 
 def best_cut(probability: Array, truth: Array, metric: str) -> float:
-    """Return the threshold of the probability [N] of class 1, above which it is said: the best, nearest to 1/2."""
+    """Return the threshold of the probability [N] of class 1, above which it is predicted: the best, nearest to 1/2."""
     values = np.unique(probability)
     cuts = np.unique(np.concatenate([[0.5], (values[1:] + values[:-1]) / 2]))
     if len(cuts) > MAX_CUTS:

@@ -54,7 +54,7 @@ def checked_wish(value: object) -> str | Costs:
     Raises:
         UserError: it is none of these.
     """
-    use = "Use thresholds=accuracy, thresholds=f1, or costs by true and said class: 'thresholds=cost=[[0,1],[5,0]]'."
+    use = "Use thresholds=accuracy, thresholds=f1, or costs of true and predicted: 'thresholds=cost=[[0,1],[5,0]]'."
     if isinstance(value, str) and value in METRICS:
         return value
     rows = value if isinstance(value, list) else []

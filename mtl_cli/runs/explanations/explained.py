@@ -132,7 +132,7 @@ class Explained:
             ]
             numbers = [row[mask].tolist() for row, mask in zip(says, some["mask"].cpu(), strict=True)]
             texts = [
-                Words(f"row {int(self.rows.indices[k]) + 1}: {said(task, self, k)}", pieces[k], numbers[k])
+                Words(f"row {int(self.rows.indices[k]) + 1}: {prediction_of(task, self, k)}", pieces[k], numbers[k])
                 for k in range(min(SHOWN, len(pieces)))
             ]
             draw_words(self.output / f"words_{name}.png", texts, f"what speaks for what {name} says")
@@ -165,8 +165,8 @@ class Explained:
         return {"largest_gap": gaps}
 
 
-def said(task: Task, one: Explained, row: int) -> str:
-    """Return what a task says of a row, in words."""
+def prediction_of(task: Task, one: Explained, row: int) -> str:
+    """Return what a task predicts for a row, in words."""
     from mtl_cli.runs.explanations.gradients import outputs_of
 
     values = change_values(lambda value: value[row : row + 1].to(one.arithmetic.device), one.rows.sample.inputs)

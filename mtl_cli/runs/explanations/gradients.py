@@ -73,7 +73,7 @@ def outputs_of(model: MultiTaskModel, task: Task, dataset: str, values: Values) 
 
 
 def chosen_class(task: Task, outputs: Tensor) -> Tensor | None:
-    """Return the class that is said of each row [B], where an output stands for each, or one for two classes."""
+    """Return the predicted class of each row [B], where an output stands for each, or one for two classes."""
     if outputs.ndim != 2 or task.calibrates != "classes":
         return None
     if outputs.shape[1] == 1:
