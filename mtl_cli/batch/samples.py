@@ -77,6 +77,12 @@ class Sample:
             value.share_memory_()
         return self
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of inputs and fields."""
+        inputs = (self.inputs,) if isinstance(self.inputs, Tensor) else self.inputs.values()
+        return sum(tensor.nbytes for tensor in (*inputs, *self.fields.values()))
+
     def rows(self, start: int, stop: int) -> "Sample":
         """Return rows `start` … `stop`, the latter excluded."""
         part = change_values(lambda value: value[start:stop], self.inputs)

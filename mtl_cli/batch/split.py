@@ -20,6 +20,8 @@ class Split(ABC):
 
     labels_at_hand: ClassVar[bool] = False
     """Whether labels are in memory, so that those of every split are looked at before training."""
+    fixed_size: ClassVar[bool] = False
+    """Whether no row is padded to others that are fetched with it, so that the rows of several batches can be."""
     lengths: Tensor | None = None
     """Length of each row, int64 [N], where rows have one: rows of like lengths are batched."""
     alike: Tensor | None = None

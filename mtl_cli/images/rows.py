@@ -1,6 +1,7 @@
 """One split of an image dataset that is held in memory."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ class MemoryDataset(LabelledSplit):
         mean: mean of each channel [C], on a scale where white is 1.
         std: standard deviation of each channel [C], on that scale.
     """
+
+    fixed_size: ClassVar[bool] = True
 
     def __init__(
         self, images: Tensor, fields: Mapping[str, Tensor], mean: Sequence[float], std: Sequence[float]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -88,6 +88,8 @@ class ArrayRows(LabelledSplit):
 
     `unchanged` is called before each batch and raises where the array's file is another one by now.
     """
+
+    fixed_size: ClassVar[bool] = True
 
     def __init__(
         self,

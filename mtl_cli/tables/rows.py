@@ -1,6 +1,7 @@
 """One split of a table: inputs and label fields, fetched by whole batches."""
 
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ class StoredRows(LabelledSplit):
         rows: the rows of this split [N].
         fields: labels of this split by field, each [N, ...].
     """
+
+    fixed_size: ClassVar[bool] = True
 
     def __init__(self, inputs: InputRows, rows: np.ndarray, fields: Mapping[str, Tensor]) -> None:
         self._inputs, self._rows, self._fields = inputs, rows, dict(fields)
@@ -42,6 +45,8 @@ class StoredRows(LabelledSplit):
 
 class EncodedRows(LabelledSplit):
     """Rows that are held as tensors: inputs (one tensor, or several by name) and label fields, each [N, ...]."""
+
+    fixed_size: ClassVar[bool] = True
 
     def __init__(self, inputs: Mapping[str, Tensor] | Tensor, fields: Mapping[str, Tensor]) -> None:
         self._inputs, self._fields = inputs, dict(fields)

@@ -27,6 +27,8 @@ class FusedSteps:
         self._optimizer, self._usual = optimizer, optimizer.step
         self._lists: list[list[list[Tensor]]] = []
         """By group, what is kept of its parameters, in the order of `KEPT`."""
+        self._steps = torch.empty(0)
+        """The step counts of all parameters as one tensor [P], of which their states hold views."""
         self._state: object = None
         """What the lists were made of: loading a checkpoint puts another state in its place."""
 
@@ -40,6 +42,7 @@ class FusedSteps:
             self._usual()
             return
         with torch.no_grad():
+            self._steps += 1
             for group, each, kept in zip(groups, gradients, self._lists, strict=True):
                 update(group, each, kept)
 
@@ -50,6 +53,10 @@ class FusedSteps:
         known = all(state.get(parameter) for parameter in parameters)
         alike = len({(parameter.device, parameter.dtype) for parameter in parameters}) == 1
         self._state = state if known else None
+        if known and alike:
+            self._steps = torch.stack([state[parameter]["step"] for parameter in parameters])
+            for parameter, count in zip(parameters, self._steps, strict=True):
+                state[parameter]["step"] = count
         self._lists = [
             [[state[each][name] for each in group["params"] if name in state[each]] for name in KEPT]
             for group in (groups if known and alike else ())
@@ -57,9 +64,8 @@ class FusedSteps:
 
 
 def update(group: dict[str, Any], gradients: list[Tensor], kept: list[list[Tensor]]) -> None:
-    """Update the parameters of a group as torch's own step does."""
+    """Update the parameters of a group as torch's own step does, their steps counted already."""
     kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
-    torch._foreach_add_(kept[-1], 1)
     kernel(
         group["params"],
         gradients,

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,6 +27,11 @@ from mtl_cli.training.ahead import Ahead
 from mtl_cli.training.order import Order
 from mtl_cli.training.reading import Block, Marks, Reader, label_counts
 
+AT_ONCE, MOST_AT_ONCE = 2**20, 16
+"""Bytes and draws that are read at once, at most, where rows are at hand: they stay in the caches until used."""
+LINE = 16
+"""Each batch begins at a multiple of so many rows there, thus at one of 64 bytes, as one that is read alone does: the
+last bits of a product may depend on that."""
 SMALL_BATCH = 128
 """Rows up to which an evaluation on a CPU puts batches together."""
 
@@ -91,9 +97,15 @@ class Stream:
             known = {task: label_counts(self.rows, field, marks_of[task]) for task, field in self.apart.items()}
         self.reader = Reader(moved, name, order.seed, self.apart, marks_of, augmentation, specs or {}, known, blocks)
         self._ahead = Ahead(self.reader, workers, device.type == "cuda") if workers else None
+        self._read: dict[int, list[Batch]] = {}
+        """Draws that were read with one before them, by number."""
 
     def batches(self, draw: int, parts: int | None = 1) -> list[Batch]:
         """Return draw number `draw`, split into `parts` batches of nearly equal size, or row by row; none if empty."""
+        if parts == 1 and self._at_once > 1:
+            if draw not in self._read:
+                self._read = self._draws_from(draw)
+            return self._read.pop(draw)
         indices = self.order.rows(draw)
         if not len(indices):
             if self._ahead is not None:
@@ -106,7 +118,32 @@ class Stream:
             sample = self._ahead.draw(self.order, draw, self.stride)
         if parts == 1:
             return [self._batch(sample, len(indices), self.apart)]
-        bounds = [len(indices) * part // parts for part in range(parts + 1)]
+        return self._cut(sample, [len(indices) * part // parts for part in range(parts + 1)])
+
+    @cached_property
+    def _at_once(self) -> int:
+        """How many draws are read at once: of small batches that are not augmented, many."""
+        if self.workers or self.reader.augmentation is not None or not self.rows.fixed_size or not len(self.rows):
+            return 1
+        one = self.reader.as_they_are(torch.zeros(1, dtype=torch.int64))
+        return max(1, min(MOST_AT_ONCE, AT_ONCE // max(1, one.nbytes * self.order.batch_size)))
+
+    def _draws_from(self, first: int) -> dict[int, list[Batch]]:
+        """Return the draws that are read at once with draw number `first`, by number: each as it is when read alone."""
+        draws = range(first, first + self._at_once * self.stride, self.stride)
+        rows = [self.order.rows(draw) for draw in draws]
+        size = -(-max(map(len, rows)) // LINE) * LINE
+        table = torch.zeros(len(rows), size, dtype=torch.int64)
+        for place, own in enumerate(rows):
+            table[place, : len(own)] = own
+        sample = self.reader.draw(first, table.flatten())
+        return {
+            draw: self._cut(sample, [place * size, place * size + len(own)]) if len(own) else []
+            for place, (draw, own) in enumerate(zip(draws, rows, strict=True))
+        }
+
+    def _cut(self, sample: Sample, bounds: Sequence[int]) -> list[Batch]:
+        """Return rows as batches, which end where the next one starts."""
         return [
             self._batch(sample.rows(start, stop), stop - start, self.apart)
             for start, stop in itertools.pairwise(bounds)

@@ -9,7 +9,8 @@ import torch
 from mtl_cli.batch import MISSING_CLASS, Sample
 from mtl_cli.datasets.base import as_split
 from mtl_cli.errors import RunFailure
-from mtl_cli.training.loading import Stream, sweep_size
+from mtl_cli.tables.rows import EncodedRows
+from mtl_cli.training.loading import MOST_AT_ONCE, Stream, sweep_size
 from mtl_cli.training.order import Order
 from mtl_cli.training.reading import label_counts
 
@@ -190,6 +191,45 @@ def test_batches_do_not_depend_on_the_number_of_workers_and_the_workers_are_clos
     while set(multiprocessing.active_children()) - others and time.monotonic() < end:
         time.sleep(0.05)
     assert not set(multiprocessing.active_children()) - others
+
+
+def unequal_rows(cls, width=2):
+    """Return a stream of 40 rows in batches of at most 7, one label missing in three."""
+    labels = torch.arange(40).masked_fill(torch.arange(40) % 3 == 0, MISSING_CLASS)
+    rows = cls(torch.arange(40.0)[:, None].expand(-1, width), {"label": labels})
+    return Stream(rows, "digits", {"a": "label"}, Order(40, 7, "digits", 0), CPU)
+
+
+class Apart(EncodedRows):
+    """Rows of which no two batches are read at once, as if they were padded."""
+
+    fixed_size = False
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_draws_that_are_read_at_once_are_those_that_are_read_alone(stride):
+    alone, together = unequal_rows(Apart), unequal_rows(EncodedRows)
+    together.stride = stride
+    asked = [*range(0, 33, stride), *range(50, 53), 5, 4]  # over passes, on in another block, and back after a resume
+    for draw in asked:
+        (expected,), (batch,) = alone.batches(draw), together.batches(draw)
+        assert rows_of(batch).tolist() == alone.order.rows(draw).tolist()
+        assert torch.equal(batch.inputs.values, expected.inputs.values)
+        assert torch.equal(batch.targets["a"], expected.targets["a"])
+        assert batch.counts == expected.counts
+        assert batch.inputs.values.data_ptr() % 64 == 0
+    assert len(together.batches(0, 2)) == 2
+
+
+def test_small_batches_are_read_at_once_and_large_ones_alone(monkeypatch):
+    fetched = []
+    fetch = EncodedRows.__getitems__
+    monkeypatch.setattr(EncodedRows, "__getitems__", lambda self, rows: fetched.append(len(rows)) or fetch(self, rows))
+    for width, expected in ((2, [1, 16 * MOST_AT_ONCE]), (2**16, [1, 6, 7])):  # the first row tells the size
+        fetched.clear()
+        stream_ = unequal_rows(EncodedRows, width)
+        stream_.batches(0), stream_.batches(1)
+        assert fetched == expected
 
 
 def test_reading_ahead_leaves_the_default_random_stream_alone():
