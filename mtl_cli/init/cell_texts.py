@@ -83,7 +83,7 @@ def absent_words(texts: Sequence[Texts], how: Notation) -> dict[str, list[str]]:
         numbers = each.strays(how.is_number)
         dates = Counter({t: n for t, n in each.counts.items() if day_number(t, how.date_order) is None})
         strays = min(numbers, dates, key=Counter.total)
-        few = len(strays) == 1 or (len(strays) <= MAX_STRAYS and len(each.counts) - len(strays) >= MANY)
+        few = len(strays) <= MAX_STRAYS and len(each.counts) - len(strays) >= MANY
         if any(map(LIST.search, strays)):
             continue
         if strays and each.fits(strays) and (few or all(map(is_absent, strays))):

@@ -10,7 +10,9 @@ from mtl_cli.init.guess import COUNTS, Guess, guess_drop
 from mtl_cli.init.labels import label_numbers, of_numbers
 from mtl_cli.init.leaks import Screen, copies, nearly_answers
 from mtl_cli.init.oddities import oddities
+from mtl_cli.init.order import in_order, times_among
 from mtl_cli.init.probe import Cells, Probe
+from mtl_cli.init.repeated import copied_rows, repeated_beginnings, repeated_ids
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.profile import ColumnProfile, Profile
@@ -65,12 +67,33 @@ def find_inputs(
     if not beside and drop.keys() >= {*names}:
         numbering = [name for name in names if name in codes.drop or drop[name] == COUNTS]
         warnings += [f"{name} stays an input, because no other is left, but {drop.pop(name)}" for name in numbering]
-    warnings += nearly_answers({name: cells for name, cells in left.items() if name not in {*drop, *same}}, probes)
+    tried = {name: cells for name, cells in left.items() if name not in {*drop, *same}}
+    warnings += nearly_answers(tried, probes, guesses)
     mixed = {name: "numbers and text" for name in left if found.columns[name].kind == "mixed"}
-    kept = {name: cells for name, cells in samples.items() if name not in drop}
-    dates = [name for name in kept if found.columns[name].kind == "date"]
-    notes = oddities(file, kept, dates, guesses, divided)
+    notes = notes_on(file, found, samples, guesses, drop, divided)
     return FoundInputs({**left_out, **drop}, {**mixed, **codes.categorical}, tuple(warnings), tuple(notes))
+
+
+def notes_on(
+    file: TableFile,
+    found: Profile,
+    samples: Mapping[str, Cells],
+    guesses: Sequence[Guess],
+    drop: Mapping[str, str],
+    divided: bool,
+) -> list[str]:
+    """Return what else was seen; `divided` says that a column divides the rows."""
+    targets = [column for guess in guesses for column in guess.columns]
+    kept = {name: cells for name, cells in samples.items() if name not in drop}
+    dates = {name: cells for name, cells in kept.items() if found.columns[name].kind == "date"}
+    notes = oddities(file, {name: cells for name, cells in kept.items() if name not in dates}, guesses)
+    notes += copied_rows([*(cells.codes for cells in kept.values()), *(column.codes for column in targets)])
+    if not divided:
+        notes += in_order(times_among(samples, dates), kept)
+        alike = [repeated_ids(name, cells.codes, targets) for name, cells in kept.items()]
+        alike += [repeated_beginnings(name, samples[name], targets) for name in drop if name in samples]
+        notes += next(filter(None, alike), [])
+    return notes
 
 
 def probes_of(guesses: Sequence[Guess], columns: Mapping[str, Cells]) -> dict[str, Probe]:
@@ -107,5 +130,5 @@ def sample_inputs(file: TableFile, columns: Mapping[str, ColumnProfile], names: 
         if cells.dtype == np.float64:
             found[name] = Cells(of_numbers(name, cells).codes, cells)
         else:
-            found[name] = Cells(cells, None)
+            found[name] = Cells(cells, None, tuple(known[name]))
     return found

@@ -1,9 +1,10 @@
 """Inputs that give the answer away: copies of a target, and columns that predict one almost alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mtl_cli.init.derived import made_of, unless_known
 from mtl_cli.init.guess import MIN_ROWS, Guess, LabelColumn, says_the_same
 from mtl_cli.init.probe import Cells, Probe
 
@@ -109,14 +110,16 @@ def is_monotone(one: np.ndarray, other: np.ndarray) -> bool:
     return len(steps) >= MIN_ROWS // 2 and bool((steps >= 0).all() or (steps <= 0).all())
 
 
-def nearly_answers(columns: Mapping[str, Cells], probes: Mapping[str, Probe]) -> list[str]:
-    """Return a warning for each column that predicts a target almost alone."""
+def nearly_answers(columns: Mapping[str, Cells], probes: Mapping[str, Probe], guesses: Sequence[Guess]) -> list[str]:
+    """Return a warning for each column that predicts a target almost alone, and for those that it was made of."""
     warnings = []
+    by_name = {guess.name: guess for guess in guesses}
     for target, probe in list(probes.items())[: max(1, MAX_TRIED // max(1, len(columns)))]:
-        for name, cells in columns.items():
-            if (skill := probe.skill(cells)) >= ALONE:
-                warnings.append(
-                    f"{name} alone predicts {target} ({skill:.1%} of what varies, on held rows). If it is not known "
-                    f"before {target} is, leave it out: drop=[{name}]"
-                )
+        skills = {name: probe.skill(cells) for name, cells in columns.items()}
+        alone = {name: skill for name, skill in skills.items() if skill >= ALONE}
+        warnings += [
+            f"{name} alone predicts {target} ({skill:.1%} of what varies, on held rows). {unless_known(name, target)}"
+            for name, skill in alone.items()
+        ]
+        warnings += made_of(by_name[target], columns, list(alone))
     return warnings

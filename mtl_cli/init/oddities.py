@@ -8,46 +8,36 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mtl_cli.init.cell_texts import is_absent
-from mtl_cli.init.guess import MIN_ROWS, Guess, LabelColumn, is_id
+from mtl_cli.init.guess import MIN_ROWS, Guess, LabelColumn
 from mtl_cli.init.probe import Cells
 from mtl_cli.tables.labels import TRUTH
 from mtl_cli.tables.reading import TableFile
 
 CODE = re.compile(r"-?(9{2,}|8{3,}|7{3,})")
 """Numbers that people write for a missing one."""
+OFF_SCALE, MOST_STEPS = re.compile(r"-1|-?(9|8|7|88|77)"), 11
+"""Such numbers beside the whole numbers of a scale, and the steps of a scale at most."""
 FEWEST, RARE = 3, 0.005
 """Rows, and share of them, from which on such a number is pointed out."""
-MANY_COPIES, CHANCE = 0.01, 2.0
-"""Share of rows, and factor of what chance gives, from which on copies are pointed out."""
+DAYS = (19000101, 21001231)
+"""Days that are written as one number, without signs between."""
 AROUND = re.compile(r"^[\s'\"`.,;:\u200b-\u200f\ufeff]+|[\s'\"`.,;:\u200b-\u200f\ufeff]+$")
 """Signs around a word that say nothing."""
-MOST_NOTES, MIN_GROUPS = 3, 10
-PERSON = re.compile(r"patient|subject|participant|person|speaker|animal|mouse", re.IGNORECASE)
-MIXING = np.uint64(0x9E3779B97F4A7C15)
-STEADY = 0.98
-"""Share of steps from row to row in which time goes on, from which on rows are in the order of time."""
+MOST_NOTES = 3
 
 
-def oddities(
-    file: TableFile, columns: Mapping[str, Cells], dates: Sequence[str], guesses: Sequence[Guess], divided: bool
-) -> list[str]:
-    """Return notes on inputs and targets in the first rows; `dates` are columns of dates.
-
-    `divided` says that a column divides the rows already.
-    """
+def oddities(file: TableFile, columns: Mapping[str, Cells], guesses: Sequence[Guess]) -> list[str]:
+    """Return notes on inputs, other than dates, and on targets in the first rows."""
     targets = [column for guess in guesses for column in guess.columns]
-    numbers = {name: cells.numbers for name, cells in columns.items() if name not in dates}
-    numbers |= {column.name: column.numbers for guess in guesses if guess.kind == "real" for column in guess.columns}
-    notes = [note for name, each in numbers.items() if each is not None for note in missing_codes(file, name, each)]
+    numbers = {name: cells.numbers for name, cells in columns.items() if cells.numbers is not None}
+    plain = [note for name, each in numbers.items() for note in days_as_numbers(name, each)]
+    numbers |= {column.name: column.numbers for column in targets if column.numbers is not None}
+    notes = [note for name, each in numbers.items() for note in missing_codes(file, name, each)]
     classes = [guess.columns[0] for guess in guesses if guess.kind in ("class", "binary")]
     notes += [note for column in classes for note in label_words(file, column)]
     notes += [note for column in classes for note in alike_labels(column)]
     notes += [note for column in classes if column.numbers is None for note in absent_labels(file, column.name)]
-    notes += copied_rows([*(cells.codes for cells in columns.values()), *(column.codes for column in targets)])
-    if not divided:
-        notes += [note for name in dates for note in in_time(name, columns[name].numbers)]
-        notes += next(filter(None, (repeated_ids(name, cells.codes, targets) for name, cells in columns.items())), [])
-    return notes
+    return notes + plain
 
 
 def missing_codes(file: TableFile, name: str, numbers: np.ndarray) -> list[str]:
@@ -55,12 +45,17 @@ def missing_codes(file: TableFile, name: str, numbers: np.ndarray) -> list[str]:
     values, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
     notes = []
     for value in {*values[:1].tolist(), *values[-1:].tolist()}:
-        count, others = counts[values == value][0], values[values != value]
+        count, others, text = counts[values == value][0], values[values != value], f"{value:.15g}"
         often = count >= max(FEWEST, RARE * counts.sum()) and others.size > 1
-        if often and is_far(value, others) and CODE.fullmatch(f"{value:.15g}"):
+        if often and CODE.fullmatch(text) and is_far(value, others):
             notes.append(
-                f"{name}: {value:g} in {count} rows, far from all other values. If it stands for a missing value, "
-                f"say so: mtl-init … {also_missing(file, f'{value:.15g}')}"
+                f"{name}: {text} in {count} rows, far from all other values. If it stands for a missing value, "
+                f"say so: mtl-init … {also_missing(file, text)}"
+            )
+        elif often and OFF_SCALE.fullmatch(text) and is_off_scale(value, others):
+            notes.append(
+                f"{name}: {text} in {count} rows, beside a scale from {others[0]:g} to {others[-1]:g}. If it stands "
+                "for no answer, leave these cells empty in the file"
             )
     return notes
 
@@ -68,6 +63,23 @@ def missing_codes(file: TableFile, name: str, numbers: np.ndarray) -> list[str]:
 def is_far(value: float, others: np.ndarray) -> bool:
     """Return whether a value is further from the nearest of others, sorted, than these are from each other."""
     return bool(np.abs(others - value).min() > others[-1] - others[0])
+
+
+def is_off_scale(value: float, others: np.ndarray) -> bool:
+    """Return whether others, sorted, are three or more whole numbers without a gap, and a value is apart of them."""
+    scale = 3 <= len(others) <= MOST_STEPS and bool((np.diff(others) == 1).all() and others[0] % 1 == 0)
+    return scale and bool(np.abs(others - value).min() > 1)
+
+
+def days_as_numbers(name: str, numbers: np.ndarray) -> list[str]:
+    """Return that numbers such as 20200131 are days, between which differences say nothing."""
+    values = np.unique(numbers[~np.isnan(numbers)])
+    if len(values) < MIN_ROWS or (values % 1).any() or values[0] < DAYS[0] or values[-1] > DAYS[1]:
+        return []
+    month, day = values // 100 % 100, values % 100
+    if not ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all():
+        return []
+    return [f"{name}: numbers such as {values[0]:.0f} look like days. If they are, write 2020-01-31 for 20200131"]
 
 
 def also_missing(file: TableFile, word: str) -> str:
@@ -116,58 +128,4 @@ def absent_labels(file: TableFile, name: str) -> list[str]:
         f'"missing_values=[{",".join(repr(each) for each in file.options.missing if each != word)}]"'
         for word, count in counts.items()
         if count >= FEWEST
-    ]
-
-
-def repeated_ids(name: str, codes: np.ndarray, targets: Sequence[LabelColumn]) -> list[str]:
-    """Return that rows of one patient, or of another id whose rows all have one label, are in several splits."""
-    present = codes >= 0
-    rows, groups = int(present.sum()), len(np.unique(codes[present]))
-    if groups < MIN_GROUPS or rows < 2 * groups or not (PERSON.search(name) or is_id(name)):
-        return []
-    same = [each.name for each in targets if each.distinct < groups and is_constant(codes, each.codes[: len(codes)])]
-    if not same and not PERSON.search(name):
-        return []
-    why = f" All rows of one have the same {same[0]}." if same else ""
-    return [
-        f"{name}: {groups} values in {rows} rows, and rows of one are in the training and in the test split.{why} If "
-        f"new ones are to be predicted, keep each in one split: mtl-init … group={name}"
-    ]
-
-
-def is_constant(groups: np.ndarray, codes: np.ndarray) -> bool:
-    """Return whether each group [n] has one code, where it has several rows with one."""
-    both = (groups >= 0) & (codes >= 0)
-    pairs = np.unique(np.stack([groups[both], codes[both]]), axis=1)
-    return bool(both.any()) and len(np.unique(pairs[0])) == pairs.shape[1]
-
-
-def copied_rows(codes: Sequence[np.ndarray]) -> list[str]:
-    """Return that many rows are the same as others; `codes` are those of all columns, of their first rows."""
-    rows = min(map(len, codes), default=0)
-    if rows < MIN_ROWS:
-        return []
-    whole, alike = np.zeros(rows, dtype=np.uint64), 0.5 * rows * rows
-    for each in codes:
-        counts = np.bincount(each[:rows] + 1) / rows
-        alike *= float((counts**2).sum())  # pairs of equal rows, were columns independent
-        whole = (whole ^ (whole >> np.uint64(31))) * MIXING + each[:rows].astype(np.uint64)  # differs where a code does
-    copies = rows - len(np.unique(whole))
-    if copies < max(FEWEST, MANY_COPIES * rows, CHANCE * alike):
-        return []
-    return [
-        f"{copies} of {rows} rows are the same as an earlier one in all inputs and targets. If they were measured "
-        "once, leave one of each in the file: a copy in the training rows answers its twin in the test split"
-    ]
-
-
-def in_time(name: str, days: np.ndarray | None) -> list[str]:
-    """Return that rows stand in the order of a date, and how to divide them by it."""
-    steps = np.diff(days[~np.isnan(days)]) if days is not None else np.empty(0)
-    forward, back = (steps >= 0).mean() if steps.size else 0.0, (steps <= 0).mean() if steps.size else 0.0
-    if len(steps) < MIN_ROWS or max(forward, back) < STEADY or not steps.any():
-        return []
-    return [
-        f"rows are in the order of {name}. To train on older rows and test on the newest ones, write "
-        f"time_column: {name} into the file of the dataset, in the place of stratify"
     ]

@@ -21,10 +21,14 @@ SURE, WORTH = 2.5, 0.02
 
 @dataclass(frozen=True)
 class Cells:
-    """A column of inputs: codes of its values [N], -1 where missing, and their numbers where all are numbers."""
+    """A column of inputs: codes of its values [N], -1 where missing, and their numbers where all are numbers.
+
+    `values` are the texts of the codes, where these are texts.
+    """
 
     codes: np.ndarray
     numbers: np.ndarray | None
+    values: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> "Cells":
         """Return the cells of some rows."""
@@ -129,7 +133,10 @@ def mean_of(target: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 def standardised(numbers: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Return numbers [N] or [N, B] in deviations from the mean of the training rows, not too many of them."""
-    mean, std = np.nanmean(numbers[train], axis=0), np.nanstd(numbers[train], axis=0)
+    there = ~np.isnan(numbers[train])
+    count = np.maximum(there.sum(axis=0), 1)
+    mean = np.nansum(numbers[train], axis=0) / count
+    std = np.sqrt(np.nansum((numbers[train] - mean) ** 2, axis=0) / count)
     return np.clip((numbers - mean) / np.where(std > 0, std, 1.0), -CLIP, CLIP)
 
 

@@ -1,5 +1,6 @@
 """Columns that say of each row whether it is for training, validation or test."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,10 @@ from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
 from mtl_cli.tables.splitting import NAMES, TRAIN
 
+SPLITS = re.compile(
+    r"(data_?)?(split|partition|subset)|(cv_?)?folds?|is_?(train|test|val(id(ation)?)?)(ing)?", re.IGNORECASE
+)
+"""Names of columns that divide rows."""
 MAX_VALUES = 12
 """Different texts of such a column, capitals counted, at most."""
 
@@ -31,6 +36,16 @@ def split_of(file: TableFile, names: Sequence[str]) -> str | None:
         if TRAIN in parts and len(parts) > 1:
             return name
     return None
+
+
+def told_unused(names: Sequence[str]) -> list[str]:
+    """Return which columns of inputs are named as if they divided the rows, and how they do."""
+    return [
+        f"{name}: an input, though its name says that it divides the rows. Where every cell is train, validation or "
+        f"test, it does; or leave it out: drop=[{name}]"
+        for name in names
+        if SPLITS.fullmatch(name)
+    ]
 
 
 def unseen_classes(file: TableFile, split: str, guesses: Sequence[Guess]) -> list[str]:

@@ -12,7 +12,7 @@ from mtl_cli.init.notation import written
 from mtl_cli.init.row_survey import FoundRows
 from mtl_cli.init.running_text import may_be_text
 from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
-from mtl_cli.init.splits import split_of
+from mtl_cli.init.splits import split_of, told_unused
 from mtl_cli.init.table_survey import TableSurvey
 from mtl_cli.init.total_rows import check_total_row
 from mtl_cli.tables.formats import check_text, open_file
@@ -74,6 +74,7 @@ def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRow
         inputs.remove(split)
         if asked.group:
             drop[split], split = f"it names splits, but group={asked.group} divides the rows", None
+    said += told_unused([name for name in inputs if name not in drop])
     return FoundRows(
         file=found.file,
         profile=found.profile,

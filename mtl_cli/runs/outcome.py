@@ -126,6 +126,8 @@ def written(built: Built, out: RunDirectory, results: Mapping[str, Result]) -> d
     draw(out, job, results)
     write_json(out.path / "confusions.json", confusions_record("test", job.tasks, to_show(results, job.groups)))
     out.summary(summary)
+    if absent := [name for name, each in results.items() if not each.count]:
+        logger.warning("The test split has no label of %s.", some(absent))
     if results:
         told = to_show(results, job.groups, job.tasks)
         table = evaluation_table(f"test, best step {progress.best_step}", told)

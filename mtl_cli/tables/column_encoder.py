@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mtl_cli.errors import some
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells
 from mtl_cli.tables.notation import Notation
@@ -70,11 +71,13 @@ class ColumnEncoder:
             codes[:, index] = lookup[local]
             if first_row == 0:
                 warn_of_unknown(path, name, local, lookup, values)
+        if first_row == 0:
+            warn_of_far(path, self.numbers, matrix, self.scaler)
         return {"numeric": self.scaler(matrix), "categorical": codes}
 
 
-LOOKED_AT = 1 << 16
-"""Rows of a table that are looked at for unknown categories."""
+LOOKED_AT, FIRST = 1 << 16, 1_000
+"""Rows of a table that are looked at for unknown categories, and for numbers that are far away."""
 
 
 def warn_of_unknown(
@@ -91,4 +94,20 @@ def warn_of_unknown(
             "%s, column '%s': %d of %d cells hold categories that are unknown to the model, such as '%s'. Does the "
             "file write them as the training file does?",
             path, name, len(unknown), len(present), values[int(unknown[0])],
+        )  # fmt: skip
+
+
+def warn_of_far(path: Path, names: Sequence[str], numbers: np.ndarray, scaler: Scaler) -> None:
+    """Warn of columns most of whose numbers [N, columns] lie beyond those of training: the unit may be another one."""
+    found = numbers[:FIRST, : len(names)]
+    low, high = (each[: len(names)] for each in scaler.limits)
+    far = (found < low) | (found > high)
+    told = np.flatnonzero((far.sum(axis=0) >= 2) & (far.sum(axis=0) > (~np.isnan(found)).sum(axis=0) / 2))
+    if len(told):
+        at = int(told[0])
+        logger.warning(
+            "%s: most numbers of %s lie beyond those that the model was trained on, such as %g in '%s' (%g to %g). Are "
+            "they in the same unit?",
+            path, some([f"'{names[each]}'" for each in told.tolist()]), found[far[:, at], at][0], names[at],
+            low[at], high[at],
         )  # fmt: skip

@@ -14,7 +14,7 @@ from mtl_cli.batch import InputPlace, InputSpec
 from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.column_encoder import LOOKED_AT, ColumnEncoder, warn_of_unknown
+from mtl_cli.tables.column_encoder import FIRST, LOOKED_AT, ColumnEncoder, warn_of_far, warn_of_unknown
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import canonical
@@ -86,6 +86,7 @@ class InputRows:
     def __init__(self, inputs: TableInputs, table: Table) -> None:
         self._table, self._scaler = table, inputs.scaler
         self._numbers = table.numbers_of([*inputs.numbers, *inputs.dates])
+        warn_of_far(table.path, inputs.numbers, self._numbers[np.arange(min(FIRST, len(table)))], inputs.scaler)
         quick = self._numbers.is_float32 and inputs.scaler.knots is None
         self._quick = Float32Scaler(inputs.scaler, self._numbers.centre) if quick else None
         self._texts = table.text_places(inputs.texts)

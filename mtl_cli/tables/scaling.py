@@ -15,6 +15,9 @@ GATHERED_COLUMNS, GATHERED_NUMBERS = 4, 1 << 23
 KNOTS = 512
 """Quantiles of a column that scale=quantile keeps, where it has so many training rows."""
 
+FAR_AWAY = 4.0
+"""Standard deviations from the mean beyond which at most one of sixteen training rows lies."""
+
 
 class Rows(Protocol):
     """A matrix of numbers that is indexed by rows."""
@@ -53,6 +56,15 @@ class Scaler:
     def width(self) -> int:
         """Number of inputs."""
         return len(self.mean) + len(self.marked)
+
+    @property
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the largest numbers that are usual, float64 [columns]; without scaling any are."""
+        if self.knots is not None:
+            return self.knots[:, 0], self.knots[:, -1]
+        if not self.mean.any() and (self.std == 1).all():
+            return np.full(len(self.mean), -np.inf), np.full(len(self.mean), np.inf)
+        return self.mean - FAR_AWAY * self.std, self.mean + FAR_AWAY * self.std
 
     def state(self) -> dict[str, Any]:
         """Return tensors for a checkpoint."""

@@ -76,6 +76,12 @@ def loss_of(name: str) -> str:
 def tell_left_out(job: Job, baseline: Mapping[str, Result]) -> None:
     """Warn of tasks that the skill leaves out for the whole run."""
     tasks = job.learner.tasks
+    absent = unlabelled(job, baseline)
+    if absent:
+        ends = ", so the last evaluation counts as the best" if len(absent) == len(tasks) else ""
+        logger.warning("The validation split has no label of %s%s.", some(absent), ends)
+    if len(absent) == len(tasks):
+        return
     kept = comparable(tasks, baseline)
     left = [f"{name}/{task.primary}" for name, task in tasks.items() if name not in kept]
     if not left:
@@ -87,12 +93,18 @@ def tell_left_out(job: Job, baseline: Mapping[str, Result]) -> None:
     )  # fmt: skip
 
 
+def unlabelled(job: Job, results: Mapping[str, Result]) -> list[str]:
+    """Return the trained tasks of which a split has no label."""
+    return [name for name in job.learner.tasks if not results[name].count]
+
+
 def decides(job: Job, name: str) -> str:
-    """Return what decides where "skill" or a metric "<task>/<metric>" is asked for: itself, or a loss."""
+    """Return what decides where "skill" or a metric "<task>/<metric>" is asked for: itself, a loss, or "last"."""
     if name in (job.undefined or ()):
         return loss_of(name)
-    no_skill = name == "skill" and job.baseline is not None and not comparable(job.learner.tasks, job.baseline)
-    return MEAN_LOSS if no_skill else name
+    if name != "skill" or job.baseline is None or comparable(job.learner.tasks, job.baseline):
+        return name
+    return LAST if len(unlabelled(job, job.baseline)) == len(job.learner.tasks) else MEAN_LOSS
 
 
 def score_of(job: Job, name: str, results: Mapping[str, Result]) -> float:

@@ -1,6 +1,7 @@
 """Files of the kinds that people have: what is pointed out, what is read, and what is refused with a way out."""
 
 import csv
+import json
 import random
 import re
 import shlex
@@ -12,8 +13,8 @@ import pytest
 from mtl_cli import cli
 from mtl_cli.init.labels import of_numbers
 from mtl_cli.init.leaks import says
-from mtl_cli.init.oddities import copied_rows
 from mtl_cli.init.probe import Cells
+from mtl_cli.init.repeated import copied_rows
 from tests.init._looking import advised, dataset, look, refused, train
 
 RNG = random.Random(7)
@@ -56,6 +57,17 @@ NOTED = {
         ["patient_id", "x", "y"], [[100 + k % 40 for k in range(240)], X, [("a", "b")[k % 40 % 2] for k in range(240)]],
         "patient_id: 40 values in 240 rows, and rows of one are in the training and in the test split. All rows of one",
     ),
+    "no answer beside a scale": (
+        ["x", "y"], [X, with_every(20, 9, [1 + k % 5 for k in range(240)])], "y: 9 in 12 rows, beside a scale from 1",
+    ),
+    "days as numbers": (
+        ["d", "x", "y"], [[20200101 + 100 * (k % 3) + k % 28 for k in range(240)], X, Y], "d: numbers such as 20200101",
+    ),
+    "splits of which one is mistyped": (
+        ["split", "x", "y"], [with_every(50, "tset", ["train", "val", "test"] * 80), X, Y],
+        "split: an input, though its name says that it divides the rows",
+    ),
+    "a column of folds": (["fold", "x", "y"], [[k % 5 for k in range(240)], X, Y], "fold: an input, though its name"),
     "a limit": (["x", "l", "y"], [X, with_every(9, "<0.1", X), Y], "'<0.1' among numbers: counted as missing. It says"),
 }  # fmt: skip
 
@@ -177,6 +189,14 @@ def test_classes_that_no_training_row_has_are_told(capsys, caplog):
     write(["x", "y", "split"], X, labels, ["train"] * 150 + ["val"] * 50 + ["test"] * 40)
     train(capsys, look(capsys, "[y]"), "trainer.max_steps=1")
     assert "tasks.y: no training row has the class 'new', other rows do: 24." in caplog.text
+
+
+def test_splits_without_a_label_are_told_and_the_last_evaluation_counts(capsys, caplog):
+    write(["x", "y", "split"], X, [*Y[:160], *[""] * 80], ["train"] * 160 + ["val"] * 40 + ["test"] * 40)
+    train(capsys, look(capsys, "[y]"), "trainer.max_steps=6", "trainer.eval_every=1", "data.batch_size=80")
+    assert "The validation split has no label of y, so the last evaluation counts as the best." in caplog.text
+    assert "The test split has no label of y." in caplog.text
+    assert json.loads(Path("run/summary.json").read_text())["selection"]["best_step"] == 6
 
 
 def test_few_rows_with_labels_that_all_differ_say_nothing_of_an_input():

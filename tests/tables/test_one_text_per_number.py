@@ -72,6 +72,23 @@ def test_a_column_of_categories_that_training_never_saw_is_told(tmp_path, caplog
     assert "20 of 20 cells" in caplog.text
 
 
+@pytest.mark.parametrize("scale", ["standard", "quantile", "none"])
+def test_numbers_in_another_unit_are_told_and_a_few_far_ones_are_not(scale, tmp_path, caplog):
+    header, rows = ["weight", "x", "y"], [[50 + k % 40, k, k % 2] for k in range(60)]
+    path = write_csv(tmp_path / "a.csv", header, rows)
+    far = write_csv(tmp_path / "far.csv", header, [[9000 if k < 9 else 60, k, y] for _, k, y in rows])
+    pounds = write_csv(tmp_path / "b.csv", header, [[20 * weight, k, y] for weight, k, y in rows])
+    source = tabular(path, numeric=["weight", "x"], test_path=str(far), scale=scale)
+    assert "weight" not in caplog.text
+    for _, batch in source.reader(pounds).batches():
+        source.encode_rows(batch, pounds)
+    said = "b.csv: most numbers of 'weight' lie beyond those that the model was trained on"
+    assert (said in caplog.text) == (scale != "none")
+    caplog.clear()
+    tabular(path, numeric=["weight", "x"], test_path=str(pounds), scale=scale)
+    assert (said in caplog.text) == (scale != "none")
+
+
 def test_a_line_end_in_a_quoted_cell_is_whole_at_the_border_of_a_block(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(CASES / "crlf_at_a_block_border.py"))
