@@ -61,8 +61,8 @@ def measured_before(path: Path, step: int, every: int) -> list[Measured]:
     found: dict[int, Measured] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            told = json.loads(line)
-            each = Measured(int(told["step"]), _numbers(told["affinity"]), _numbers(told["cosine"]))
+            record = json.loads(line)
+            each = Measured(int(record["step"]), _numbers(record["affinity"]), _numbers(record["cosine"]))
         except (ValueError, TypeError, KeyError):
             break  # the line that was being written
         if each.step < step:

@@ -73,7 +73,7 @@ def page(verdict: Verdict, figures: Mapping[str, str], searches: Sequence[Search
         split="test" if verdict.split == "test" else "validation",
         verdict=verdict,
         searches=[search.sentence() for search in searches],
-        head=told_of(verdict, runs),
+        head=head_of(verdict, runs),
         sentences=[(kind_of(answer), text, answer.marked if answer else ()) for answer, text in sentences(verdict)],
         single=len(verdict.answers) == 1,
         rule=rule(verdict),
@@ -92,7 +92,7 @@ def kind_of(answer: Answer | None) -> str:
     return KINDS.get(answer.gain.word, "open") if answer and answer.gain else "open"
 
 
-def told_of(verdict: Verdict, runs: Sequence[Run]) -> list[tuple[str, str]]:
+def head_of(verdict: Verdict, runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return what was run, as names and values."""
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
     seeds = sorted({run.unit.seed for run in runs})
@@ -101,8 +101,8 @@ def told_of(verdict: Verdict, runs: Sequence[Run]) -> list[tuple[str, str]]:
     data: dict[str, dict[str, None]] = {}
     for run in runs:
         for name, facts in run.data.items():
-            data.setdefault(told_of_data(facts), {})[name] = None
-    told = [
+            data.setdefault(facts_in_words(facts), {})[name] = None
+    values = [
         ("settings", str(len(verdict.answers))),
         ("runs", str(len(runs))),
         ("baseline", "" if len(verdict.answers) == 1 else verdict.baseline),
@@ -112,10 +112,10 @@ def told_of(verdict: Verdict, runs: Sequence[Run]) -> list[tuple[str, str]]:
         ("steps", f"{steps[0]} to {steps[-1]}" if len(steps) > 1 else "".join(map(str, steps))),
         ("data", "; ".join(f"{_some(names, 6)}: {text}" for text, names in list(data.items())[:12] if text)),
     ]
-    return [(name, value) for name, value in told if value]
+    return [(name, value) for name, value in values if value]
 
 
-def told_of_data(facts: DataFacts) -> str:
+def facts_in_words(facts: DataFacts) -> str:
     """Return the rows and the digests of a dataset."""
     rows = " / ".join(str(facts.rows[split]) for split in ("train", "val", "test") if split in facts.rows)
     digests = ", ".join(f"{name} {str(digest)[:12]}…" for name, digest in facts.files.items())
@@ -135,19 +135,19 @@ def matrices(answers: Sequence[Answer]) -> Iterator[Matrix]:
     for answer in answers:
         kept = read_json(answer.setting.first.path / "confusions.json")
         tasks = kept.get("tasks")
-        for task, told in tasks.items() if isinstance(tasks, Mapping) else ():
-            matrix = _matrix(f"{answer.setting.name}, {task}, {kept.get('split')}", told)
+        for task, record in tasks.items() if isinstance(tasks, Mapping) else ():
+            matrix = _matrix(f"{answer.setting.name}, {task}, {kept.get('split')}", record)
             if matrix is not None and left > 0:
                 left -= 1
                 yield matrix
 
 
-def _matrix(title: str, told: Any) -> Matrix | None:  # noqa: ANN401  any JSON value
+def _matrix(title: str, record: Any) -> Matrix | None:  # noqa: ANN401  any JSON value
     """Return a matrix, None where the file does not hold one of a size that can be shown."""
     try:
         classes, counts = (
-            [str(name) for name in told["classes"]],
-            [[int(cell) for cell in row] for row in told["counts"]],
+            [str(name) for name in record["classes"]],
+            [[int(cell) for cell in row] for row in record["counts"]],
         )
     except (TypeError, KeyError, ValueError, OverflowError):
         return None
@@ -175,9 +175,9 @@ def environment_rows(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return where runs happened: each key with its values, and the number of runs where there are several."""
     counted: dict[str, dict[str, int]] = {}
     for run in runs:
-        told = run.environment
-        packages, git = told.get("packages"), told.get("git")
-        values = {key: told[key] for key in KEYS if key in told}
+        found = run.environment
+        packages, git = found.get("packages"), found.get("git")
+        values = {key: found[key] for key in KEYS if key in found}
         values |= {str(key): value for key, value in (packages.items() if isinstance(packages, Mapping) else ())}
         if isinstance(git, Mapping):
             values["git"] = f"{git.get('commit')}, {git.get('changed_files')} changed files"

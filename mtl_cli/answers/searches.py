@@ -75,35 +75,35 @@ class Search:
 
 def read_search(folder: Path) -> Search | None:
     """Return the search that a directory holds; None where there is none, or one of an older version."""
-    told = read_json(folder / FILE)
+    record = read_json(folder / FILE)
     try:
-        winner = told["winner"]
-        trials = [_trial(each) for each in told["trials"] if each["state"] in ("complete", "pruned")]
+        winner = record["winner"]
+        trials = [_trial(each) for each in record["trials"] if each["state"] in ("complete", "pruned")]
         found = Search(
-            kind=str(told["search"]),
+            kind=str(record["search"]),
             trials=trials,
-            lower=list(map(str, told["lower_is_better"])),
-            front=[int(each) for each in told["pareto_front"]],
+            lower=list(map(str, record["lower_is_better"])),
+            front=[int(each) for each in record["pareto_front"]],
             winner=int(winner["number"]),
             best=_texts(winner["overrides"]),
             run=_below(folder, winner["runs"][0]),
-            retrained=_below(folder, told["retrained"]) if told.get("retrained") else None,
+            retrained=_below(folder, record["retrained"]) if record.get("retrained") else None,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None
     return found if any(each.number == found.winner for each in trials) else None
 
 
-def _trial(told: Mapping[str, Any]) -> Trial:
-    metrics = {str(name): _number(value) for name, value in told["metrics"].items()}
-    return Trial(int(told["number"]), str(told["state"]), _number(told["score"]), _texts(told["overrides"]), metrics)
+def _trial(node: Mapping[str, Any]) -> Trial:
+    metrics = {str(name): _number(value) for name, value in node["metrics"].items()}
+    return Trial(int(node["number"]), str(node["state"]), _number(node["score"]), _texts(node["overrides"]), metrics)
 
 
-def _below(folder: Path, told: Any) -> Path:  # noqa: ANN401  any JSON value
+def _below(folder: Path, path: Any) -> Path:  # noqa: ANN401  any JSON value
     """Return a run below the directory of its search; a file that leads elsewhere is not one of a search."""
-    place = Path(str(told))
+    place = Path(str(path))
     if place.is_absolute() or ".." in place.parts:
-        raise ValueError(told)
+        raise ValueError(path)
     return folder / place
 
 

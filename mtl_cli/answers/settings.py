@@ -186,13 +186,13 @@ def _word(key: str, value: str) -> str:
 
 def primaries(settings: Sequence[Setting]) -> list[str]:
     """Return one metric of each task: the primary one where runs name it, else the first that is not a loss."""
-    told = settings[0].first.summary.get("primary")
-    told = told if isinstance(told, Mapping) else {}
+    primary = settings[0].first.summary.get("primary")
+    primary = primary if isinstance(primary, Mapping) else {}
     found: dict[str, str] = {}
     names = [name for setting in settings for name in setting.first.val if not name.endswith("/loss")]
     for task in dict.fromkeys(task for setting in settings for task in setting.tasks):
         own = [name for name in names if name.startswith(f"{task}/")]
-        entry = told.get(task)
+        entry = primary.get(task)
         wanted = f"{task}/{entry.get('metric')}" if isinstance(entry, Mapping) else ""
         if own:
             found[task] = wanted if wanted in own else own[0]

@@ -65,16 +65,16 @@ def verdict_table(verdict: Verdict) -> Table:
     rows, plain = [], []
     for answer in verdict.answers:
         for each in [*([answer.gain] if answer.gain else []), *answer.metrics]:
-            told = verdict_of(each) or ("baseline" if answer.is_baseline else "not compared" if answer.refused else "")
+            label = verdict_of(each) or ("baseline" if answer.is_baseline else "not compared" if answer.refused else "")
             found = each.own or each.difference
             n = str(found.n) if found else ""
             metric = each.metric + (" ↓" if each.lower else "")
-            rows.append((answer.setting.name, metric, spread(each.own), interval(each.own), change(each), told, n))
-            plain.append(_plain(answer, each, told))
+            rows.append((answer.setting.name, metric, spread(each.own), interval(each.own), change(each), label, n))
+            plain.append(_plain(answer, each, label))
     return Table("verdict", rule(verdict), head, tuple(rows), plain_head, tuple(plain))
 
 
-def _plain(answer: Answer, each: Comparison, told: str) -> tuple[object, ...]:
+def _plain(answer: Answer, each: Comparison, label: str) -> tuple[object, ...]:
     own, diff, nan = each.own, each.difference, math.nan
     found = own or diff
     return (
@@ -86,7 +86,7 @@ def _plain(answer: Answer, each: Comparison, told: str) -> tuple[object, ...]:
         *((own.mean, own.deviation, *own.interval()) if own else (nan,) * 4),
         *((diff.mean, *diff.interval()) if diff else (nan,) * 3),
         each.adjusted if diff else nan,
-        told,
+        label,
         "; ".join([*answer.refused, *answer.marked]),
     )
 
@@ -96,14 +96,14 @@ def settings_table(verdict: Verdict) -> Table:
     head = ("setting", "runs", f"{GAIN} [95 %]", "verdict", *COSTS.values(), "remarks")
     rows, plain = [], []
     for answer in verdict.answers:
-        told = "baseline" if answer.is_baseline else verdict_of(answer.gain) if answer.gain else "not compared"
+        label = "baseline" if answer.is_baseline else verdict_of(answer.gain) if answer.gain else "not compared"
         delta = change(answer.gain) if answer.gain else ""
         remarks = "; ".join([*answer.refused, *answer.marked])
         name, runs, costs = answer.setting.name, len(answer.setting.runs), answer.costs
         cells = [_cost(key, costs[key]) for key in COSTS]
-        rows.append((name, str(runs), delta, told, *cells, remarks))
+        rows.append((name, str(runs), delta, label, *cells, remarks))
         mean = answer.gain.difference.mean if answer.gain and answer.gain.difference else math.nan
-        plain.append((name, runs, mean, told, *(costs[key] for key in COSTS), remarks))
+        plain.append((name, runs, mean, label, *(costs[key] for key in COSTS), remarks))
     caption = "Costs are means over the runs; FLOPs are those of a forward pass of one sample, for all tasks."
     plain_head = ("setting", "runs", "delta_m_percent", "verdict", *COSTS, "remarks")
     return Table("settings", caption, head, tuple(rows), plain_head, tuple(plain))

@@ -153,7 +153,7 @@ def write_model(
         for name, source in own.sources.items():
             keys = [key for task, names in of_task.items() if own.dataset_of[task] == name for key in names]
             datasets[name] = {"inputs": source.preprocessing() or {}, "columns": keys}
-    tasks_told = {
+    described = {
         name: {
             "kind": f"{type(task).__module__}.{type(task).__qualname__}",
             "dataset": own.dataset_of[name],
@@ -162,8 +162,8 @@ def write_model(
         }
         for name, task in own.tasks.items()
     }
-    told = {"tasks": tasks_told, "columns": columns, "datasets": datasets}
-    return {"mtl_cli": __version__, "model": wanted.form, **told}
+    parts = {"tasks": described, "columns": columns, "datasets": datasets}
+    return {"mtl_cli": __version__, "model": wanted.form, **parts}
 
 
 def check(
@@ -204,10 +204,10 @@ def check(
         quantised = {name: [value, after[name]] for name, value in before.items()}
         write_manifest(folder, data)
         found = reload(folder)
-    return told_of(apart, rows) | {"quantised": quantised}, found, variants
+    return check_record(apart, rows) | {"quantised": quantised}, found, variants
 
 
-def told_of(apart: Difference, rows: Mapping[str, Given]) -> dict[str, Any]:
+def check_record(apart: Difference, rows: Mapping[str, Given]) -> dict[str, Any]:
     """Return what the manifest says of a replay."""
     count = sum(each.num_rows for each in rows.values())
     return {"rows": count, "numbers": apart.numbers, "classes": apart.classes, "tolerance": TOLERANCE}

@@ -26,9 +26,9 @@ def card(
 ) -> str:  # fmt: skip
     """Return the text of a card; `intervals` are those of metrics on test rows, `machine` is where it was made."""
     lines = [f"# {name}", "", f"Licence: {manifest['licence'] or 'not given'}", "", "## What it predicts", ""]
-    for task, told in manifest["tasks"].items():
-        classes = f"; classes {codes(told['classes'])}" if told["classes"] else ""
-        lines.append(f"- `{task}` ({told['kind'].rpartition('.')[2]}): {codes(told['columns'])}{classes}")
+    for task, facts in manifest["tasks"].items():
+        classes = f"; classes {codes(facts['classes'])}" if facts["classes"] else ""
+        lines.append(f"- `{task}` ({facts['kind'].rpartition('.')[2]}): {codes(facts['columns'])}{classes}")
     lines += ["", "## What it takes", "", *input_lines(manifest)]
     lines += ["", "## Use", "", "```python", "import mtl_cli", "", f'predictor = mtl_cli.load("{name}")']
     lines += [f"columns = predictor.predict({use(manifest)})", "```", "", "```", f"mtl-serve bundle={name}", "```", ""]
@@ -56,7 +56,7 @@ def input_lines(manifest: Mapping[str, Any]) -> list[str]:
     for each in manifest["datasets"].values():
         inputs = each["inputs"]
         lines += [f"- {what}: {codes(names)}" for what, names in columns_read(inputs).items()]
-        lines += [f"- {told}" for told in (described(inputs),) if told]
+        lines += [f"- {text}" for text in (described(inputs),) if text]
     return list(dict.fromkeys(lines)) or ["What the run was trained on; the bundle does not say more."]
 
 
@@ -71,12 +71,12 @@ def use(manifest: Mapping[str, Any]) -> str:
 def decision_lines(manifest: Mapping[str, Any]) -> list[str]:
     """Return what was fitted on the validation rows, by task, in words."""
     lines = []
-    for task, told in manifest["decisions"].items():
-        parts = [f"temperature {told['temperature']:.3g}"] if told["temperature"] != 1.0 else []
-        parts += ["decisions by thresholds or costs"] if told["decision"] or told["thresholds"] else []
-        parts += [f"sets of {told['coverage']:.0%}"] if told["lowest"] is not None else []
-        parts += [f"intervals of {told['coverage']:.0%}"] if told["margins"] else []
-        parts += ["survival curves"] if told["hazards"] else []
+    for task, fitted in manifest["decisions"].items():
+        parts = [f"temperature {fitted['temperature']:.3g}"] if fitted["temperature"] != 1.0 else []
+        parts += ["decisions by thresholds or costs"] if fitted["decision"] or fitted["thresholds"] else []
+        parts += [f"sets of {fitted['coverage']:.0%}"] if fitted["lowest"] is not None else []
+        parts += [f"intervals of {fitted['coverage']:.0%}"] if fitted["margins"] else []
+        parts += ["survival curves"] if fitted["hazards"] else []
         lines += [f"- {code(task)}: {', '.join(parts)}"] if parts else []
     head = ["", "## Fitted on the validation rows", "", "The metrics above are those of the model without this.", ""]
     return [*head, *lines] if lines else []
@@ -126,12 +126,12 @@ def metric_lines(manifest: Mapping[str, Any], summary: Mapping[str, Any], interv
 
 def privacy_lines(summary: Mapping[str, Any]) -> list[str]:
     """Return what a private run spent, in words."""
-    told = summary.get("privacy")
-    if not told:
+    dp = summary.get("privacy")
+    if not dp:
         return []
-    spent = "an infinite ε" if told["epsilon"] is None else f"ε = {told['epsilon']:.3g} at δ = {told['delta']:g}"
+    spent = "an infinite ε" if dp["epsilon"] is None else f"ε = {dp['epsilon']:.3g} at δ = {dp['delta']:g}"
     return [
         "", "## Privacy", "",
-        f"Trained by DP-SGD: {told['steps']} steps spent {spent} (noise {told['noise']:.3g} times the largest gradient "
-        f"of a row, {told['clip_norm']:g}). Preprocessing and calibration are computed from the rows without noise.",
+        f"Trained by DP-SGD: {dp['steps']} steps spent {spent} (noise {dp['noise']:.3g} times the largest gradient "
+        f"of a row, {dp['clip_norm']:g}). Preprocessing and calibration are computed from the rows without noise.",
     ]  # fmt: skip

@@ -33,9 +33,9 @@ def data_files(state: Mapping[str, Any]) -> list[DataFile]:
     """Return the files of the run's datasets; paths without their folders, which may say more than they should."""
     tasks = load_run_config(state["config"])["tasks"]
     found = []
-    for dataset, told in state["datasets"].items():
+    for dataset, of_dataset in state["datasets"].items():
         node = tasks.get(dataset, {}).get("dataset", {})
-        for key, each in ((told or {}).get(FILES) or {}).items():
+        for key, each in ((of_dataset or {}).get(FILES) or {}).items():
             found.append(DataFile(dataset, Path(str(node.get(key) or key)).name, int(each["files"]), each["digest"]))
     return found
 
@@ -43,8 +43,8 @@ def data_files(state: Mapping[str, Any]) -> list[DataFile]:
 def commands(file: Path, state: Mapping[str, Any], command: Sequence[str]) -> list[str]:
     """Return the commands that made a bundle: that of the run, which may tell its seed, unless this is private."""
     trained = None if is_private(state) else read_json(file.parent.parent / "environment.json").get("command")
-    told = [trained] if isinstance(trained, list) else []
-    return [shlex.join(map(str, words)) for words in (*told, command)]
+    first = [trained] if isinstance(trained, list) else []
+    return [shlex.join(map(str, words)) for words in (*first, command)]
 
 
 def machine() -> str:

@@ -62,12 +62,12 @@ def weights_of_tasks(config: Mapping[str, Any], datasets: Mapping[str, Any], tru
         UserError: it cannot be built.
     """
     components, dataset_of = bind_all(config, trust), group_datasets(config)
-    told = {name: state_of(name, datasets) for name in dict.fromkeys(dataset_of.values())}
+    states = {name: state_of(name, datasets) for name in dict.fromkeys(dataset_of.values())}
     sources = {
         name: make_source(components.datasets[name], wanted_fields(components, dataset_of, name), own, opened=False)
-        for name, own in told.items()
+        for name, own in states.items()
     }
-    tasks = make_tasks(components.tasks, fields_told(components.tasks, sources, dataset_of, told))
+    tasks = make_tasks(components.tasks, fields_told(components.tasks, sources, dataset_of, states))
     model, _ = make_model(components, tasks, Data(sources, dataset_of), config["seed"])
     return {name: value.shape for name, value in model.state_dict().items()}
 

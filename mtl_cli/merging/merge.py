@@ -192,8 +192,8 @@ def _leave(built: Built, out: RunDirectory, record: Mapping[str, Any]) -> None:
     progress.step = progress.best_step = job.total_steps
     assert progress.best_score is not None
     shown = -progress.best_score if lower_is_better(job, str(progress.selected_by)) else progress.best_score
-    told = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
-    out.metrics.write({**told, "metrics": progress.best_val})
+    evaluation = {"kind": "eval", "split": "val", "step": progress.step, "epoch": job.epoch, "selection": shown}
+    out.metrics.write({**evaluation, "metrics": progress.best_val})
     out.save(progress.step, job.state(), True, progress.best_score, job.plan.keep)
     write_json(out.path / MERGED, record)
     finish(built, out)

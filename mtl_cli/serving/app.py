@@ -57,7 +57,7 @@ def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
     )  # fmt: skip
 
     @app.exception_handler(HTTPException)
-    async def told(request: Request, error: HTTPException) -> Response:
+    async def refused(request: Request, error: HTTPException) -> Response:
         return problem(error.status_code, str(error.detail))
 
     @app.post("/predict", openapi_extra={"requestBody": described(manifest, kinds), "parameters": [TASKS]})

@@ -45,9 +45,9 @@ class Guard:
 
     async def _guarded(self, scope: Message, receive: Receive, send: Send) -> None:
         limits = self._limits
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and int(told) > limits.max_bytes:
-            await refuse(send, 413, f"The request has {int(told)} bytes; {limits.max_bytes} are the most.")
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limits.max_bytes:
+            await refuse(send, 413, f"The request has {int(length)} bytes; {limits.max_bytes} are the most.")
             return
         try:
             body = await asyncio.wait_for(self._body(receive), limits.timeout_s)

@@ -147,8 +147,8 @@ def check_clips(file: TableFile, options: ClipOptions, place: Place, way: str = 
     if problems and not options.skip_bad:
         raise UserError(found.first_of(problems))
     if problems:
-        told = len(found.bad), len(names), problems[0]
-        logger.warning("%s: %d of %d rows are left out, such as %s", file.path, *told)
+        counts = len(found.bad), len(names), problems[0]
+        logger.warning("%s: %d of %d rows are left out, such as %s", file.path, *counts)
     if cut:
         logger.warning("%s: %d clips are cut after %g s: %s", file.path, len(cut), options.max_seconds, some_names(cut))
     return found
@@ -202,8 +202,8 @@ def part_of(name: str, header: Header, span: tuple[float | None, float | None], 
     stop = header.frames if span[1] is None else round(span[1] * header.rate)
     slack = max(1, header.rate // 100)  # hundredths are how tables round
     if start >= stop or start >= header.frames or stop > header.frames + slack:
-        told = " to ".join("–" if each is None else f"{each:g}" for each in span)
-        raise UserError(f"{path} has no part from second {told}: it is {header.seconds:.2f} s long.")
+        seconds = " to ".join("–" if each is None else f"{each:g}" for each in span)
+        raise UserError(f"{path} has no part from second {seconds}: it is {header.seconds:.2f} s long.")
     return Clip(name, start, min(stop, header.frames))
 
 

@@ -30,9 +30,9 @@ def tell_of_lengths(clips: Clips, rate: int) -> None:
     rows = [row for row, clip in enumerate(clips.clips) if clip is not None]
     rates = Counter(clips.rates[row] for row in rows if clips.rates[row] != rate)
     if rates:
-        told = ", ".join(f"{count} of {each} Hz" for each, count in rates.most_common(4))
+        shown = ", ".join(f"{count} of {each} Hz" for each, count in rates.most_common(4))
         other = next(clips.names[row] for row in rows if clips.rates[row] != rate)
-        logger.info("%s: brought to %d Hz are %s, such as %s", clips.path, rate, told, other)
+        logger.info("%s: brought to %d Hz are %s, such as %s", clips.path, rate, shown, other)
     if long := [clips.names[row] for row in rows if clips.seconds(row) > LONG]:
         way = "they are read whole; tasks.NAME.dataset.max_seconds=30 cuts them"
         logger.warning("%s: %d clips are longer than %g s: %s; %s", clips.path, len(long), LONG, some_names(long), way)

@@ -124,15 +124,15 @@ class _Plain:
 def _open_plain(path: Path, file: BinaryIO) -> _Plain:
     with wave.open(file) as sound:
         rate, channels, width = sound.getframerate(), sound.getnchannels(), sound.getsampwidth()
-        start, told = file.tell(), sound.getnframes()
+        start, claimed = file.tell(), sound.getnframes()
     if width not in (1, 2, 3, 4) or channels < 1:
         raise wave.Error(f"{width} bytes per sample")
     there = (path.stat().st_size - start) // (width * channels)
-    if told * width * channels < UNKNOWN_SIZE and there < told:
+    if claimed * width * channels < UNKNOWN_SIZE and there < claimed:
         raise UserError(
-            f"{path} is cut off: {there / max(1, rate):.2f} of {told / max(1, rate):.2f} s are there. Copy it again."
+            f"{path} is cut off: {there / max(1, rate):.2f} of {claimed / max(1, rate):.2f} s are there. Copy it again."
         )
-    return _Plain(Header(rate, min(told, there), channels), start, width)
+    return _Plain(Header(rate, min(claimed, there), channels), start, width)
 
 
 def _plain_header(path: Path) -> Header:

@@ -49,9 +49,9 @@ def misfit(reason: str) -> UserError:
     """Return the error for weights that are not those of the model of their config; `reason` is torch's."""
     if "Missing key" in reason and ".adapters." in reason:
         return UserError(f"The checkpoint does not fit the model of its config: {FEWER_ADAPTERS}")
-    told = " ".join(reason.split())
-    told = told if len(told) <= MAX_TOLD else f"{told[:MAX_TOLD]} …."
-    return UserError(f"The checkpoint does not fit the model of its config: {told}")
+    text = " ".join(reason.split())
+    text = text if len(text) <= MAX_TOLD else f"{text[:MAX_TOLD]} …."
+    return UserError(f"The checkpoint does not fit the model of its config: {text}")
 
 
 def foreign(path: Path, reason: str) -> UserError:

@@ -21,10 +21,10 @@ FILES = {"torch": ("model.pt",), "safetensors": ("model.safetensors", "state.jso
 def portable(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checkpoint without optimizer, weighting and progress; the weights are those that predict."""
     empty: dict[str, Any] = {"optimizer": {}, "weighting": {}, "ema": None, "metrics_length": 0}
-    told = {key: state[key] for key in ("config_hash", "versions")}
+    identity = {key: state[key] for key in ("config_hash", "versions")}
     step = {"step": state["progress"].get("step", 0)}
     kept = {key: state[key] for key in KEPT if key in state}
-    return {**empty, **told, "progress": step, **kept, "model": checkpoint.weights_of(state)}
+    return {**empty, **identity, "progress": step, **kept, "model": checkpoint.weights_of(state)}
 
 
 def write_state(folder: Path, state: Mapping[str, Any], form: str) -> None:

@@ -74,8 +74,8 @@ class Ledger:
             ) from error
         known = self._study.user_attrs
         if known.get(IDENTITY) != identity:
-            told = " ".join(map(str, known.get(WORDS) or ())) or "unknown words"
-            raise UserError(f"{directory} holds another search: {told}. Give another hydra.sweep.dir.")
+            words = " ".join(map(str, known.get(WORDS) or ())) or "unknown words"
+            raise UserError(f"{directory} holds another search: {words}. Give another hydra.sweep.dir.")
 
     def _mutex(self) -> FileLock:
         return FileLock(self.directory / LOCKS / "lock")
