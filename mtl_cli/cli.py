@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from mtl_cli.commands import affinity as affinity_command
 from mtl_cli.commands import evaluate as evaluate_command
@@ -36,98 +37,12 @@ from mtl_cli.errors import (
 )
 
 
-def train() -> int:
-    """Run mtl-train with the arguments of this process; return its exit code."""
-    return main(sys.argv[1:])
+def guarded(program: Program, arguments: Sequence[str] | None = None) -> int:
+    """Run a program with its arguments, those of this process by default; return its exit code.
 
-
-def evaluate() -> int:
-    """Run mtl-eval with the arguments of this process; return its exit code."""
-    return main_eval(sys.argv[1:])
-
-
-def predict() -> int:
-    """Run mtl-predict with the arguments of this process; return its exit code."""
-    return main_predict(sys.argv[1:])
-
-
-def export() -> int:
-    """Run mtl-export with the arguments of this process; return its exit code."""
-    return main_export(sys.argv[1:])
-
-
-def serve() -> int:
-    """Run mtl-serve with the arguments of this process; return its exit code."""
-    return main_serve(sys.argv[1:])
-
-
-def init() -> int:
-    """Run mtl-init with the arguments of this process; return its exit code."""
-    return main_init(sys.argv[1:])
-
-
-def report() -> int:
-    """Run mtl-report with the arguments of this process; return its exit code."""
-    return main_report(sys.argv[1:])
-
-
-def explain() -> int:
-    """Run mtl-explain with the arguments of this process; return its exit code."""
-    return main_explain(sys.argv[1:])
-
-
-def affinity() -> int:
-    """Run mtl-affinity with the arguments of this process; return its exit code."""
-    return main_affinity(sys.argv[1:])
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run mtl-train in this process; return its exit code."""
-    return guarded(train_command.PROGRAM, arguments)
-
-
-def main_eval(arguments: Sequence[str]) -> int:
-    """Run mtl-eval in this process; return its exit code."""
-    return guarded(evaluate_command.PROGRAM, arguments)
-
-
-def main_predict(arguments: Sequence[str]) -> int:
-    """Run mtl-predict in this process; return its exit code."""
-    return guarded(predict_command.PROGRAM, arguments)
-
-
-def main_export(arguments: Sequence[str]) -> int:
-    """Run mtl-export in this process; return its exit code."""
-    return guarded(export_command.PROGRAM, arguments)
-
-
-def main_serve(arguments: Sequence[str]) -> int:
-    """Run mtl-serve in this process; return its exit code."""
-    return guarded(serve_command.PROGRAM, arguments)
-
-
-def main_init(arguments: Sequence[str]) -> int:
-    """Run mtl-init in this process; return its exit code."""
-    return guarded(init_command.PROGRAM, arguments)
-
-
-def main_report(arguments: Sequence[str]) -> int:
-    """Run mtl-report in this process; return its exit code."""
-    return guarded(report_command.PROGRAM, arguments)
-
-
-def main_explain(arguments: Sequence[str]) -> int:
-    """Run mtl-explain in this process; return its exit code."""
-    return guarded(explain_command.PROGRAM, arguments)
-
-
-def main_affinity(arguments: Sequence[str]) -> int:
-    """Run mtl-affinity in this process; return its exit code."""
-    return guarded(affinity_command.PROGRAM, arguments)
-
-
-def guarded(program: Program, arguments: Sequence[str]) -> int:
-    """Return the exit code of a command: the only place where exceptions become one."""
+    This is the only place where exceptions become exit codes.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     line = CommandLine(program.name, tuple(arguments))
     try:
         with rare_collections(), own_path() if line.names_own_code else contextlib.nullcontext():
@@ -168,3 +83,15 @@ def failed(line: CommandLine, error: BaseException, code: int, problems: Sequenc
         for problem in [exhausted(error)] if too_many_files(error) else problems:
             print("error: " + printable(problem.rstrip()).replace("\n", "\n  "), file=sys.stderr)
     return code
+
+
+train = main = partial(guarded, train_command.PROGRAM)
+evaluate = main_eval = partial(guarded, evaluate_command.PROGRAM)
+predict = main_predict = partial(guarded, predict_command.PROGRAM)
+export = main_export = partial(guarded, export_command.PROGRAM)
+serve = main_serve = partial(guarded, serve_command.PROGRAM)
+init = main_init = partial(guarded, init_command.PROGRAM)
+report = main_report = partial(guarded, report_command.PROGRAM)
+explain = main_explain = partial(guarded, explain_command.PROGRAM)
+affinity = main_affinity = partial(guarded, affinity_command.PROGRAM)
+"""Each program twice: as the entry point of its command, and by the name under which Python calls it with arguments."""

@@ -84,7 +84,7 @@ class Attending(nn.Module, ABC):
 class LinearHead(nn.Module, ABC):
     """A head's module whose last layer is linear, and which can say what that layer reads.
 
-    It is for weightings that read last layers (`mtl_cli.weightings.base.Readout`).
+    It is for weightings that read last layers (`mtl_cli.weightings.readout_base.Readout`).
     """
 
     @abstractmethod
