@@ -22,6 +22,33 @@ def sniff_encoding(path: Path) -> str:
     Raises:
         UserError: the file cannot be read, or is of another encoding.
     """
+    found = look_at_bytes(path)
+    if isinstance(found, str):
+        return found
+    if odd := found.odd:
+        ways = " or ".join(f"encoding={name} ({text})" for name, text in readings(odd, found.head).items())
+        raise UserError(
+            f"{path} is not UTF-8, and hardly of Western Europe. Say its encoding, by which a word of it reads as in "
+            f"parentheses: mtl-init … {ways}."
+        )
+    return "cp1252" if found.signs else "latin-1"
+
+
+def doubtful_encoding(path: Path, encoding: str) -> list[str]:
+    """Return that a file which is read as Western holds a word that may be of Central Europe."""
+    found = look_at_bytes(path) if encoding in ("cp1252", "latin-1") else encoding
+    if isinstance(found, str) or not (word := found.doubtful):
+        return []
+    other = readings(word, found.head).get("cp1250", word)
+    return [f"in {encoding} a word of it is '{word}'. If it is '{other}', say so: mtl-init … encoding=cp1250"]
+
+
+def look_at_bytes(path: Path) -> str | Words:
+    """Return the encoding of a file where it is Unicode, else its words beyond ASCII.
+
+    Raises:
+        UserError: the file cannot be read, or is UTF-16 without a mark that says so.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     words = Words()
     try:
@@ -43,15 +70,7 @@ def sniff_encoding(path: Path) -> str:
                 block = stream.read(BLOCK)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"Cannot read {path}: {error}.") from error
-    if is_utf8 and not decoder.getstate()[0]:
-        return "utf-8"
-    if odd := words.odd:
-        ways = " or ".join(f"encoding={name} ({text})" for name, text in readings(odd, words.head).items())
-        raise UserError(
-            f"{path} is not UTF-8, and hardly of Western Europe. Say its encoding, by which a word of it reads as in "
-            f"parentheses: mtl-init … {ways}."
-        )
-    return "cp1252" if words.signs else "latin-1"
+    return "utf-8" if is_utf8 and not decoder.getstate()[0] else words
 
 
 def sniff_delimiter(path: Path, encoding: str) -> str:

@@ -130,6 +130,17 @@ def test_an_encoding_is_right_or_asked_for(encoding, capsys):
     assert cli.main_init(["input=out.csv", "target=[y]", "output=other", f"encoding={encoding}"]) == 0
 
 
+def test_an_encoding_in_doubt_is_told_and_its_way_out_works(capsys):
+    names = [
+        *["Größe", "José", "André", "été", "âgé", "créé", "où", "né", "à", "niño", "São"],
+        "Dvořák".encode("cp1250").decode("cp1252"),
+    ]
+    write(["x", "name", "y"], X, [names[k % 12] for k in range(240)], Y, encoding="cp1252")
+    out = look(capsys, "[y]")
+    assert "in latin-1 a word of it is 'Dvoøák'. If it is 'Dvořák', say so: mtl-init … encoding=cp1250" in out
+    assert "a word of it is" not in look(capsys, "[y]", "encoding=cp1250")
+
+
 REFUSED = {
     "a second line of names": ({"above": [["a", "", "c"]]}, "it looks like a second line of names or units"),
     "a title": ({"above": [["Report"]]}, "If it is a title or a comment, delete what stands above the names"),

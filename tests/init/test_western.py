@@ -2,7 +2,7 @@
 
 import pytest
 
-from mtl_cli.init.western import WORD, Words, is_western, readings
+from mtl_cli.init.western import WORD, Words, is_central, is_western, readings
 
 WESTERN = (
     "Größe Müller José André Frédéric été élève âgé créé où né à é ö Öl Über ÜBERGRÖSSE Straße Æble Øl smørrebrød år "
@@ -24,9 +24,44 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("word", WESTERN.split())
-def test_a_western_word_is_one(word):
+LANGUAGES = (
+    "mère très forêt où août goût brûler naïf maïs Zaïre ambiguïté sœur œil fœtus poème Noël crème deuxième è caffè "
+    "perché però più virtù così cambiò creò città señor mañana corazón Núñez ñandú São ações põe milhões irmã køer "
+    "søen høyre træ knæ bøye høy gjøre Tromsø går Örebro góður sæll Þór þeir català això één coördinaat ruïne hyvää"
+)
+"""Words of the West whose letters come in other places in Central Europe."""
+CENTRAL = {
+    "Czech": "Příliš kůň město Dvořák Černý Jiří Zdeněk Děčín čas člověk klíč zelená žena ano",
+    "Polish": "Zażółć Łódź Kraków Wrocław Poznań Gdańsk mężczyzna Małgorzata Stanisław środa mieć jesteś kobieta",
+    "Hungarian": "Árvíztűrő Győr Székesfehérvár férfi nő Pécs Erdősi idő hétfő",
+    "Croatian": "Petrović Kovačić kuća čovjek žena noć",
+    "Romanian": "viaţă toţi casă Bucureşti",
+}
+
+
+@pytest.mark.parametrize("word", [*WESTERN.split(), *LANGUAGES.split()])
+def test_no_western_word_passes_for_one_of_central_europe(word):
     assert is_western(word)
+    assert not is_central(word)
+
+
+@pytest.mark.parametrize("language", CENTRAL)
+def test_words_of_central_europe_are_odd_and_a_few_among_many_are_doubtful(language):
+    words = Words()
+    words.add(CENTRAL[language].encode("cp1250"))
+    assert readings(words.odd, words.head)["cp1250"] in CENTRAL[language].split()
+    assert not Words().doubtful
+    few = Words()
+    few.add(f"{WESTERN} {LANGUAGES}".encode("cp1252") + b" " + "Dvořák Győr".encode("cp1250"))
+    assert few.odd == ""
+    assert readings(few.doubtful, few.head)["cp1250"] == "Dvořák"
+
+
+def test_estonian_is_western():
+    words = Words()
+    words.add("õhtu sõna kõik käsi ära Põltsamaa".encode("cp1252"))
+    assert not words.odd
+    assert not words.doubtful
 
 
 @pytest.mark.parametrize("encoding", OTHERS)
