@@ -9,7 +9,7 @@ from typing import Any
 
 from mtl_cli.api.prediction import evaluate, load
 from mtl_cli.api.typed import Overrides, folder_of, modules_of, values_of, words_of
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console, console_of
 from mtl_cli.errors import UserError
 from mtl_cli.inference.base import Predictor
 
@@ -134,7 +134,7 @@ def train(
         with hydra_session(folder, config_name) as session:
             job = compose_run(session, words)
             directory = job.run_dir
-        with console(job.config["verbose"], job.config["quiet"]):
+        with console_of(job.config):
             from mtl_cli.runs import run
 
             flags = [] if folder is None else ["--config-dir", str(folder)]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console_of
 from mtl_cli.commands.program import Program
 from mtl_cli.errors import EXIT_DONE, UserError
 
@@ -46,7 +46,7 @@ def command(line: CommandLine) -> int:
     with hydra_session(line.config_dir) as session:
         job = compose_run(session, [*words, *precision])
     makeable(output, "output")
-    with console(job.config["verbose"], job.config["quiet"]):
+    with console_of(job.config):
         from mtl_cli.affinity.measure import MOST, Wanted, measure
 
         flags = [] if line.config_dir is None else ["--config-dir", str(line.config_dir)]

@@ -3,8 +3,9 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from mtl_cli.errors import printable
 
@@ -59,6 +60,11 @@ def console(verbose: bool = False, quiet: bool = False) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+def console_of(values: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Show as much of the log as `verbose` and `quiet` among the values of a config or command line say."""
+    return console(values.get("verbose", False), values.get("quiet", False))
 
 
 @contextmanager

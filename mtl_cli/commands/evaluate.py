@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console_of
 from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import PREFERENCE, key_problems, split_problems
 from mtl_cli.errors import EXIT_DONE, UserError
@@ -67,7 +67,7 @@ def command(line: CommandLine) -> int:
         problems.append("calibrate=true is fitted on the validation rows and checked on others. Use split=test.")
     if problems:
         raise UserError(problems)
-    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+    with console_of(overrides):
         from mtl_cli.runs import evaluation
 
         evaluation.evaluate_checkpoint(

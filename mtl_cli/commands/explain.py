@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console_of
 from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import key_problems, split_problems
 from mtl_cli.errors import EXIT_DONE, UserError
@@ -52,7 +52,7 @@ def command(line: CommandLine) -> int:
         **{key: overrides[key] for key in ("rows", "repeats") if key in overrides},
     }
     rest = {key: value for key, value in overrides.items() if key not in OWN}
-    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+    with console_of(overrides):
         from mtl_cli.runs.explanations.explain import explain
         from mtl_cli.runs.explanations.explained import Request
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console_of
 from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError
@@ -56,7 +56,7 @@ def command(line: CommandLine) -> int:
     overrides = parse_values(line.others(*WORDS), "mtl-export")
     if problems := word_problems(overrides):
         raise UserError(problems)
-    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+    with console_of(overrides):
         from mtl_cli.export import bundle
 
         wanted, rest = asked(overrides)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console_of
 from mtl_cli.commands.program import Program, listed
 from mtl_cli.config.knobs import key_problems
 from mtl_cli.errors import EXIT_DONE, UserError
@@ -60,7 +60,7 @@ def command(line: CommandLine) -> int:
         raise UserError("samples= makes up images, and input= names a file to predict. Leave one of them out.")
     if problems := key_problems(overrides, ("batch_size", "tasks", "skip_bad"), "mtl-predict"):
         raise UserError(problems)
-    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+    with console_of(overrides):
         from mtl_cli.runs import generate, predict
 
         checkpoint, source, target = (Path(str(line.word(key))) for key in WORDS)

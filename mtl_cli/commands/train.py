@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console_of
 from mtl_cli.commands.program import Program
 from mtl_cli.config.knobs import value_problems
 from mtl_cli.config.schema import CONSOLE, RESUMABLE
@@ -92,7 +92,7 @@ def run_auto(line: CommandLine) -> int:
     with hydra_session(line.config_dir, line.config_name) as session:
         job = compose_run(session, line.others("resume"))
         directory = job.lasting_dir
-    with console(job.config["verbose"], job.config["quiet"]):
+    with console_of(job.config):
         from mtl_cli.runs import auto_resume
 
         auto_resume.continue_or_train(job.config, directory, line.command, line.folders)
@@ -107,7 +107,7 @@ def run_single(line: CommandLine) -> int:
     with hydra_session(line.config_dir, line.config_name) as session:
         job = compose_run(session, line.overrides)
         directory = job.run_dir
-    with console(job.config["verbose"], job.config["quiet"]):
+    with console_of(job.config):
         if job.config["dry_run"] or job.config["lr_range_test"]:
             from mtl_cli.runs import trials
 
@@ -140,7 +140,7 @@ def run_resume(line: CommandLine) -> int:
             problems.append(f"{key}={value} cannot change in a resumed run; only {may} may. Leave it out.")
     if problems := problems + value_problems(overrides):
         raise UserError(problems)
-    with console(overrides.get("verbose", False), overrides.get("quiet", False)):
+    with console_of(overrides):
         from mtl_cli.runs import run
 
         run.resume(directory, overrides, line.command, line.trusted_folders)

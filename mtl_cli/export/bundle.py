@@ -26,6 +26,7 @@ from mtl_cli.inference.loading import load
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.calibration.storing import with_calibrations
 from mtl_cli.runs.evaluation import calibration_of
+from mtl_cli.runs.predictor import Predictor as Model
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.new_folder import NewFolder
 from mtl_cli.storage.portable import portable, write_state
@@ -126,33 +127,21 @@ def write_model(
         UserError: the model cannot be held in that form.
     """
     own = predictor.model
-    columns: dict[str, Any] = {}
-    datasets: dict[str, Any] = {}
     of_task = {name: list(task.columns_of_no_rows()) for name, task in own.tasks.items()}
     if wanted.form == "onnx":
-        for number, (name, source) in enumerate(own.sources.items()):
-            inputs = source.preprocessing()
-            if inputs is None or inputs["kind"] not in KINDS:
-                raise UserError(
-                    f"The dataset of tasks.{name} is a {type(source).__name__}, whose inputs become arrays by torch "
-                    "alone. Use format=torch."
-                )
-            tasks = {task: each for task, each in own.tasks.items() if own.dataset_of[task] == name}
-            graph = Columns(own.model, tasks, name, source.example().inputs)
-            write_graph(graph, folder / f"model_{number}.onnx", source.input_spec.any_size)
-            own_columns = [key for task in tasks for key in of_task[task]]
-            columns |= {key: {"task": task, "names": list(graph.names.get(key, ()))}
-                        for task in tasks for key in of_task[task]}  # fmt: skip
-            datasets[name] = {
-                "graph": f"model_{number}.onnx", "inputs": inputs, "columns": own_columns, "after": graph.after
-            }  # fmt: skip
-        columns = {key: columns[key] for keys in of_task.values() for key in keys}
+        parts = write_graphs(folder, own, of_task)
     else:
         write_state(folder, pruned(portable(state), list(own.tasks), trust), wanted.form)
-        columns = {key: {"task": task, "names": []} for task, keys in of_task.items() for key in keys}
-        for name, source in own.sources.items():
-            keys = [key for task, names in of_task.items() if own.dataset_of[task] == name for key in names]
-            datasets[name] = {"inputs": source.preprocessing() or {}, "columns": keys}
+        parts = {
+            "columns": {key: {"task": task, "names": []} for task, keys in of_task.items() for key in keys},
+            "datasets": {
+                name: {
+                    "inputs": source.preprocessing() or {},
+                    "columns": [key for task in own.tasks if own.dataset_of[task] == name for key in of_task[task]],
+                }
+                for name, source in own.sources.items()
+            },
+        }
     described = {
         name: {
             "kind": f"{type(task).__module__}.{type(task).__qualname__}",
@@ -162,8 +151,31 @@ def write_model(
         }
         for name, task in own.tasks.items()
     }
-    parts = {"tasks": described, "columns": columns, "datasets": datasets}
-    return {"mtl_cli": __version__, "model": wanted.form, **parts}
+    return {"mtl_cli": __version__, "model": wanted.form, "tasks": described, **parts}
+
+
+def write_graphs(folder: Path, own: Model, of_task: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Write a graph for each dataset; return what the manifest says of columns, those `of_task`, and datasets.
+
+    Raises:
+        UserError: a graph cannot hold it.
+    """
+    columns: dict[str, Any] = {}
+    datasets: dict[str, Any] = {}
+    for number, (name, source) in enumerate(own.sources.items()):
+        inputs = source.preprocessing()
+        if inputs is None or inputs["kind"] not in KINDS:
+            raise UserError(
+                f"The dataset of tasks.{name} is a {type(source).__name__}, whose inputs become arrays by torch "
+                "alone. Use format=torch."
+            )
+        tasks = {task: each for task, each in own.tasks.items() if own.dataset_of[task] == name}
+        graph, file = Columns(own.model, tasks, name, source.example().inputs), f"model_{number}.onnx"
+        write_graph(graph, folder / file, source.input_spec.any_size)
+        names = {key: list(graph.names.get(key, ())) for task in tasks for key in of_task[task]}
+        columns |= {key: {"task": task, "names": names[key]} for task in tasks for key in of_task[task]}
+        datasets[name] = {"graph": file, "inputs": inputs, "columns": list(names), "after": graph.after}
+    return {"columns": {key: columns[key] for keys in of_task.values() for key in keys}, "datasets": datasets}
 
 
 def check(

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
 
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.compose import Session, hydra_session
 from mtl_cli.commands.composed_run import compose_run, hydra_value, makeable
 from mtl_cli.commands.search.ledger import Ledger
-from mtl_cli.commands.search.options import (
-    DEFAULT_TRIALS,
-    MEAN_GAIN,
-    NOT_IDENTITY,
-    SearchOptions,
-)
+from mtl_cli.commands.search.options import DEFAULT_TRIALS, MEAN_GAIN, NOT_IDENTITY, SearchOptions
 from mtl_cli.commands.search.samplers import make_pruner, make_sampler
 from mtl_cli.commands.search.space import Point, Simplex, Space, read_space
 from mtl_cli.commands.search.trial import Trial
@@ -110,19 +108,37 @@ def plan(session: Session, overrides: Sequence[str], options: SearchOptions) -> 
     params = first.hydra.sweeper.get("params") or {}
     if added := [f"{key}={value}" for key, value in params.items() if str(key) not in given]:
         return plan(session, [*added, *overrides], options)  # ranges that stand in an experiment
+    check_options(options, space, first, jobs[0].config)
+    task = str(first.hydra.runtime.choices.get("task"))
+    own = [f"search={options.kind}"] + [
+        f"search.{name}={value}"
+        for name, value in sorted(vars(options).items())
+        if name != "kind" and name not in NOT_IDENTITY and value is not None
+    ]
+    words = (*own, *sweep_words(overrides, task))
+    directory = Path(hydra_value(first, "hydra.sweep.dir").replace("{sweep}", config_hash({"search": words})))
+    placed = tuple(replace(job, directory=directory / job.directory) for job in jobs)
+    return Search(options, space, directory, words, placed)
+
+
+def check_options(options: SearchOptions, space: Space, composed: DictConfig, config: Mapping[str, Any]) -> None:
+    """Compare the options of a search with its space, with Hydra's own node, and with the config of a run.
+
+    Raises:
+        UserError: they do not go together.
+    """
     if not space.axes:
         raise UserError(
             f"search={options.kind} has nothing to search: no key has several values. "
             "Use for example 'tasks.letters.weight=interval(0.1,10)'."
         )
-    if not str(first.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
+    if not str(composed.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
         raise UserError("hydra/sweeper is changed; search= has samplers of its own. Use hydra/sweeper=basic.")
-    if (launcher := str(first.hydra.runtime.choices["hydra/launcher"])) != "basic":
+    if (launcher := str(composed.hydra.runtime.choices["hydra/launcher"])) != "basic":
         raise UserError(
             f"hydra/launcher={launcher} runs jobs that are all known before. "
             "Use hydra/launcher=basic and search.workers=2."
         )
-    config = jobs[0].config
     if options.choose != MEAN_GAIN and (metric := config["selection"]["metric"]) != "skill":
         raise UserError(
             f"search.choose={options.choose} compares the tasks' gains, which are measured only where the skill is "
@@ -134,16 +150,6 @@ def plan(session: Session, overrides: Sequence[str], options: SearchOptions) -> 
             f"search.preference has {len(options.preference)} weights for {len(tasks)} tasks: {', '.join(tasks)}. "
             "Give one for each."
         )
-    task = str(first.hydra.runtime.choices.get("task"))
-    own = [f"search={options.kind}"] + [
-        f"search.{name}={value}"
-        for name, value in sorted(vars(options).items())
-        if name != "kind" and name not in NOT_IDENTITY and value is not None
-    ]
-    words = (*own, *sweep_words(overrides, task))
-    directory = Path(hydra_value(first, "hydra.sweep.dir").replace("{sweep}", config_hash({"search": words})))
-    placed = tuple(replace(job, directory=directory / job.directory) for job in jobs)
-    return Search(options, space, directory, words, placed)
 
 
 def check_division(overrides: Sequence[str], options: SearchOptions) -> None:
@@ -181,9 +187,9 @@ def simplex(session: Session, space: Space) -> Simplex:
     return Simplex(names)
 
 
-def trained_tasks(config: dict[str, object]) -> tuple[str, ...]:
+def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the tasks with a weight above 0."""
-    return tuple(name for name, node in checked(config)["tasks"].items() if node["weight"] > 0)
+    return tuple(name for name, node in checked(dict(config))["tasks"].items() if node["weight"] > 0)
 
 
 def check(search: Search, folders: Sequence[Path]) -> None:

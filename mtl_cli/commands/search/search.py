@@ -6,7 +6,7 @@ from dataclasses import replace
 from mtl_cli.answers.searches import FILE
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.compose import hydra_session
-from mtl_cli.commands.console import console
+from mtl_cli.commands.console import console_of
 from mtl_cli.commands.search.candidates import Candidate
 from mtl_cli.commands.search.ledger import Ledger, Taken
 from mtl_cli.commands.search.options import (
@@ -39,7 +39,7 @@ def run_search(line: CommandLine) -> int:
     with hydra_session(line.config_dir, line.config_name) as session:
         search = plan(session, [text for text in line.overrides if not is_search_word(text)], options)
     first = search.examples[0].config
-    with console(first["verbose"], first["quiet"]):
+    with console_of(first):
         check(search, line.folders)
         ledger = search.ledger()
         try:

@@ -18,7 +18,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mtl_cli.commands.command_line import CommandLine
-from mtl_cli.commands.console import console, results_of_runs
+from mtl_cli.commands.console import console_of, results_of_runs
 from mtl_cli.commands.hydra_commands import as_process
 from mtl_cli.commands.import_path import add_to_path
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
@@ -58,7 +58,7 @@ class Worker:
 
             follow(place)
             return
-        with console(job.config["verbose"], job.config["quiet"]):
+        with console_of(job.config):
             try:
                 with results_of_runs(shown=not job.config["quiet"]):
                     failure = attempt(job, self.command, self.folders)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from mtl_cli.commands.command_line import CommandLine
 from mtl_cli.commands.compose import Session, hydra_session
 from mtl_cli.commands.composed_run import ComposedRun, compose_run, hydra_value, makeable
-from mtl_cli.commands.console import console, results_of_runs
+from mtl_cli.commands.console import console_of, results_of_runs
 from mtl_cli.commands.overrides import parse
 from mtl_cli.commands.sweeps.job import SweepJob, attempt
 from mtl_cli.commands.sweeps.launch import run_elsewhere
@@ -54,7 +54,7 @@ def run_sweep(line: CommandLine) -> int:
     with hydra_session(line.config_dir, line.config_name) as session:
         sweep = plan(session, line.overrides)
     first = sweep.jobs[0].config
-    with console(first["verbose"], first["quiet"]):
+    with console_of(first):
         check(sweep, line.folders)
         failures: dict[str, str] = {}
         try:
