@@ -21,7 +21,7 @@ from mtl_cli.config.run_config import checked, config_hash
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError, some
 from mtl_cli.files import make_folder, write_json, write_text
-from mtl_cli.privacy.asked import Asked
+from mtl_cli.privacy.budget import Budget
 from mtl_cli.report.curves import lines_figure, lowest
 from mtl_cli.report.drawing import write
 from mtl_cli.report.heat_map import heat_map_figure
@@ -69,7 +69,7 @@ def measure(
         Interrupted: a signal asked to stop; the same command goes on from the last checkpoint.
     """
     resolved = checked(dict(config), folders)
-    if Asked.of(resolved) is not None:
+    if Budget.of(resolved) is not None:
         raise UserError("What tasks do to each other is measured without noise, so nothing would be private. "
                         "Leave out privacy.epsilon, privacy.noise and privacy.delta.")  # fmt: skip
     command = ["mtl-affinity", *words, f"output={output}", f"every={wanted.every}"]

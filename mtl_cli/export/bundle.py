@@ -26,7 +26,7 @@ from mtl_cli.inference.loading import load
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.calibration.storing import with_calibrations
 from mtl_cli.runs.evaluation import calibration_of
-from mtl_cli.runs.predictor import Predictor as Model
+from mtl_cli.runs.predictor import TrainedModel
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.new_folder import NewFolder
 from mtl_cli.storage.portable import portable, write_state
@@ -154,7 +154,7 @@ def write_model(
     return {"mtl_cli": __version__, "model": wanted.form, "tasks": described, **parts}
 
 
-def write_graphs(folder: Path, own: Model, of_task: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def write_graphs(folder: Path, own: TrainedModel, of_task: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Write a graph for each dataset; return what the manifest says of columns, those `of_task`, and datasets.
 
     Raises:

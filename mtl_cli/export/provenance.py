@@ -14,7 +14,7 @@ import yaml
 from mtl_cli import __version__
 from mtl_cli.config.run_config import config_hash, load_run_config
 from mtl_cli.files import read_json
-from mtl_cli.privacy.asked import Asked
+from mtl_cli.privacy.budget import Budget
 from mtl_cli.runs.data_files import FILES
 from mtl_cli.runs.environment import processor
 
@@ -58,7 +58,7 @@ def machine() -> str:
 def is_private(state: Mapping[str, Any]) -> bool:
     """Return whether a checkpoint's run was private."""
     config = load_run_config(state["config"])
-    return "privacy" in config and Asked.of(config) is not None
+    return "privacy" in config and Budget.of(config) is not None
 
 
 def without_seed(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from mtl_cli.features import Features, FeatureSpec, pool
-from mtl_cli.heads.image_base import DecoderHead
+from mtl_cli.heads.image_base import ImageDecoderHead
 from mtl_cli.layers.named import initialise
 from mtl_cli.layers.upsampling import ImageDecoder
 
 
-class ImageHead(DecoderHead):
+class ImageHead(ImageDecoderHead):
     """The decoder of an autoencoder: the pooled features, a small map, then doublings up to the image's size.
 
     Outputs are maps [B, num_outputs, H, W] of the size of the training images.

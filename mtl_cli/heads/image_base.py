@@ -9,7 +9,7 @@ from mtl_cli.layers.named import check_names
 from mtl_cli.layers.upsampling import ImageDecoder
 
 
-class DecoderHead(Head, ABC):
+class ImageDecoderHead(Head, ABC):
     """A head with an `ImageDecoder`.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mtl_cli.features import Features, FeatureSpec, pool
 from mtl_cli.heads.base import Generative
-from mtl_cli.heads.image_base import DecoderHead
+from mtl_cli.heads.image_base import ImageDecoderHead
 from mtl_cli.layers.named import initialise
 from mtl_cli.layers.upsampling import ImageDecoder
 
@@ -16,7 +16,7 @@ LARGEST = 10.0
 """Logarithms of variances are kept between ± this, so that no draw overflows."""
 
 
-class VariationalHead(DecoderHead):
+class VariationalHead(ImageDecoderHead):
     """Latent numbers z from the pooled features, mean and log variance of each by a linear layer; then an image of z.
 
     Source: D. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014, section 2.4: z = mean + std·ε.

@@ -14,8 +14,7 @@ from mtl_cli.datasets.base import DataSource
 from mtl_cli.datasets.reading_base import Reading
 from mtl_cli.errors import UserError
 from mtl_cli.inference.base import Predicted, Predictor, joined
-from mtl_cli.runs.predictor import Predictor as Model
-from mtl_cli.runs.predictor import build_predictor, choose
+from mtl_cli.runs.predictor import TrainedModel, build_predictor, choose
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.portable import FILES, read_state
 from mtl_cli.tables.given import Given
@@ -35,7 +34,7 @@ class CheckpointPredictor(Predictor):
         names: the tasks that were asked for; None are all.
     """
 
-    def __init__(self, path: Path, config: Config, model: Model, names: str | Sequence[str] | None) -> None:
+    def __init__(self, path: Path, config: Config, model: TrainedModel, names: str | Sequence[str] | None) -> None:
         self.path, self._config, self._model, self._names = path, config, model, names
         self.overrides: dict[str, Any] = {}
         """The keys of the run's config that it was loaded with."""
@@ -43,7 +42,7 @@ class CheckpointPredictor(Predictor):
         """Folders of the user's own modules that it was loaded with."""
 
     @property
-    def model(self) -> Model:
+    def model(self) -> TrainedModel:
         """The model with its tasks and datasets."""
         return self._model
 

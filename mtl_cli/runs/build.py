@@ -11,7 +11,7 @@ from mtl_cli.config.task_groups import GROUPS
 from mtl_cli.errors import UserError
 from mtl_cli.model.costs import Costs
 from mtl_cli.model.ema import EMA
-from mtl_cli.privacy.asked import Asked
+from mtl_cli.privacy.budget import Budget
 from mtl_cli.ranks.batch_norm import BatchNorms, batch_norms
 from mtl_cli.ranks.ranks import ALONE, Ranks
 from mtl_cli.ranks.strategy import Strategy
@@ -109,7 +109,7 @@ def build(
     if problems:
         raise UserError(problems)
     cautions = weighting.cautions(setting)
-    if (private := Asked.of(config)) is not None:
+    if (private := Budget.of(config)) is not None:
         weighting, told = make_private(private, train, list(trained), plan.num_steps(schedule.steps_per_epoch))
         cautions += [told]
     decay = config["ema"]["decay"]

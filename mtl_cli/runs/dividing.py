@@ -10,7 +10,7 @@ from torch.optim import SGD, Optimizer
 from mtl_cli.errors import UserError
 from mtl_cli.features import Features, Stages
 from mtl_cli.model.multi_task_model import MultiTaskModel
-from mtl_cli.privacy.asked import Asked
+from mtl_cli.privacy.budget import Budget
 from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.ranks.strategy import Strategy
 from mtl_cli.runs.components import Components
@@ -69,7 +69,7 @@ def fsdp_problems(config: Mapping[str, Any], components: Components) -> list[str
         )
     if optimizer is SGD and components.optimizer.arguments.get("fused"):
         found.append(f"torch has no fused SGD for divided weights ({fsdp}). Use optimizer.fused=false.")
-    if Asked.of(config) is not None:
+    if Budget.of(config) is not None:
         found.append(f"Private training needs the whole gradient of each row, and {fsdp} divides it. {DDP}.")
     if config["trainer"]["compile"]:
         found.append(f"trainer.compile=true does not go with {fsdp}. Use trainer.compile=false.")

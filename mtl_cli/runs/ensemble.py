@@ -17,7 +17,7 @@ from mtl_cli.errors import UserError, some
 from mtl_cli.report.tables import duration
 from mtl_cli.runs.data_files import warn_of_training_rows
 from mtl_cli.runs.predict import check_names, progress, readings_of, taken
-from mtl_cli.runs.predictor import Predictor, build_predictor
+from mtl_cli.runs.predictor import TrainedModel, build_predictor
 from mtl_cli.storage import checkpoint
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.class_base import class_labels
@@ -35,7 +35,7 @@ class Member:
     """One checkpoint with what reads the input for it."""
 
     path: Path
-    predictor: Predictor
+    predictor: TrainedModel
     readings: dict[str, Reading]
 
     def batches(self, size: int) -> Iterator[tuple[NewRows, Columns]]:

@@ -13,7 +13,7 @@ from mtl_cli.ranks.ranks import Ranks
 from mtl_cli.ranks.watch import RankLost
 from mtl_cli.runs.build import build
 from mtl_cli.runs.execution import execute
-from mtl_cli.runs.together import Told, hear, ranks_here
+from mtl_cli.runs.together import Briefing, hear, ranks_here
 from mtl_cli.storage.unwritten import UnwrittenDirectory
 from mtl_cli.training.arithmetic import torch_settings
 from mtl_cli.training.job import restore
@@ -55,15 +55,15 @@ def asks_the_first(epoch: int, score: float) -> None:
     """Stand for the judge on ranks that do not ask it."""
 
 
-def take_part(told: Told, ranks: Ranks) -> None:
+def take_part(briefing: Briefing, ranks: Ranks) -> None:
     """Build what the first rank builds, and train with it to the end."""
-    config = {**told.config, "quiet": True}
+    config = {**briefing.config, "quiet": True}
     with torch_settings(config, ranks_here(config)):
-        trust = Trust(told.modules, tuple(map(Path, told.folders)))
-        states = None if told.state is None else told.state["datasets"]
-        built = build(config, trust, states, told.start, ranks=ranks)
-        if told.state is not None:
-            restore(built.job, told.state)
-        if told.judged:
+        trust = Trust(briefing.modules, tuple(map(Path, briefing.folders)))
+        states = None if briefing.state is None else briefing.state["datasets"]
+        built = build(config, trust, states, briefing.start, ranks=ranks)
+        if briefing.state is not None:
+            restore(built.job, briefing.state)
+        if briefing.judged:
             built.job.judge = asks_the_first
-        execute(built, UnwrittenDirectory(Path(told.directory)), config, "")
+        execute(built, UnwrittenDirectory(Path(briefing.directory)), config, "")

@@ -17,7 +17,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.files import write_bytes
 from mtl_cli.heads.base import Generative, change_output
 from mtl_cli.runs.prediction_folder import PredictionFolder
-from mtl_cli.runs.predictor import Predictor, build_predictor
+from mtl_cli.runs.predictor import TrainedModel, build_predictor
 from mtl_cli.seeding import generator
 from mtl_cli.storage import checkpoint
 from mtl_cli.tasks.predictions_base import Predictions
@@ -67,7 +67,7 @@ def generate(path: Path, target: Path, number: int, overrides: Mapping[str, Any]
     logger.info("%d images of %s in %s", number, ", ".join(images), target)
 
 
-def able(predictor: Predictor, names: object) -> Predictor:
+def able(predictor: TrainedModel, names: object) -> TrainedModel:
     """Return the predictor with those tasks that can make up images.
 
     Raises:
@@ -84,7 +84,7 @@ def able(predictor: Predictor, names: object) -> Predictor:
 
 
 @torch.inference_mode()
-def drawn(predictor: Predictor, task: str, number: int, seed: int) -> list[Array]:
+def drawn(predictor: TrainedModel, task: str, number: int, seed: int) -> list[Array]:
     """Return images uint8 [H, W] or [H, W, 3] that a task makes up."""
     head = predictor.model.heads[task]
     assert isinstance(head, Generative)

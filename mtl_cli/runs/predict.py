@@ -16,7 +16,7 @@ from mtl_cli.report.tables import duration
 from mtl_cli.runs.calibration.storing import described
 from mtl_cli.runs.data_files import warn_of_training_rows
 from mtl_cli.runs.prediction_folder import PredictionFolder
-from mtl_cli.runs.predictor import Predictor, build_predictor
+from mtl_cli.runs.predictor import TrainedModel, build_predictor
 from mtl_cli.storage import checkpoint
 from mtl_cli.tasks.predictions_base import stem_of
 from mtl_cli.training.arithmetic import torch_settings
@@ -69,7 +69,7 @@ def taken(overrides: dict[str, Any]) -> tuple[int, Any, bool]:
     return size, names, skip
 
 
-def readings_of(predictor: Predictor, source: Path, skip: bool) -> dict[str, Reading]:
+def readings_of(predictor: TrainedModel, source: Path, skip: bool) -> dict[str, Reading]:
     """Return what reads the inputs for each dataset; with `skip`, without those that cannot be read."""
     readings = {name: each.reading(source) for name, each in predictor.sources.items()}
     for reading in readings.values() if skip else ():
@@ -77,7 +77,7 @@ def readings_of(predictor: Predictor, source: Path, skip: bool) -> dict[str, Rea
     return readings
 
 
-def write(predictor: Predictor, readings: Mapping[str, Reading], target: Path, size: int, quiet: bool) -> int:
+def write(predictor: TrainedModel, readings: Mapping[str, Reading], target: Path, size: int, quiet: bool) -> int:
     """Write what every task says of all rows; return their number.
 
     Raises:

@@ -35,7 +35,7 @@ TEXTS = 256
 
 
 @dataclass(frozen=True)
-class Predictor:
+class TrainedModel:
     """A trained model with the tasks to predict, in order, and the datasets that read new inputs for them."""
 
     model: MultiTaskModel
@@ -44,7 +44,7 @@ class Predictor:
     dataset_of: dict[str, str]
     arithmetic: Arithmetic
 
-    def only(self, tasks: Collection[str]) -> "Predictor":
+    def only(self, tasks: Collection[str]) -> "TrainedModel":
         """Return the same model for some of the tasks."""
         kept = {name: task for name, task in self.tasks.items() if name in tasks}
         used = {self.dataset_of[name] for name in kept}
@@ -147,7 +147,7 @@ def build_predictor(
     state: Mapping[str, Any],
     names: str | Sequence[str] | None,
     path: Path | None = None,
-) -> Predictor:
+) -> TrainedModel:
     """Return the model of a checkpoint for the tasks `names`, all that can read `path` where None; no data is read.
 
     Without a `path` the names are not compared with what their datasets read.
@@ -175,7 +175,7 @@ def build_predictor(
     arithmetic = make_arithmetic(config).evaluation
     used = {name: source for name, source in sources.items() if any(dataset_of[t] == name for t in wanted_tasks)}
     chosen_tasks = {name: tasks[name] for name in wanted_tasks}
-    return Predictor(model.to(arithmetic.device).eval(), chosen_tasks, used, dataset_of, arithmetic)
+    return TrainedModel(model.to(arithmetic.device).eval(), chosen_tasks, used, dataset_of, arithmetic)
 
 
 def choose(

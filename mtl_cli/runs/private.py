@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtl_cli.privacy.accounting import Accountant, noise_for
-from mtl_cli.privacy.asked import Asked
+from mtl_cli.privacy.budget import Budget
 from mtl_cli.privacy.private_sum import PrivateSum
 from mtl_cli.privacy.refusals import data_problems, model_problems, trainer_problems
 from mtl_cli.runs.data import Data
@@ -26,7 +26,7 @@ def private_problems(
     data: Data,
 ) -> list[str]:
     """Return everything that does not go with privacy; nothing where it is not asked for."""
-    if Asked.of(config) is None:
+    if Budget.of(config) is None:
         return []
     sharing = learner.model.sharing
     return [
@@ -38,17 +38,19 @@ def private_problems(
 
 def longer_problems(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return what is wrong where a run whose noise follows from its length goes on with another one."""
-    asked, own = Asked.of(after), {key: before["trainer"][key] for key in ("max_epochs", "max_steps")}
-    if asked is None or asked.epsilon is None or all(after["trainer"][key] == value for key, value in own.items()):
+    budget, own = Budget.of(after), {key: before["trainer"][key] for key in ("max_epochs", "max_steps")}
+    if budget is None or budget.epsilon is None or all(after["trainer"][key] == value for key, value in own.items()):
         return []
     words = " ".join(f"trainer.{key}={'null' if value is None else value}" for key, value in own.items())
     return [
-        f"The noise of this run was chosen so that its steps spend privacy.epsilon={asked.epsilon:g}; more of them "
+        f"The noise of this run was chosen so that its steps spend privacy.epsilon={budget.epsilon:g}; more of them "
         f"would spend more. Use {words}."
     ]
 
 
-def make_private(asked: Asked, train: Mapping[str, Stream], tasks: Sequence[str], steps: int) -> tuple[PrivateSum, str]:
+def make_private(
+    budget: Budget, train: Mapping[str, Stream], tasks: Sequence[str], steps: int
+) -> tuple[PrivateSum, str]:
     """Return the weighting of a private run of so many steps, and a sentence about it; rows are now Poisson samples.
 
     Raises:
@@ -57,10 +59,10 @@ def make_private(asked: Asked, train: Mapping[str, Stream], tasks: Sequence[str]
     (stream,) = train.values()
     order = PoissonOrder.like(stream.order)
     stream.order = order
-    delta = 0.0 if asked.delta is None else asked.delta
-    noise = asked.noise if asked.noise is not None else noise_for(asked.epsilon or 0.0, order.rate, delta, steps)
+    delta = 0.0 if budget.delta is None else budget.delta
+    noise = budget.noise if budget.noise is not None else noise_for(budget.epsilon or 0.0, order.rate, delta, steps)
     accountant = Accountant(noise, order.rate, delta)
-    return PrivateSum(asked.clip_norm, accountant, order.expected_rows, tasks=tasks), told(
+    return PrivateSum(budget.clip_norm, accountant, order.expected_rows, tasks=tasks), told(
         accountant, order.size, steps
     )
 

@@ -20,7 +20,7 @@ from mtl_cli.runs.execution import execute, resume_command
 from mtl_cli.runs.private import longer_problems
 from mtl_cli.runs.splitting import norm_problems, split_problems
 from mtl_cli.runs.stem_names import renamed
-from mtl_cli.runs.together import Told, device_problems, devices_started, ranks_here, tell, together, with_devices
+from mtl_cli.runs.together import Briefing, device_problems, devices_started, ranks_here, tell, together, with_devices
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.checkpoint import run_directory_of
 from mtl_cli.storage.directory import RunDirectory, read_status
@@ -84,7 +84,7 @@ def train(
     trust = Trust(tuple(config["trust"]), tuple(folders))
     with torch_settings(resolved, ranks_here(resolved)), together(resolved) as ranks:
         start = start_weights(resolved)
-        tell(ranks, Told.of(resolved, directory, trust, judge is not None, start=start))
+        tell(ranks, Briefing.of(resolved, directory, trust, judge is not None, start=start))
         built = build(resolved, trust, start=start, ranks=ranks)
         built.job.judge = judge
         out = RunDirectory.create(directory, config, config_hash(config))
@@ -136,7 +136,7 @@ def continue_from(
     refuse([*device_problems(resolved), *problems, *logger_problems(resolved)])
     trust = Trust(tuple(overrides.get("trust", ())), tuple(folders))
     with torch_settings(resolved, ranks_here(resolved)), together(resolved) as ranks:
-        tell(ranks, Told.of(resolved, directory, trust, judge is not None, state=state))
+        tell(ranks, Briefing.of(resolved, directory, trust, judge is not None, state=state))
         built = build(resolved, trust, state["datasets"], compare=refuse_changes, ranks=ranks)
         refuse(norm_problems(built.job.learner.model, config, resolved))
         restore(built.job, state)

@@ -8,7 +8,7 @@ from torch import nn
 
 from mtl_cli.heads.stack_base import StackedHeads
 from mtl_cli.model.multi_task_model import MultiTaskModel
-from mtl_cli.privacy.asked import Asked
+from mtl_cli.privacy.budget import Budget
 from mtl_cli.ranks.batch_norm import batch_norms
 from mtl_cli.runs.components import Components
 from mtl_cli.runs.data import Data
@@ -30,7 +30,7 @@ def stacks_fit(components: Components, config: Mapping[str, Any], sharing: Shari
     or have batch norms, which must see rows of each process even where none has a label of a stack.
     """
     several = config["trainer"]["devices"] > 1
-    if Asked.of(config) is not None or (several and (config["trainer"]["strategy"] != "ddp" or batch_norms(sharing))):
+    if Budget.of(config) is not None or (several and (config["trainer"]["strategy"] != "ddp" or batch_norms(sharing))):
         return False
     weighting, optimizer = components.weighting.cls, components.optimizer.cls
     assert issubclass(weighting, Weighting), "bound as one"

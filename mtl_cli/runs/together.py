@@ -17,7 +17,7 @@ from mtl_cli.ranks.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
-class Told:
+class Briefing:
     """What the first rank, which alone reads the command line and the run directory, tells the others."""
 
     config: Config
@@ -43,7 +43,7 @@ class Told:
         judged: bool,
         start: Mapping[str, Any] | None = None,
         state: Mapping[str, Any] | None = None,
-    ) -> "Told":
+    ) -> "Briefing":
         """Return what the others need for a run that starts, from weights or not, or continues from a state."""
         folders, import_path = tuple(map(str, trust.folders)), tuple(folder or os.getcwd() for folder in sys.path)
         weights, checkpoint = (None if each is None else dict(each) for each in (start, state))
@@ -108,14 +108,14 @@ def device_problems(config: Config) -> list[str]:
     return []
 
 
-def tell(ranks: Ranks, told: Told) -> None:
+def tell(ranks: Ranks, briefing: Briefing) -> None:
     """Tell the other ranks what they need."""
     if not ranks.alone:
-        ranks.tell(lambda: {item.name: getattr(told, item.name) for item in dataclasses.fields(told)})
+        ranks.tell(lambda: {item.name: getattr(briefing, item.name) for item in dataclasses.fields(briefing)})
 
 
-def hear(ranks: Ranks) -> Told:
+def hear(ranks: Ranks) -> Briefing:
     """Return what the first rank tells this one."""
-    told = Told(**ranks.tell())
-    sys.path += [folder for folder in told.import_path if folder not in sys.path]
-    return told
+    briefing = Briefing(**ranks.tell())
+    sys.path += [folder for folder in briefing.import_path if folder not in sys.path]
+    return briefing

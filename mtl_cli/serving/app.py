@@ -63,7 +63,7 @@ def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
     @app.post("/predict", openapi_extra={"requestBody": described(manifest, kinds), "parameters": [TASKS]})
     async def predict(request: Request) -> Response:
         """Return every task's prediction for each row, as JSON; as CSV where the client accepts text/csv."""
-        return await answered(request, Asked(inputs, manifest, batcher[0], limits))
+        return await answered(request, Service(inputs, manifest, batcher[0], limits))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -79,7 +79,7 @@ def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Service:
     """What an answer needs: how inputs are read, what the bundle predicts, and who predicts it."""
 
     inputs: Inputs
@@ -88,24 +88,24 @@ class Asked:
     limits: Limits
 
 
-async def answered(request: Request, asked: Asked) -> Response:
+async def answered(request: Request, service: Service) -> Response:
     """Return the predictions of a request, or what is wrong with it."""
     try:
-        tasks = tasks_of(request, asked.manifest)
+        tasks = tasks_of(request, service.manifest)
         with tempfile.TemporaryDirectory() as folder:
-            columns = await asked.batcher.predict(await read(request, asked.inputs, Path(folder)))
+            columns = await service.batcher.predict(await read(request, service.inputs, Path(folder)))
     except UserError as error:
         return problem(422, "\n".join(error.problems))
     except Busy:
         return problem(503, "Too many requests wait. Come again.", {"retry-after": "1"})
     except TimeoutError:
-        return problem(504, f"The prediction took longer than {asked.limits.timeout_s:g} seconds.")
+        return problem(504, f"The prediction took longer than {service.limits.timeout_s:g} seconds.")
     except HTTPException:
         raise
     except Exception as error:
         logger.error("A prediction failed: %s: %s", type(error).__name__, error)
         return problem(500, f"The prediction failed: {type(error).__name__}.")
-    columns = {name: each for name, each in columns.items() if asked.manifest.task_of(name) in tasks}
+    columns = {name: each for name, each in columns.items() if service.manifest.task_of(name) in tasks}
     if "text/csv" in request.headers.get("accept", ""):
         return PlainTextResponse("".join(csv_lines(columns)), media_type="text/csv")
     return JSONResponse({"predictions": rows_of(columns)})

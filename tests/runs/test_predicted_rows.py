@@ -8,7 +8,7 @@ import torch
 from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError
 from mtl_cli.runs.predict import check_stems, taken
-from mtl_cli.runs.predictor import Predictor
+from mtl_cli.runs.predictor import TrainedModel
 
 
 class Named(Reading):
@@ -35,7 +35,7 @@ class Named(Reading):
             yield NewRows(torch.zeros(len(waiting)), waiting)
 
 
-class Listening(Predictor):
+class Listening(TrainedModel):
     """Says which rows it is given together."""
 
     def predict(self, rows, in_memory=False):

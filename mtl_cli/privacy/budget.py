@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Asked:
+class Budget:
     """The most ε that a run may spend, or the noise that it adds in units of `clip_norm`; one of them is None."""
 
     epsilon: float | None
@@ -15,7 +15,7 @@ class Asked:
     clip_norm: float
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> "Asked | None":
+    def of(cls, config: Mapping[str, Any]) -> "Budget | None":
         """Return what a resolved config asks for, None where it asks for no privacy."""
         node = config["privacy"]
         if node["epsilon"] is None and node["noise"] is None:
