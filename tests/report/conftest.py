@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _drawn(figures):
+    """The tests of figures draw them."""
