@@ -42,7 +42,7 @@ from mtl_cli.training.meters import Result
 from mtl_cli.training.selection import evaluate_split
 
 logger = logging.getLogger("mtl_cli")
-DRAWN_BYTES = 1 << 24
+DRAWN_BYTES = 1 << 22
 """What figures of a task's rows are drawn from; of more rows, every second one or fewer."""
 PLACES = ("root", "path", "val_path", "test_path", "source")
 """Options of a dataset that say where its files lie."""

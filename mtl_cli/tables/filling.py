@@ -1,13 +1,15 @@
-"""Rows of a file on their way into a table: in memory until they are too many, and then in the files of a cache.
+"""Rows of a file on their way into a table: in memory, then in files without a name, then in the files of a cache.
 
 1. Each batch becomes blocks of three matrices: numbers that may be rounded, numbers that may not, and codes. Each
    distinct text of a column gets the next free number when it first occurs.
-2. Blocks are held until they take more than `most` bytes. Then they are written to files, as are all that follow.
-3. At the end `in_memory` joins the blocks, or `seal_in` seals the files. How many rows there are need not be known
-   before.
+2. Blocks are held until they take more than `HELD` bytes. Then they are written to files, as are all that follow.
+   From `most` bytes on, the files are those of a cache, where numbers that may be rounded are float32.
+3. At the end `joined` joins the blocks, or maps the files and removes their names; `seal_in` seals those of a cache.
+   How many rows there are need not be known before.
 """
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,12 +27,15 @@ from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
 from mtl_cli.tables.store import Cells, Layout, Table
 
+HELD = 1 << 24
+"""Bytes of rows that are held in memory, where there is space on the disk for more."""
 FAR = 8.0
 """Mean of a column's first rows, in their standard deviations, from which float32 holds distances from it instead."""
 Block = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Rounded numbers, exact numbers and codes of some rows."""
 NAMES = ("numbers.npy", "exact.npy", "codes.npy")
-TYPES = (np.float32, np.float64, np.int32)
+TYPES = (np.float64, np.float64, np.int32)
+ROWS_AT_ONCE = 1 << 16
 
 
 class Filling:
@@ -39,7 +44,7 @@ class Filling:
     Args:
         file: the file.
         layout: which columns are read, and as what.
-        most: bytes that are held in memory; None holds all.
+        most: bytes from which on the rows are those of a cache; with None they are all held in memory.
         folder: where files are written; a temporary folder in it, which is removed unless `seal_in` gives it away.
     """
 
@@ -49,7 +54,9 @@ class Filling:
         self._known: list[dict[str, int]] = [{} for _ in layout.texts]
         self._how = {name: file.options.notation.with_missing(layout.missing.get(name, ())) for name in layout.columns}
         self._blocks: list[Block] = []
+        self._held = HELD if most is None else min(HELD, most)
         self._centre = np.zeros(len(layout.rounded))
+        self._rounds = False
         self._temporary: Path | None = None
         self._files: list[MatrixFile] = []
         self._open = ExitStack()
@@ -101,15 +108,30 @@ class Filling:
     def _take(self, block: Block) -> None:
         """Hold a block, or write it."""
         self._blocks.append(block)
-        if self._most is None or self.rows * self.layout.row_bytes <= self._most:
+        size = self.rows * self.layout.row_bytes
+        if self._most is None or size <= self._held:
+            return
+        if size <= self._most and not self._files and not self._has_space(self._most):
+            self._held = self._most
             return
         with writing(self._file, self._folder):
             if not self._files:
                 self._start()
+            if size > self._most and not self._rounds:
+                self._round()
             for rounded, *others in self._blocks:
-                for file, part in zip(self._files, (rounded - self._centre, *others), strict=True):
+                numbers = rounded - self._centre if self._rounds else rounded
+                for file, part in zip(self._files, (numbers, *others), strict=True):
                     file.append(part)
         self._blocks.clear()
+
+    def _has_space(self, size: float) -> bool:
+        """Return whether the folder can be written and has space for so many bytes, twice."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return os.access(self._folder, os.W_OK) and shutil.disk_usage(self._folder).free > 2 * size
+        except OSError:
+            return False
 
     def _start(self) -> None:
         """Open the files; the first block shows which columns are far from 0."""
@@ -120,18 +142,35 @@ class Filling:
             file = MatrixFile(self._temporary / name, dtype, part.shape[1])
             self._files.append(self._open.enter_context(file))
 
-    def in_memory(self) -> Cells:
-        """Return the rows, all of which are held."""
+    def _round(self) -> None:
+        """Go on with distances from the centre in float32, also of the rows that are written."""
+        self._rounds = True
+        exact = self._files[0]
+        exact.close()
+        file = MatrixFile(exact.path.with_suffix(".rounded"), np.float32, exact.columns)
+        self._files[0] = self._open.enter_context(file)
+        for block in blocks_of(exact.path):
+            file.append(block - self._centre)
+        file.path.replace(exact.path)
+
+    def joined(self) -> Cells:
+        """Return the rows: in memory, or mapped from files that have no name, so that their memory can be taken."""
         exact = len(self.layout.exact)
-        types, widths = (np.float64, np.float64, np.int32), (len(self.layout.rounded), exact, len(self.layout.texts))
-        joined = tuple(np.empty((self.rows, width), dtype) for width, dtype in zip(widths, types, strict=True))
-        stop = self.rows
-        while self._blocks:
-            block = self._blocks.pop()  # so that no more than a block is held twice
-            for whole, part in zip(joined, block, strict=True):
-                whole[stop - len(part) : stop] = part
-            stop -= len(block[0])
-        return Cells(joined[0], self._centre, joined[1], joined[2], self._values())
+        widths = (len(self.layout.rounded), exact, len(self.layout.texts))
+        if self._files:
+            assert self._temporary is not None, "where the files are"
+            self._open.close()
+            matrices = tuple(mapped(self._temporary / name) for name in NAMES)
+            shutil.rmtree(self._temporary)
+        else:
+            matrices = tuple(np.empty((self.rows, width), dtype) for width, dtype in zip(widths, TYPES, strict=True))
+            stop = self.rows
+            while self._blocks:
+                block = self._blocks.pop()  # so that no more than a block is held twice
+                for whole, part in zip(matrices, block, strict=True):
+                    whole[stop - len(part) : stop] = part
+                stop -= len(block[0])
+        return Cells(matrices[0], np.zeros(widths[0]), matrices[1], matrices[2], self._values())
 
     def seal_in(self) -> Path:
         """Return the temporary folder with the files of a cache entry, sealed.
@@ -165,7 +204,7 @@ def read_table(file: TableFile, layout: Layout) -> Table:
     """
     filling = Filling(file, layout, None, Path())
     filling.fill()
-    return Table(file.path, layout, filling.in_memory())
+    return Table(file.path, layout, filling.joined())
 
 
 def centre_of(block: np.ndarray) -> np.ndarray:
@@ -185,11 +224,22 @@ def narrow(path: Path, values: int) -> None:
     dtype = next((each for each in (np.int8, np.int16) if values - 1 <= np.iinfo(each).max), None)
     if dtype is None:
         return
-    wide = np.load(path, mmap_mode="r")
-    with MatrixFile(path.with_suffix(".narrow"), dtype, wide.shape[1]) as file:
-        for start in range(0, len(wide), 1 << 16):
-            file.append(wide[start : start + (1 << 16)])
+    with MatrixFile(path.with_suffix(".narrow"), dtype, mapped(path).shape[1]) as file:
+        for block in blocks_of(path):
+            file.append(block)
     path.with_suffix(".narrow").replace(path)
+
+
+def mapped(path: Path) -> np.ndarray:
+    """Return the matrix of a file; the file stays as it is whatever is written into the matrix."""
+    return np.asarray(np.load(path, mmap_mode="c"))
+
+
+def blocks_of(path: Path) -> Iterator[np.ndarray]:
+    """Yield the rows of a matrix in a file, some at a time."""
+    rows = mapped(path)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        yield rows[start : start + ROWS_AT_ONCE]
 
 
 @contextmanager

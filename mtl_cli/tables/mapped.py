@@ -120,11 +120,17 @@ class MatrixFile:
         header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False}
         np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (self.rows, self.columns)})
 
-    def __exit__(self, *failure: object) -> None:
+    def close(self) -> None:
+        """Write the number of rows; nothing is done where that was done before."""
+        if self._file.closed:
+            return
         with self._file:
             self._file.truncate(self._end)
             self._file.seek(0)
             self._write_header()
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
 
 
 def opened(seal: Seal, name: str, rebuild: Rebuild | None = None) -> Matrix:

@@ -21,6 +21,7 @@ from mtl_cli.config.options import Options
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import read_json, sha256, write_json
 from mtl_cli.storage.cache_folder import default_cache
+from mtl_cli.storage.memory import give_back
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.entries import entry_name, keep, kept_table
 from mtl_cli.tables.filling import Filling, read_table
@@ -86,6 +87,7 @@ def open_table(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memo
         if filling is not None:
             filling.close()
         pa.default_memory_pool().release_unused()
+        give_back()
 
 
 def first_pass(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memory) -> tuple[Profile, Filling | None]:
@@ -139,7 +141,7 @@ def read_rows(file: TableFile, layout: Layout, rows: int, memory: Memory, fillin
         if filling is not None:
             keep(filling, file, entry)
         return kept_table(file, layout, entry)
-    return read_table(file, layout) if filling is None else Table(file.path, layout, filling.in_memory())
+    return read_table(file, layout) if filling is None else Table(file.path, layout, filling.joined())
 
 
 def kept_profile(file: TableFile, columns: Sequence[str], memory: Memory) -> Profile | None:

@@ -33,7 +33,10 @@ NOT_READ = {
 """What files are, by the ending of their names, and what to do."""
 COMPRESSED = (".gz", ".bz2", ".zst")
 FORMATS = ("auto", "csv", "tsv", "parquet", "jsonl", "feather")
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = (1 << 20, 1 << 25)
+"""What is read of text at once, of which Arrow holds some twenty times in memory; where a row is longer, the second."""
+TOO_LONG = "straddling object"
+"""What Arrow says of a row that is longer than a block."""
 BATCH_ROWS = 1 << 15
 
 
@@ -131,32 +134,45 @@ class TableFile:
             row += batch.num_rows
 
     def _csv_batches(self, wanted: list[str]) -> "Iterator[pa.RecordBatch]":
-        options = self.options
         if not self._has_rows:
             return
-        try:
-            reader = arrow_csv.open_csv(
-                csv_stream(self.path, options.encoding),
-                read_options=arrow_csv.ReadOptions(
-                    use_threads=False,
-                    block_size=BLOCK_BYTES,
-                    column_names=self.columns,
-                    skip_rows=self._blank_lines,
-                    skip_rows_after_names=0 if options.column_names else 1,
-                ),
-                parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=self._may_be_quoted),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(self.columns, pa.string()),
-                    include_columns=wanted,
-                    null_values=options.missing,
-                    strings_can_be_null=True,
-                ),
-            )
-            yield from reader
-        except (pa.ArrowException, UnicodeError, OSError) as error:
-            raise csv_fault(
-                self.path, options.encoding, self.delimiter, len(self.columns), options.column_names is None, error
-            ) from error
+        rows = 0
+        for size in BLOCK_BYTES:
+            known = rows
+            try:
+                for batch in self._csv_reader(wanted, size):
+                    again = min(known, batch.num_rows)
+                    known, rows = known - again, rows + batch.num_rows - again
+                    if not again or again < batch.num_rows:
+                        yield batch.slice(again)
+                return
+            except (pa.ArrowException, UnicodeError, OSError) as error:
+                if TOO_LONG in str(error) and size != BLOCK_BYTES[-1]:
+                    continue
+                options = self.options
+                raise csv_fault(
+                    self.path, options.encoding, self.delimiter, len(self.columns), options.column_names is None, error
+                ) from error
+
+    def _csv_reader(self, wanted: list[str], block_bytes: int) -> "Iterator[pa.RecordBatch]":
+        options = self.options
+        return arrow_csv.open_csv(
+            csv_stream(self.path, options.encoding),
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False,
+                block_size=block_bytes,
+                column_names=self.columns,
+                skip_rows=self._blank_lines,
+                skip_rows_after_names=0 if options.column_names else 1,
+            ),
+            parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=self._may_be_quoted),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(self.columns, pa.string()),
+                include_columns=wanted,
+                null_values=options.missing,
+                strings_can_be_null=True,
+            ),
+        )
 
     def _parquet_batches(self, wanted: list[str]) -> "Iterator[pa.RecordBatch]":
         file = self._parquet()
@@ -213,7 +229,7 @@ class TableFile:
             return
         quotes = QuotePairs(self.delimiter)
         with pa.input_stream(str(self.path)) as stream:
-            while block := stream.read(BLOCK_BYTES):
+            while block := stream.read(BLOCK_BYTES[0]):
                 quotes.add(block)
         self._may_be_quoted = quotes.count > 0 or self.options.encoding.lower() not in UTF_8
         odd = quotes.count % 2 or not quotes.fit

@@ -14,11 +14,15 @@ from mtl_cli.errors import UserError
 from mtl_cli.heads.base import Output, change_output
 from mtl_cli.model.multi_task_model import MultiTaskModel, Outputs
 from mtl_cli.ranks.ranks import ALONE, Ranks
+from mtl_cli.storage.memory import give_back
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.stack_base import TaskStack
 from mtl_cli.training.arithmetic import Arithmetic
 from mtl_cli.training.loading import Stream
 from mtl_cli.training.meters import Meter, Result, StackMeter
+
+MANY_BATCHES = 256
+"""Batches after which memory that they left is given back."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,10 @@ class Sweep:
 
     def run(self, model: MultiTaskModel, watcher: Watcher | None, ranks: Ranks = ALONE) -> None:
         """Take in every batch of this rank, and show it to the watcher."""
-        for rows, batch in self.stream.numbered_sweep(ranks.rank, ranks.size):
+        for number, (rows, batch) in enumerate(self.stream.numbered_sweep(ranks.rank, ranks.size), start=1):
             ranks.watch.moved()
+            if number % MANY_BATCHES == 0:
+                give_back()
             if batch.targets or batch.stacks:
                 self._run_batch(model, watcher, rows, batch)
             if not ranks.alone:

@@ -1,10 +1,14 @@
 """A file is read by one pass, by the first rows' guess; where that is wrong, or a cell at fault, by a second one."""
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from mtl_cli.errors import UserError
-from mtl_cli.tables import opening
+from mtl_cli.tables import filling, opening
 from mtl_cli.tables.opening import Memory, open_table
 from mtl_cli.tables.reading import ReadOptions, TableFile
 from mtl_cli.tables.store import Layout
@@ -13,7 +17,7 @@ from tests.tables._files import write_csv
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    monkeypatch.setattr("mtl_cli.tables.reading.BLOCK_BYTES", 4096)
+    monkeypatch.setattr("mtl_cli.tables.reading.BLOCK_BYTES", (4096, 1 << 20))
     for known in (opening._tables, opening._profiles):
         known.clear()
 
@@ -38,14 +42,20 @@ def read(folder, body, memory_mb, columns=("a", "b")):
     return open_table(file, list(columns), plan, memory), len(ends)
 
 
-@pytest.mark.parametrize("memory_mb", [100, 0])
+PLACES = {"memory": (100, 1 << 24), "no name": (100, 9000), "cache, late": (0.03, 9000), "cache": (0, 9000)}
+"""Megabytes from which on rows are those of a cache, and bytes that are held."""
+
+
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
     ("late", "passes", "numbers", "texts"),
     [(None, 1, {"a", "y"}, {"b"}), ("7.5", 1, {"a", "y"}, {"b"}), ("oak", 2, {"y"}, {"a", "b"})],
 )
 def test_a_second_pass_is_needed_only_where_later_rows_hold_something_else(
-    tmp_path, memory_mb, late, passes, numbers, texts
+    tmp_path, monkeypatch, place, late, passes, numbers, texts
 ):
+    memory_mb, held = PLACES[place]
+    monkeypatch.setattr(filling, "HELD", held)
     body = [[k / 4, f"c{k % 300}", k * 1e9 + 1] for k in range(3000)]
     body[2500][0] = late
     if late == "oak":  # a column of categories whose first rows are numbers
@@ -59,7 +69,39 @@ def test_a_second_pass_is_needed_only_where_later_rows_hold_something_else(
             assert np.array_equal(found.number(name), right, equal_nan=True)
     codes, values = found.text("b")
     assert [values[code] for code in codes] == [row[1] for row in body]
+    assert found.cells.rounded.dtype == (np.float32 if "cache" in place else np.float64)
     assert not list((tmp_path / "cache").glob(".reading-*"))
+
+
+def test_rows_that_need_no_memory_may_be_changed_like_those_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(filling, "HELD", 9000)
+    body = [[k / 4, "c", k] for k in range(3000)]
+    found, _ = read(tmp_path, body, 100)
+    assert str(tmp_path / "cache") in Path("/proc/self/maps").read_text()
+    found.number("y")[:] = 7
+    assert (found.number("y") == 7).all()
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("fault", ["full", "read only"])
+def test_rows_are_held_in_memory_where_the_disk_takes_none(tmp_path, monkeypatch, fault):
+    monkeypatch.setattr(filling, "HELD", 9000)
+    if fault == "full":
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=150 << 20))
+    else:
+        (tmp_path / "cache").write_text("a file in its place")
+    found, _ = read(tmp_path, [[k / 4, "c", k] for k in range(3000)], 100)
+    assert np.array_equal(found.number("a"), np.arange(3000) / 4)
+    assert str(tmp_path / "cache") not in Path("/proc/self/maps").read_text()
+
+
+def test_a_row_longer_than_a_block_is_read_and_those_before_it_once(tmp_path):
+    body = [[k, f"c{k % 7}", k] for k in range(1500)]
+    body[1000][1] = "a\nb " * 5000
+    found, _ = read(tmp_path, body, 100)
+    codes, values = found.text("b")
+    assert [values[code] for code in codes] == [row[1].strip() for row in body]
+    assert np.array_equal(found.number("y"), np.arange(1500))
 
 
 @pytest.mark.parametrize("memory_mb", [100, 0])
