@@ -1,14 +1,13 @@
 """Starting from an earlier run's weights, and freezing stages."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
 from mtl_cli.errors import UserError
 from mtl_cli.features import NewPart, Stages
 from mtl_cli.model.multi_task_model import MultiTaskModel
-from mtl_cli.storage.checkpoint_checks import FEWER_ADAPTERS
 
 logger = logging.getLogger("mtl_cli")
 
@@ -24,10 +23,8 @@ def warm_start(model: MultiTaskModel, source: Mapping[str, Tensor], where: str) 
     """
     own = model.state_dict()
     shared = [name for name in own if name.startswith("sharing.")]
-    adapters = [name for name in shared if name.startswith("sharing.adapters.")]
-    partly = {task_of(name) for name in adapters if name in source} & {task_of(n) for n in adapters if n not in source}
-    if partly and all(name in source for name in shared if name.startswith("sharing.trunk.")):
-        raise UserError(f"init_from={where} does not fit: {FEWER_ADAPTERS}")
+    if problem := state_problem(model, source):
+        raise UserError(f"init_from={where} does not fit: {problem}")
     wrong = [name for name in shared if name in source and source[name].shape != own[name].shape]
     if wrong:
         name = wrong[0]
@@ -63,9 +60,10 @@ def head_of(name: str) -> str:
     return name.split(".")[1]
 
 
-def task_of(name: str) -> str:
-    """Return the task of a parameter `sharing.adapters.<task>.…`."""
-    return name.split(".")[2]
+def state_problem(model: MultiTaskModel, state: Collection[str]) -> str | None:
+    """Return what an older version's state lacks for the sharing mode, by its names of weights, in words, or None."""
+    own = [name for name in state if isinstance(name, str) and name.startswith("sharing.")]
+    return model.sharing.state_problem({name.removeprefix("sharing.") for name in own})
 
 
 def freeze(model: MultiTaskModel, what: str, num_stages: int, started: bool) -> None:

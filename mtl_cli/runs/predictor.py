@@ -18,6 +18,7 @@ from mtl_cli.datasets.reading_base import NewRows, Reading
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.heads.base import Output, change_output, join_outputs
 from mtl_cli.model.multi_task_model import MultiTaskModel
+from mtl_cli.model.transfer import state_problem
 from mtl_cli.runs.calibration.storing import take_up
 from mtl_cli.runs.components import bind_all, group_datasets, make_source, state_of, wanted_fields
 from mtl_cli.runs.data import Data
@@ -168,10 +169,11 @@ def build_predictor(
     reading = {name for name, source in sources.items() if path is None or source.reads(path)}
     wanted_tasks = choose(names, tasks, [task for task in tasks if dataset_of[task] in reading], path)
     model, _ = make_model(components, tasks, Data(sources, dataset_of), config["seed"])
+    weights = weights_of(state)
     try:
-        model.load_state_dict(weights_of(state))
+        model.load_state_dict(weights)
     except RuntimeError as error:
-        raise misfit(" ".join(str(error).splitlines()[:3])) from error
+        raise misfit(state_problem(model, weights) or " ".join(str(error).splitlines()[:3])) from error
     arithmetic = make_arithmetic(config).evaluation
     used = {name: source for name, source in sources.items() if any(dataset_of[t] == name for t in wanted_tasks)}
     chosen_tasks = {name: tasks[name] for name in wanted_tasks}

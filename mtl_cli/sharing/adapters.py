@@ -1,7 +1,7 @@
 """Low-rank adapters of each task on one trunk."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,11 @@ from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.sharing.base import Shared, Sharing
 from mtl_cli.sharing.expert_base import count_problems
 from mtl_cli.sharing.low_rank_base import LowRankShift, matrices, recurrent_weights
+
+FEWER = (
+    "it lacks adapters, as those of versions before 0.2.0 do, in which recurrent layers and attention had none. Train "
+    "that run again."
+)
 
 
 class Adapters(Sharing):
@@ -72,6 +77,17 @@ class Adapters(Sharing):
     def forward(self, inputs: Inputs, tasks: Sequence[str], boundary: bool = False) -> Shared:
         """Return each task's features, from a run of the trunk under its own weights."""
         return Shared({task: self._run(inputs, self._weights(task)) for task in tasks})
+
+    def state_problem(self, names: Collection[str]) -> str | None:
+        """Return that some adapters of a task are missing, whose numbers then are those of other weights."""
+        lacks: dict[str, set[bool]] = {}
+        for name in self.state_dict():
+            part, *rest = name.split(".")
+            if part == "adapters":
+                lacks.setdefault(rest[0], set()).add(name not in names)
+            elif name not in names:
+                return None
+        return FEWER if {True, False} in lacks.values() else None
 
     def _run(self, inputs: Inputs, weights: dict[str, Tensor]) -> Features:
         with recurrent_weights(self.trunk, weights):

@@ -1,7 +1,7 @@
 """What a sharing mode is: which computation the tasks have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -49,6 +49,10 @@ class Sharing(nn.Module, ABC):
         Nothing by default. What a mode does with it is a pure function of these and of its state, so that a resumed run
         goes on as it would have. The parameters that tasks share are found as the first step finds the mode.
         """
+
+    def state_problem(self, names: Collection[str]) -> str | None:
+        """Return what an older version's state lacks for this mode, by the names of its weights, in words, or None."""
+        return None
 
     def regularizer(self) -> Tensor | None:
         """Return a scalar that depends on parameters only, added once per step; None where there is none."""

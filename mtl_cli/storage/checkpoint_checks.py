@@ -22,12 +22,6 @@ MAX_TOLD = 400
 _NAME = re.compile(r"step_\d+\.pt")
 
 
-FEWER_ADAPTERS = (
-    "it lacks adapters, as those of versions before 0.2.0 do, in which recurrent layers and attention had none. Train "
-    "that run again."
-)
-
-
 def step_files(folder: Path) -> list[Path]:
     """Return the checkpoints of a folder, the oldest first, whatever is in them."""
     files = [path for path in folder.glob("step_*.pt") if is_name(path.name) and not path.is_dir()]
@@ -47,8 +41,6 @@ def others(folder: Path, damaged: Path | None = None) -> str:
 
 def misfit(reason: str) -> UserError:
     """Return the error for weights that are not those of the model of their config; `reason` is torch's."""
-    if "Missing key" in reason and ".adapters." in reason:
-        return UserError(f"The checkpoint does not fit the model of its config: {FEWER_ADAPTERS}")
     text = " ".join(reason.split())
     text = text if len(text) <= MAX_TOLD else f"{text[:MAX_TOLD]} …."
     return UserError(f"The checkpoint does not fit the model of its config: {text}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from mtl_cli.config.annotations import typed
 from mtl_cli.lr_schedules import LRSchedule
 from mtl_cli.model.ema import EMA
+from mtl_cli.model.transfer import state_problem
 from mtl_cli.report.profile import NoProfiler, Profiler
 from mtl_cli.schedules.base import Schedule
 from mtl_cli.storage.checkpoint_checks import misfit
@@ -203,4 +204,4 @@ def restore(job: Job, state: Mapping[str, Any]) -> None:
         job.load(state)
     except Exception as error:  # nonsense in the place of a state may raise anything
         reason = str(error).splitlines()[:3] if isinstance(error, RuntimeError | ValueError) else [repr(error)[:200]]
-        raise misfit(" ".join(reason)) from error
+        raise misfit(state_problem(job.learner.model, state["model"]) or " ".join(reason)) from error

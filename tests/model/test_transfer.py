@@ -6,7 +6,7 @@ import torch
 from mtl_cli.config.interpolation import resolve
 from mtl_cli.config.targets import Trust
 from mtl_cli.errors import UserError
-from mtl_cli.model.transfer import warm_start
+from mtl_cli.model.transfer import state_problem, warm_start
 from mtl_cli.runs import run
 from mtl_cli.runs.build import build
 from tests import _toy
@@ -66,6 +66,9 @@ def test_fewer_adapters_of_an_older_run_are_refused_for_their_numbers_name_other
     with pytest.raises(UserError, match=r"init_from=there does not fit: it lacks adapters, as .* before 0\.2\.0"):
         warm_start(model, cut, "there")
     warm_start(model, {name: value for name, value in own.items() if name not in adapters}, "there")
+    assert state_problem(model, cut).endswith("attention had none. Train that run again.")
+    other = {name.replace("trunk.1", "trunk.2"): value for name, value in cut.items()}
+    assert state_problem(model, other) is state_problem(model, own) is None
 
 
 def test_another_width_is_refused_and_named(source):

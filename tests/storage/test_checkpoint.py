@@ -13,7 +13,6 @@ import torch
 from mtl_cli.errors import RunFailure, UserError
 from mtl_cli.files import write_json
 from mtl_cli.storage import checkpoint
-from mtl_cli.storage.checkpoint_checks import misfit
 
 
 def state(**changes):
@@ -453,11 +452,3 @@ def test_saving_a_step_again_leaves_a_good_checkpoint_whenever_it_is_cut_off(tmp
     checkpoint.save(tmp_path, 5, state(metrics_length=123))
     assert checkpoint.load(path)["metrics_length"] == 123
     assert len(checkpoint.digest_path(path).read_text().splitlines()) == 1
-
-
-def test_adapters_that_an_older_run_did_not_have_are_explained():
-    model = torch.nn.ModuleDict({"adapters": torch.nn.Linear(2, 2)})
-    with pytest.raises(RuntimeError) as error:
-        torch.nn.ModuleDict({"sharing": model}).load_state_dict({})
-    assert str(misfit(str(error.value))).endswith("attention had none. Train that run again.")
-    assert "adapters" not in str(misfit('Missing key(s) in state_dict: "stem.weight".'))
