@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from mtl_cli.serving.requests import Inputs, csv_lines, rows_of
 from mtl_cli.tables.given import Given
 
 logger = logging.getLogger("mtl_cli")
+ADDRESSES = "There are POST /predict, GET /health, GET /metrics and GET /docs."
 TASKS = {
     "name": "tasks", "in": "query", "schema": {"type": "string"}, "description": "These tasks only, such as A,B.",
 }  # fmt: skip
@@ -58,7 +60,9 @@ def make_app(predictor: Predictor, manifest: Manifest, limits: Limits) -> Guard:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, str(error.detail))
+        return problem(
+            error.status_code, f"{error.detail}. {ADDRESSES}" if error.status_code in (404, 405) else str(error.detail)
+        )
 
     @app.post("/predict", openapi_extra={"requestBody": described(manifest, kinds), "parameters": [TASKS]})
     async def predict(request: Request) -> Response:
@@ -120,7 +124,8 @@ def tasks_of(request: Request, manifest: Manifest) -> list[str]:
     asked = request.query_params
     if other := [key for key in asked if key != "tasks"]:
         raise UserError(f"/predict takes no '{other[0]}'; it takes ?tasks=A,B.")
-    return chosen_tasks(manifest, asked["tasks"].split(",") if "tasks" in asked else None)
+    names = [name for each in asked.getlist("tasks") for name in each.split(",")]
+    return chosen_tasks(manifest, names or None)
 
 
 async def read(request: Request, inputs: Inputs, folder: Path) -> Given:
@@ -129,11 +134,15 @@ async def read(request: Request, inputs: Inputs, folder: Path) -> Given:
     Raises:
         UserError: they cannot be read.
     """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise UserError(f"The body is compressed by {coding}, which is not read. Send it as it is.")
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "application/json")
+    kind = header["content-type"].partition(";")[0].strip().lower()
     if kind == "application/json":
         return await asyncio.to_thread(inputs.of_json, await request.body())
     if kind == "text/csv":
-        return await asyncio.to_thread(inputs.of_csv, await request.body())
+        return await asyncio.to_thread(inputs.of_csv, await request.body(), header.get_content_charset("utf-8"))
     if kind == "multipart/form-data":
         async with request.form(max_files=inputs.max_rows, max_fields=0) as form:
             files = [each for _, each in form.multi_items() if isinstance(each, UploadFile)]

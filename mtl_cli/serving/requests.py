@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mtl_cli.bundles.encoders import PICTURE_ROWS
-from mtl_cli.errors import UserError
+from mtl_cli.errors import UserError, some
 from mtl_cli.images.decoding import MAX_PIXELS
 from mtl_cli.inference.base import Predicted
 from mtl_cli.tables.given import Given, given
+from mtl_cli.tables.line_ends import UTF_8
 
 if TYPE_CHECKING:
     from PIL import Image
 
 KEYS = ("rows", "texts", "sentences", "arrays")
 """Keys of a JSON body, each with a list."""
+FORM = 'Give {"rows": [{"column": value, …}, …]}, or as /docs shows it.'
+WORDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
 class Inputs:
@@ -49,39 +52,58 @@ class Inputs:
             UserError: it is not JSON of that form.
         """
         try:
-            data = json.loads(body)
+            data = json.loads(body, object_pairs_hook=unique)
         except (ValueError, RecursionError) as error:
             raise UserError(f"The body is not JSON: {error}.") from error
         if isinstance(data, dict):
             found = [key for key in KEYS if key in data]
             if len(data) != 1 or not found:
-                raise UserError(f"The body has the keys {', '.join(map(str, data))}; it has one of {', '.join(KEYS)}.")
+                raise UserError(f"The body has the keys {some(data)}; it has one of {', '.join(KEYS)}. {FORM}")
             data = data[found[0]]
+            if found[0] == "rows" and isinstance(data, list):
+                check_objects(data)
         if not isinstance(data, list):
-            raise UserError(f'The body holds a {type(data).__name__}; give {{"rows": [{{"column": value}}, …]}}.')
+            raise UserError(f"The body holds {worded(data)}, not a list. {FORM}")
         self.check_rows(len(data))
-        inputs = given(data)
+        if any(isinstance(row, dict) for row in data):
+            check_objects(data)
+        try:
+            inputs = given(data)
+        except UnicodeEncodeError as error:
+            raise UserError(f"The body holds half a character: {error.object[error.start]!a}.") from error
         self.refuse_paths(inputs)
         return inputs
 
-    def of_csv(self, body: bytes) -> Given:
+    def of_csv(self, body: bytes, charset: str = "utf-8") -> Given:
         """Return the rows in a CSV body, whose first line names the columns.
 
         Raises:
             UserError: it is not CSV.
         """
         from mtl_cli.tables.arrow import arrow_csv, pa
+        from mtl_cli.tables.csv_faults import open_quote_in
 
         try:
-            names = arrow_csv.open_csv(io.BytesIO(body)).schema.names
+            text = body.decode("utf-8-sig" if charset.lower() in UTF_8 else charset)
+        except (UnicodeError, LookupError) as error:
+            raise UserError(
+                f"The body is not CSV in {charset}: {error}. Say its encoding: content-type: text/csv; charset=latin-1."
+            ) from error
+        if '"' in text and (fault := open_quote_in(io.StringIO(text, newline=""), "The body", ",")):
+            raise fault
+        stream = text.encode()
+        try:
+            names = arrow_csv.open_csv(io.BytesIO(stream)).schema.names
             options = arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True,
                                                null_values=[""])  # fmt: skip
             table = arrow_csv.read_csv(
-                io.BytesIO(body), arrow_csv.ReadOptions(use_threads=False),
+                io.BytesIO(stream), arrow_csv.ReadOptions(use_threads=False),
                 arrow_csv.ParseOptions(newlines_in_values=True), options,
             )  # fmt: skip
-        except (pa.ArrowException, UnicodeError) as error:
+        except pa.ArrowException as error:
             raise UserError(f"The body is not CSV: {error}.") from error
+        if len(names) == 1 and (sign := next((each for each in ";\t|" if each in names[0]), "")):
+            raise UserError(f"The body has {sign!r} between its cells; in text/csv a comma is.")
         self.check_rows(table.num_rows)
         inputs = Given(table=table)
         self.refuse_paths(inputs)
@@ -148,6 +170,36 @@ class Inputs:
         """
         if not 1 <= count <= self.max_rows:
             raise UserError(f"The request has {count} rows; it has 1 to {self.max_rows}.")
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON.
+
+    Raises:
+        ValueError: it has a key twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"an object has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+    return found
+
+
+def worded(value: object) -> str:
+    """Return what a value of JSON is, in words."""
+    return WORDS.get(type(value), "null")
+
+
+def check_objects(rows: Sequence[Any]) -> None:
+    """Refuse rows that are not objects with columns.
+
+    Raises:
+        UserError: one is not.
+    """
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or not row:
+            what = "empty" if row == {} else worded(row)
+            raise UserError(f"The input, row {number}, is {what}. {FORM}")
 
 
 def decoded(name: str, data: bytes, most: int) -> "Image.Image":

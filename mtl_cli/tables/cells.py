@@ -54,7 +54,7 @@ def date_cells(array: "pa.Array", how: Notation, place: Place) -> np.ndarray:
             array = array.cast(pa.timestamp("us"))
         except pa.ArrowInvalid:  # other dates than those of ISO 8601 without a zone
             return _parsed_dates(array, how, place)
-    elif pa.types.is_time(array.type) or pa.types.is_duration(array.type):
+    elif not (pa.types.is_timestamp(array.type) or pa.types.is_date(array.type) or pa.types.is_null(array.type)):
         raise place.error(0, f"cells of type {array.type} are not dates", f"Leave the column out: {drop(place)}")
     micros = array.cast(pa.timestamp("us", tz=getattr(array.type, "tz", None)), safe=False)
     values = micros.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)

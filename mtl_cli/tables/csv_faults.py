@@ -98,26 +98,31 @@ class QuotePairs:
 
 
 def open_quote(path: Path, encoding: str, delimiter: str) -> UserError | None:
-    """Return the error for a quoted cell that goes on over the rows after it, or None.
+    """Return the error for a quoted cell of a file that goes on over the rows after it, or None."""
+    with io.TextIOWrapper(pa.input_stream(str(path)), encoding=encoding, errors="replace", newline="") as text:
+        return open_quote_in(text, str(path), delimiter)
+
+
+def open_quote_in(text: Iterable[str], name: str, delimiter: str) -> UserError | None:
+    """Return the error for a quoted cell in lines that goes on over the rows after it, or None.
 
     It goes on to the end of the file, or up to a quote with text behind it, which opens another cell.
     """
     csv.field_size_limit(MAX_CELL)
     held: list[str] = []
     line, row = 1, 0
-    with io.TextIOWrapper(pa.input_stream(str(path)), encoding=encoding, errors="replace", newline="") as text:
-        reader = csv.reader(_kept(text, held), delimiter=delimiter)
-        try:
-            for cells in reader:
-                _check_closed(held, delimiter)
-                held.clear()
-                line = reader.line_num + 1
-                row += bool(cells)
-        except csv.Error:
-            return UserError(
-                f"{path}, row {row} (line {line}): a cell starts with a quote that is not closed, so that the "
-                "rows after it would be lost. Close it, or double the quote inside a quoted cell."
-            )
+    reader = csv.reader(_kept(text, held), delimiter=delimiter)
+    try:
+        for cells in reader:
+            _check_closed(held, delimiter)
+            held.clear()
+            line = reader.line_num + 1
+            row += bool(cells)
+    except csv.Error:
+        return UserError(
+            f"{name}, row {row} (line {line}): a cell starts with a quote that is not closed, so that the rows after "
+            "it would be lost. Close it, or double the quote inside a quoted cell."
+        )
     return None
 
 

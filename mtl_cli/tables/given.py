@@ -103,7 +103,9 @@ def given_rows(rows: Sequence[Any]) -> Given:
     try:
         return Given(arrays=np.asarray(rows, dtype=np.float64))
     except (ValueError, TypeError) as error:
-        raise UserError(f"The input is neither an array nor sentences of words; give {FORMS}.") from error
+        raise UserError(
+            "The input is neither an array (lists of numbers, all as long) nor sentences (lists of words)."
+        ) from error
 
 
 def arrow_table(data: Any) -> "pa.Table":  # noqa: ANN401  whatever offers Arrow's protocol
@@ -136,6 +138,8 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> "pa.Table":
     names = list(dict.fromkeys(key for row in rows for key in row))
     if strange := [key for key in names if not isinstance(key, str)]:
         raise UserError(f"The input has a column named {strange[0]!r}; the name of a column is text.")
+    if rows and not names:
+        raise UserError(f"The input has no column in any of its {len(rows)} rows.")
     columns = [column_of([row.get(name) for row in rows], name) for name in names]
     return pa.Table.from_arrays(columns, names=names)
 

@@ -128,7 +128,7 @@ def test_bad_huge_and_slow_clients_are_told_and_harm_nobody(table):
             (post("/predict?tasks=z,zz", json=rows), 422, "'zz' is not a task of this bundle. Those are y, z."),
             (post("/predict?task=z", json=rows), 422, "takes no 'task'; it takes ?tasks=A,B"),
             (server.predict([1.0] * 101), 422, "101 rows"),
-            (server.predict(3), 422, "holds a int"),
+            (server.predict(3), 422, "holds a number"),
             (server.predict(["a text"]), 422, "No task of this bundle"),
             (post("/predict", content=b"{", headers={"content-type": "application/json"}), 422, "not JSON"),
             (post("/predict", content=b"[" * 20000, headers={"content-type": "application/json"}), 422, "not JSON"),
