@@ -1,18 +1,19 @@
 """Annotations of YOLO: a text file per image, whose lines are boxes or outlines as shares of the image."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from mtl_cli.config.run_yaml import read_run_yaml
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_rows import Boxes
+from mtl_cli.images.coco_points import tell_once
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.pair_parts import below, split_folders
+from mtl_cli.images.yolo_told import Told, read_told, yaml_files
 from mtl_cli.tables.listing import SPLIT_NAMES
 
 NAMES_FILE = "classes.txt"
-TOLD = ("data.yaml", "dataset.yaml")
-"""Files that name classes; what the second are called, `names:` says in any YAML file where there is `labels/`."""
+TOLD = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+"""Files that name classes; where there is `labels/`, `names:` says so in a YAML file of any name."""
 BOX_NUMBERS, MIN_OUTLINE = (4, 5), 6
 """Numbers of a box, without and with a score, and the fewest of an outline, which has three corners."""
 Placed = list[tuple[str, Boxes, str | None]]
@@ -39,13 +40,16 @@ def yolo_places(folder: Path) -> Iterator[tuple[str | None, Path, Path]]:
 def read_yolo(folder: Path) -> tuple[Placed, list[str]]:
     """Return the images of a folder with their boxes and splits, and the names of the classes.
 
-    Splits are folders above or below `images/`. Classes are named by the lines of classes.txt, else by `names:` of
-    data.yaml, else by their numbers.
+    Splits are folders above or below `images/`, else what data.yaml says they are: folders, or lists of images. Classes
+    are named by the lines of classes.txt, else by `names:` of data.yaml, else by their numbers.
 
     Raises:
         UserError: a line cannot be read or names a class that has no name, or labels have no image.
     """
-    names, placed = yolo_names(folder), Placed()
+    told, placed = read_told(folder), Placed()
+    names = yolo_names(folder, told)
+    if told.points:
+        tell_once(f"{folder}: the points of objects (kpt_shape) are not read, boxes are. Points are read of COCO.")
     for split, images, labels in yolo_places(folder):
         files = below(images)
         known = {file.relative_to(images).with_suffix("") for file in files}
@@ -56,9 +60,23 @@ def read_yolo(folder: Path) -> tuple[Placed, list[str]]:
         for file in files:
             inner = file.relative_to(images)
             own = split or (SPLIT_NAMES.get(inner.parts[0].lower()) if len(inner.parts) > 1 else None)
-            boxes = boxes_of((labels / inner).with_suffix(".txt"), file, names)
+            boxes = boxes_of((labels / inner).with_suffix(".txt"), file, names, told.points)
             placed.append((file.relative_to(folder).as_posix(), boxes, own))
+    if any(split is None for _, _, split in placed):
+        placed = with_splits(placed, told, folder)
     return placed, names or sorted({box[4] for _, boxes, _ in placed for box in boxes}, key=int)
+
+
+def with_splits(placed: Placed, told: Told, folder: Path) -> Placed:
+    """Return images with the splits that are told; images in none of the lists that are told are left out."""
+    splits = told.splits or {}
+    found = [(path, boxes, splits.get(path)) for path, boxes, _ in placed]
+    lost = [path for path, _, split in found if split is None]
+    if not told.lists or len(lost) == len(found):
+        return placed if lost else found
+    if lost:
+        tell_once(f"{folder}: left out {len(lost)} images that no list of images names, such as {lost[0]}.")
+    return [row for row in found if row[2] is not None]
 
 
 def is_image(path: Path) -> bool:
@@ -66,7 +84,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
-def boxes_of(labels: Path, image: Path, names: list[str]) -> Boxes:
+def boxes_of(labels: Path, image: Path, names: list[str], points: int) -> Boxes:
     """Return the boxes of an image in pixels, those around outlines included; none where it has no labels.
 
     Raises:
@@ -84,7 +102,7 @@ def boxes_of(labels: Path, image: Path, names: list[str]) -> Boxes:
             if kind < 0 or kind % 1:
                 raise ValueError("no number of a class")
             name = names[int(kind)] if names else str(int(kind))
-            x, y, width, height = box_of(shares)
+            x, y, width, height = box_of(shares if len(shares) != points + BOX_NUMBERS[0] else shares[: BOX_NUMBERS[0]])
         except (ValueError, IndexError, OverflowError) as error:
             raise UserError(f"{labels}, line {number}: '{line[:60]}' is not a box of a known class.") from error
         width, height = width * header.width, height * header.height
@@ -114,7 +132,7 @@ def label_files(labels: Path) -> list[Path]:
 
 def yolo_files(folder: Path) -> list[Path]:
     """Return the files of a folder in YOLO's layout that say what is in the images."""
-    told = [*names_files(folder), *sorted(folder.glob("*.yaml"))]
+    told = [*names_files(folder), *yaml_files(folder)]
     return [*told, *(file for _, _, labels in yolo_places(folder) for file in label_files(labels))]
 
 
@@ -124,18 +142,8 @@ def names_files(folder: Path) -> list[Path]:
     return [file for place in places if (file := place / NAMES_FILE).is_file()][:1]
 
 
-def yolo_names(folder: Path) -> list[str]:
+def yolo_names(folder: Path, told: Told) -> list[str]:
     """Return the names of the classes of a folder in YOLO's layout; none where it does not name them."""
-    import yaml
-
     for plain in names_files(folder):
         return [line.strip() for line in plain.read_text(encoding="utf-8").splitlines() if line.strip()]
-    for file in sorted(folder.glob("*.yaml")):
-        try:
-            named = read_run_yaml(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, ValueError, RecursionError):  # another file than that of the set
-            continue
-        found = named.get("names") if isinstance(named, Mapping) else None
-        if found:
-            return [str(found[key]) for key in sorted(found)] if isinstance(found, Mapping) else list(map(str, found))
-    return []
+    return list(told.names)
