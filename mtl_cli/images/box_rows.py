@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.pair_parts import below
@@ -12,6 +13,15 @@ MAX_ANNOTATIONS = 2**30
 """Bytes of the largest file of annotations that is read."""
 Boxes = list[tuple[float, float, float, float, str]]
 """x, y, width and height in pixels, and the class."""
+
+
+def told_size(height: Any, width: Any) -> tuple[int, int] | None:  # noqa: ANN401  what annotations hold
+    """Return the size of an image as annotations tell it, or None where they do not; some tell 0×0."""
+    try:
+        size = int(height), int(width)
+    except (TypeError, ValueError):
+        return None
+    return size if min(size) > 0 else None
 
 
 def boxed_rows(placed: Sequence[tuple[str, Boxes]], names: Sequence[str]) -> Rows:

@@ -12,6 +12,7 @@ import numpy as np
 from mtl_cli.batch import Sample
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_cells import box_problem, boxes_in, is_path
+from mtl_cli.images.coco_points import tell_once
 from mtl_cli.images.decoding import decode_image, decode_labels, decode_numbers, read_header
 from mtl_cli.images.picture_labels import picture_files
 from mtl_cli.images.picture_rows import Source, decoded_row
@@ -19,6 +20,7 @@ from mtl_cli.images.picture_targets import PictureTarget
 from mtl_cli.images.points import read_points
 from mtl_cli.images.resizing import framed
 from mtl_cli.images.scale import WHITE, require_scale
+from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.paths import inside
 from mtl_cli.tables.reading import TableFile, require_columns
@@ -35,7 +37,7 @@ class Checked:
     """The images of one file of a set: paths [N], cells of picture targets [N] by field, sizes [N] as (H, W).
 
     `channels` are 1 where all images are grey, else 3, or those of arrays. `floating` are rows whose images hold
-    floats, `bad` those that cannot be used; they are left out if `skip`.
+    floats, `bad` those that cannot be used; they are left out if `skip`. `told_sizes` are those that annotations tell.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Checked:
     skip: bool
     floating: set[int] = field(default_factory=set)
     bad: set[int] = field(default_factory=set)
+    told_sizes: Sequence[tuple[int, int] | None] = ()
 
     @property
     def floats(self) -> bool:
@@ -60,6 +63,10 @@ class Checked:
     def path_of(self, row: int) -> Path:
         """Return the path of an image."""
         return self.folder / self.images[row]
+
+    def told_of(self, row: int) -> tuple[int, int] | None:
+        """Return the size of an image as its annotations tell it."""
+        return self.told_sizes[row] if self.told_sizes else None
 
     def size_number(self, row: int) -> int:
         """Return one number for the size of an image, the same for images of one size."""
@@ -104,6 +111,7 @@ def look_at_pictures(
     images, cells = read_cells(file, column, targets)
     limit = place.limit.resolve()
     checked = Checked(file.path, place.folder, images, cells, [], 1, skip)
+    checked.told_sizes = file.told_sizes if isinstance(file, Listing) and targets else ()
     problems = list[str]()
     parts: dict[str, list[str]] = {"boxes": [], "points": []}
     for row in range(len(images)):
@@ -116,7 +124,20 @@ def look_at_pictures(
             checked.bad.add(row)
             del checked.sizes[row:]
             checked.sizes.append((0, 0))
+    _tell_of_sizes(checked)
     return checked, [*problems, *_check_scales(checked)], parts
+
+
+def _tell_of_sizes(checked: Checked) -> None:
+    """Say once how many images are not as large as their annotations tell."""
+    rows = [row for row in range(len(checked.images)) if row not in checked.bad]
+    if other := [row for row in rows if checked.told_of(row) not in (None, checked.sizes[row])]:
+        name, told, size = checked.images[other[0]], checked.told_of(other[0]), checked.sizes[other[0]]
+        assert told is not None
+        tell_once(
+            f"{checked.path}: {len(other)} images are not as large as it tells, such as {name}, which is not "
+            f"{told[1]}×{told[0]} but {size[1]}×{size[0]}. If they were made smaller later, their boxes lie elsewhere."
+        )
 
 
 def read_cells(
@@ -150,6 +171,11 @@ def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget],
     if checked.skip or header.wide:  # what is behind the headers decides too
         decode_image(checked.folder / name, header.channels)
     checked.sizes.append((header.height, header.width))
+    if checked.told_of(row) not in (None, checked.sizes[row]) and header.turned:
+        raise UserError(
+            f"{checked.folder / name} was annotated without the camera's rotation that its file tells of, so that its "
+            "labels would lie elsewhere. Write the image without it."
+        )
     checked.channels = max(checked.channels, header.channels)
     checked.floating |= {row} if header.floats else set()
     for field_name, target in targets.items():

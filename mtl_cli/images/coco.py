@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows
+from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows, told_size
 from mtl_cli.images.coco_masks import box_of_mask
 from mtl_cli.images.coco_points import CocoPoints, box_of_points, tell_once
-from mtl_cli.tables.listing import Rows, split_named
+from mtl_cli.tables.listing import SIZE, Rows, split_named
 
 KEYS = ("images", "annotations", "categories")
 ANNOTATIONS = "annotations"
@@ -116,7 +116,10 @@ def file_rows(path: Path, folder: Path, split: str | None) -> tuple[Rows, list[s
     rows = boxed_rows(placed, list(names.values()))
     cells = points.cells(files)
     own = {} if split is None else {"split": split}
-    return [{**row, **cell, **own} for row, cell in zip(rows, cells, strict=True)], list(names.values())
+    sizes = [{SIZE: told_size(each.get("height"), each.get("width"))} for each in known["images"]]
+    return [{**row, **cell, **own, **size} for row, cell, size in zip(rows, cells, sizes, strict=True)], list(
+        names.values()
+    )
 
 
 def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, Any]]:

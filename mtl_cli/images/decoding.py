@@ -39,7 +39,8 @@ class Header:
     """What a file says of its image before it is decoded: height and width as it will stand, and grey or colour.
 
     `floats` says whether its numbers are floats, or whole numbers of an array of another type than 8 or 16 bit. `wide`
-    says that they are whole numbers of 32 bit, which may be used where they have 16 bit all the same.
+    says that they are whole numbers of 32 bit, which may be used where they have 16 bit all the same. `turned` says
+    that a camera's rotation has swapped the sides.
     """
 
     height: int
@@ -47,6 +48,7 @@ class Header:
     channels: int
     floats: bool
     wide: bool = False
+    turned: bool = False
 
 
 def read_header(path: Path) -> Header:
@@ -61,10 +63,10 @@ def read_header(path: Path) -> Header:
         return Header(shape[-2], shape[-1], 1 if len(shape) == 2 else shape[0], floats)
     with _opened(path) as image:
         width, height = image.size
-        if _orientation(image) in ROTATED:
-            width, height = height, width
+        turned = _orientation(image) in ROTATED
+        width, height = (height, width) if turned else (width, height)
         channels = 1 if image.mode in GREY_MODES else 3
-        return Header(height, width, channels, image.mode == "F", image.mode == "I")
+        return Header(height, width, channels, image.mode == "F", image.mode == "I", turned)
 
 
 def decode_image(path: Path, channels: int) -> Array:

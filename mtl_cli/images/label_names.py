@@ -14,7 +14,7 @@ WORDS = ("masks?", "labels?", "seg", "segmentation", "gt", "ground_?truth", "ann
 """What stands before or after the name of an image in that of its label image, perhaps with a number."""
 AFTER = re.compile(rf"(.+)[-_. ]({'|'.join(WORDS)})((?:[-_ ]?\d+)?)", re.IGNORECASE)
 BEFORE = re.compile(rf"({'|'.join(WORDS)})[-_. ](.+)", re.IGNORECASE)
-LOSSY = (".jpg", ".jpeg")
+LOSSY = (".jpg", ".jpeg", ".jfif")
 MOST_NUMBERS = 256
 """Different numbers of a label image; a photograph has more colours."""
 Found = dict[str, dict[str, Path]]

@@ -11,8 +11,9 @@ from torch import Tensor
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import given_image
 from mtl_cli.tables.given import GIVEN
+from mtl_cli.tables.listing import files_below
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 MODES = {1: "L", 3: "RGB"}
 """Pillow's name for images, by their number of channels of one byte."""
 
@@ -23,7 +24,7 @@ def image_files(path: Path) -> list[Path]:
     Raises:
         UserError: there is no image.
     """
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.suffix.lower() in ENDINGS]
+    files = [path] if path.is_file() else files_below(path, ENDINGS)
     if not files:
         raise UserError(f"{path} holds no images ({', '.join(ENDINGS)}). Give a folder of images: input=DIR.")
     return sorted(files)

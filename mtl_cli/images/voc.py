@@ -4,8 +4,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows
-from mtl_cli.tables.listing import Rows
+from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows, told_size
+from mtl_cli.tables.listing import SIZE, Rows
 
 LISTS = "ImageSets/Main"
 """Where lists say which images are for training, validation and test."""
@@ -23,7 +23,7 @@ def voc_rows(folder: Path) -> Rows:
     Raises:
         UserError: a file cannot be read, or its image is not found.
     """
-    finder, placed, names = ImageFinder(folder), [], dict[str, None]()
+    finder, placed, names, sizes = ImageFinder(folder), [], dict[str, None](), []
     for file in annotation_files(folder):
         if file.stat().st_size > MAX_ANNOTATIONS or b"<!ENTITY" in (content := file.read_bytes()):
             raise UserError(f"{file} is too large, or declares entities, which annotations do not need.")
@@ -36,8 +36,10 @@ def voc_rows(folder: Path) -> Rows:
             placed.append((finder.path_of(_text(root, "filename"), file), boxes))
         except (ElementTree.ParseError, ValueError) as error:
             raise UserError(f"{file} is not a file of Pascal VOC: {str(error)[:80]}.") from error
+        sizes.append(told_size(root.findtext("size/height"), root.findtext("size/width")))
         names |= dict.fromkeys(box[4] for box in boxes)
     rows, splits = boxed_rows(placed, sorted(names)), listed_splits(folder)
+    rows = [{**row, SIZE: size} for row, size in zip(rows, sizes, strict=True)]
     own = [splits.get(Path(row["image"]).stem) for row in rows]
     return rows if None in own else [{**row, "split": split} for row, split in zip(rows, own, strict=True)]
 

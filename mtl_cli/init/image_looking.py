@@ -12,6 +12,7 @@ from mtl_cli.errors import UserError
 from mtl_cli.images.box_cells import is_path
 from mtl_cli.images.coco import read_json_file
 from mtl_cli.images.decoding import decode_labels, decode_numbers, read_header
+from mtl_cli.images.label_names import LOSSY
 from mtl_cli.images.listings import form_of
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.tables.named_files import Place
@@ -179,7 +180,7 @@ def refuse_changed(name: str, files: Sequence[Path], every: np.ndarray) -> None:
     Raises:
         UserError: they are.
     """
-    lossy = next((path for path in files if path.suffix.lower() in (".jpg", ".jpeg")), None)
+    lossy = next((path for path in files if path.suffix.lower() in LOSSY), None)
     if lossy is not None and len(every) > 2:
         raise UserError(
             f"Column '{name}': {lossy} is JPEG, whose compression changes numbers: the label images hold {len(every)} "

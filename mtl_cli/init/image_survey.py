@@ -19,7 +19,7 @@ from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import written
 from mtl_cli.init.running_text import running_text
 from mtl_cli.init.splits import split_of, unseen_classes
-from mtl_cli.tables.listing import Listing
+from mtl_cli.tables.listing import Listing, files_below
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 
@@ -27,6 +27,8 @@ IN_FOLDERS = (
     "images lie in several folders: if these are classes, name them among the targets, such as target=[mask,folder]; "
     "if the images of one belong together, as those of a patient, group=folder"
 )
+UNREAD = (".heic", ".heif", ".avif", ".jp2", ".psd", ".dng", ".cr2", ".nef", ".arw", ".dcm", ".nii", ".exr", ".tga")
+"""Kinds of images that are not read."""
 SHOWN = 6
 """Folders that a line names."""
 
@@ -77,7 +79,7 @@ def survey_images(
     unread = [name for name in unread if name not in {each.column for each in pictures}]
     notes = [f"left out: {', '.join(unread)} (not inputs)"] if unread else []
     notes += [IN_FOLDERS] if FOLDER in unread else []
-    notes += empty_classes(listing)
+    notes += [*empty_classes(listing), *unread_kinds(listing)]
     look = [] if split is None or asked.group else unseen_classes(listing, split, guesses)
     bad = bad_rows(listing, image, pictures, place)
     return ImageSurvey(
@@ -102,6 +104,14 @@ def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], place:
     if 2 * len(checked.bad) >= len(checked.images):
         raise UserError([*told, f"{len(checked.bad)} of {len(checked.images)} images cannot be used. Repair them."])
     return told
+
+
+def unread_kinds(listing: TableFile) -> list[str]:
+    """Return that a folder holds images of kinds that are not read, as lines of the report."""
+    if not isinstance(listing, Listing) or not (others := files_below(listing.folder, UNREAD)):
+        return []
+    kinds = ", ".join(sorted({file.suffix.lower() for file in others}))
+    return [f"left out: {len(others)} files such as {others[0].relative_to(listing.folder)} ({kinds} is not read)"]
 
 
 def empty_classes(listing: TableFile) -> list[str]:

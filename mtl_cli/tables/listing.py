@@ -19,6 +19,8 @@ SPLIT_NAMES = {
 }  # fmt: skip
 """What the folders of splits are called."""
 Rows = list[dict[str, Any]]
+SIZE = "(height, width)"
+"""The key of what annotations tell of the size of an image."""
 
 
 NAMED = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?:[-_ ]?(?:set|data|images|imgs))?[-_ ]?\d*")
@@ -37,7 +39,7 @@ class Listing(TableFile):
     Args:
         path: the folder, or the file of annotations.
         options: how tables are read.
-        rows: one mapping per file, all of the same keys.
+        rows: one mapping per file, all of the same keys; `SIZE` is kept beside the table.
         folder: what the paths of files are relative to.
         annotations: the files that say what is in the files.
     """
@@ -49,6 +51,8 @@ class Listing(TableFile):
             options = replace(options, missing_values=())
         self.path, self.options, self.format, self.folder = path, options, "listing", folder
         self.annotations = list(annotations)
+        self.told_sizes: list[tuple[int, int] | None] = [row.pop(SIZE, None) for row in rows]
+        """Height and width of each image, as far as its annotations tell."""
         self.columns = list(rows[0]) if rows else []
         self.table = pa.table({name: pa.array([row[name] for row in rows]) for name in self.columns})
 
@@ -85,10 +89,13 @@ class Listing(TableFile):
 
 
 def files_below(folder: Path, endings: Sequence[str]) -> list[Path]:
-    """Return the files of some endings in a folder and below it in order, without those behind linked folders."""
+    """Return the files of some endings in a folder and below it in order, without those behind linked folders.
+
+    What is hidden, such as .ipynb_checkpoints, is left out, and so is what an archive of a Mac holds beside its files.
+    """
     found = []
     for root, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name[0] != "." and name != "__MACOSX")
         found += [Path(root, name) for name in sorted(names) if Path(name).suffix.lower() in endings and name[0] != "."]
     return found
 

@@ -5,10 +5,13 @@ import json
 import pytest
 from PIL import Image
 
+from mtl_cli.batch import WantedField
 from mtl_cli.errors import UserError
-from mtl_cli.images.checking import read_cells
+from mtl_cli.images.checking import look_at_pictures, read_cells
 from mtl_cli.images.listings import form_of, list_images
+from mtl_cli.images.picture_targets import parse_picture
 from mtl_cli.tables.listing import Listing
+from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import ReadOptions
 
 
@@ -44,6 +47,15 @@ def test_an_image_outside_class_folders_is_named(tmp_path):
     draw(tmp_path / "2.png")
     with pytest.raises(UserError, match=r"2.png lie in no class folder"):
         rows_of(tmp_path)
+
+
+def annotated_at(folder, size):
+    """Return the file of COCO of one image a.jpg with a box, annotated at a size (width, height)."""
+    path = coco(folder, ["a.jpg"])
+    known = json.loads(path.read_text())
+    known["images"][0] |= {"width": size[0], "height": size[1]}
+    path.write_text(json.dumps(known))
+    return path
 
 
 def coco(folder, images=("a.png",), boxes=((0, 1),), names=("cell", 'a "b"')):
@@ -343,3 +355,19 @@ def test_train_may_be_a_class(tmp_path):
     for name in ("train", "car"):
         draw(tmp_path / name / "1.png")
     assert [row["label"] for row in rows_of(tmp_path)] == ["car", "train"]
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "said"),
+    [((40, 30), 1, None), ((30, 40), 1, "1 images are not as large as it tells"), ((30, 40), 6, "rotation")],
+)
+def test_images_of_another_size_than_their_annotations_tell_are_told(tmp_path, caplog, size, orientation, said):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (40, 30) if orientation == 1 else (30, 40)).save(tmp_path / "a.jpg", exif=exif)
+    listing = list_images(annotated_at(tmp_path, size), ReadOptions())
+    target = parse_picture(WantedField("boxes", "boxes", "boxes", {}))
+    checked, problems, _ = look_at_pictures(listing, "image", {"boxes": target}, Place(tmp_path, tmp_path), False)
+    assert checked.bad == ({0} if said == "rotation" else set())
+    assert said is None or said in " ".join([caplog.text, *problems])
+    assert bool(said) == bool([*caplog.records, *problems])
