@@ -57,6 +57,12 @@ class _Blank:
     def get_ylim(self):
         return 0.0, 1.0
 
+    def get_color(self):
+        return "black"
+
+    def get_linestyle(self):
+        return "-"
+
     def __iter__(self):
         return iter([self])
 
@@ -69,8 +75,11 @@ def _blank_panels(figure, rows, columns, squeeze):
     return np.array([_Blank()] * (rows * columns), dtype=object)
 
 
-def _blank_file(figure, file, format):
-    Image.new("1", tuple(int(side) for side in figure.bbox.size)).save(file, format)
+def _blank_file(figure, file, format, **options):
+    if format == "png":
+        Image.new("1", tuple(int(side) for side in figure.bbox.size)).save(file, format)
+    else:
+        DRAWN["savefig"](figure, file, format=format, **options)
 
 
 BLANK = {"subplots": _blank_panels, "legend": _blank_part, "colorbar": _blank_part, "savefig": _blank_file}
