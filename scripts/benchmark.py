@@ -20,6 +20,7 @@ import torch
 from bare_network import Bare
 from benchmark_data import data
 from benchmark_gpu import gpu
+from benchmark_images import images_step, images_stream
 from benchmark_small import small
 from benchmark_start import growth, start, sweep
 from benchmark_tasks import tasks
@@ -150,6 +151,8 @@ PARTS = {
     "tasks": tasks,
     "small": small,
     "text": text,
+    "images_step": images_step,
+    "images_stream": images_stream,
     "writing": writing,
     "start": start,
     "sweep": sweep,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch.padding import one_row
-from mtl_cli.batch.samples import Sample
+from mtl_cli.batch.samples import Sample, Values
 from mtl_cli.batch.specs import FieldSpec
 
 
@@ -34,6 +34,17 @@ class Split(ABC):
     @abstractmethod
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], in that order."""
+
+    def raw(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B] as processes that read ahead hand them over: inputs may be smaller types.
+
+        `finished` makes of these inputs those of `__getitems__`, on the device where they are needed.
+        """
+        return self.__getitems__(indices)
+
+    def finished(self, inputs: Values) -> Values:
+        """Return inputs of `raw` as `__getitems__` has them; those that are so already stay as they are."""
+        return inputs
 
     def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
         """Return the rows at `indices` [B] one by one, without a batch dimension, for an augmentation to change.

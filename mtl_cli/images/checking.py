@@ -3,13 +3,13 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtl_cli.batch import Sample
+from mtl_cli.batch import Sample, image_of
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_cells import box_problem, boxes_in, is_path
 from mtl_cli.images.coco_points import tell_once
@@ -275,7 +275,8 @@ def decode_all(source: Source, rows: np.ndarray, checked: Checked) -> dict[int, 
     found, problems = {}, list[str]()
     for row in rows.tolist():
         try:
-            found[row] = decoded_row(source, row)
+            decoded = decoded_row(source, row)
+            found[row] = replace(decoded, inputs=image_of(decoded.inputs).contiguous())
         except UserError as error:
             problems += error.problems
     if problems:

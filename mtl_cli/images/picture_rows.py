@@ -1,13 +1,15 @@
 """One split of a set of image files: rows that are decoded when they are fetched, or once into memory."""
 
+import math
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from mtl_cli.batch import (
     IMAGE,
@@ -25,8 +27,11 @@ from mtl_cli.batch import (
 from mtl_cli.images.decoding import Array, decode_image
 from mtl_cli.images.picture_labels import read_picture
 from mtl_cli.images.picture_targets import MAPS, PictureTarget
+from mtl_cli.images.recycled import Recycled
 from mtl_cli.images.resizing import Frame, framed, resized
 from mtl_cli.images.scale import WHITE, require_scale
+
+NO_IMAGE = torch.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ class Pixels:
         """
         require_scale(decoded, self.floats, name)
         frame = framed((decoded.shape[1], decoded.shape[2]), self.size)
-        return torch.from_numpy(np.ascontiguousarray(resized(decoded, frame))), frame
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing writes to it
+            return torch.from_numpy(resized(decoded, frame)), frame
 
     def bright(self, image: Tensor) -> Tensor:
         """Return an image [C, h, w] as float32 on a scale where white is 1; floats are as they are."""
@@ -69,6 +76,12 @@ class Pixels:
     def scaled(self, image: Tensor) -> Tensor:
         """Return an image [C, h, w] as it is decoded as an input."""
         return self.standard(self.bright(image))
+
+    def scaled_bytes(self, images: Tensor, into: Tensor) -> Tensor:
+        """Return images uint8 [B, C, H, W] as inputs, as `scaled` does, in one piece of memory, `into`."""
+        found = into.copy_(images).div_(WHITE["uint8"])
+        mean, std = (torch.tensor(each, device=images.device).reshape(-1, 1, 1) for each in (self.mean, self.std))
+        return found.sub_(mean).div_(std)
 
     def filled(self, row: Sample, maps: Collection[str] = ()) -> Sample:
         """Return a row whose image and `maps`, fields [..., h, w], fill `size`: with the mean, 0, and no label."""
@@ -129,6 +142,7 @@ class PictureRows(Split):
     ) -> None:
         self.source, self.numbers, self.fields, self.specs, self.kept = source, rows, dict(fields), dict(specs), kept
         self.alike, self.copies, self.beside = alike, tuple(copies), beside
+        self._recycled = Recycled()
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -136,9 +150,38 @@ class PictureRows(Split):
 
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], scaled, the smaller ones filled up at the bottom and right."""
+        found = self.raw(indices)
+        return replace(found, inputs=self.finished(found.inputs))
+
+    def finished(self, inputs: Values) -> Values:
+        """Return inputs whose images are scaled; those that are floats are so already."""
+        images = image_of(inputs)
+        if images.is_floating_point():
+            return inputs
+        on_cpu = images.device.type == "cpu"
+        into = self._recycled.empty(images.shape) if on_cpu else torch.empty(images.shape, device=images.device)
+        return with_image(inputs, self.source.pixels.scaled_bytes(images, into))
+
+    def raw(self, indices: Tensor) -> Sample:
+        """Return the rows at `indices` [B] with images of 8 bit as they are, where they have one size, that of inputs.
+
+        A process hands them over in a quarter of the memory. Others are as `__getitems__` returns them.
+        """
+        decoded = self._rows(indices)
+        images = [image_of(row.inputs) for row in decoded]
+        shapes = {(image.dtype, image.shape) for image in images}
+        one_size = len(shapes) == 1 and self.source.pixels.size in (None, images[0].shape[1:])
+        if self.copies or not one_size or images[0].dtype != torch.uint8:
+            return self._scaled(decoded)
+        last = [image.permute(1, 2, 0) for image in images]  # as most files are decoded, so that it is one plain copy
+        joined = handed_over(last).permute(0, 3, 1, 2) if last[0].is_contiguous() else handed_over(images)
+        found = stacked([replace(row, inputs=with_image(row.inputs, NO_IMAGE)) for row in decoded], self.specs)
+        return replace(found, inputs=with_image(found.inputs, joined))
+
+    def _scaled(self, decoded: Sequence[Sample]) -> Sample:
         pixels, maps = self.source.pixels, [k for k, target in self.source.targets.items() if target.kind in MAPS]
         rows = []
-        for row in self.apart(indices, self.specs):
+        for row in decoded:
             image = pixels.scaled(image_of(row.inputs))
             fields = {**row.fields, **dict.fromkeys(self.copies, image)}
             whole = Sample(with_image(row.inputs, image), fields)
@@ -147,6 +190,10 @@ class PictureRows(Split):
 
     def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
         """Return the rows at `indices` [B] one by one: images [C, h, w] as they are decoded."""
+        rows = self._rows(indices)
+        return [replace(row, inputs=with_image(row.inputs, image_of(row.inputs).contiguous())) for row in rows]
+
+    def _rows(self, indices: Tensor) -> list[Sample]:
         found = []
         beside = None if self.beside is None else self.beside(self.numbers[indices.numpy()])
         for place, index in enumerate(indices.tolist()):
@@ -167,6 +214,16 @@ class PictureRows(Split):
         if self.kept is None:
             return decoded_row(self.source, number)
         return self.kept[number]
+
+
+def handed_over(parts: Sequence[Tensor]) -> Tensor:
+    """Return bytes of one shape stacked; in a process that reads ahead in shared memory, which saves a copy."""
+    if get_worker_info() is None:
+        return torch.stack(list(parts))
+    size = (len(parts), *parts[0].shape)
+    storage = torch.UntypedStorage._new_shared(math.prod(size))  # as torch's own collate function makes it
+    shared = torch.empty(0, dtype=torch.uint8).set_(storage).view(size)
+    return torch.stack(list(parts), out=shared)
 
 
 def decoded_row(source: Source, number: int) -> Sample:

@@ -104,7 +104,7 @@ class _WholeBatches(torch.utils.data.Dataset[Sample]):
 
     def __getitem__(self, key: Key) -> Sample:
         try:
-            return self.reader.draw(key[0], torch.from_numpy(key[1])).share_memory()
+            return self.reader.ahead(key[0], torch.from_numpy(key[1])).share_memory()
         except Exception as error:  # told by the training process, in one line
             told = full_of_batches(error) or f"{type(error).__name__}: {error}. data.workers=0 debug=true shows where"
             return Failure(told)  # type: ignore[return-value]  # see Ahead.draw

@@ -201,7 +201,7 @@ class Stream:
         present = {
             task: label_on(sample.fields[field], field, self.device) for task, field in targets.items() if counts[task]
         }
-        inputs = Inputs(move(sample.inputs, self.device), self.name)
+        inputs = Inputs(self.reader.rows.finished(move(sample.inputs, self.device)), self.name)
         weights = {
             task: sample.fields[field].to(self.device, non_blocking=True)
             for task, field in self.weights.items()

@@ -67,6 +67,12 @@ class Reader:
         rows = self.rows.apart(indices, self.specs)
         return self._counted(augmented(rows, self.augmentation, self.specs, seeds), indices)
 
+    def ahead(self, number: int, indices: Tensor) -> Sample:
+        """Return the rows of draw `number` for another process, which still has to finish inputs (`Split.raw`)."""
+        if self.augmentation is not None:
+            return self.draw(number, indices)
+        return self._counted(self.rows.raw(indices), indices)
+
     def as_they_are(self, indices: Tensor) -> Sample:
         """Return rows for an evaluation, not augmented."""
         return self._counted(self.rows.__getitems__(indices), indices)

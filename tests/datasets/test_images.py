@@ -16,6 +16,7 @@ from mtl_cli.batch import MISSING_CLASS, WantedField
 from mtl_cli.datasets.base import SPLITS
 from mtl_cli.datasets.picture_reading_base import new_images
 from mtl_cli.errors import UserError
+from mtl_cli.images.decoding import decode_image
 from mtl_cli.images.resizing import Frame, framed
 from mtl_cli.tables.reading import ReadOptions
 from tests.images._files import blob_set, images
@@ -464,3 +465,24 @@ def test_label_images_that_a_table_names_are_not_predicted(table, caplog):
         names = [name for rows in made.reading(table.parent).batches(100) for name in rows.names]
     assert names == [f"pictures/{k:02}.png" for k in range(12)]
     assert "12 label images are not predicted" in caplog.text
+
+
+@pytest.mark.parametrize("memory_mb", [0, 256])
+def test_images_of_8_bit_are_scaled_as_a_batch_to_the_same_bits(tmp_path, memory_mb):
+    source = images(blob_set(tmp_path, sizes=((32, 40),)), memory_mb=memory_mb)
+    rows, indices = source.split("train"), torch.tensor([3, 0, 3])
+    raw = rows.raw(indices)
+    assert raw.inputs.dtype == torch.uint8
+    pixels = source._pixels
+    wanted = torch.stack([pixels.scaled(image) for image in raw.inputs])
+    for found in (rows.__getitems__(indices).inputs, rows.finished(raw.inputs)):
+        assert torch.equal(found, wanted)
+        assert found.is_contiguous()
+    assert rows.finished(wanted) is wanted
+    files = [decode_image(tmp_path / rows.source.images[rows.numbers[k]], 3) for k in indices]
+    assert torch.equal(raw.inputs, torch.stack([torch.from_numpy(file.copy()) for file in files]))
+
+
+def test_images_of_several_sizes_are_scaled_one_by_one(tmp_path):
+    rows = images(blob_set(tmp_path), memory_mb=0, crop=32).split("train")
+    assert rows.raw(torch.arange(4)).inputs.dtype == torch.float32
