@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from mtl_cli.features import Features, run_stages
 from mtl_cli.training.job import Job
 from mtl_cli.training.next_step import next_step
 
@@ -89,7 +90,7 @@ class BareUNet(BareTrunk):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, C, H, W]."""
-        return self.head(self.features(images).values)  # type: ignore[arg-type]
+        return self.head(run_stages(self.stages, Features(self.stem(images))).values)
 
 
 def bare_image_steps(job: Job) -> Steps:
