@@ -42,7 +42,7 @@ class StackTarget:
     @property
     def is_full(self) -> bool:
         """Whether no label is missing."""
-        every = self.values[:, 0].numel()
+        every = self.values.numel() // len(self.tasks)
         return self.counts == every if isinstance(self.counts, int) else bool((self.counts == every).all())
 
     @property
@@ -114,4 +114,4 @@ class Batch:
     def rows(self) -> int:
         """Number of samples, labelled or not."""
         values = self.inputs.values
-        return len(values if isinstance(values, Tensor) else next(iter(values.values())))
+        return (values if isinstance(values, Tensor) else next(iter(values.values()))).shape[0]  # `len` takes 5 µs

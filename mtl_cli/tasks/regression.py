@@ -63,7 +63,9 @@ class Regression(Task):
         return self.errors(outputs, self.scaled(target.nan_to_num()))
 
     def full_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss of an entry: 50 µs where `loss` takes 80."""
+        """Return the mean loss of an entry: 50 µs where `loss` takes 80, and squared in one go."""
+        if type(self).errors is Regression.errors:
+            return F.mse_loss(outputs, self.scaled(target))
         return self.errors(outputs, self.scaled(target)).mean()
 
     def labels_of(self, rows: int) -> int | None:
@@ -76,8 +78,8 @@ class Regression(Task):
 
     def scaled(self, target: Tensor) -> Tensor:
         """Return the target as (y − mean)/std [B, D]."""
-        columns = target.reshape(len(target), self.num_outputs)
-        return ((columns - self.mean.to(target.device)) / self.std.to(target.device)).float()
+        columns = target.reshape(target.shape[0], self.num_outputs)
+        return ((columns - on(self.mean, target)) / on(self.std, target)).float()
 
     def likelihood(self) -> str | None:
         """Return "gaussian"."""

@@ -36,9 +36,10 @@ class FusedSteps:
         """Take one step."""
         groups = self._optimizer.param_groups
         gradients = [[parameter.grad for parameter in group["params"]] for group in groups]
+        missing = [gradient for each in gradients for gradient in each if gradient is None]
         if self._state is not self._optimizer.state:
             self._make_lists()
-        if not self._lists or any(gradient is None for each in gradients for gradient in each):
+        if missing or not self._lists:
             self._usual()
             return
         with torch.no_grad():

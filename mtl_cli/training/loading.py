@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mtl_cli.batch import (
     Batch,
@@ -132,14 +133,13 @@ class Stream:
         """Return the draws that are read at once with draw number `first`, by number: each as it is when read alone."""
         draws = range(first, first + self._at_once * self.stride, self.stride)
         rows = [self.order.rows(draw) for draw in draws]
-        size = -(-max(map(len, rows)) // LINE) * LINE
-        table = torch.zeros(len(rows), size, dtype=torch.int64)
-        for place, own in enumerate(rows):
-            table[place, : len(own)] = own
+        lengths = [own.shape[0] for own in rows]
+        size = -(-max(lengths) // LINE) * LINE
+        table = pad_sequence([*rows, torch.zeros(size, dtype=torch.int64)], batch_first=True)[:-1]
         sample = self.reader.draw(first, table.flatten())
         return {
-            draw: self._cut(sample, [place * size, place * size + len(own)]) if len(own) else []
-            for place, (draw, own) in enumerate(zip(draws, rows, strict=True))
+            draw: self._cut(sample, [start, start + length]) if length else []
+            for draw, start, length in zip(draws, itertools.count(0, size), lengths, strict=False)
         }
 
     def _cut(self, sample: Sample, bounds: Sequence[int]) -> list[Batch]:
@@ -228,7 +228,7 @@ class Stream:
         elif stack.name in sample.counts:
             counts = per_task(sample.counts[stack.name])
         else:
-            counts = values[:, 0].numel()
+            counts = values.numel() // len(stack.names)
         return StackTarget(stack.names, label_on(values, stack.fields[0], self.device), counts)
 
     def _count(self, task: str, sample: Sample, num_rows: int) -> int:

@@ -1,7 +1,6 @@
 """A task without a label in a step does not move, also where its parameters are a row of a stacked one."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -13,19 +12,18 @@ Rows = Sequence[tuple[tuple[str, ...], Tensor]]
 """Rows of stacked parameters, by the names of the stack's tasks."""
 
 
-@contextmanager
-def resting(optimizer: Optimizer, model: MultiTaskModel, absent: Rows) -> Iterator[None]:
-    """Let an optimizer take its step in a block, and leave these rows and what it keeps of them as they were.
+def take_step(optimizer: Optimizer, model: MultiTaskModel, absent: Rows) -> None:
+    """Let an optimizer take its step, and leave these rows and what it keeps of them as they were.
 
     A head of its own has no gradient then, so that optimizers pass it over. A row has a gradient of 0, by which Adam
     and SGD with momentum would still move it. What belongs to a whole parameter goes on, such as the step count of
     Adam: it is shared by the tasks of a stack.
     """
     if not absent:
-        yield
+        optimizer.step()
         return
     kept = [(parameter, rows, values(optimizer, parameter, rows)) for parameter, rows in parameters(model, absent)]
-    yield
+    optimizer.step()
     with torch.no_grad():
         for parameter, rows, before in kept:
             for name, tensor in tensors(optimizer, parameter).items():

@@ -18,7 +18,7 @@ from mtl_cli.training.job import ROLLBACK_FACTOR, Job
 from mtl_cli.training.loss_scale import unscale
 from mtl_cli.training.news import News, Stop
 from mtl_cli.training.next_step import first_draws, next_step
-from mtl_cli.training.resting import resting
+from mtl_cli.training.resting import take_step
 from mtl_cli.training.selection import (
     count_patience,
     decides,
@@ -117,8 +117,7 @@ def train_step(job: Job, step: TrainStep) -> Update:
     with spans.update:
         norm = gradient_norm(job)
         job.window.add(step.index, step.losses, norm, first_draws(job, step))
-        with resting(job.optimizer, job.learner.model, step.labels.absent_rows):
-            job.optimizer.step()
+        take_step(job.optimizer, job.learner.model, step.labels.absent_rows)
     with spans.balance:
         job.weighting.after_step(step)
     if job.ema is not None:

@@ -51,7 +51,7 @@ class Window:
         if isinstance(losses, TaskLosses):
             self._steps.append(step)
             self._tasks.append(losses.tasks)
-            self._losses += [values.reshape(-1) for _, values in losses.parts]
+            self._losses += [values for _, values in losses.parts]
         elif losses:
             self._steps.append(step)
             self._tasks.append(tuple(losses))
@@ -67,18 +67,19 @@ class Window:
         Raises:
             NotFinite: names the first step and task with such a loss, or the first step with such a gradient.
         """
+        norms = torch.stack([norm for _, norm in self._norms]).tolist() if self._norms else []
+        if all(map(math.isfinite, norms)) and np.isfinite(self._joined().cpu().numpy()).all():
+            self._norms = []
+            return
         found: list[tuple[int, int, str]] = []
         for step, tasks, values in zip(self._steps, self._tasks, self._read(), strict=True):
             bad = np.flatnonzero(~np.isfinite(values)).tolist()
             found += [(step, 0, f"The loss of task '{tasks[place]}' is {float(values[place])}") for place in bad]
-        norms = torch.stack([norm for _, norm in self._norms]).tolist() if self._norms else []
         for (step, _), norm in zip(self._norms, norms, strict=True):
             if not math.isfinite(norm):
                 found.append((step, 1, f"The gradient's norm is {norm}"))
-        if found:
-            step, _, what = min(found, key=lambda item: item[:2])
-            raise NotFinite(what, step, self._draws.get(step, {}))
-        self._norms = []
+        step, _, what = min(found, key=lambda item: item[:2])
+        raise NotFinite(what, step, self._draws.get(step, {}))
 
     def means(self) -> dict[str, float]:
         """Return the mean loss of each task over the window, and start a new one."""
@@ -95,19 +96,21 @@ class Window:
 
     def _read(self) -> list[np.ndarray]:
         """Return the losses of each step [K], float32."""
-        if not self._losses:
-            return []
-        values = joined(self._losses).cpu().numpy()
+        values = self._joined().cpu().numpy()
         rows, start = [], 0
         for tasks in self._tasks:
             rows.append(values[start : start + len(tasks)])
             start += len(tasks)
         return rows
 
+    def _joined(self) -> Tensor:
+        """Return the losses of all steps as one vector, and keep them so."""
+        self._losses = [joined(self._losses)] if self._losses else []
+        return self._losses[0] if self._losses else torch.empty(0)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the window, for a checkpoint."""
-        losses = joined(self._losses) if self._losses else torch.empty(0)
-        return {"steps": self._steps, "tasks": [list(tasks) for tasks in self._tasks], "losses": losses}
+        return {"steps": self._steps, "tasks": [list(tasks) for tasks in self._tasks], "losses": self._joined()}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Take over a window.
@@ -122,7 +125,7 @@ class Window:
         number = sum(map(len, tasks))
         if not plain or len(steps) != len(tasks) or losses.shape != (number,) or not losses.is_floating_point():
             raise ValueError(f"the losses since the last log are {list(losses.shape)} of {len(steps)} steps")
-        self._steps, self._tasks, self._losses = steps, tasks, list(losses.to(device))
+        self._steps, self._tasks, self._losses = steps, tasks, [losses.to(device)] if steps else []
         self._norms, self._draws = [], {}  # what was saved was looked at
 
 
