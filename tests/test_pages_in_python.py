@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from tests.test_readme import PAGES, PROGRAMS, ROOT, blocks
+from tests._pages import PAGES, PROGRAMS, ROOT, blocks
 
 OWN = {"api": "letters_prediction", "export": "validation rows within"}
 """Pages whose examples need nothing before them, and a part of what they print."""

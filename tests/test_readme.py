@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,37 +10,9 @@ import pytest
 
 from mtl_cli import cli
 from mtl_cli.config.shipped import conf_dir, group_options
+from tests._pages import BLOCK, EXTENDING, PAGES, PROGRAMS, README, ROOT, commands, write_files
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-EXTENDING = ROOT / "mtl_cli" / "README.md"
-PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "mtl_cli").rglob("README.md")), ROOT / "scripts" / "README.md"]
-assert len(PAGES) > 10
-BLOCK = re.compile(r"^```(?P<head>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?P<path>[^)#\s]*)#?(?P<heading>[^)\s]*)\)")
-PROGRAMS = {
-    "mtl-train": cli.main, "mtl-eval": cli.main_eval, "mtl-predict": cli.main_predict, "mtl-init": cli.main_init,
-    "mtl-report": cli.main_report, "mtl-explain": cli.main_explain, "mtl-export": cli.main_export,
-    "mtl-serve": cli.main_serve,
-    "mtl-affinity": cli.main_affinity,
-}  # fmt: skip
-
-
-def blocks(page=README):
-    return [(match["head"].strip(), match["text"]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
-
-
-def commands(page=README):
-    lines = [line for head, text in blocks(page) if not head for line in text.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines if line.startswith(("mtl-", "python "))]
-
-
-def write_files(folder):
-    for head, text in blocks(EXTENDING):
-        if " " in head:
-            path = folder / head.split(" ", 1)[1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
 
 
 def test_own_parts_train_evaluate_and_resume(tmp_path, monkeypatch, capsys):

@@ -14,8 +14,8 @@ import yaml
 
 from mtl_cli.storage.directory import read_status
 from tests import _toy
+from tests._pages import write_files
 from tests._resuming import assert_same_run
-from tests.test_readme import write_files
 
 COMMAND = Path(sys.executable).with_name("mtl-train")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

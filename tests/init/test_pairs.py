@@ -10,9 +10,9 @@ import pytest
 import mtl_cli.texts
 from mtl_cli import cli
 from mtl_cli.init.pair_advice import advise_pairs, repeated
+from tests._pages import PROGRAMS, blocks, commands
 from tests.init._looking import dataset, look, refused, task, train
 from tests.tables._files import write_csv
-from tests.test_readme import PROGRAMS, blocks, commands
 
 NOUNS = {"cat": ("Katze", "chat"), "dog": ("Hund", "chien"), "house": ("Haus", "maison"), "tree": ("Baum", "arbre")}
 VERBS = {"see": ("sehe", "vois"), "want": ("will", "veux"), "draw": ("male", "dessine")}

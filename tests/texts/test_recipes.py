@@ -12,9 +12,9 @@ import yaml
 import mtl_cli.sounds
 import mtl_cli.texts
 from mtl_cli import cli
+from tests._pages import blocks
 from tests.sounds._files import tone_set, write_table
 from tests.tables._files import write_csv
-from tests.test_readme import blocks
 from tests.texts import _pairs
 
 SMALL = ["trainer.device=cpu", "trainer.precision=fp32", "data.batch_size=16", "quiet=true", "hydra.run.dir=run"]
