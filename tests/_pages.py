@@ -40,7 +40,7 @@ def write_files(folder):
 
 
 def run_page(folder, scripts=("generate_examples.py",), **further):
-    """Run scripts, then the commands of a page one after the other; `further` words are by program, such as train=[…]."""
+    """Run scripts, then the commands of a page one after the other, with `further` words by program: train=[…]."""
     for script in scripts:
         subprocess.run([sys.executable, ROOT / "scripts" / script], check=True, capture_output=True)
     for program, *arguments in commands(ROOT / "mtl_cli" / folder / "README.md"):
