@@ -30,7 +30,7 @@ from mtl_cli.tables.labels import (
 from mtl_cli.tables.place import Place
 from mtl_cli.tables.rows import EncodedRows
 from mtl_cli.tables.scaling import SCALE
-from mtl_cli.tables.split_rules import StratifiedRules
+from mtl_cli.tables.stratified_rules import StratifiedRules
 
 
 @dataclass(frozen=True, kw_only=True)

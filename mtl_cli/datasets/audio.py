@@ -43,8 +43,8 @@ from mtl_cli.tables.listing import Listing, class_rows
 from mtl_cli.tables.named_files import FolderOptions, Place, place_of, place_of_new
 from mtl_cli.tables.opening import MEGABYTE, Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
-from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
+from mtl_cli.tables.stratified_rules import StratifiedRules
 
 ANYWHERE = Place(Path(), Path(Path.cwd().anchor))
 """Where the sounds are that are named in Python."""

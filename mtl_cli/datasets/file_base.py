@@ -14,9 +14,10 @@ from mtl_cli.batch import Split
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Dataset, DataSource, as_split
 from mtl_cli.errors import UserError
+from mtl_cli.tables.groups import check_groups_apart
 from mtl_cli.tables.labels import Columns, FittedTarget, Target
 from mtl_cli.tables.paths import data_path
-from mtl_cli.tables.split_rules import SPLITS, SplitRules, check_groups_apart
+from mtl_cli.tables.split_rules import SPLITS, SplitRules
 from mtl_cli.tables.whole_column import WholeColumn, column_of_values
 
 

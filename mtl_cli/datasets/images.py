@@ -46,8 +46,8 @@ from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.named_files import FolderOptions, Place, place_of, place_of_new
 from mtl_cli.tables.opening import MEGABYTE, Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
-from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
+from mtl_cli.tables.stratified_rules import StratifiedRules
 from mtl_cli.texts.beside import Beside, BesideRows
 from mtl_cli.texts.tokenizer import TextTokenizer
 

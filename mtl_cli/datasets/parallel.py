@@ -20,8 +20,8 @@ from mtl_cli.tables.aligned_lines import AlignedLines, is_lines
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile
-from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
+from mtl_cli.tables.stratified_rules import StratifiedRules
 from mtl_cli.texts.columns import file_rows
 from mtl_cli.texts.encoding import text_rows
 from mtl_cli.texts.piece_tokenizer import KINDS

@@ -1,7 +1,6 @@
 """What datasets on files of tables have in common: columns of inputs, labels and splits, read at once."""
 
 import logging
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +12,9 @@ from torch import Tensor
 from mtl_cli.batch import WantedField
 from mtl_cli.datasets.base import Dataset, as_split
 from mtl_cli.datasets.file_base import BalancedFileOptions, FileSource, Maker
-from mtl_cli.datasets.reading_base import Reading
-from mtl_cli.datasets.table_reading_base import TableReading
 from mtl_cli.errors import UserError, nearest, some
-from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared, InputColumns, choose_inputs
 from mtl_cli.tables.formats import open_file
-from mtl_cli.tables.given import Given
-from mtl_cli.tables.given_table import GivenTable
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import (
     Target,
@@ -31,12 +25,13 @@ from mtl_cli.tables.labels import (
     undeclared,
     weight_fields,
 )
+from mtl_cli.tables.layouts import LayoutPlan
 from mtl_cli.tables.opening import Memory, open_table
 from mtl_cli.tables.profile import Profile
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.tables.rows import EncodedRows, StoredRows
-from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Layout, Table
+from mtl_cli.tables.stratified_rules import StratifiedRules
 from mtl_cli.tables.whole_column import WholeColumn, read_column
 from mtl_cli.texts.written import KIND as WRITING
 from mtl_cli.texts.written import FittedWriting, WrittenTarget, fit_writing, parse_written, written_rows
@@ -184,9 +179,9 @@ class ColumnSource(FileSource[Table]):
 
         def plan(profile: Profile) -> Layout:
             if key not in ("path", "input"):
-                return self._layout_of_other(file)
+                return self._plan.of_other(file, self._layout)
             self._chosen = self._choose(file, profile)
-            self._layout = self._layout_of_main(file, profile, divided)
+            self._layout = self._plan.of_main(file, profile, divided)
             self._empty = [n for n, column in profile.columns.items() if column.kind == "empty"]
             return self._layout
 
@@ -195,6 +190,12 @@ class ColumnSource(FileSource[Table]):
             if name in self._chosen.numbers:
                 logger.warning("%s, column '%s' has no value in any row; it is read as missing numbers.", path, name)
         return table
+
+    @property
+    def _plan(self) -> LayoutPlan:
+        """How files are read, by what is known now."""
+        others = (*self._texts, *(() if self._was_loaded else self.written_columns))
+        return LayoutPlan(self._rules, self._targets, self._chosen, others, self._was_loaded)
 
     def whole_column(self, found: Table, name: str) -> WholeColumn:
         """Return a column for all rows of a file, which is read once more for it."""
@@ -214,56 +215,6 @@ class ColumnSource(FileSource[Table]):
             require_columns(self._inputs.columns, file.columns, file.path)
             return InputColumns(self._inputs.numbers, self._inputs.dates, self._inputs.texts)
         return choose_inputs(self._declared, self._targets, file, profile)
-
-    def _layout_of_main(self, file: TableFile, profile: Profile, divided: bool) -> Layout:
-        """Return how the columns of the main file are read, also those that say how it is `divided`."""
-        labels = [each for each in self._targets.values() if self._needs(each, file)]
-        dividing = self._rules.columns({each.name: each for each in labels}) if divided else []
-        times = self._rules.times if divided else ()
-        answers = [column for each in labels for column in (*each.columns, *self._beside(each, file))]
-        written = () if self._was_loaded else self.written_columns
-        require_columns([*self._texts, *written, *dividing, *times, *answers], file.columns, file.path)
-        dates = tuple(name for name in times if time_kind(file, profile, name) == "date")
-        times = tuple(name for name in times if name not in dates)
-        numbered = [column for each in labels for column in (*each.numbers, *self._beside(each, file))]
-        numbers = (*self._chosen.numbers, *numbered, *times)
-        exact = {*numbered, *times, *dates}
-        texts = (*self._chosen.texts, *dividing, *(column for each in labels for column in each.texts))
-        missing = {c: words for each in labels for c in each.labels if (words := each.missing_in(c))}
-        inputs = (*self._chosen.numbers, *self._chosen.dates)
-        return Layout(
-            numbers=tuple(dict.fromkeys(numbers)),
-            dates=tuple(dict.fromkeys((*self._chosen.dates, *dates))),
-            texts=tuple(dict.fromkeys(texts)),
-            missing=missing,
-            rounded=tuple(name for name in inputs if name not in exact),
-        )
-
-    def _beside(self, target: Target, file: TableFile) -> tuple[str, ...]:
-        """Return the columns of a target's weights; with a loaded state the file may lack them."""
-        return tuple(name for name in target.beside if not self._was_loaded or name in file.columns)
-
-    def _needs(self, target: Target, file: TableFile) -> bool:
-        """Return True for a target that is read from a file; with a loaded state the file may lack it."""
-        return not self._was_loaded or set(target.columns) <= set(file.columns)
-
-    def _layout_of_other(self, file: TableFile) -> Layout:
-        """Return how the file of another split is read: like the main one, except for columns that it may lack."""
-        layout = self._layout
-        answers = {column for target in self._targets.values() for column in (*target.columns, *target.beside)}
-        optional = {*self._rules.reserved, self._rules.strata(self._targets)} - answers - set(self._chosen.columns)
-        optional |= answers if self._was_loaded else set()
-        wanted = {name for name in layout.columns if name in file.columns or name not in optional}
-        written = () if self._was_loaded else self.written_columns
-        require_columns([*self._texts, *written, *sorted(wanted)], file.columns, file.path)
-
-        def kept(names: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(name for name in names if name in wanted)
-
-        missing = {name: values for name, values in layout.missing.items() if name in wanted}
-        return Layout(
-            kept(layout.numbers), kept(layout.dates), kept(layout.texts), missing, rounded=kept(layout.rounded)
-        )
 
     def chosen_rows(
         self, inputs: InputRows, table: Table, rows: np.ndarray, fields: Mapping[str, Tensor]
@@ -288,64 +239,3 @@ class ColumnSource(FileSource[Table]):
                 fields[name] = missing_target(each, len(table))
             fields |= weight_fields(each, table, table.has)
         return fields
-
-
-def time_kind(file: TableFile, profile: Profile, name: str) -> str:
-    """Return whether a column that rows are divided by holds numbers or dates.
-
-    Raises:
-        UserError: it holds neither.
-    """
-    column = profile.columns[name]
-    if column.kind not in ("number", "date"):
-        raise UserError(
-            f"{file.path}, column '{name}' is time_column and holds neither numbers nor dates alone, but "
-            f"{column.kind}. A date is like 2024-01-31 or 2024-01-31 18:30."
-        )
-    return column.kind
-
-
-class TableFileSource(ColumnSource):
-    """A dataset whose files are tables, with columns that are inputs; it reads new tables row by row."""
-
-    def preprocessing(self) -> dict[str, Any]:
-        """Return the table columns, the texts and how files are read."""
-        reading = {
-            name: value if isinstance(value, str | None) else list(value) for name, value in vars(self._reading).items()
-        }
-        columns = None if self._inputs is None else self._inputs.plain()
-        return {"kind": "rows", "reading": reading, "table": columns, "text": self.text_preprocessing()}
-
-    def text_preprocessing(self) -> dict[str, Any] | None:
-        """Return how texts are cut as plain data; None where there are none."""
-        return None
-
-    @abstractmethod
-    def encode_rows(self, rows: "pa.RecordBatch | pa.Table", path: Path, first_row: int = 0) -> dict[str, Tensor]:
-        """Return the model's inputs of rows as `reader(path).batches()` yields them; the rest is needed for messages.
-
-        Raises:
-            UserError: an input column is missing, or a cell cannot be used.
-        """
-
-    def reading(self, path: Path) -> Reading:
-        """Return the rows of a table."""
-        return TableReading(self.reader(path), self.encode_rows)
-
-    def reading_of(self, inputs: Given) -> Reading | None:
-        """Return rows of columns; or texts, where one column of text is all that is read."""
-        table = inputs.table
-        if table is None and inputs.strings is not None and self.text_alone is not None:
-            table = pa.table({self.text_alone: pa.array(inputs.strings, pa.string())})
-        return None if table is None else TableReading(GivenTable(table, self._reading), self.encode_rows)
-
-    def given_rows(self, split: str, most: int) -> Given:
-        """Return the rows of a split, in the order of the file."""
-        found, rows = self.divide()[split]
-        batches = [batch for _, batch in self.reader(found.path).verbatim().batches()]
-        return Given(table=pa.Table.from_batches(batches).take(pa.array(rows[:most])))
-
-    @property
-    def text_alone(self) -> str | None:
-        """The column of text, where it is the only input; None otherwise."""
-        return None

@@ -11,14 +11,14 @@ from torch import Tensor
 from mtl_cli.batch import InputPlace, Sample
 from mtl_cli.config.options import option
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
-from mtl_cli.datasets.table_base import TableFileSource
+from mtl_cli.datasets.table_file_base import TableFileSource
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import parse_targets
 from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions
-from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
+from mtl_cli.tables.stratified_rules import StratifiedRules
 
 
 @dataclass(frozen=True, kw_only=True)

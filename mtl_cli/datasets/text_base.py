@@ -13,7 +13,7 @@ from mtl_cli.batch import InputPlace, InputSpec, Sample
 from mtl_cli.config.options import option
 from mtl_cli.datasets.base import Dataset
 from mtl_cli.datasets.file_base import BalancedFileOptions, Maker, fitted, taken
-from mtl_cli.datasets.table_base import TableFileSource
+from mtl_cli.datasets.table_file_base import TableFileSource
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.columns import Declared
@@ -22,8 +22,8 @@ from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import Target, parse_targets
 from mtl_cli.tables.opening import Memory
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
-from mtl_cli.tables.split_rules import StratifiedRules
 from mtl_cli.tables.store import Table
+from mtl_cli.tables.stratified_rules import StratifiedRules
 from mtl_cli.texts.columns import file_rows
 from mtl_cli.texts.encoding import checked_length, example_inputs, text_rows, typical_length
 from mtl_cli.texts.ragged import Ragged
