@@ -106,11 +106,11 @@ def test_random_values_follow_from_the_seed_and_the_number_of_the_trial(run):
     assert cli.main([*words, "search.trials=3", "hydra.sweep.dir=a"]) == 0
     first = [config for config, _ in run.trained]
     run.trained.clear()
-    assert cli.main([*words, "search.trials=3", "hydra.sweep.dir=b"]) == 0
-    assert [config for config, _ in run.trained] == first
+    assert cli.main([*words, "search.trials=2", "hydra.sweep.dir=b"]) == 0
+    assert [config for config, _ in run.trained] == first[:2]
     run.trained.clear()
-    assert cli.main([*words, "search.trials=3", "hydra.sweep.dir=c", "search.seed=1"]) == 0
-    assert [config for config, _ in run.trained] != first
+    assert cli.main([*words, "search.trials=1", "hydra.sweep.dir=c", "search.seed=1"]) == 0
+    assert [config for config, _ in run.trained] != first[:1]
     assert {config["optimizer"]["_target_"] for config in first} == {"torch.optim.Adam", "torch.optim.SGD"}
 
 
