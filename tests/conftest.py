@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -75,20 +76,20 @@ def _blank_panels(figure, rows, columns, squeeze):
     return np.array([_Blank()] * (rows * columns), dtype=object)
 
 
-def _blank_file(figure, file, format, **options):
-    if format == "png":
-        Image.new("1", tuple(int(side) for side in figure.bbox.size)).save(file, format)
-    else:
-        DRAWN["savefig"](figure, file, format=format, **options)
+def _blank_file(canvas, file):
+    Image.new("1", tuple(int(side) for side in canvas.figure.bbox.size)).save(file, "png")
 
 
-BLANK = {"subplots": _blank_panels, "legend": _blank_part, "colorbar": _blank_part, "savefig": _blank_file}
-DRAWN = {name: getattr(Figure, name) for name in BLANK}
+BLANK = {
+    (Figure, "subplots"): _blank_panels, (Figure, "legend"): _blank_part, (Figure, "colorbar"): _blank_part,
+    (FigureCanvasAgg, "print_png"): _blank_file,
+}  # fmt: skip
+DRAWN = {place: getattr(*place) for place in BLANK}
 
 
 def _replace(functions):
-    for name, function in functions.items():
-        setattr(Figure, name, function)
+    for (owner, name), function in functions.items():
+        setattr(owner, name, function)
 
 
 @pytest.fixture(autouse=True, scope="session")

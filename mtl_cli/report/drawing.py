@@ -10,6 +10,7 @@ import matplotlib as mpl
 
 mpl.use("Agg", force=False)
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -38,7 +39,7 @@ def write(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # letters that the font lacks are drawn as boxes
-        figure.savefig(buffer, format="png")
+        FigureCanvasAgg(figure).print_png(buffer)  # savefig draws twice, since it looks for the size first
     write_bytes(path, buffer.getvalue())
 
 
