@@ -3,17 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from itertools import islice
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from mtl_cli.batch import Inputs, InputSpec, images_of
+from mtl_cli.backbones.dry_run_base import specs_of, unread_skips
+from mtl_cli.batch import Inputs, InputSpec
 from mtl_cli.config.on_hand import components_on_hand, either, target_of
 from mtl_cli.errors import nearest
-from mtl_cli.features import Features, FeatureSpec, Stage, Stages, run_stage
+from mtl_cli.features import Features, Stage, Stages
 from mtl_cli.layers.named import initialise
 from mtl_cli.layers.named_modules import NamedModules
 from mtl_cli.seeding import derive, seeded
@@ -144,7 +144,7 @@ class BackboneFactory:
         self._unread: frozenset[int] = frozenset()
         if not self.skip_readers:
             self._unread = unread_skips(self().eval(), next(iter(self._examples.values())))
-        self.specs = self._dry_run(examples)
+        self.specs = specs_of(self.names, self().eval(), examples)
 
     @property
     def pretrained(self) -> bool:
@@ -229,60 +229,3 @@ class BackboneFactory:
                     stems[dataset] = self._backbone.stem(self.inputs[dataset], self._common)
                     initialise(stems[dataset], self._backbone.init)
             return Stems(stems)
-
-    def _dry_run(self, examples: Mapping[str, Inputs]) -> list[FeatureSpec]:
-        stages = self().eval()
-        runs = []
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for inputs in examples.values():
-                x: Inputs | Features = inputs
-                specs = []
-                for name, stage in zip(self.names, stages, strict=True):
-                    x = run_named(name, stage, x)
-                    specs.append(FeatureSpec.of(x))
-                runs.append(specs)
-        if any(image_size(inputs) != run[0].shape[1:] for inputs, run in zip(examples.values(), runs, strict=True)):
-            return runs[0]
-        image = image_size(next(iter(examples.values())))
-        return [replace(spec, image=image) for spec in runs[0]]
-
-
-def image_size(inputs: Inputs) -> tuple[int, int] | None:
-    """Return height and width of images [B, C, H, W]; None for other inputs."""
-    images = images_of(inputs.values)
-    return None if images is None else (images.shape[2], images.shape[3])
-
-
-def run_named(name: str, stage: nn.Module, x: Inputs | Features) -> Features:
-    """Return the features after a stage.
-
-    Raises:
-        ValueError: the stage cannot take what the one before gives.
-    """
-    try:
-        return run_stage(stage, x)
-    except (RuntimeError, TypeError, IndexError) as error:
-        given = "the input" if isinstance(x, Inputs) else f"features {tuple(x.values.shape)}"
-        raise ValueError(f"Stage '{name}' of the backbone cannot take {given}: {error}") from error
-
-
-def unread_skips(stages: Stages, inputs: Inputs) -> frozenset[int]:
-    """Return the numbers of the stages whose kept input the values after the last stage do not depend on.
-
-    Found by one backward on real inputs, in which every skip is a leaf of the graph.
-    """
-    if not any(isinstance(stage, Stage) and stage.keeps_input for stage in stages):
-        return frozenset()
-    leaves: dict[int, Tensor] = {}
-    x: Inputs | Features = inputs
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        for number, stage in stages.numbered():
-            x = run_stage(stage, x)
-            if isinstance(stage, Stage) and stage.keeps_input:
-                leaves[number] = x.skips[-1].detach().requires_grad_()
-                x = Features(x.values, x.mask, (*x.skips[:-1], leaves[number]))
-        assert isinstance(x, Features)
-        if not x.values.requires_grad:
-            return frozenset(leaves)
-        gradients = torch.autograd.grad(x.values.sum(), list(leaves.values()), allow_unused=True)
-    return frozenset(number for number, gradient in zip(leaves, gradients, strict=True) if gradient is None)

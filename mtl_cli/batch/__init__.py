@@ -14,7 +14,17 @@ from mtl_cli.batch.padding import (
     sets_of,
     stacked,
 )
-from mtl_cli.batch.samples import Frame, Sample, Values, change_values, image_of, images_of, move, with_image
+from mtl_cli.batch.samples import (
+    Frame,
+    Sample,
+    Values,
+    change_values,
+    image_of,
+    image_size,
+    images_of,
+    move,
+    with_image,
+)
 from mtl_cli.batch.specs import (
     IMAGE,
     MISSING_CLASS,
@@ -54,6 +64,7 @@ __all__ = [
     "change_values",
     "filled_up",
     "image_of",
+    "image_size",
     "images_of",
     "labelled",
     "labelled_tasks",

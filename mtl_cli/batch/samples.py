@@ -32,6 +32,12 @@ def images_of(values: Values) -> Tensor | None:
     return values.get(IMAGE)
 
 
+def image_size(values: Values) -> tuple[int, int] | None:
+    """Return height and width of images [B, C, H, W] among inputs; None where there are none."""
+    images = images_of(values)
+    return None if images is None else (images.shape[2], images.shape[3])
+
+
 def with_image(values: Values, image: Tensor) -> Values:
     """Return inputs with another image, and the same columns beside it."""
     return image if isinstance(values, Tensor) else {**values, IMAGE: image}

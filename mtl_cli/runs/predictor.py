@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtl_cli.batch import ROW_INPUTS, Inputs, Values, images_of
+from mtl_cli.batch import ROW_INPUTS, Inputs, Values, image_size
 from mtl_cli.config.targets import Trust
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.datasets.reading_base import NewRows, Reading
@@ -119,12 +119,6 @@ class TrainedModel:
     def no_columns(self) -> Columns:
         """Return the columns of no rows."""
         return {name: values for task in self.tasks.values() for name, values in task.columns_of_no_rows().items()}
-
-
-def image_size(values: Values) -> tuple[int, int] | None:
-    """Return height and width of images [B, C, H, W], None for other inputs."""
-    images = images_of(values)
-    return None if images is None else (images.shape[2], images.shape[3])
 
 
 def chosen(output: Output, places: Tensor | None) -> Output:
