@@ -18,6 +18,9 @@ ORDER_WORDS = re.compile(r"rat(e|ing)|stars?|score|grade|level|sever|stage|satis
 COUNT_WORDS = re.compile(r"count|number|num_|^n_|visits|clicks|purchases|events|children|kids|quantity", re.IGNORECASE)
 ID_WORDS = re.compile(r"(^|[_\W])(id|ids|uid|uuid|guid|key|idx|index|no|nr|ref)([_\W]|$)", re.IGNORECASE)
 CAMEL = re.compile(r"[a-z](Id|ID)$")
+NUMBERS_OF_THINGS = re.compile(r"(^|[_\W])(id|ids|uid|uuid|guid)([_\W]|$)", re.IGNORECASE)
+"""Names of columns whose numbers name things, also where these are predicted."""
+EVENT_WORDS = re.compile(r"status|event|dead|death|died|fustat|censor|relapse|churn|fail", re.IGNORECASE)
 RARE, IMBALANCED = 0.05, 10.0
 EVEN, LONG_TAIL = 1.0, 3.0
 """Skewness up to which numbers are even enough, and from which on their tail is long."""
@@ -118,6 +121,8 @@ def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
     if len(columns) == 2 and is_graded(columns[0]) and names_groups(columns[1]):
         first, second = columns
         return Guess(name, "ranking", tuple(columns), f"{first.name} grades the rows of each {second.name}")
+    if len(columns) == 2 and columns[0].numbers is not None and says_that_it_ended(columns[1]):
+        return Guess(name, "", tuple(columns), "the second column does not say yes or no")
     if all(column.numbers is not None and not column.is_truth for column in columns):
         return Guess(name, "real", tuple(columns), "every column is a number: one vector")
     first, second = columns[0], columns[1]
@@ -126,6 +131,11 @@ def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
     if len(columns) == 2 and first.numbers is not None and second.is_truth:
         return Guess(name, "survival", tuple(columns), f"{first.name} is a time, {second.name} says whether it ended")
     return Guess(name, "", tuple(columns), "the columns do not go together")
+
+
+def says_that_it_ended(column: LabelColumn) -> bool:
+    """Return True for an event, by its name, with two values other than yes and no."""
+    return column.distinct == 2 and not column.is_truth and bool(EVENT_WORDS.search(column.name))
 
 
 def is_id(name: str) -> bool:
@@ -154,6 +164,8 @@ def guess_kind(column: LabelColumn) -> tuple[str, str]:
         return "binary", "two values"
     if column.numbers is None:
         return "class", f"{distinct} different texts"
+    if NUMBERS_OF_THINGS.search(column.name) or CAMEL.search(column.name):
+        return "class", "the name says that the numbers are names"
     values = column.numbers[~np.isnan(column.numbers)]
     if (values % 1 != 0).any():
         return "real", "numbers with a fraction"

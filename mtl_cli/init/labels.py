@@ -122,12 +122,23 @@ def check_guesses(file: TableFile, guesses: Sequence[Guess]) -> None:
         if guess.kind == "class" and (told := not_classes(guess.columns[0])):
             problems.append(told.replace("FILE", str(file.path)))
         if not guess.kind:
-            problems.append(
-                f"The columns {'+'.join(guess.names)} of one target do not go together. They are all 0 or 1 "
-                "(multilabel), all numbers (a vector), time+event (survival) or relevance+group (ranking)."
-            )
+            problems.append(together(guess))
     if problems:
         raise UserError(problems)
+
+
+def together(guess: Guess) -> str:
+    """Return why the columns of one target do not go together, and what they may be."""
+    event = guess.columns[-1]
+    if len(guess.columns) == 2 and guess.columns[0].numbers is not None and event.distinct == 2:
+        return (
+            f"The column '{event.name}' of {'+'.join(guess.names)} holds {' and '.join(event.values)}, which do not "
+            "say whether a time ended. Write 1 (it did) and 0 (it did not, censored) in the file."
+        )
+    return (
+        f"The columns {'+'.join(guess.names)} of one target do not go together. They are all 0 or 1 "
+        "(multilabel), all numbers (a vector), time+event (survival) or relevance+group (ranking)."
+    )
 
 
 def with_texts(

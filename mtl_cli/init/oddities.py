@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,21 +23,22 @@ DAYS = (19000101, 21001231)
 """Days that are written as one number, without signs between."""
 AROUND = re.compile(r"^[\s'\"`.,;:\u200b-\u200f\ufeff]+|[\s'\"`.,;:\u200b-\u200f\ufeff]+$")
 """Signs around a word that say nothing."""
-MOST_NOTES = 3
+MOST_NOTES, MOST_CATEGORIES = 3, 1_000
 
 
 def oddities(file: TableFile, columns: Mapping[str, Cells], guesses: Sequence[Guess]) -> list[str]:
     """Return notes on inputs, other than dates, and on targets in the first rows."""
     targets = [column for guess in guesses for column in guess.columns]
     numbers = {name: cells.numbers for name, cells in columns.items() if cells.numbers is not None}
-    plain = [note for name, each in numbers.items() for note in days_as_numbers(name, each)]
+    days = [note for name, each in numbers.items() for note in days_as_numbers(name, each)]
     numbers |= {column.name: column.numbers for column in targets if column.numbers is not None}
     notes = [note for name, each in numbers.items() for note in missing_codes(file, name, each)]
+    notes += [note for name, cells in columns.items() for note in alike_categories(name, cells.values)]
     classes = [guess.columns[0] for guess in guesses if guess.kind in ("class", "binary")]
     notes += [note for column in classes for note in label_words(file, column)]
     notes += [note for column in classes for note in alike_labels(column)]
     notes += [note for column in classes if column.numbers is None for note in absent_labels(file, column.name)]
-    return notes + plain
+    return notes + days
 
 
 def missing_codes(file: TableFile, name: str, numbers: np.ndarray) -> list[str]:
@@ -106,15 +107,34 @@ def label_words(file: TableFile, column: LabelColumn) -> list[str]:
 
 def alike_labels(column: LabelColumn) -> list[str]:
     """Return that labels differ in signs around them, or in how letters are composed, alone."""
-    plain: dict[str, list[str]] = {}
-    for value in column.values:
-        plain.setdefault(AROUND.sub("", unicodedata.normalize("NFKC", value)), []).append(value)
     return [
-        f"{column.name}: {', '.join(map(ascii, sorted(each)))} differ in signs around them or the form of letters "
+        f"{column.name}: {', '.join(map(ascii, each))} differ in signs around them or the form of letters "
         "alone, but are classes of their own. If they are one, write them in one way in the file"
-        for name, each in plain.items()
-        if name and len(each) > 1
+        for each in alike(column.values, plain)
     ][:MOST_NOTES]
+
+
+def alike_categories(name: str, values: Sequence[str]) -> list[str]:
+    """Return that categories of an input differ in capitals, signs around them or the form of letters alone."""
+    found = alike(values, lambda value: plain(value).casefold()) if len(values) <= MOST_CATEGORIES else []
+    return [
+        f"{name}: the categories {', '.join(map(ascii, each))} differ in capitals or signs alone, but are categories "
+        "of their own. If they are one, write them in one way in the file"
+        for each in found
+    ][:1]
+
+
+def alike(values: Sequence[str], form: Callable[[str], str]) -> list[list[str]]:
+    """Return the values that have one form, but for the empty one."""
+    found: dict[str, list[str]] = {}
+    for value in values:
+        found.setdefault(form(value), []).append(value)
+    return [sorted(each) for name, each in found.items() if name and len(each) > 1]
+
+
+def plain(value: str) -> str:
+    """Return a text without signs around it, its letters composed in one way."""
+    return AROUND.sub("", unicodedata.normalize("NFKC", value))
 
 
 def absent_labels(file: TableFile, name: str) -> list[str]:

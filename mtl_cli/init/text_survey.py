@@ -14,6 +14,7 @@ from mtl_cli.init.row_survey import FoundRows, RowSurvey, reading_lines
 from mtl_cli.init.running_text import TextColumn
 from mtl_cli.init.scripts import script_shares
 from mtl_cli.init.survey import survey_rows
+from mtl_cli.init.text_notes import copied_texts, telling_words
 from mtl_cli.init.yaml_files import Section, Training, comment, entry, some
 from mtl_cli.tables.reading import TableFile
 
@@ -93,6 +94,10 @@ def survey_text(file: TableFile, texts: Sequence[TextColumn], asked: Asked) -> T
     if not any(column.present for column in texts):
         raise UserError(f"{file.path}: the text ({', '.join(names)}) is empty in the first rows. Name another: text=…")
     found = with_way_to_text(survey_rows(file, asked, names), names)
+    telling = tuple(note for column in texts for note in telling_words(column, found.targets))
+    copied = tuple(note for column in texts for note in copied_texts(column))
+    seen = replace(found.inputs, warnings=found.inputs.warnings + telling, notes=found.inputs.notes + copied)
+    found = replace(found, inputs=seen)
     shares = script_shares(text for column in texts for text in column.present)
     advice = advise_texts([column.texts for column in texts], shares, found.profile.rows)
     taken = (*asked.taken, *names, *found.dividing, *found.inputs.drop)

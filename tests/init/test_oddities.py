@@ -67,6 +67,9 @@ NOTED = {
         ["split", "x", "y"], [with_every(50, "tset", ["train", "val", "test"] * 80), X, Y],
         "split: an input, though its name says that it divides the rows",
     ),
+    "categories in several ways": (
+        ["sex", "x", "y"], [["M", "m ", "F"] * 80, X, Y], "sex: the categories 'M', 'm' differ in capitals or",
+    ),
     "a column of folds": (["fold", "x", "y"], [[k % 5 for k in range(240)], X, Y], "fold: an input, though its name"),
     "a limit": (["x", "l", "y"], [X, with_every(9, "<0.1", X), Y], "'<0.1' among numbers: counted as missing. It says"),
 }  # fmt: skip
@@ -208,6 +211,21 @@ def test_splits_without_a_label_are_told_and_the_last_evaluation_counts(capsys, 
     assert "The validation split has no label of y, so the last evaluation counts as the best." in caplog.text
     assert "The test split has no label of y." in caplog.text
     assert json.loads(Path("run/summary.json").read_text())["selection"]["best_step"] == 6
+
+
+@pytest.mark.parametrize("values", [("1", "2"), ("alive", "dead")])
+def test_events_that_say_neither_yes_nor_no_are_refused_and_the_way_out_works(values, capsys):
+    write(["x", "time", "status"], X, [abs(x) for x in X], [values[k % 2] for k in range(240)])
+    assert f"holds {' and '.join(values)}, which do not say whether a time ended" in refused(capsys, "[time+status]")
+    write(["x", "time", "status"], X, [abs(x) for x in X], [k % 2 for k in range(240)])
+    assert "time_status: survival" in look(capsys, "[time+status]")
+
+
+def test_numbers_that_name_things_are_classes_where_they_are_predicted(capsys):
+    write(["x", "item_id", "itemId", "idle"], X, *[[7 * (k % 30) for k in range(240)]] * 3)
+    out = look(capsys, "[item_id,itemId,idle]")
+    assert out.count("because the name says that the numbers are names") == 2
+    assert "idle: real" in out or "idle: count" in out
 
 
 def test_few_rows_with_labels_that_all_differ_say_nothing_of_an_input():
