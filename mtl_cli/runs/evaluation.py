@@ -17,7 +17,7 @@ from mtl_cli.errors import RunFailure, UserError, some
 from mtl_cli.files import sweep, write_json, write_text
 from mtl_cli.report.tables import evaluation_table
 from mtl_cli.runs.build import build
-from mtl_cli.runs.calibration.fitting import Listener, Told
+from mtl_cli.runs.calibration.listening import LabelledOutputs, Listener
 from mtl_cli.runs.calibration.storing import Calibrated, calibrate_job, store, take_up
 from mtl_cli.runs.data import make_stream, make_streams
 from mtl_cli.runs.data_files import Evaluated, fingerprints, warn_of_training_rows
@@ -60,7 +60,7 @@ class Found:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=Statistics)
     calibrated: Calibrated | None = None
-    told: Mapping[str, Told] = field(default_factory=dict)
+    told: Mapping[str, LabelledOutputs] = field(default_factory=dict)
     """What the model says of the labelled rows, for tasks with classes, labels or numbers per row."""
     draw: Callable[[Path], object] = lambda folder: None
     """Draws samples of images into a folder."""
@@ -213,7 +213,7 @@ def on_split(
     if asked.calibration is not None:
         calibrated = calibrate_job(job, streams, split, asked.calibration)
     return Found(
-        split, results, told, job.tasks, job.groups, rows.found(job.groups), calibrated, listener.told(), draw, texts
+        split, results, told, job.tasks, job.groups, rows.found(job.groups), calibrated, listener.kept(), draw, texts
     )
 
 
@@ -249,7 +249,7 @@ def on_file(config: Mapping[str, Any], trust: Trust, state: Mapping[str, Any], p
     texts = written_samples(model.model, model.tasks, streams, model.sources, model.arithmetic)
     everything = with_group_means(results, groups)
     return Found(
-        path.name, everything, told, model.tasks, groups, watched.found(groups), None, listener.told(), draw, texts
+        path.name, everything, told, model.tasks, groups, watched.found(groups), None, listener.kept(), draw, texts
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mtl_cli.batch import Batch
 from mtl_cli.model.multi_task_model import Outputs
-from mtl_cli.runs.calibration.fitting import Told
+from mtl_cli.runs.calibration.listening import LabelledOutputs
 from mtl_cli.tasks.base import Task
 from mtl_cli.tasks.calibration_base import Calibration
 from mtl_cli.tasks.class_base import class_labels
@@ -30,7 +30,7 @@ def draw_rows(
     folder: Path,
     split: str,
     tasks: Mapping[str, Task],
-    told: Mapping[str, Told],
+    told: Mapping[str, LabelledOutputs],
     shown: Collection[str],
     calibrations: Mapping[str, Calibration],
 ) -> list[Path]:
@@ -52,7 +52,9 @@ def draw_rows(
     return paths
 
 
-def _draw_probabilities(folder: Path, title: str, task: Task, told: Told, calibration: Calibration | None) -> Path:
+def _draw_probabilities(
+    folder: Path, title: str, task: Task, told: LabelledOutputs, calibration: Calibration | None
+) -> Path:
     """Draw what is said of classes or labels; reliability also as it is after calibration, where there is one."""
     from mtl_cli.report.probabilities import (
         Judged,
@@ -84,7 +86,7 @@ def _draw_probabilities(folder: Path, title: str, task: Task, told: Told, calibr
     return path
 
 
-def _draw_numbers(folder: Path, title: str, task: Task, told: Told) -> Path:
+def _draw_numbers(folder: Path, title: str, task: Task, told: LabelledOutputs) -> Path:
     from mtl_cli.report.residuals import draw_residuals
 
     predicted = task.predictions(told.outputs).reshape(len(told.outputs), -1).double().numpy()

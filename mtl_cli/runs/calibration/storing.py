@@ -8,7 +8,8 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.runs.calibration.checking import check_table, checked
-from mtl_cli.runs.calibration.fitting import calibrate, listen
+from mtl_cli.runs.calibration.fitting import calibrate
+from mtl_cli.runs.calibration.listening import listen
 from mtl_cli.runs.calibration.wish import Wish
 from mtl_cli.storage import checkpoint
 from mtl_cli.storage.directory import opening

@@ -8,16 +8,8 @@ from mtl_cli.batch import FieldSpec
 from mtl_cli.errors import UserError
 from mtl_cli.runs.calibration.checking import calibration_error, checked
 from mtl_cli.runs.calibration.decisions import best_cut, best_weights, score
-from mtl_cli.runs.calibration.fitting import (
-    JOINED,
-    Kept,
-    Told,
-    best_temperature,
-    calibrate,
-    lowest_in_set,
-    margins,
-    survival,
-)
+from mtl_cli.runs.calibration.fitting import best_temperature, calibrate, lowest_in_set, margins, survival
+from mtl_cli.runs.calibration.listening import JOINED, Kept, LabelledOutputs
 from mtl_cli.runs.calibration.wish import Wish
 from mtl_cli.tasks.calibration_base import Calibration
 from tests.tasks._inputs import make
@@ -27,7 +19,7 @@ def classes(rows, factor, seed=0, size=3):
     """Return outputs that are `factor` times the logits from which labels were drawn."""
     stream = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(rows, size, generator=stream)
-    return Told(factor * logits, torch.multinomial(logits.softmax(dim=1), 1, generator=stream)[:, 0])
+    return LabelledOutputs(factor * logits, torch.multinomial(logits.softmax(dim=1), 1, generator=stream)[:, 0])
 
 
 CLASSES = make("classification", FieldSpec("class", 3, ("a", "b", "c")))
@@ -58,7 +50,7 @@ def test_other_kinds_have_their_temperatures_too(kind):
     else:
         target = torch.multinomial(probabilities, 1, generator=stream)[:, 0]
         assert probabilities.sum(dim=1).tolist() == pytest.approx([1.0] * 3000, rel=1e-5)
-    assert best_temperature(task, Told(2.5 * logits, target)) == pytest.approx(2.5, rel=0.08)
+    assert best_temperature(task, LabelledOutputs(2.5 * logits, target)) == pytest.approx(2.5, rel=0.08)
 
 
 def test_the_calibration_error_of_a_hand_case():
@@ -105,14 +97,14 @@ def test_sets_and_intervals_cover_new_rows_as_often_as_they_say_on_average():
         inside.append((stream.random(200) >= lowest_in_set(of_truth, 0.9)).mean())
     assert np.mean(inside) == pytest.approx(55 / 61, abs=0.012)  # ⌈61 · 0.9⌉ / 61
     number = make("regression", FieldSpec("real", mean=(0.0,), std=(2.0,)))
-    told = Told(torch.zeros(999, 1), torch.randn(999))
+    told = LabelledOutputs(torch.zeros(999, 1), torch.randn(999))
     assert margins(number, told, 0.9)[0] == pytest.approx(1.645, abs=0.12)
 
 
 def test_with_too_few_rows_every_class_is_in_the_set_and_there_are_no_intervals():
     assert lowest_in_set(np.array([0.9] * 8), 0.9) == 0.0
     number = make("regression", FieldSpec("real", mean=(0.0,), std=(2.0,)))
-    assert margins(number, Told(torch.zeros(8, 1), torch.ones(8)), 0.9) is None
+    assert margins(number, LabelledOutputs(torch.zeros(8, 1), torch.ones(8)), 0.9) is None
 
 
 def test_columns_follow_the_calibration():
@@ -168,7 +160,7 @@ def lives(rows, seed=0):
     time = stream.exponential(1 / (0.2 * np.exp(risks)))
     cut = stream.exponential(12, rows)
     target = np.stack([np.minimum(time, cut), time <= cut], axis=1)
-    return Told(torch.tensor(risks[:, None], dtype=torch.float32), torch.tensor(target, dtype=torch.float32))
+    return LabelledOutputs(torch.tensor(risks[:, None], dtype=torch.float32), torch.tensor(target, dtype=torch.float32))
 
 
 def test_without_a_risk_the_baseline_is_the_estimate_of_nelson_and_aalen():
@@ -200,6 +192,6 @@ def test_of_many_rows_every_second_fourth_or_eighth_is_kept(most, step):
     rows, kept = torch.arange(3 * JOINED * 7), Kept(most)
     for part in rows.split(7):
         kept.add(part.float()[:, None], part.float())
-    told = kept.told()
+    told = kept.joined()
     whole = [float(row) for row in rows if row % step == 0]
     assert told.outputs[:, 0].tolist() == told.target.tolist() == whole
