@@ -259,11 +259,12 @@ class Images(ColumnSource):
         rows = checked.usable(rows)
         if not len(rows):
             raise UserError(f"{found.path} has no training image that can be used.")
+        every = checked.usable(np.arange(len(checked.images)))
         self._pictures = {
-            name: fit_picture(each, [checked.cells[name][row] for row in rows.tolist()], checked.folder)
+            name: fit_picture(each, checked.cells_of(name, rows), checked.cells_of(name, every), checked.folder)
             for name, each in self._pictures.items()
         }
-        channels = self._options.channels or checked.channels
+        channels = self._options.channels or max(checked.channels[row] for row in rows.tolist())
         mean, std = self._options.mean, self._options.std
         if mean is None or std is None:
             chosen = np.random.default_rng(0).permutation(rows)[:MEASURED]

@@ -36,7 +36,7 @@ BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0, "keyp
 class Checked:
     """The images of one file of a set: paths [N], cells of picture targets [N] by field, sizes [N] as (H, W).
 
-    `channels` are 1 where all images are grey, else 3, or those of arrays. `floating` are rows whose images hold
+    `channels` [N] are 1 of a grey image, 3 of a coloured one, or those of arrays. `floating` are rows whose images hold
     floats, `bad` those that cannot be used; they are left out if `skip`. `told_sizes` are those that annotations tell.
     """
 
@@ -45,7 +45,7 @@ class Checked:
     images: list[str]
     cells: dict[str, list[tuple[Any, ...]]]
     sizes: list[tuple[int, int]]
-    channels: int
+    channels: list[int]
     skip: bool
     floating: set[int] = field(default_factory=set)
     bad: set[int] = field(default_factory=set)
@@ -53,7 +53,7 @@ class Checked:
 
     @property
     def floats(self) -> bool:
-        """Whether all images that can be used hold floats."""
+        """Whether all images that can be used hold floats: of all splits, since it says how files are written alone."""
         return bool(self.floating) and len(self.floating | self.bad) == len(self.images)
 
     def usable(self, rows: np.ndarray) -> np.ndarray:
@@ -63,6 +63,10 @@ class Checked:
     def path_of(self, row: int) -> Path:
         """Return the path of an image."""
         return self.folder / self.images[row]
+
+    def cells_of(self, field: str, rows: np.ndarray) -> list[tuple[Any, ...]]:
+        """Return the cells of a picture target in some rows [N]."""
+        return [self.cells[field][row] for row in rows.tolist()]
 
     def told_of(self, row: int) -> tuple[int, int] | None:
         """Return the size of an image as its annotations tell it."""
@@ -110,7 +114,7 @@ def look_at_pictures(
             logger.warning("%s has no column %s: every label of '%s' is missing.", file.path, ", ".join(absent), name)
     images, cells = read_cells(file, column, targets)
     limit = place.limit.resolve()
-    checked = Checked(file.path, place.folder, images, cells, [], 1, skip)
+    checked = Checked(file.path, place.folder, images, cells, [], [], skip)
     checked.told_sizes = file.told_sizes if isinstance(file, Listing) and targets else ()
     problems = list[str]()
     parts: dict[str, list[str]] = {"boxes": [], "points": []}
@@ -122,8 +126,9 @@ def look_at_pictures(
         except UserError as error:
             problems += [f"row {row + 1}: {each}" for each in error.problems]
             checked.bad.add(row)
-            del checked.sizes[row:]
+            del checked.sizes[row:], checked.channels[row:]
             checked.sizes.append((0, 0))
+            checked.channels.append(1)
     _tell_of_sizes(checked)
     return checked, [*problems, *_check_scales(checked)], parts
 
@@ -176,7 +181,7 @@ def _check_row(checked: Checked, row: int, targets: Mapping[str, PictureTarget],
             f"{checked.folder / name} was annotated without the camera's rotation that its file tells of, so that its "
             "labels would lie elsewhere. Write the image without it."
         )
-    checked.channels = max(checked.channels, header.channels)
+    checked.channels.append(header.channels)
     checked.floating |= {row} if header.floats else set()
     for field_name, target in targets.items():
         for label in picture_files(target, checked.cells[field_name][row]):

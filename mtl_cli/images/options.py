@@ -16,7 +16,7 @@ class ImageOptions(Options):
     image: str = "image"
     """Column of paths of images, relative to `folder`."""
     channels: int | None = option(None, low=1, example=3)
-    """Channels of the input; None: 1 where all images are grey, else 3."""
+    """Channels of the input; None: 1 where all training images are grey, else 3."""
     size: Sequence[int] | None = option(None, example=(96, 96))
     """Height and width that images are brought into, their proportions kept; None: as they are."""
     mean: Sequence[float] | None = option(None, example=(0.485, 0.456, 0.406))

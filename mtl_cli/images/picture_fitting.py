@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.box_cells import boxes_in
+from mtl_cli.images.box_cells import boxes_in, is_path
 from mtl_cli.images.decoding import decode_labels
 from mtl_cli.images.picture_targets import PictureTarget, check_pairs
 from mtl_cli.images.points import read_points
@@ -37,8 +37,13 @@ def fit_points(target: PictureTarget, cells: Sequence[tuple[Any, ...]]) -> Pictu
     return fitted
 
 
-def fit_picture(target: PictureTarget, cells: Sequence[tuple[Any, ...]], folder: Path) -> PictureTarget:
+def fit_picture(
+    target: PictureTarget, cells: Sequence[tuple[Any, ...]], every: Sequence[tuple[Any, ...]], folder: Path
+) -> PictureTarget:
     """Return a target with its classes, found in the training rows' cells where they are not declared.
+
+    Names of the classes of boxes are those in the cells of all rows, `every`: a rare class may have its only boxes in
+    test rows. That there are none to learn from is told where labels are counted.
 
     Raises:
         UserError: there are none, or too many to be classes.
@@ -46,10 +51,11 @@ def fit_picture(target: PictureTarget, cells: Sequence[tuple[Any, ...]], folder:
     if target.kind == "keypoints":
         return fit_points(target, cells)
     if target.kind == "boxes" and not target.classes:
-        found = {str(box[4]) for (cell,) in cells for box in boxes_in(cell, folder, target)}
-        if not found:
+        if not any(boxes_in(cell, folder, target) for (cell,) in cells):
             raise UserError(f"{target.where}: no training row has a box. Leave the task out: ~{target.where}.")
-        return replace(target, classes=tuple(sorted(found)))
+        written = [cell for (cell,) in every if cell and not is_path(cell)]
+        found = {str(box[4]) for cell in written for box in boxes_in(cell, folder, target)}
+        return replace(target, classes=tuple(sorted(found)) or ("object",))
     if target.kind != "mask" or target.foreground:
         return target
     if target.classes:

@@ -10,6 +10,7 @@ from mtl_cli.config.shipped import conf_dir, group_options
 from mtl_cli.errors import UserError
 from mtl_cli.files import write_text
 from mtl_cli.images.listings import FORMS
+from mtl_cli.images.new_images import ENDINGS as IMAGE_ENDINGS
 from mtl_cli.init.asked import (
     MAX_NAME,
     ONLY_ROWS,
@@ -48,6 +49,8 @@ from mtl_cli.tables.paths import data_path
 from mtl_cli.tables.reading import TableFile, require_columns
 from mtl_cli.texts.conll import ConllOptions
 
+ARCHIVES, ANNOTATIONS = (".zip", ".tar", ".tgz", ".7z", ".rar"), (".yaml", ".yml", ".xml")
+"""Endings of files that are not read themselves."""
 SHOWN = 12
 """Columns that a message names."""
 ELSEWHERE = "Paths are relative to the folder of the table: move it there, or say where the files are"
@@ -92,6 +95,8 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     if holds_images(path, options.get("format", "auto")):
         told = options.get("format", "auto")
         return survey_images(path, None, asked_of(options), kinds_of(options), told if told in FORMS else "auto")
+    if told := other_file(path):
+        raise UserError(told)
     if not options.get("target"):
         raise UserError(no_target(path, options))
     if "source" in options:
@@ -101,6 +106,18 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
     if extra := [key for key in wrong if key in options]:
         raise UserError(f"{path} is a file of {kind}, so {extra[0]}={options[extra[0]]} does not apply. Leave it out.")
     return survey_words(path, options) if words else survey_rows_of(path, options)
+
+
+def other_file(path: Path) -> str | None:
+    """Return that a file is not one that tells of rows, by its ending, in words, and what to give; else None."""
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_ENDINGS:
+        return f"{path} is an image. Give the folder of all images, or a table that names them: input={path.parent}."
+    if suffix in ARCHIVES:
+        return f"{path} is an archive. Unpack it, and give the folder or a file in it."
+    if suffix in ANNOTATIONS:
+        return f"{path} tells of a set of images. Give the folder of the set: input={path.parent}."
+    return None
 
 
 def survey_rows_of(path: Path, options: Mapping[str, Any]) -> FileSurvey:

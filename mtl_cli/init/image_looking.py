@@ -22,6 +22,8 @@ MOST_FILES = 20_000
 """Files of a folder that names in a table are compared with."""
 LOOKED_AT = 60
 """Rows, and label images, that are looked at."""
+LOOKED_PIXELS = 200_000_000
+"""Pixels of label images that are looked at: a class may be in a few of them alone."""
 MOST_CLASSES = 40
 """Different numbers in label images up to which they may be classes."""
 LARGEST_NUMBER = 0xFFFF
@@ -55,7 +57,12 @@ def images_elsewhere(file: TableFile, folder: Path, known: Sequence[str]) -> str
     """
     for name, paths in named_images(file).items():
         if name not in known and not _there(paths, folder):
-            return f"{file.path}: column '{name}' names images, and none is there, such as {folder / paths[0]}."
+            if "://" in paths[0]:
+                return (
+                    f"{file.path}: column '{name}' has addresses, such as {paths[0]}, and images are files. Load them."
+                )
+            turned = " Write / for \\." if "\\" in paths[0] and (folder / paths[0].replace("\\", "/")).is_file() else ""
+            return f"{file.path}: column '{name}' names images, and none is there, such as {folder / paths[0]}.{turned}"
     return None
 
 
@@ -65,7 +72,10 @@ def images_without_ending(file: TableFile, folder: Path, known: Sequence[str]) -
     `known` are columns of which that does not matter.
     """
     places = itertools.islice(itertools.chain(folder.glob("*"), folder.glob("*/*")), MOST_FILES)
-    images = {each.stem: each for each in places if each.suffix.lower() in ENDINGS}
+    images = dict[str, Path]()
+    for each in places:
+        if each.suffix.lower() in ENDINGS:
+            images |= {each.stem: each, each.relative_to(folder).with_suffix("").as_posix(): each}
     names = [name for name in file.columns if name not in known] if images else []
     _, batch = next(iter(file.batches(names)), (0, None)) if names else (0, None)
     if batch is None:
@@ -120,25 +130,21 @@ class Looked:
 
 
 def look_at_labels(name: str, paths: Sequence[Path], told: Mapping[int, str]) -> Looked:
-    """Return what the label images of a column are, by its name and by some of them.
+    """Return what the label images of a column are, by its name and by some of them, of any split.
+
+    That decides the kind of task and the list of its classes; what is learnt of them is counted on training rows.
 
     `told` are names of numbers, as far as a file tells them; that of an ignored one is empty.
 
     Raises:
         UserError: they are of no known kind.
     """
-    files = [path for path in paths[:LOOKED_AT] if path.is_file()]
+    files = some_files(paths)
     if not files:
         raise UserError(f"Column '{name}' names label images, and none is there: {paths[0] if paths else '–'}.")
+    if (measured := look_at_numbers(name, files[0])) is not None:
+        return measured
     lowered = name.lower()
-    if files[0].suffix.lower() == ".npy":
-        first = decode_numbers(files[0])
-        if first.ndim == 3:
-            return Looked("normals", {}, "arrays [3, H, W]: a direction per pixel")
-        if not _whole(first) or any(word in lowered for word in DEPTH_WORDS):
-            return Looked("depth", {}, "arrays of numbers: a distance per pixel")
-    if any(word in lowered for word in DEPTH_WORDS):
-        return Looked("depth", {}, "the name says that pixels are distances; 0 is missing")
     numbers = [np.unique(decode_labels(path)) for path in files]
     every = np.unique(np.concatenate(numbers))
     refuse_changed(name, files, every)
@@ -158,6 +164,34 @@ def look_at_labels(name: str, paths: Sequence[Path], told: Mapping[int, str]) ->
     reading: dict[str, Any] = {"values": names if colours else kept, "classes": names}
     why = f"label images of {len(kept)} classes" + "; 255 is ignored" * bool(ignored)
     return Looked("mask", {**reading, **({"missing": ignored} if ignored else {})}, why)
+
+
+def look_at_numbers(name: str, file: Path) -> Looked | None:
+    """Return that label images hold distances or directions, by the name of their column and one file; None: neither.
+
+    Raises:
+        UserError: the name says that they are distances, and the file holds colours.
+    """
+    named = any(word in name.lower() for word in DEPTH_WORDS)
+    if file.suffix.lower() == ".npy":
+        first = decode_numbers(file)
+        if first.ndim == 3:
+            return Looked("normals", {}, "arrays [3, H, W]: a direction per pixel")
+        return Looked("depth", {}, "arrays of numbers: a distance per pixel") if named or not _whole(first) else None
+    if named:
+        decode_numbers(file)
+        return Looked("depth", {}, "the name says that pixels are distances; 0 is missing")
+    return Looked("depth", {}, "floats: a distance per pixel; 0 is missing") if read_header(file).floats else None
+
+
+def some_files(paths: Sequence[Path]) -> list[Path]:
+    """Return files of label images, evenly chosen: all of them, unless they are many and large."""
+    files = [path for path in paths if path.is_file()]
+    if not files:
+        return []
+    header = read_header(files[0])
+    most = max(LOOKED_AT, LOOKED_PIXELS // (header.height * header.width))
+    return files[:: -(-len(files) // most)]
 
 
 def named_classes(told: Mapping[int, str], every: np.ndarray) -> Looked:
@@ -206,7 +240,10 @@ def _whole(values: np.ndarray) -> bool:
 
 
 def image_sizes(folder: Path, names: Sequence[str], most: int = 400) -> list[tuple[int, int]]:
-    """Return heights and widths of some images, evenly chosen."""
+    """Return heights and widths of some images, evenly chosen from all splits.
+
+    They decide the window or size that is proposed, which says nothing of labels.
+    """
     step = max(1, len(names) // most)
     found = []
     for name in itertools.islice(names, 0, None, step):

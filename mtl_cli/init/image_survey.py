@@ -1,11 +1,13 @@
 """A first look at a set of images: its columns, its targets, and what of it cannot be used."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mtl_cli.batch import WantedField
 from mtl_cli.errors import UserError
+from mtl_cli.images.box_cells import is_path
 from mtl_cli.images.checking import look_at_pictures, read_cells
 from mtl_cli.images.listings import list_images
 from mtl_cli.images.pairs import FOLDER
@@ -54,6 +56,8 @@ def survey_images(
     asked = asked if asked.targets else replace(asked, targets=usual_targets(listing))
     names, _ = read_cells(listing, image, {})
     require_inside(place, names, path)
+    refuse_rows_of_boxes(listing)
+    group = asked.group or (image if len(set(names)) < len(names) else None)
     pictures = [
         Picture(name, tuple(columns), looked)
         for name, columns in asked.targets.items()
@@ -78,21 +82,38 @@ def survey_images(
     unread += left if isinstance(listing, Listing) else []
     unread = [name for name in unread if name not in {each.column for each in pictures}]
     notes = [f"left out: {', '.join(unread)} (not inputs)"] if unread else []
+    if group == image != asked.group:
+        notes.append(f"some rows have the same image, so those of one stay in one split (group_column: {image})")
     notes += [IN_FOLDERS] if FOLDER in unread else []
     notes += [*empty_classes(listing), *unread_kinds(listing)]
-    look = [] if split is None or asked.group else unseen_classes(listing, split, guesses)
+    split = None if asked.group else split
+    look = [] if split is None else unseen_classes(listing, split, guesses)
     bad = bad_rows(listing, image, pictures, place)
     return ImageSurvey(
-        listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses, asked.group,
-        None if asked.group else split, [*notes, *rows.notes], bad, form, beside, asked.folder, look,
+        listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses,
+        group if split is None else None, split, [*notes, *rows.notes], bad, form, beside, asked.folder, look,
     )  # fmt: skip
+
+
+def refuse_rows_of_boxes(listing: TableFile) -> None:
+    """Refuse a table with a row per box.
+
+    Raises:
+        UserError: it is one.
+    """
+    corners = [name for name in listing.columns if name.lower().replace("_", "") in ("xmin", "ymin", "xmax", "ymax")]
+    if len(corners) == 4 and not isinstance(listing, Listing):
+        raise UserError(
+            f"{listing.path} has a row per box ({', '.join(corners)}), and a row per image is needed: with a column of "
+            "[[x, y, width, height, class], …] in JSON. Or write COCO."
+        )
 
 
 def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], place: Place) -> list[str]:
     """Return what training could not use of a set: files and boxes, the first of them and how many there are.
 
     Raises:
-        UserError: it is half of the images or more.
+        UserError: it is half of the images or boxes, or more.
     """
     targets = {
         each.name: parse_picture(WantedField(each.name, each.name, each.looked.kind, each.reading)) for each in pictures
@@ -103,6 +124,16 @@ def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], place:
     told = checked.first_of([*problems, *(each for found in parts.values() for each in found)])[:-1]
     if 2 * len(checked.bad) >= len(checked.images):
         raise UserError([*told, f"{len(checked.bad)} of {len(checked.images)} images cannot be used. Repair them."])
+    if wrong := len(parts["boxes"]):
+        boxes = wrong + sum(
+            len(json.loads(cell))
+            for name, target in targets.items()
+            for (cell, *_) in checked.cells[name]
+            if target.kind == "boxes" and cell and not is_path(cell)
+        )
+        if 2 * wrong >= boxes:
+            how = "one is x, y, width and height in pixels. Are these corners, or shares of the image?"
+            raise UserError([*told, f"{wrong} of {boxes} boxes cannot be used: {how}"])
     return told
 
 

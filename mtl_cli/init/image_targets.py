@@ -13,7 +13,7 @@ from mtl_cli.images.palettes import names_of
 from mtl_cli.images.points import named_points
 from mtl_cli.init.asked import slug
 from mtl_cli.init.found_targets import CLASS_WEIGHTS
-from mtl_cli.init.image_looking import Looked, look_at_labels
+from mtl_cli.init.image_looking import LOOKED_AT, Looked, look_at_labels
 from mtl_cli.init.image_points import pairs_of
 from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import TableFile
@@ -95,26 +95,64 @@ def look_at_target(
     wanted = kinds.get(column)
     if wanted is not None and wanted not in KINDS:
         raise UserError(f"kind.{column} is '{wanted}'; it is one of {', '.join(KINDS)}.")
-    if isinstance(listing, Listing) and column == "boxes":
-        return Looked("boxes", {}, "boxes of the annotations")
-    if isinstance(listing, Listing) and column == "points":
-        cells, _ = read_cells(listing, column, {})
-        names = list(dict.fromkeys(name for cell in cells if cell for name in json.loads(cell)))
-        return Looked(POINT_KIND, pairs_of(names), f"{len(names)} points of the largest object of each image", names)
+    if isinstance(listing, Listing) and column in ("boxes", "points"):
+        return look_at_annotations(listing, column)
     if names := named_points(columns):
         reading = {"points": names, **pairs_of(names)}
         return Looked(POINT_KIND, reading, f"{len(names)} points in columns of x and y", names)
     if column not in images:
-        if wanted is not None:
+        written = None if more else look_at_cells(read_cells(listing, column, {})[0])
+        if wanted is not None and (written is None or KINDS[wanted] != written.kind):
             raise UserError(f"kind.{column} is '{wanted}', but the column does not name images that are there.")
-        return None
+        return written
     if more:
         raise UserError(f"target {'+'.join(columns)}: label images are one column each. Use target=[a,b].")
     if wanted == "detection":
         return Looked("boxes", {}, "boxes around the objects of the label images")
     asked = f"kind.{column}={wanted} asks for that"
+    cells, _ = read_cells(listing, column, {})
     if wanted in ("depth", "normals"):
         return Looked(wanted, {}, asked)
-    cells, _ = read_cells(listing, column, {})
     found = look_at_labels(column, [folder / cell for cell in cells if cell], names_of(listing, column))
     return found if wanted is None else replace(found, kind=KINDS[wanted], why=asked)
+
+
+def look_at_annotations(listing: Listing, column: str) -> Looked:
+    """Return what the column of boxes or points of annotations is.
+
+    Raises:
+        UserError: there are no boxes.
+    """
+    cells = [json.loads(cell) for cell in read_cells(listing, column, {})[0] if cell]
+    if column == "points":
+        names = list(dict.fromkeys(name for cell in cells for name in cell))
+        return Looked(POINT_KIND, pairs_of(names), f"{len(names)} points of the largest object of each image", names)
+    if not any(cells):
+        raise UserError(f"{listing.path}: no image has a box, so there is nothing to learn.")
+    return Looked("boxes", {}, "boxes of the annotations")
+
+
+def look_at_cells(cells: Sequence[str]) -> Looked | None:
+    """Return what cells of JSON are: boxes [[x, y, width, height, class], …], points {name: [x, y, v], …}, or None."""
+    found = []
+    for cell in list(filter(None, cells))[:LOOKED_AT]:
+        try:
+            found.append(json.loads(cell))
+        except (ValueError, RecursionError):
+            return None
+    if any(found) and all(isinstance(each, list) and all(map(is_box, each)) for each in found):
+        return Looked("boxes", {}, "boxes in cells, [x, y, width, height, class] each")
+    if any(found) and all(isinstance(each, dict) and all(map(is_point, each.values())) for each in found):
+        names = list(dict.fromkeys(name for each in found for name in each))
+        return Looked(POINT_KIND, pairs_of(names), f"{len(names)} points in cells", names)
+    return None
+
+
+def is_box(entry: object) -> bool:
+    """Return whether an entry of JSON is x, y, width, height and a class."""
+    return isinstance(entry, list) and len(entry) == 5 and all(isinstance(each, int | float) for each in entry[:4])
+
+
+def is_point(entry: object) -> bool:
+    """Return whether an entry of JSON is x, y and perhaps v of a point."""
+    return isinstance(entry, list) and len(entry) in (2, 3) and all(isinstance(each, int | float) for each in entry)

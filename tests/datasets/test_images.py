@@ -486,3 +486,16 @@ def test_images_of_8_bit_are_scaled_as_a_batch_to_the_same_bits(tmp_path, memory
 def test_images_of_several_sizes_are_scaled_one_by_one(tmp_path):
     rows = images(blob_set(tmp_path), memory_mb=0, crop=32).split("train")
     assert rows.raw(torch.arange(4)).inputs.dtype == torch.float32
+
+
+def test_channels_are_those_of_training_images(tmp_path):
+    stream = np.random.default_rng(0)
+    for k in range(6):
+        pixels = stream.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels if k == 5 else pixels[..., 0]).save(tmp_path / f"{k}.png")
+    rows = [[f"{k}.png", "ab"[k % 2], "train" if k < 4 else "val" if k == 4 else "test"] for k in range(6)]
+    table = write_csv(tmp_path / "t.csv", ["image", "y", "part"], rows)
+    targets = {"y": {"kind": "class", "column": "y"}}
+    source = images(table, targets=targets, split_column="part")
+    assert source.input_spec.shape == (1, 8, 8), "the only image in colours is a test image"
+    assert source.split("test").__getitems__(torch.arange(1)).inputs.shape == (1, 1, 8, 8)
