@@ -69,15 +69,21 @@ class GradientWeighting(RowWeighting):
         norms = gramian.diagonal().clamp(min=0).sqrt()
         finite = norms.isfinite() & losses.isfinite()
         usable = torch.nonzero(finite & (norms > 0)).flatten()
+        if len(usable) == len(norms) > 1:
+            return self._solved(gramian, norms, losses, present)
         weights = torch.zeros_like(norms)
         if len(usable) == 1:
             weights[usable] = 1.0
         elif len(usable) > 1:
             rows = gramian[usable][:, usable]
-            scale = norms[usable].max().square() if self.scaled else 1.0
-            weights[usable] = self._rescaled(rows, self(rows / scale, losses[usable], present[usable]))
+            weights[usable] = self._solved(rows, norms[usable], losses[usable], present[usable])
         weights[~finite] = torch.nan
         return weights
+
+    def _solved(self, gramian: Tensor, norms: Tensor, losses: Tensor, present: Tensor) -> Tensor:
+        """Return the weights [K] of rows that all are usable."""
+        scale = norms.max().square() if self.scaled else 1.0
+        return self._rescaled(gramian, self(gramian / scale, losses, present)).to(norms, copy=True)
 
     def _rescaled(self, gramian: Tensor, weights: Tensor) -> Tensor:
         if self.match_norm == "none":

@@ -34,12 +34,12 @@ class MGDA(GradientWeighting):
 
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""
+        if self.normalization == "none":
+            return min_norm_weights(gramian)
         divisors = self._divisors(gramian, losses)
         return min_norm_weights(gramian / torch.outer(divisors, divisors)) / divisors
 
     def _divisors(self, gramian: Tensor, losses: Tensor) -> Tensor:
-        if self.normalization == "none":
-            return torch.ones_like(losses)
         divisors = row_norms(gramian) if self.normalization in ("l2", "loss+") else torch.ones_like(losses)
         if self.normalization in ("loss", "loss+"):
             divisors = divisors * losses.abs().clamp(min=torch.finfo(losses.dtype).tiny)

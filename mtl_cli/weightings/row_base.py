@@ -129,7 +129,9 @@ class RowWeighting(Weighting):
     def _sum_losses(each: Pass, tasks: tuple[str, ...], totals: Tensor) -> None:
         """Add the losses of a pass to the totals [K] of the step's tasks."""
         own = tuple(each.losses)
-        if own:
+        if own == tasks:
+            totals += each.vector(own).detach()
+        elif own:
             totals[places(tasks, own, totals.device)] += each.vector(own).detach()
 
     @staticmethod

@@ -192,7 +192,8 @@ def gramian_to_solve(rows: Tensor) -> Tensor:
 def _exact(rows: Tensor, others: Tensor) -> Tensor:
     products = rows.new_zeros(len(rows), len(others), dtype=torch.float64)
     for left, right in zip(rows.split(CACHED, dim=1), others.split(CACHED, dim=1), strict=True):
-        products += left.double() @ right.double().T
+        exact = left.double()
+        products += exact @ (exact if others is rows else right.double()).T
     return products
 
 
