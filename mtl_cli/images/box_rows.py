@@ -44,6 +44,10 @@ def boxed_rows(placed: Sequence[tuple[str, Boxes]], names: Sequence[str]) -> Row
     return rows
 
 
+class MissingImageError(UserError):
+    """An image that annotations name is not there."""
+
+
 class ImageFinder:
     """Finds images by the names that annotations give: beside these, then in `images/`, then anywhere in the set.
 
@@ -57,12 +61,14 @@ class ImageFinder:
         self.folder, self.beside, self.split = folder, beside or folder, split
         self._below: dict[str, list[Path]] | None = None
 
-    def path_of(self, name: str, asking: Path) -> str:
-        """Return the path of an image relative to the folder.
+    def path_of(self, name: str, asking: Path, stem: str | None = None) -> str:
+        """Return the path of an image relative to the folder; `stem` is what else it may be called, without an ending.
 
         Raises:
-            UserError: there is none, or there are two.
+            MissingImageError: there is none.
+            UserError: there are two.
         """
+        name = name.replace("\\", "/")
         for place in dict.fromkeys((self.beside, self.folder)):
             for file in (place / name, place / "images" / name, place / "JPEGImages" / name):
                 if file.is_file():
@@ -70,11 +76,15 @@ class ImageFinder:
         if self._below is None:
             self._below = {}
             for file in below(self.folder):
-                self._below.setdefault(file.name, []).append(file)
-        found = self._below.get(Path(name).name, [])
+                for known in (file.name, file.stem):
+                    self._below.setdefault(known, []).append(file)
+        found = self._below.get(Path(name).name, []) or self._below.get(stem or "", [])
         if len(found) > 1 and self.split:
             found = [file for file in found if self.split in map(split_named, file.relative_to(self.folder).parts)]
         if len(found) == 1:
             return found[0].relative_to(self.folder).as_posix()
-        where = "is not there" if not found else f"is there {len(found)} times ({found[0]}, {found[1]})"
-        raise UserError(f"{asking} names the image '{name}', which {where}: looked for in {self.folder} and below.")
+        looked = f"looked for in {self.folder} and below."
+        if not found:
+            raise MissingImageError(f"{asking} names the image '{name}', which is not there: {looked}")
+        where = f"is there {len(found)} times ({found[0]}, {found[1]})"
+        raise UserError(f"{asking} names the image '{name}', which {where}: {looked}")

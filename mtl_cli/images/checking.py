@@ -1,25 +1,22 @@
-"""A set of image files looked at before training: which can be used, how large they are, what their pixels are like."""
+"""A set of image files looked at before training: which can be used, how large they are, what is wrong."""
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mtl_cli.batch import Sample, image_of
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_cells import box_problem, boxes_in, is_path
 from mtl_cli.images.coco_points import tell_once
 from mtl_cli.images.decoding import decode_image, decode_labels, decode_numbers, read_header
 from mtl_cli.images.picture_labels import picture_files
-from mtl_cli.images.picture_rows import Source, decoded_row
 from mtl_cli.images.picture_targets import PictureTarget
 from mtl_cli.images.points import read_points
-from mtl_cli.images.resizing import framed
-from mtl_cli.images.scale import WHITE, require_scale
+from mtl_cli.images.scale import require_scale
 from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.paths import inside
@@ -28,8 +25,6 @@ from mtl_cli.tables.reading import TableFile, require_columns
 logger = logging.getLogger("mtl_cli")
 SHOWN = 10
 """Problems that a message lists."""
-BYTES = {"mask": 8, "multimask": 4, "depth": 4, "normals": 12, "boxes": 0, "keypoints": 0}
-"""Bytes per pixel of a decoded label."""
 
 
 @dataclass
@@ -236,54 +231,3 @@ def _check_points(checked: Checked, row: int, targets: Mapping[str, PictureTarge
             checked.cells[name][row] = (json.dumps(points, ensure_ascii=False),)
             problems += [f"{each}." for each in wrong]
     return problems
-
-
-def decoded_bytes(checked: Checked, source: Source) -> int:
-    """Return the bytes of all images of a file with their labels, decoded."""
-    per_pixel = source.pixels.channels + sum(BYTES.get(each.kind, 4) for each in source.targets.values())
-    areas = (np.prod(framed(size, source.pixels.size).content) for size in checked.sizes if size != (0, 0))
-    return int(sum(areas)) * per_pixel
-
-
-def measured(checked: Checked, rows: Sequence[int], channels: int) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel over the pixels of some images, where white is 1.
-
-    Raises:
-        UserError: some cannot be used; they are named together.
-    """
-    count, total, squares = 0, np.zeros(channels), np.zeros(channels)
-    problems = list[str]()
-    for path in map(checked.path_of, rows):
-        try:
-            image = decode_image(path, channels)
-            require_scale(image, checked.floats, str(path))
-        except UserError as error:
-            problems += error.problems
-            continue
-        pixels = image.reshape(channels, -1).astype(np.float64) / WHITE.get(image.dtype.name, 1.0)
-        count += pixels.shape[1]
-        total += pixels.sum(axis=1)
-        squares += np.square(pixels).sum(axis=1)
-    if problems:
-        raise UserError(checked.first_of(problems))
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return mean.tolist(), [value if value > 1e-6 else 1.0 for value in std.tolist()]
-
-
-def decode_all(source: Source, rows: np.ndarray, checked: Checked) -> dict[int, Sample]:
-    """Return the decoded rows by number.
-
-    Raises:
-        UserError: some cannot be decoded; they are named together.
-    """
-    found, problems = {}, list[str]()
-    for row in rows.tolist():
-        try:
-            decoded = decoded_row(source, row)
-            found[row] = replace(decoded, inputs=image_of(decoded.inputs).contiguous())
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(checked.first_of(problems))
-    return found

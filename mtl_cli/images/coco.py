@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.errors import UserError
-from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows, told_size
+from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, MissingImageError, boxed_rows, told_size
 from mtl_cli.images.coco_masks import box_of_mask
 from mtl_cli.images.coco_points import CocoPoints, box_of_points, tell_once
 from mtl_cli.tables.listing import SIZE, Rows, split_named
@@ -112,7 +112,7 @@ def file_rows(path: Path, folder: Path, split: str | None) -> tuple[Rows, list[s
     if len(set(names.values())) < len(names):
         raise UserError(f"{path} has two categories of one name. Rename one.")
     finder = ImageFinder(folder, path.parent, split)
-    placed = [(finder.path_of(files[key], path), boxes[key]) for key in files]
+    placed = [(image, boxes[key]) for key, image in found_images(finder, files, path).items()]
     rows = boxed_rows(placed, list(names.values()))
     cells = points.cells(files)
     own = {} if split is None else {"split": split}
@@ -120,6 +120,24 @@ def file_rows(path: Path, folder: Path, split: str | None) -> tuple[Rows, list[s
     return [{**row, **cell, **own, **size} for row, cell, size in zip(rows, cells, sizes, strict=True)], list(
         names.values()
     )
+
+
+def found_images(finder: ImageFinder, files: Mapping[Any, str], path: Path) -> dict[Any, str]:
+    """Return the paths of images by their ids; some that are not there are as they are named, so that all are told.
+
+    Raises:
+        UserError: an image is there twice, or none is there.
+    """
+    found, lost = {}, []
+    for key, name in files.items():
+        try:
+            found[key] = finder.path_of(name, path)
+        except MissingImageError as error:
+            lost.append(error)
+            found[key] = name
+    if lost and len(lost) == len(files):
+        raise lost[0]
+    return found
 
 
 def without_crowds(annotations: Sequence[Any], path: Path) -> list[tuple[int, Any]]:

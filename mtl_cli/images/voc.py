@@ -5,16 +5,22 @@ from xml.etree import ElementTree
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, boxed_rows, told_size
-from mtl_cli.tables.listing import SIZE, Rows
+from mtl_cli.images.pair_parts import split_folders
+from mtl_cli.tables.listing import SIZE, Rows, split_named
 
+ANNOTATIONS = "annotations"
 LISTS = "ImageSets/Main"
 """Where lists say which images are for training, validation and test."""
 
 
 def annotation_files(folder: Path) -> list[Path]:
-    """Return the XML files of a folder in Pascal VOC's layout."""
-    place = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
-    return sorted(place.glob("*.xml"))
+    """Return the XML files of a folder in Pascal VOC's layout, or of its folders of splits."""
+    parts = [place for split, place in split_folders(folder) if split]
+    inner = [each for place in (folder, *parts) for each in sorted(place.iterdir()) if each.name.lower() == ANNOTATIONS]
+    for places in ([each for each in inner if each.is_dir()], [folder], parts):
+        if files := [file for place in places for file in sorted(place.glob("*.xml"))]:
+            return files
+    return []
 
 
 def voc_rows(folder: Path) -> Rows:
@@ -23,7 +29,8 @@ def voc_rows(folder: Path) -> Rows:
     Raises:
         UserError: a file cannot be read, or its image is not found.
     """
-    finder, placed, names, sizes = ImageFinder(folder), [], dict[str, None](), []
+    placed, names = list[tuple[str, Boxes]](), dict[str, None]()
+    finders, sizes = dict[Path, ImageFinder](), list[tuple[int, int] | None]()
     for file in annotation_files(folder):
         if file.stat().st_size > MAX_ANNOTATIONS or b"<!ENTITY" in (content := file.read_bytes()):
             raise UserError(f"{file} is too large, or declares entities, which annotations do not need.")
@@ -33,15 +40,24 @@ def voc_rows(folder: Path) -> Rows:
             for each in root.iter("object"):
                 left, top, right, bottom = (float(_text(each, f"bndbox/{k}")) for k in ("xmin", "ymin", "xmax", "ymax"))
                 boxes.append((left - 1, top - 1, right - left + 1, bottom - top + 1, _text(each, "name")))
-            placed.append((finder.path_of(_text(root, "filename"), file), boxes))
+            split = split_in(file, folder)
+            finder = finders.setdefault(file.parent, ImageFinder(folder, file.parent if split else folder, split))
+            placed.append((finder.path_of(_text(root, "filename"), file, file.stem), boxes))
+        except UserError:
+            raise
         except (ElementTree.ParseError, ValueError) as error:
             raise UserError(f"{file} is not a file of Pascal VOC: {str(error)[:80]}.") from error
         sizes.append(told_size(root.findtext("size/height"), root.findtext("size/width")))
         names |= dict.fromkeys(box[4] for box in boxes)
     rows, splits = boxed_rows(placed, sorted(names)), listed_splits(folder)
     rows = [{**row, SIZE: size} for row, size in zip(rows, sizes, strict=True)]
-    own = [splits.get(Path(row["image"]).stem) for row in rows]
+    own = [splits.get(Path(row["image"]).stem) or split_in(Path(row["image"]), Path()) for row in rows]
     return rows if None in own else [{**row, "split": split} for row, split in zip(rows, own, strict=True)]
+
+
+def split_in(file: Path, folder: Path) -> str | None:
+    """Return the split whose folder a file lies in, below a folder; None for none."""
+    return next(filter(None, map(split_named, file.relative_to(folder).parts[:-1])), None)
 
 
 def listed_splits(folder: Path) -> dict[str, str]:

@@ -371,3 +371,33 @@ def test_images_of_another_size_than_their_annotations_tell_are_told(tmp_path, c
     assert checked.bad == ({0} if said == "rotation" else set())
     assert said is None or said in " ".join([caplog.text, *problems])
     assert bool(said) == bool([*caplog.records, *problems])
+
+
+@pytest.mark.parametrize(
+    ("xml", "image", "told", "split"),
+    [
+        ("annotations/a.xml", "images/a.png", "a.png", None),
+        ("Annotations/a.xml", "JPEGImages/a.png", "a", None),
+        ("Annotations/a.xml", "JPEGImages/a.png", "photo of a holiday.jpg", None),
+        ("train/a.xml", "train/a.png", "a.png", "train"),
+        ("valid/Annotations/a.xml", "valid/images/a.png", "a.png", "val"),
+    ],
+)
+def test_pascal_voc_lies_in_many_places(tmp_path, xml, image, told, split):
+    draw(tmp_path / image)
+    draw(tmp_path / "train/b.jpg" if split else tmp_path / "b.jpg")
+    (tmp_path / xml).parent.mkdir(parents=True, exist_ok=True)
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
+    (tmp_path / xml).write_text(
+        f"<annotation><filename>{told}</filename><object><name>cat</name>{box}</object></annotation>"
+    )
+    assert form_of(tmp_path) == "voc"
+    (row,) = rows_of(tmp_path)
+    assert row["image"] == image
+    assert row.get("split") == split
+
+
+def test_some_images_of_coco_that_are_not_there_are_told_by_their_names(tmp_path):
+    draw(tmp_path / "part/a.png")
+    path = coco(tmp_path, ["part\\a.png", "b.png"])
+    assert [row["image"] for row in rows_of(path)] == ["part/a.png", "b.png"]
