@@ -171,6 +171,7 @@ class ColumnSource(FileSource[Table]):
         """Return the columns of a file that inputs, targets and splits need."""
         path = self.path_of(key)
         file = self._files[path] = self.reader(path)
+        file.fitted = self._was_loaded
         divided = key == "path"
         looked: list[str] = []
         if divided:
@@ -189,7 +190,7 @@ class ColumnSource(FileSource[Table]):
         for name in self._empty if divided else ():
             if name in self._chosen.numbers:
                 logger.warning("%s, column '%s' has no value in any row; it is read as missing numbers.", path, name)
-        return table
+        return table.for_model() if self._was_loaded else table
 
     @property
     def _plan(self) -> LayoutPlan:

@@ -23,7 +23,6 @@ from mtl_cli.storage.sealed import seal
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.cells import category_cells, date_cells, number_cells, numbered
 from mtl_cli.tables.mapped import MatrixFile
-from mtl_cli.tables.place import Place
 from mtl_cli.tables.reading import TableFile
 from mtl_cli.tables.store import Cells, Layout, Table
 
@@ -91,14 +90,14 @@ class Filling:
             array, how = batch.column(name), self._how[name]
             if name in read and how.is_plain and pa.types.is_floating(read[name].type):
                 array = read[name]
-            columns[name][:] = cells(array, how, Place(self._file.path, name, first))
+            columns[name][:] = cells(array, how, self._file.place(name, first))
         codes = np.empty((rows, len(layout.texts)), dtype=np.int32)
         for index, name in enumerate(layout.texts):
             how = self._how[name]
             if name in read and pa.types.is_dictionary(read[name].type):
                 local, values = numbered(read[name], how)
             else:
-                local, values = category_cells(batch.column(name), how, Place(self._file.path, name, first))
+                local, values = category_cells(batch.column(name), how, self._file.place(name, first))
             known = self._known[index]
             lookup = np.array([*(known.setdefault(value, len(known)) for value in values), -1], dtype=np.int32)
             codes[:, index] = lookup[local]

@@ -66,9 +66,11 @@ def quoted(text: str) -> str:
 def outside(target: Target, classes: Sequence[str], place: Place, row: int, value: str) -> UserError:
     """Return the error for a label that is not one of the classes."""
     known = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
+    hint = nearest(value, classes).strip()
+    meant = f"; d{hint[1:]}" if hint else ""
     whose = "the declared classes" if target.classes else "the classes of the training rows"
     return place.error(
         row,
-        f"the label '{value}' is not one of {whose} ({known}){nearest(value, classes)}",
+        f"the label '{value}' is not one of {whose} ({known}{meant})",
         f"Declare them all: {setting(target, 'classes', [*classes, value])}. {absent(target, value)}",
     )

@@ -17,6 +17,7 @@ from mtl_cli.tables.dates import ORDERS
 from mtl_cli.tables.line_ends import UTF_8, csv_stream
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
+from mtl_cli.tables.place import Place
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 SUFFIXES = {
@@ -87,6 +88,9 @@ class TableFile:
     Raises:
         UserError: the file is missing or damaged, of an unknown format, has no header, or names a column twice.
     """
+
+    fitted = False
+    """Whether the file is read for a model that is there already, so that messages name no options of a dataset."""
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         self.path, self.options = path, options
@@ -236,6 +240,10 @@ class TableFile:
         if odd and (fault := open_quote(self.path, self.options.encoding, self.delimiter)):
             raise fault
 
+    def place(self, name: str, first_row: int = 0) -> Place:
+        """Return where cells of a column stand, for messages."""
+        return Place(self.path, name, first_row, self.fitted)
+
     def verbatim(self) -> "TableFile":
         """Return the same file, read so that no cell counts as missing because of its text."""
         return type(self)(self.path, replace(self.options, missing_values=()))
@@ -256,8 +264,9 @@ class TableFile:
             shown = {"\t": "\\t"}.get(others[0], others[0])
             found = DELIMITERS.get(self.delimiter, repr(self.delimiter))
             raise UserError(
-                f"{self.path} has one column, '{self.columns[0]}', when {found} "
-                f"separates cells. Its delimiter looks like {DELIMITERS[others[0]]}: set \"delimiter='{shown}'\"."
+                f"{self.path} has one column, '{self.columns[0]}', when {found} separates cells. Its delimiter looks "
+                f"like {DELIMITERS[others[0]]}: set \"tasks.NAME.dataset.delimiter='{shown}'\" for each task; in mtl-init "
+                f"\"delimiter='{shown}'\"."
             )
 
 

@@ -1,5 +1,6 @@
 """A table that has been read: numbers and category codes in matrices, in memory or memory-mapped from a cache."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,9 @@ class Cells:
 class Table:
     """Rows of a file."""
 
+    fitted = False
+    """Whether they are read for a model that is there already, so that messages name no options of a dataset."""
+
     def __init__(self, path: Path, layout: Layout, cells: Cells) -> None:
         self.path, self.layout, self.cells = path, layout, cells
         self.codes, self.values = cells.codes, cells.values
@@ -99,7 +103,13 @@ class Table:
 
     def place(self, name: str) -> Place:
         """Return where a column stands, for messages."""
-        return Place(self.path, name)
+        return Place(self.path, name, fitted=self.fitted)
+
+    def for_model(self) -> "Table":
+        """Return the table as one that is read for a model that is there already."""
+        found = copy.copy(self)
+        found.fitted = True
+        return found
 
 
 class NumberColumns:

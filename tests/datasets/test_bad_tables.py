@@ -52,8 +52,8 @@ def test_ragged_rows(tmp_path):
 
 
 def test_wrong_delimiter(tmp_path, write):
-    refused(write(delimiter=";"), "has one column, 'x;c;y'", "set \"delimiter=';'\"")
-    refused(write(), "has one column, 'x,c,y'", "set \"delimiter=','\"", delimiter=";")
+    refused(write(delimiter=";"), "has one column, 'x;c;y'", "set \"tasks.NAME.dataset.delimiter=';'\" for")
+    refused(write(), "has one column, 'x,c,y'", "set \"tasks.NAME.dataset.delimiter=','\" for", delimiter=";")
     refused(write(), "delimiter is 'ab'", delimiter="ab")
     assert len(tabular(write(delimiter="|"), delimiter="|").split("train")) == 14
 

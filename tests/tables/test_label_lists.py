@@ -92,7 +92,7 @@ def test_a_label_that_no_training_row_has_is_refused_by_its_row(tmp_path):
         *("test" if "gren" in line else ("train", "train", "val")[i % 3] for i, line in enumerate(lines[1:])),
     ]
     (tmp_path / "data.csv").write_text("\n".join(map(",".join, zip(lines, parts, strict=True))))
-    with pytest.raises(UserError, match=r"row 61, column 'tags': the label 'gren' is not .*Did you mean 'green'"):
+    with pytest.raises(UserError, match=r"row 61, column 'tags': the label 'gren' is not .*did you mean 'green'"):
         tabular(tmp_path / "data.csv", **node)
 
 

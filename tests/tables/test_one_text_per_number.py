@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from mtl_cli.errors import UserError
 from mtl_cli.tables.cells import category_cells
 from mtl_cli.tables.inputs import TableInputs
 from mtl_cli.tables.notation import Notation
@@ -103,3 +104,13 @@ def test_line_ends_at_every_place_of_a_block(tmp_path, monkeypatch, encoding):
     (tmp_path / "a.csv").write_bytes(text.encode(encoding))
     file = TableFile(tmp_path / "a.csv", ReadOptions(encoding=encoding))
     assert [cell for _, batch in file.batches() for cell in batch.column("s").to_pylist()] == want
+
+
+@pytest.mark.parametrize("cell", ["maybe,5", "1,many", "1,1e300"])
+def test_messages_on_a_file_for_a_model_that_is_there_name_no_options(cell, tmp_path):
+    path = write_csv(tmp_path / "a.csv", ["y", "x"], [[k % 2, k] for k in range(60)])
+    again = tabular(path, opened=False)
+    again.load_state_dict(tabular(path).state_dict())
+    (tmp_path / "b.csv").write_text(f"y,x\n1,2\n{cell}\n")
+    with pytest.raises(UserError, match=r"row 2, column '[xy]': .* Write it as the training file does, or leave"):
+        again.labelled_rows(tmp_path / "b.csv")
