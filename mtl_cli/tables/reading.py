@@ -265,8 +265,8 @@ class TableFile:
             found = DELIMITERS.get(self.delimiter, repr(self.delimiter))
             raise UserError(
                 f"{self.path} has one column, '{self.columns[0]}', when {found} separates cells. Its delimiter looks "
-                f"like {DELIMITERS[others[0]]}: set \"tasks.NAME.dataset.delimiter='{shown}'\" for each task; in mtl-init "
-                f"\"delimiter='{shown}'\"."
+                f"like {DELIMITERS[others[0]]}: set \"tasks.NAME.dataset.delimiter='{shown}'\" for each task; in "
+                f"mtl-init \"delimiter='{shown}'\"."
             )
 
 
