@@ -115,7 +115,7 @@ def tasks(windows: int, steps: int, folder: Path) -> Iterator[Row]:
         out = RunDirectory.create(folder / f"{kind}_{number}", config, "benchmark")
         pairs = interleaved(our_steps(job, out), bare_steps(job, kind), windows, steps, job.learner.arithmetic.device)
         out.close()
-        yield ratio_row(f"steps against one wide head, {number} tasks of {kind}", pairs, goal, steps, "fp32")
+        yield ratio_row(f"steps against one wide head, {number} × {kind}", pairs, goal, steps, "fp32")
     yield record_row(job, config, folder, windows)
     for kind, goal in (("regression", "<= 0.3"), ("binary", "<= 0.8")):
         path = folder / f"{kind}.npz"
