@@ -28,33 +28,30 @@ class Areas(Collected):
 
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the areas [T]."""
-        scores, order = predictions.T.contiguous().sort(dim=1)  # [T, N]: along rows it takes half the time
-        target = target.T.contiguous().gather(1, order)
-        positive, negative = target == 1, target == 0
-        up_to = negative.int().cumsum(dim=1, dtype=torch.int32)  # negative rows up to here
-        before = up_to - negative.int()
-        new = scores[:, 1:] != scores[:, :-1]
-        edge = torch.ones_like(new[:, :1])
-        below = torch.where(torch.cat([edge, new], dim=1), before, -1).cummax(dim=1).values
-        far = torch.iinfo(torch.int32).max
-        ends = torch.where(torch.cat([new, edge], dim=1), up_to, far)
-        above = ends.flip(1).cummin(dim=1).values.flip(1)
-        right = torch.where(positive, below + above, 0).sum(dim=1)
-        pairs = positive.sum(dim=1).double() * negative.sum(dim=1)
-        return right / (2 * pairs)
+        areas = []
+        for scores, labels in zip(predictions.T, target.T, strict=True):
+            negative, positive = (scores[labels == label].sort().values for label in (0, 1))
+            right = sum(places.sum() for places in below_and_up_to(negative, positive))
+            areas.append(right / torch.tensor(2.0 * len(positive) * len(negative), dtype=torch.float64))
+        return torch.stack(areas)
 
     def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
         """Return the area [R] of each choice of rows; for one column."""
-        scores, order = rows["predictions"][:, 0].sort()
-        target = rows["targets"][order, 0]
-        positive, negative = order[target == 1], target == 0
-        first, last = (torch.searchsorted(scores, scores[target == 1], right=right) for right in (False, True))
+        scores, labels = rows["predictions"][:, 0], rows["targets"][:, 0]
+        negative, positive = ((labels == label).nonzero()[:, 0] for label in (0, 1))
+        negative, positive = (places[scores[places].argsort()] for places in (negative, positive))
+        below, up_to = below_and_up_to(scores[negative], scores[positive])
         areas: list[float] = []  # small tensors between large ones would keep the memory of these from being used again
         for times in choices:
             often = times["predictions"].int()  # half the memory
-            before = often[:, order].where(negative, 0).cumsum(dim=1, dtype=torch.int32)
-            before = F.pad(before, (1, 0))  # negative rows before a place
+            before = F.pad(often[:, negative].cumsum(dim=1, dtype=torch.int32), (1, 0))  # negative rows before a place
             taken = often[:, positive].double()
-            right = (taken * (before[:, first] + before[:, last])).sum(dim=1)
+            right = (taken * (before[:, below] + before[:, up_to])).sum(dim=1)
             areas += (right / (2 * taken.sum(dim=1) * before[:, -1])).tolist()
         return torch.tensor(areas, dtype=torch.float64)
+
+
+def below_and_up_to(negative: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how many negative scores lie below each positive one, and how many up to it; both are sorted."""
+    below, up_to = (torch.searchsorted(negative, positive, right=right, out_int32=True) for right in (False, True))
+    return below, up_to
