@@ -23,6 +23,10 @@ DAYS = (19000101, 21001231)
 """Days that are written as one number, without signs between."""
 AROUND = re.compile(r"^[\s'\"`.,;:\u200b-\u200f\ufeff]+|[\s'\"`.,;:\u200b-\u200f\ufeff]+$")
 """Signs around a word that say nothing."""
+WEIGHTS = re.compile(
+    r"(sample|survey|case|row|design|post|psp|person)_?(weight|wgh?t)s?|[dp]weight|(.*_)?wgh?t", re.IGNORECASE
+)
+"""Names of columns that say how much a row counts."""
 MOST_NOTES, MOST_CATEGORIES = 3, 1_000
 
 
@@ -38,7 +42,17 @@ def oddities(file: TableFile, columns: Mapping[str, Cells], guesses: Sequence[Gu
     notes += [note for column in classes for note in label_words(file, column)]
     notes += [note for column in classes for note in alike_labels(column)]
     notes += [note for column in classes if column.numbers is None for note in absent_labels(file, column.name)]
-    return notes + days
+    return notes + days + weights_of_rows(list(columns), guesses)
+
+
+def weights_of_rows(names: Sequence[str], guesses: Sequence[Guess]) -> list[str]:
+    """Return which inputs are named as weights of rows, and how they become that."""
+    return [
+        f"{name}: an input, though its name says that it weighs the rows. If so, add to training "
+        + " ".join(f"++tasks.{guess.name}.weight_column={name}" for guess in guesses[:MOST_NOTES])
+        for name in names
+        if WEIGHTS.fullmatch(name)
+    ]
 
 
 def missing_codes(file: TableFile, name: str, numbers: np.ndarray) -> list[str]:

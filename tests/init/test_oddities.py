@@ -70,6 +70,7 @@ NOTED = {
     "categories in several ways": (
         ["sex", "x", "y"], [["M", "m ", "F"] * 80, X, Y], "sex: the categories 'M', 'm' differ in capitals or",
     ),
+    "weights of a survey": (["pspwght", "x", "y"], [[abs(x) for x in X], X, Y], "++tasks.y.weight_column=pspwght"),
     "a column of folds": (["fold", "x", "y"], [[k % 5 for k in range(240)], X, Y], "fold: an input, though its name"),
     "a limit": (["x", "l", "y"], [X, with_every(9, "<0.1", X), Y], "'<0.1' among numbers: counted as missing. It says"),
 }  # fmt: skip
@@ -84,6 +85,8 @@ def test_what_deserves_a_look_is_told_and_its_way_out_works(kind, capsys):
     if ways := re.findall(r"mtl-init … (.*)", out):
         again = look(capsys, "[y]", *(word for way in ways for word in shlex.split(way)))
         assert said not in again
+    if "weight_column" in out:
+        train(capsys, out, "trainer.max_steps=2", said)
     if "time_column" in out:
         path = Path("conf/dataset/data.yaml")
         path.write_text(re.sub(r"(?m)^stratify.*$", "time_column: day", path.read_text()))
