@@ -27,7 +27,7 @@ class ColumnProfile:
     """Counts of one column's cells; `stray` and `stray_row` are its first text that is not a number.
 
     `codes` are whole numbers that are not quantities: they begin with a zero (02134), or are too large for float64 to
-    tell them apart. `fractions` are all numbers but whole ones.
+    tell them apart. `fractions` are all numbers but whole ones; one of them decides, so that no more are counted.
     """
 
     name: str
@@ -95,9 +95,13 @@ class ColumnProfile:
             self.stray, self.stray_row = values[int(codes[at])].as_py(), first_row + at
 
     def _count_codes(self, texts: "pa.Array", numbers: np.ndarray) -> None:
-        """Count codes and fractions among texts that are numbers."""
+        """Count codes and fractions among texts that are numbers, up to the batch of the first fraction."""
+        if self.fractions:
+            return
         whole = np.trunc(numbers) == numbers
         self.fractions += int((~(whole & np.isfinite(numbers)) & ~np.isnan(numbers)).sum())
+        if self.fractions:
+            return
         self.codes += padded(texts, np.flatnonzero(whole))
         if (large := np.abs(numbers) > EXACT).any():
             whole = pc.match_substring_regex(pc.filter(texts, pa.array(large)), r"^[+-]?\d+$")
