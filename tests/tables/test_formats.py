@@ -67,7 +67,7 @@ def test_mtl_init_takes_it_and_predictions_have_its_format(here, capsys, name):
 def test_what_is_not_read_is_named_for_what_it_is(here, capsys):
     for name, said in (
         ("a.xlsx", "a.xlsx is a workbook, which is not read. Save the sheet as CSV (UTF-8), and give that file."),
-        ("a.csv.zip", "a.csv.zip is a zip archive, which is not read. Unpack it"),
+        ("a.csv.zip", "a.csv.zip is an archive. Unpack it, and give the folder or a file in it."),
         ("a.doc", "The name of a.doc does not show its format"),
     ):
         (here / name).write_text("x")
