@@ -13,7 +13,8 @@ from mtl_cli.errors import UserError
 from mtl_cli.sounds.checking import Clips
 from mtl_cli.sounds.reading import ENDINGS
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.listing import Listing, files_below
+from mtl_cli.tables.folder_files import files_below
+from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
 Encode = Callable[[Clips, Sequence[int]], Values]

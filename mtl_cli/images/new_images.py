@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.decoding import given_image
+from mtl_cli.tables.folder_files import files_below
 from mtl_cli.tables.given import GIVEN
-from mtl_cli.tables.listing import files_below
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 MODES = {1: "L", 3: "RGB"}

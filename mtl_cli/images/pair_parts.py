@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_cli.images.new_images import ENDINGS
-from mtl_cli.tables.listing import SPLIT_NAMES, files_below
+from mtl_cli.tables.folder_files import files_below
+from mtl_cli.tables.listing import SPLIT_NAMES
 
 FILES = (*ENDINGS, ".npy")
 """Endings of images and label images."""

@@ -12,7 +12,7 @@ from mtl_cli.images.new_images import ENDINGS as IMAGE_ENDINGS
 from mtl_cli.sounds.checking import Clips, some_names
 from mtl_cli.sounds.looking import is_clipped, is_silent
 from mtl_cli.sounds.reading import ENDINGS
-from mtl_cli.tables.listing import files_below
+from mtl_cli.tables.folder_files import files_below
 from mtl_cli.tables.reading import TableFile
 
 LOOKED_AT = 60

@@ -21,7 +21,8 @@ from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import written
 from mtl_cli.init.running_text import running_text
 from mtl_cli.init.splits import split_of, unseen_classes
-from mtl_cli.tables.listing import Listing, files_below
+from mtl_cli.tables.folder_files import files_below
+from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.named_files import Place
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 

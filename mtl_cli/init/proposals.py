@@ -22,6 +22,8 @@ STEPS_A_LOOK, LOOKS = 16, 20
 """Steps between evaluations, at least, and evaluations without a gain after which training stops."""
 ROWS_A_PIECE, FEWEST_PIECES, MOST_PIECES = 50, 4, 32
 DEFAULT_EPOCHS = 6
+FEW_ROWS = 50
+"""Rows below which metrics of one split are mostly chance."""
 PATIENCE, LEAST_PATIENCE = 0.1, 5
 """Share of the epochs, and number of them, without an improvement after which slower networks stop."""
 
@@ -40,7 +42,9 @@ def table_choices(rows: int) -> dict[str, Choice]:
     pieces = min(MOST_PIECES, max(FEWEST_PIECES, training // ROWS_A_PIECE))
     found = {"backbone": Choice("tabm", "several networks in one, which read steps, bends and lines in numbers")}
     if pieces < MOST_PIECES:
-        found["backbone.pieces"] = Choice(str(pieces), f"{ROWS_A_PIECE} training rows or more in each")
+        enough = training >= FEWEST_PIECES * ROWS_A_PIECE
+        why = f"{ROWS_A_PIECE} training rows or more in each" if enough else "few rows, few bends"
+        found["backbone.pieces"] = Choice(str(pieces), why)
     return {**found, **steady(training)}
 
 
@@ -48,6 +52,16 @@ def table_training(rows: int) -> Training:
     """Return what trains on a table, as words of the command, and hints."""
     hints = ["or backbone=ft_transformer, slower and often better on tables of this size"] if rows >= LARGE else []
     return Training(overrides(table_choices(rows)), hints)
+
+
+def few_rows(rows: int) -> list[str]:
+    """Return what to know of a file of few rows."""
+    if rows >= FEW_ROWS:
+        return []
+    return [
+        f"{rows} rows are few: a metric of the test rows is mostly chance. data.folds=5 data.fold=0,1,2,3,4 with "
+        "mtl-train -m tests on all of them, a fold at a time"
+    ]
 
 
 def train_rows(rows: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mtl_cli.init.found_targets import dividing_lines, found_task, target_section
 from mtl_cli.init.guess import Guess
 from mtl_cli.init.inputs import FoundInputs
+from mtl_cli.init.proposals import few_rows
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, entry, told_division
 from mtl_cli.tables.profile import Profile
 from mtl_cli.tables.reading import ReadOptions, TableFile
@@ -66,7 +67,7 @@ class RowSurvey(FileSurvey):
         found = self.found
         look = Section("Look at these columns first: they may hold the answer", found.inputs.warnings)
         how = Section("How it is read", [*found.notes, *told_division(found.split, found.group)])
-        odd = Section("Look at this too", found.inputs.notes)
+        odd = Section("Look at this too", [*found.inputs.notes, *few_rows(found.profile.rows)])
         filled = [section for section in (look, odd, how) if section.lines]
         return [*filled, target_section(found.targets, found.profile.rows)]
 

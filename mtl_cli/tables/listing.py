@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.folder_files import files_below
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
 SPLIT_NAMES = {
@@ -86,18 +86,6 @@ class Listing(TableFile):
         for batch in self.table.select(list(self.columns if columns is None else columns)).to_batches(1 << 15):
             yield row, batch
             row += batch.num_rows
-
-
-def files_below(folder: Path, endings: Sequence[str]) -> list[Path]:
-    """Return the files of some endings in a folder and below it in order, without those behind linked folders.
-
-    What is hidden, such as .ipynb_checkpoints, is left out, and so is what an archive of a Mac holds beside its files.
-    """
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name[0] != "." and name != "__MACOSX")
-        found += [Path(root, name) for name in sorted(names) if Path(name).suffix.lower() in endings and name[0] != "."]
-    return found
 
 
 def after_split(name: str) -> bool:

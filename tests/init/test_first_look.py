@@ -82,7 +82,7 @@ def test_columns_are_guessed_with_reasons(folder, capsys):
         "numeric: age",
         "categorical: city, user",
         "mtl-train --config-dir my_conf task=income+married+stars+visits+price+days_died backbone=tabm",
-        "backbone.pieces=4: 50 training rows or more in each",
+        "backbone.pieces=4: few rows, few bends",
     ):
         assert line in out
     counts = [row[4] for row in rows()]

@@ -1,6 +1,15 @@
 import pytest
 
-from mtl_cli.init.proposals import MAX_STEPS, length, overrides, steady, table_choices, table_training, train_rows
+from mtl_cli.init.proposals import (
+    MAX_STEPS,
+    few_rows,
+    length,
+    overrides,
+    steady,
+    table_choices,
+    table_training,
+    train_rows,
+)
 
 
 @pytest.mark.parametrize("rows", [2, 20, 150, 500, 1797, 5000, 20_000, 300_000])
@@ -30,3 +39,9 @@ def test_training_stops_by_itself():
     assert overrides(steady(1000))[-1] == "early_stopping.patience=20"
     assert overrides(length(60)) == ["trainer.max_epochs=60", "early_stopping.patience=6"]
     assert overrides(length(6)) == []
+
+
+def test_a_file_of_few_rows_is_told_how_to_test_on_all_of_them():
+    assert few_rows(50) == []
+    (line,) = few_rows(20)
+    assert "20 rows are few" in line and "data.folds=5 data.fold=0,1,2,3,4" in line
