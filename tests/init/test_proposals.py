@@ -44,4 +44,5 @@ def test_training_stops_by_itself():
 def test_a_file_of_few_rows_is_told_how_to_test_on_all_of_them():
     assert few_rows(50) == []
     (line,) = few_rows(20)
-    assert "20 rows are few" in line and "data.folds=5 data.fold=0,1,2,3,4" in line
+    assert "20 rows are few" in line
+    assert "data.folds=5 data.fold=0,1,2,3,4" in line
