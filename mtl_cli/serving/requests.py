@@ -15,7 +15,6 @@ from mtl_cli.errors import UserError, some
 from mtl_cli.images.decoding import MAX_PIXELS
 from mtl_cli.inference.base import Predicted
 from mtl_cli.tables.given import Given, given
-from mtl_cli.tables.line_ends import UTF_8
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -84,7 +83,7 @@ class Inputs:
         from mtl_cli.tables.csv_faults import open_quote_in
 
         try:
-            text = body.decode("utf-8-sig" if charset.lower() in UTF_8 else charset)
+            text = body.decode(charset).removeprefix("\ufeff")
         except (UnicodeError, LookupError) as error:
             raise UserError(
                 f"The body is not CSV in {charset}: {error}. Say its encoding: content-type: text/csv; charset=latin-1."
