@@ -109,9 +109,14 @@ def test_every_mode_with_every_weighting_resumes_bit_for_bit_or_is_refused(shari
         check(sharing, weighting)
 
 
+def third(firsts, seconds):
+    """Return a third of all pairs, in which each of both occurs."""
+    return [(a, b) for i, a in enumerate(firsts) for j, b in enumerate(seconds) if (i + j) % 3 == 0]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("sharing", "weighting"), list(itertools.product(options("sharing"), options("weighting"))))
-def test_every_mode_with_every_weighting_resumes_bit_for_bit_on_a_u_net_or_is_refused(sharing, weighting):
+@pytest.mark.parametrize(("sharing", "weighting"), third(options("sharing"), options("weighting")))
+def test_every_mode_and_every_weighting_resume_bit_for_bit_on_a_u_net_or_are_refused(sharing, weighting):
     if not refused(sharing, weighting, changes=_toy.dense()):
         check(sharing, weighting, changes=_toy.dense())
 

@@ -36,6 +36,8 @@ FEEDS_OTHERS = {
     ("ple", "many"): r"levels\.0\.(own|gates|shared_gate\.blocks)\.right\.",
 }
 """Modules of task "right" whose output reaches task "left" of the same dataset, by definition of the mode."""
+HALF = [case for index, case in enumerate(GRID) if (index // 2 + index) % 2]
+"""Half of the cases: every mode on every backbone and on every set of datasets."""
 every_case = pytest.mark.parametrize(("mode", "variant"), CASES)
 everywhere = pytest.mark.parametrize(("mode", "variant", "name", "datasets"), thinned(GRID, 80))
 every_dataset = pytest.mark.parametrize("datasets", DATASETS)
@@ -54,7 +56,7 @@ def test_yaml_lists_the_arguments_of_the_constructor(mode):
     assert {each.name for each in parameters} - set(settable) == {"backbone", "tasks"}
 
 
-@pytest.mark.parametrize(("mode", "variant", "name", "datasets"), thinned(GRID, 25))
+@pytest.mark.parametrize(("mode", "variant", "name", "datasets"), thinned(HALF, 25))
 def test_loss_falls_by_a_fifth_and_exactly_what_was_reached_changed(mode, variant, name, datasets):
     model = build(mode, variant, name, datasets)
     dataset_of = DATASETS[datasets]
