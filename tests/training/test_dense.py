@@ -10,6 +10,7 @@ from mtl_cli.training.next_step import next_step
 from mtl_cli.training.trainer import train_step
 from mtl_cli.weightings.gradient_base import GradientWeighting
 from tests import _toy
+from tests._thinned import thinned
 from tests.runs.test_resume_every import options
 
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1}
@@ -32,7 +33,7 @@ def assert_close(first, second, **tolerance):
         torch.testing.assert_close(own, other, **tolerance, msg=lambda text, key=key: f"{key}: {text}")
 
 
-@pytest.mark.parametrize("sharing", SHARING)
+@pytest.mark.parametrize("sharing", thinned(SHARING, 4))
 def test_accumulation_equals_the_large_batch(sharing):
     large = trained(sharing, FIXED, 3, _toy.dense(missing=0.5))
     parts = trained(sharing, FIXED, 3, _toy.dense(missing=0.5, batch_size=4), trainer__accumulate=4)

@@ -9,6 +9,7 @@ from mtl_cli.weightings.gradient_base import GradientWeighting
 from mtl_cli.weightings.linalg.jacobian import row_norms
 from mtl_cli.weightings.linalg.quadratic import rank
 from mtl_cli.weightings.row_base import RowWeighting
+from tests._thinned import thinned
 from tests.weightings._asserts import assert_no_conflict, assert_same_direction, largest_norm, update_of
 from tests.weightings._inputs import (
     GRADIENT_METHODS,
@@ -228,7 +229,7 @@ VARIANTS += [(method, {"update_every": 3, "match_norm": "sum"}) for method in GR
 VARIANTS += [("imtl", {"balance": "gradients"}), ("stch", {"warmup_epochs": 1})]
 
 
-@pytest.mark.parametrize(("method", "overrides"), VARIANTS)
+@pytest.mark.parametrize(("method", "overrides"), thinned(VARIANTS, 40))
 def test_a_resumed_run_equals_one_that_was_not_disturbed(method, overrides, tmp_path):
     weighting, model, optimizer = start(method, **overrides)
     train(method, 8, weighting, model, optimizer)

@@ -11,6 +11,7 @@ from mtl_cli.runs.build import build
 from mtl_cli.training.next_step import next_step
 from mtl_cli.training.trainer import train_step
 from tests import _toy
+from tests._thinned import thinned
 from tests.weightings._inputs import GRADIENT_METHODS, LAST_LAYER_METHODS, METHODS, ROW_METHODS, config, load_class
 from tests.weightings._inputs import make as make_alone
 
@@ -90,7 +91,7 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", thinned(METHODS, 12))
 def test_a_run_moves_every_weight_to_a_finite_place(method, variant):
     changes = dict(VARIANTS[variant])
     if "level" in changes:
@@ -187,7 +188,7 @@ def test_the_second_forward_at_the_features_sees_the_same_masks_and_leaves_batch
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", thinned(METHODS, 12))
 def test_a_run_on_two_datasets_in_turns_resumes_bit_for_bit(method):
     changes = VARIANTS["round robin"]
     whole = make(method, **changes)

@@ -95,6 +95,7 @@ def test_a_grid_has_every_point_once(run):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_random_values_follow_from_the_seed_and_the_number_of_the_trial(run):
     words = [
         "-m",
