@@ -19,6 +19,7 @@ from mtl_cli.tables.listing import Listing
 from mtl_cli.tables.reading import TableFile
 
 ROTATION = "mtl_cli.tasks.classification.Rotation"
+OWN_IMAGES = "    dataset: {rotation: true}  # images of its own, turned; other tasks learn from upright ones\n"
 WINDOW, WHOLE = 128, 400
 """Side of the window that dense labels are learnt in, and the largest image whose boxes are learnt whole."""
 LARGEST_SIDE, STRIDE = 128, 16
@@ -81,7 +82,7 @@ class ImageSurvey(FileSurvey):
         if sides[0] != sides[1] or "turn" in self.listing.columns:
             return []
         why = "an auxiliary task without labels: by how many quarters the image was turned"
-        return [FoundTask("turn", "rotation", why, ROTATION, HEAD, "accuracy", "f1", label="turn")]
+        return [FoundTask("turn", "rotation", why, ROTATION, HEAD + OWN_IMAGES, "accuracy", "f1", label="turn")]
 
     @property
     def kinds(self) -> set[str]:

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from mtl_cli import cli
@@ -59,6 +60,17 @@ def test_photographs_of_many_sizes_are_brought_into_one(folder, capsys):
     out = init(capsys, "input=set/table.csv", "target=[kind]")
     assert "size: [64, 64]" in yaml_of(folder, "dataset/table.yaml")
     train(out, "backbone.channels=[4,8]", "backbone.dense=[8]")
+
+
+def test_turned_images_are_of_their_own_so_that_other_tasks_learn_from_upright_ones(folder, capsys):
+    blob_set(folder / "set", count=12, sizes=((16, 16),))
+    out = init(capsys, "input=set/table.csv", "target=[kind]")
+    assert "with a task that needs no labels: task=kind+table_turn" in out
+    train(out.replace("task=kind ", "task=kind+table_turn "), "backbone.channels=[4]", "backbone.dense=[8]")
+    config = yaml.safe_load((folder / "run/config.yaml").read_text())
+    assert {name: each["dataset"]["rotation"] for name, each in config["tasks"].items()} == {
+        "kind": False, "table_turn": True,
+    }  # fmt: skip
 
 
 def test_class_folders_need_no_target_and_name_their_splits(folder, capsys):
