@@ -1,4 +1,4 @@
-"""What bare hand-written loops on texts have in common: files that are made up, a trunk, padded matrices, steps."""
+"""What bare hand-written loops on files have in common: files that are made up, a trunk, padded matrices, steps."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +21,24 @@ def write_conf(folder: Path, files: Mapping[str, str]) -> None:
     for name, body in files.items():
         (folder / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "conf" / name).write_text(body, encoding="utf-8")
+
+
+def classification(name: str, dataset: str) -> str:
+    """Return the YAML of a task that tells the classes of a field of its own name."""
+    return f"""\
+# @package _global_
+defaults:
+  - /dataset@tasks.{name}.dataset: {dataset}
+tasks:
+  {name}:
+    _target_: mtl_cli.tasks.classification.Classification
+    target: {name}
+    weight: 1.0
+    label_smoothing: 0.0
+    class_weights: null
+    focal_gamma: 0.0
+    head: {{_target_: mtl_cli.heads.mlp.MLPHead, hidden: []}}
+"""
 
 
 def made_up_words(stream: random.Random, number: int) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bare_texts import BareTrunk, bare_steps, compared, job_on_file, write_conf
+from bare_texts import BareTrunk, bare_steps, classification, compared, job_on_file, write_conf
 from measuring import ENDLESS, Row, Steps, row
 from PIL import Image
 from torch import Tensor
@@ -48,20 +48,7 @@ tasks:
     class_weights: null
     head: {HEAD}
 """,
-    "task/label.yaml": """\
-# @package _global_
-defaults:
-  - /dataset@tasks.label.dataset: jpegs
-tasks:
-  label:
-    _target_: mtl_cli.tasks.classification.Classification
-    target: label
-    weight: 1.0
-    label_smoothing: 0.0
-    class_weights: null
-    focal_gamma: 0.0
-    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: []}
-""",
+    "task/label.yaml": classification("label", "jpegs"),
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bare_texts import BareTrunk, Padded, bare_steps, compared, job_on_file, made_up_words, write_conf
+from bare_texts import BareTrunk, Padded, bare_steps, classification, compared, job_on_file, made_up_words, write_conf
 from measuring import ENDLESS, Row, Steps, row
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,20 +35,7 @@ targets:
   topic: {kind: class, column: topic}
   score: {kind: real, column: score}
 """,
-    "task/topic.yaml": """\
-# @package _global_
-defaults:
-  - /dataset@tasks.topic.dataset: texts
-tasks:
-  topic:
-    _target_: mtl_cli.tasks.classification.Classification
-    target: topic
-    weight: 1.0
-    label_smoothing: 0.0
-    class_weights: null
-    focal_gamma: 0.0
-    head: {_target_: mtl_cli.heads.mlp.MLPHead, hidden: []}
-""",
+    "task/topic.yaml": classification("topic", "texts"),
     "task/score.yaml": """\
 # @package _global_
 defaults:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mtl_cli.config.run_yaml import read_run_yaml
-from mtl_cli.images.new_images import ENDINGS
+from mtl_cli.images.pair_parts import below
 
 YAMLS = (".yaml", ".yml")
 KEYS = ("names", "nc", "train", "val", "kpt_shape")
@@ -77,9 +77,8 @@ def places_of(folder: Path, value: Any, root: Any) -> Iterator[Path]:  # noqa: A
 def images_at(folder: Path, place: Path) -> Iterator[str]:
     """Yield the paths, relative to the folder, of images in a folder of a split or in its list."""
     if place.is_dir():
-        for file in place.rglob("*"):
-            if file.suffix.lower() in ENDINGS:
-                yield file.resolve().relative_to(folder.resolve()).as_posix()
+        for file in below(place):
+            yield file.resolve().relative_to(folder.resolve()).as_posix()
         return
     for line in place.read_text(encoding="utf-8", errors="replace").splitlines():
         words = Path(line.strip().replace("\\", "/")).parts

@@ -24,7 +24,7 @@ def repeated_ids(name: str, codes: np.ndarray, targets: Sequence[LabelColumn]) -
 
 
 def repeated_beginnings(name: str, cells: Cells, targets: Sequence[LabelColumn]) -> list[str]:
-    """Return that names of rows, which are no input, begin with the names of things that have several rows."""
+    """Return that names of rows, which are not inputs, begin with the names of things that have several rows."""
     begin = [LAST_PART.sub("", ENDING.sub("", value)) for value in cells.values]
     codes = np.append(np.unique(begin, return_inverse=True)[1], -1)[cells.codes] if begin else cells.codes
     person = next((each for each in (name, *begin[:1]) if PERSON.search(each)), "")
