@@ -119,6 +119,8 @@ def locate(target: object, kind: type, where: str, trust: Trust) -> type:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise UserError(f"{where}._target_ is {target}: {error}. Correct it, or install what it needs.") from error
+    except UserError:  # it needs a package, and says which
+        raise
     except Exception as error:  # the user's own code may raise anything
         raise UserError(
             f"{where}._target_ is {target}: importing {module_name} raised {type(error).__name__}: {error}. "

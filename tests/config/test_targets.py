@@ -243,6 +243,13 @@ def test_own_code_that_fails_on_import_is_a_short_error(tmp_path, monkeypatch, b
         locate("broken_net.Net", Backbone, "backbone", Trust(("broken_net",)))
 
 
+def test_a_module_whose_package_is_missing_says_which_to_install(tmp_path, monkeypatch):
+    (tmp_path / "needs_more.py").write_text("from mtl_cli.errors import UserError\nraise UserError('Install it: x.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"^Install it: x\.$"):
+        locate("needs_more.Thing", Backbone, "backbone", Trust(["needs_more"]))
+
+
 def test_nothing_of_an_attack_is_imported_in_a_fresh_process():
     code = (
         "import sys\nfrom mtl_cli.config.targets import Trust, locate\nfrom mtl_cli.errors import UserError\n"
