@@ -6,6 +6,7 @@ the layers below. In a folder of components it imports the bases of that folder,
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -91,13 +92,16 @@ def complaint(module, imported):
     return None
 
 
-IMPORTS = {module: imports_of(module, path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
-IMPORTS["__init__"] = set()  # the public face: names that it shows to type checkers, and imports on use
+@functools.cache
+def imports():
+    """Names of the modules that each module imports."""
+    found = {module: imports_of(module, path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
+    return {**found, "__init__": set()}  # the public face: names that it shows to type checkers, and imports on use
 
 
 def test_the_package_was_found():
     assert len(MODULES) > 200
-    assert sum(len(imported) for imported in IMPORTS.values()) > 600
+    assert sum(len(imported) for imported in imports().values()) > 600
 
 
 def test_every_folder_has_a_layer_and_the_root_holds_few_files():
@@ -108,7 +112,7 @@ def test_every_folder_has_a_layer_and_the_root_holds_few_files():
 
 
 def test_imports_point_downwards_and_siblings_do_not_import_each_other():
-    complaints = [complaint(module, imported) for module in sorted(IMPORTS) for imported in sorted(IMPORTS[module])]
+    complaints = [complaint(module, imported) for module in sorted(imports()) for imported in sorted(imports()[module])]
     assert not any(complaints), "\n".join(filter(None, complaints))
 
 
@@ -121,7 +125,7 @@ def test_no_imports_go_round_in_a_circle():
         if module in done:
             return
         path.append(module)
-        for imported in sorted(IMPORTS.get(module, ())):
+        for imported in sorted(imports().get(module, ())):
             visit(imported)
         done.add(path.pop())
 
