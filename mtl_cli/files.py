@@ -178,6 +178,19 @@ def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
     return value
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON: the `object_pairs_hook` of readers, which would else take the last of equal keys.
+
+    Raises:
+        ValueError: it has a key twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"an object has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+    return found
+
+
 def read_small(path: Path) -> str:
     """Return the text of a file of a few MB at most; a link that a stranger made to /dev/zero would have no end.
 

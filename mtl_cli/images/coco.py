@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_cli.errors import UserError
+from mtl_cli.files import unique
 from mtl_cli.images.box_rows import MAX_ANNOTATIONS, Boxes, ImageFinder, MissingImageError, boxed_rows, told_size
 from mtl_cli.images.coco_masks import box_of_mask
 from mtl_cli.images.coco_points import CocoPoints, box_of_points, tell_once
@@ -172,6 +173,6 @@ def read_json_file(path: Path) -> Any:  # noqa: ANN401  what JSON holds
     if path.stat().st_size > MAX_ANNOTATIONS:
         raise UserError(f"{path} has more than {MAX_ANNOTATIONS:,} bytes. Divide it.")
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {str(error)[:80]}.") from error

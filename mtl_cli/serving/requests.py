@@ -12,6 +12,7 @@ import numpy as np
 
 from mtl_cli.bundles.encoders import PICTURE_ROWS
 from mtl_cli.errors import UserError, some
+from mtl_cli.files import unique
 from mtl_cli.images.decoding import MAX_PIXELS
 from mtl_cli.inference.base import Predicted
 from mtl_cli.tables.given import Given, given
@@ -169,19 +170,6 @@ class Inputs:
         """
         if not 1 <= count <= self.max_rows:
             raise UserError(f"The request has {count} rows; it has 1 to {self.max_rows}.")
-
-
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON.
-
-    Raises:
-        ValueError: it has a key twice.
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"an object has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
-    return found
 
 
 def worded(value: object) -> str:

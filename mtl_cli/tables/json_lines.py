@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from mtl_cli.errors import UserError
+from mtl_cli.files import unique
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.paths import check_file
 from mtl_cli.tables.reading import BATCH_ROWS, ReadOptions, TableFile
 from mtl_cli.tables.writing import TableWriter
 
 SUFFIXES = (".jsonl", ".ndjson")
+READER = json.JSONDecoder(object_pairs_hook=unique)
 
 
 class JsonLinesFile(TableFile):
@@ -83,9 +85,11 @@ class JsonLinesFile(TableFile):
 
     def _object(self, line: str, number: int) -> dict[str, Any]:
         try:
-            row = json.loads(line)
+            row = READER.decode(line)
         except (json.JSONDecodeError, RecursionError) as error:
             raise UserError(f"{self.path}, line {number}: not JSON ({error}). Each line is one object.") from error
+        except ValueError as error:
+            raise UserError(f"{self.path}, line {number}: {error}.") from error
         if not isinstance(row, dict):
             raise UserError(f"{self.path}, line {number}: a {type(row).__name__}; each line is a JSON object.")
         return row

@@ -64,6 +64,13 @@ def test_mtl_init_takes_it_and_predictions_have_its_format(here, capsys, name):
     assert sum(batch.num_rows for _, batch in file.batches()) == 60
 
 
+def test_a_line_of_json_with_two_equal_keys_is_refused_with_its_line_and_key(here, capsys):
+    written(here, "a.jsonl")
+    with (here / "a.jsonl").open("a") as file:
+        file.write('{"id": 61, "y": 1, "color": "red", "y": 0}\n')
+    assert "a.jsonl, line 61: an object has the key 'y' twice" in refused(capsys, "y", source="a.jsonl")
+
+
 def test_what_is_not_read_is_named_for_what_it_is(here, capsys):
     for name, said in (
         ("a.xlsx", "a.xlsx is a workbook, which is not read. Save the sheet as CSV (UTF-8), and give that file."),
