@@ -26,7 +26,7 @@ class TableReading(Reading):
     def __init__(self, file: TableFile, encode: Encode) -> None:
         super().__init__(file.path)
         self.file = file.verbatim()
-        self.file.check_quotes()
+        self.file.check_bytes()
         self._encode = encode
 
     def batches(self, size: int) -> Iterator[NewRows]:

@@ -69,6 +69,11 @@ class AudioSurvey(FileSurvey):
     folder: str | None = None
 
     @property
+    def encoding(self) -> str | None:
+        """The encoding of a table of CSV or TSV."""
+        return self.listing.options.encoding if self.listing.is_text else None
+
+    @property
     def size(self) -> str:
         """Number of clips and their lengths."""
         seconds = self.heard.seconds

@@ -87,6 +87,11 @@ class ConllSurvey(FileSurvey):
     group: str | None
 
     @property
+    def encoding(self) -> str:
+        """The encoding of the file."""
+        return self.file.options.encoding
+
+    @property
     def size(self) -> str:
         """Sentences and words."""
         return f"{len(self.lengths)} sentences, {self.lengths.sum()} words, {len(self.file.columns)} columns"

@@ -40,7 +40,7 @@ from mtl_cli.init.image_looking import (
 from mtl_cli.init.image_points import asked_points
 from mtl_cli.init.image_survey import survey_images
 from mtl_cli.init.running_text import TextColumn, look_at, running_text
-from mtl_cli.init.sniff import sniff_encoding
+from mtl_cli.init.sniff import doubtful_encoding, sniff_encoding
 from mtl_cli.init.survey import open_unknown, survey_table
 from mtl_cli.init.yaml_files import FileSurvey, Section, dataset_yaml, one_line, task_files
 from mtl_cli.report.tables import table
@@ -80,7 +80,9 @@ def init_config(source: str, output: Path, options: Mapping[str, Any]) -> None:
     write_files(files, bool(options.get("overwrite", False)))
     lines = report(found, path, files, train_command(found, tasks, output, root))
     lines += [f"  with a task that needs no labels: task={'+'.join([*tasks, name])}" for name in further]
-    lines[1:1] = [f"  not read: {one_line(each)}" for each in seen]
+    told = None if "encoding" in options else found.encoding
+    doubts = [f"look at this: {each}" for each in (doubtful_encoding(path, told) if told else ())]
+    lines[1:1] = [f"  {one_line(each)}" for each in (*(f"not read: {name}" for name in seen), *doubts)]
     print("\n".join(lines))
 
 

@@ -52,6 +52,11 @@ class ImageSurvey(FileSurvey):
     unseen: Sequence[str] = ()
 
     @property
+    def encoding(self) -> str | None:
+        """The encoding of a table of CSV or TSV."""
+        return self.listing.options.encoding if self.listing.is_text else None
+
+    @property
     def size(self) -> str:
         """Number of images and their sizes."""
         sizes = sorted(set(self.sizes), key=lambda size: size[0] * size[1])

@@ -1,7 +1,7 @@
 """What mtl-init found in a file of texts beside texts that are to be written of them, and its lines of YAML."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,10 +12,11 @@ from mtl_cli.init.asked import Asked
 from mtl_cli.init.found_targets import dividing_lines
 from mtl_cli.init.pair_advice import PairAdvice, advise_pairs
 from mtl_cli.init.row_survey import reading_lines
+from mtl_cli.init.sniff import encoding_of_all
 from mtl_cli.init.splits import split_of
 from mtl_cli.init.survey import open_unknown
 from mtl_cli.init.yaml_files import FileSurvey, FoundTask, Section, Training, entry, some, told_division
-from mtl_cli.tables.aligned_lines import AlignedLines, is_lines
+from mtl_cli.tables.aligned_lines import AlignedLines, beside, is_lines
 from mtl_cli.tables.reading import ReadOptions, TableFile, require_columns
 from mtl_cli.texts.reading import text_batches
 
@@ -66,6 +67,11 @@ class PairSurvey(FileSurvey):
     """Different sources that a column of splits puts into several."""
 
     @property
+    def encoding(self) -> str | None:
+        """The encoding of CSV, TSV and lines."""
+        return self.file.options.encoding if self.file.is_text else None
+
+    @property
     def size(self) -> str:
         """Rows and columns."""
         return f"{len(self.source.texts)} rows, {len(self.file.columns)} columns"
@@ -97,7 +103,9 @@ class PairSurvey(FileSurvey):
 
     def option_lines(self) -> list[str]:
         """Return how the file is read, its source, how texts are cut and how rows are divided."""
-        reading = [] if isinstance(self.file, AlignedLines) else reading_lines(self.file)
+        told = self.file.options.encoding
+        encoding = [entry("encoding", told)] if told != "utf-8" else []
+        reading = encoding if isinstance(self.file, AlignedLines) else reading_lines(self.file)
         divided = dividing_lines(self.split, self.group, ())
         return [*reading, entry("source", self.source.name), *self.advice.option_lines(), *divided]
 
@@ -138,6 +146,8 @@ def survey_pairs(path: Path, source: str, reading: ReadOptions, asked: Asked) ->
             "by hand: mtl_cli/datasets/README.md."
         )
     if is_lines(path, reading.format):
+        if "encoding" not in asked.told:
+            reading = replace(reading, encoding=encoding_of_all([path, *beside(path, columns.values()).values()]))
         file: TableFile = AlignedLines(path, reading, source, list(columns.values()))
         if absent := [name for name in columns.values() if name not in file.columns]:
             raise UserError(

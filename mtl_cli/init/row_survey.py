@@ -41,6 +41,11 @@ class RowSurvey(FileSurvey):
     found: FoundRows
 
     @property
+    def encoding(self) -> str | None:
+        """The encoding of CSV and TSV."""
+        return self.found.file.options.encoding if self.found.file.is_text else None
+
+    @property
     def size(self) -> str:
         """Rows and columns."""
         return f"{self.found.profile.rows} rows, {len(self.found.file.columns)} columns"

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from mtl_cli.errors import UserError
@@ -32,6 +33,29 @@ def sniff_encoding(path: Path) -> str:
             f"parentheses: mtl-init … {ways}."
         )
     return "cp1252" if found.signs else "latin-1"
+
+
+def encoding_of_all(paths: Sequence[Path]) -> str:
+    """Return the one encoding that files are read in together.
+
+    Raises:
+        UserError: one of them cannot be read, or they differ.
+    """
+    found = {path: sniff_encoding(path) for path in paths}
+    others = {path: name for path, name in found.items() if name != "utf-8" or not is_ascii(path)}
+    names = list(dict.fromkeys(others.values()))
+    if {*names} <= {"latin-1", "cp1252"}:  # the second has the letters of the first
+        return "cp1252" if "cp1252" in names else "latin-1" if names else "utf-8"
+    if len(names) > 1:
+        listed = ", ".join(f"{path} is {name}" for path, name in others.items())
+        raise UserError(f"The files are of several encodings: {listed}. Write all of them in UTF-8.")
+    return names[0]
+
+
+def is_ascii(path: Path) -> bool:
+    """Return whether a file holds nothing beyond ASCII."""
+    with pa.input_stream(str(path)) as stream:
+        return all(block.isascii() for block in iter(lambda: stream.read(BLOCK), b""))
 
 
 def doubtful_encoding(path: Path, encoding: str) -> list[str]:

@@ -11,7 +11,7 @@ from mtl_cli.init.labels import guess_targets, read_labels
 from mtl_cli.init.notation import written
 from mtl_cli.init.row_survey import FoundRows
 from mtl_cli.init.running_text import may_be_text
-from mtl_cli.init.sniff import doubtful_encoding, sniff_delimiter, sniff_encoding
+from mtl_cli.init.sniff import sniff_delimiter, sniff_encoding
 from mtl_cli.init.splits import split_of, told_unused
 from mtl_cli.init.table_survey import TableSurvey
 from mtl_cli.init.total_rows import check_total_row
@@ -67,8 +67,6 @@ def survey_rows(file: TableFile, asked: Asked, texts: Sequence[str]) -> FoundRow
     if rows < FEWEST_ROWS:
         raise UserError(f"{file.path} has {rows} row{'s' * (rows != 1)}; training needs {FEWEST_ROWS} or more.")
     said = [*found.notes, *check_total_row(found.file, found.profile)]
-    if file.is_text and "encoding" not in asked.told:
-        said += doubtful_encoding(file.path, file.options.encoding)
     labels = read_labels(found.file, found.profile.columns, asked.answers, rows, found.missing)
     targets = guess_targets(found.file, labels, asked, rows, found.missing)
     split, drop = asked.split, dict.fromkeys(asked.drop, "drop= asks for that")

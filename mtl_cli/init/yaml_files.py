@@ -69,6 +69,11 @@ class FileSurvey(ABC):
     """The folder of the files that a table names, where that is not its own."""
 
     @property
+    def encoding(self) -> str | None:
+        """The encoding of a file of text."""
+        return None
+
+    @property
     @abstractmethod
     def size(self) -> str:
         """How much the file holds, in words."""

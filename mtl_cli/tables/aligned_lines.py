@@ -1,13 +1,16 @@
 """Files that are aligned line by line, one per language: train.en, train.de. They are read as one table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mtl_cli.errors import UserError
 from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.encodings import refuse_utf8
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 from mtl_cli.tables.reading import BATCH_ROWS, COMPRESSED, NOT_READ, SUFFIXES, ReadOptions, TableFile
+
+HOW = "All lines are of one encoding. Set it, such as encoding=latin-1, or write the files in UTF-8."
 
 
 def is_lines(path: Path, format: str) -> bool:
@@ -35,8 +38,7 @@ class AlignedLines(TableFile):
     def __init__(self, path: Path, options: ReadOptions, first: str, others: Sequence[str]) -> None:
         self.path, self.options, self.format, self.delimiter = path, options, "tsv", "\t"
         check_file(path, "a file of lines")
-        wanted = {name: path.with_suffix(f".{name}") for name in others if name != first}
-        self.files = {first: path, **{name: file for name, file in wanted.items() if file.is_file() and file != path}}
+        self.files = {first: path, **beside(path, [name for name in others if name != first])}
         self.columns = list(self.files)
         self._lines = {name: lines_of(file, options.encoding) for name, file in self.files.items()}
         counts = {name: len(lines) for name, lines in self._lines.items()}
@@ -65,8 +67,14 @@ class AlignedLines(TableFile):
         """Return the same files: no line counts as missing because of its text."""
         return self
 
-    def check_quotes(self) -> None:
-        """Do nothing: lines are not quoted."""
+    def check_bytes(self) -> None:
+        """Do nothing: lines are not quoted, and were read."""
+
+
+def beside(path: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return the files of columns, as far as they are there, that lie beside a file of lines."""
+    wanted = {name: path.with_suffix(f".{name}") for name in names}
+    return {name: file for name, file in wanted.items() if file.is_file() and file != path}
 
 
 def lines_of(path: Path, encoding: str) -> list[str]:
@@ -77,13 +85,15 @@ def lines_of(path: Path, encoding: str) -> list[str]:
     """
     try:
         with pa.input_stream(str(path)) as stream:
-            text = stream.read().decode(with_mark(encoding))
+            held = stream.read()
+        text = held.decode(with_mark(encoding))
     except LookupError as error:
         raise unknown_encoding(encoding, error) from error
     except UnicodeError as error:
-        raise UserError(f"{path} is not {encoding}: {error}. Set the encoding, such as encoding=latin-1.") from error
+        raise UserError(f"{path} is not {encoding}: {error}. {HOW}") from error
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"Cannot read {path}: {error}.") from error
+    refuse_utf8(path, encoding, [held])
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()

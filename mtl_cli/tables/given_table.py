@@ -43,5 +43,5 @@ class GivenTable(TableFile):
         """Return the same rows, in which no cell counts as missing because of its text."""
         return GivenTable(self.table, replace(self.options, missing_values=()))
 
-    def check_quotes(self) -> None:
+    def check_bytes(self) -> None:
         """Do nothing: cells are not quoted."""

@@ -67,7 +67,7 @@ class JsonLinesFile(TableFile):
         """Return None: the number is not known before the file was read."""
         return None
 
-    def check_quotes(self) -> None:
+    def check_bytes(self) -> None:
         """Do nothing: every line is checked when it is read."""
 
     def objects(self) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -96,7 +96,7 @@ def first_pass(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memo
     Raises:
         UserError: the file cannot be read.
     """
-    file.check_quotes()
+    file.check_bytes()
     profiling = Profiling(file, columns)
     layout = guessed(file, profiling, plan)
     filling = None if layout is None else Filling(file, layout, memory.memory_mb * MEGABYTE, memory.path)

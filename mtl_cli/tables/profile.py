@@ -177,7 +177,7 @@ def profile(file: TableFile, columns: Sequence[str]) -> Profile:
     Raises:
         UserError: the file cannot be read to its end.
     """
-    file.check_quotes()
+    file.check_bytes()
     profiling = Profiling(file, columns)
     if file.num_rows is not None and not profiling.scanned:
         return profiling.found(file.num_rows)

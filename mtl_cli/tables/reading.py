@@ -14,6 +14,7 @@ from mtl_cli.storage.fingerprints import Fingerprint
 from mtl_cli.tables.arrow import arrow_csv, pa, pq
 from mtl_cli.tables.csv_faults import MARK, QuotePairs, csv_fault, open_quote
 from mtl_cli.tables.dates import ORDERS
+from mtl_cli.tables.encodings import refuse_utf8
 from mtl_cli.tables.line_ends import UTF_8, csv_stream
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
@@ -223,22 +224,28 @@ class TableFile:
             raise csv_fault(self.path, self.options.encoding, self.delimiter, 0, True, ValueError(names))
         return [name.strip() for name in names]
 
-    def check_quotes(self) -> None:
-        """Refuse a quoted cell that never ends, which would swallow the rows after it; reads the whole file.
+    def check_bytes(self) -> None:
+        """Refuse a quoted cell that never ends, which would swallow rows, and UTF-8 that is read in another encoding.
 
         Raises:
-            UserError: there is such a cell; its row is named.
+            UserError: there is such a cell, whose row is named, or the file is UTF-8; the whole of it is read.
         """
         if not self.is_text:
             return
         quotes = QuotePairs(self.delimiter)
-        with pa.input_stream(str(self.path)) as stream:
-            while block := stream.read(BLOCK_BYTES[0]):
-                quotes.add(block)
+        for block in self._blocks():
+            quotes.add(block)
+        refuse_utf8(self.path, self.options.encoding, self._blocks())
         self._may_be_quoted = quotes.count > 0 or self.options.encoding.lower() not in UTF_8
         odd = quotes.count % 2 or not quotes.fit
         if odd and (fault := open_quote(self.path, self.options.encoding, self.delimiter)):
             raise fault
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield the bytes of the file, decompressed where its name says so."""
+        with pa.input_stream(str(self.path)) as stream:
+            while block := stream.read(BLOCK_BYTES[0]):
+                yield block
 
     def place(self, name: str, first_row: int = 0) -> Place:
         """Return where cells of a column stand, for messages."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
+from mtl_cli.tables.encodings import refuse_utf8
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 from mtl_cli.tables.place import Place
 
@@ -63,6 +64,8 @@ class ConllFile:
     def __init__(self, path: Path, options: ConllOptions) -> None:
         self.path, self.options = path, options
         check_file(path, "a CoNLL file")
+        with path.open("rb") as blocks:
+            refuse_utf8(path, options.encoding, blocks)
         self.format = options.format_of(path)
         self.columns, self.separator = self._layout()
         words = options.word or ("form" if self.format == "conllu" else self.columns[0])

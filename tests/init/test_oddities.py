@@ -145,6 +145,22 @@ def test_an_encoding_in_doubt_is_told_and_its_way_out_works(capsys):
     out = look(capsys, "[y]")
     assert "in latin-1 a word of it is 'Dvoøák'. If it is 'Dvořák', say so: mtl-init … encoding=cp1250" in out
     assert "a word of it is" not in look(capsys, "[y]", "encoding=cp1250")
+    words = "".join(f"{name} {'N' if k % 3 else 'V'}\n\n" for k, name in enumerate(names * 3))
+    Path("a.conll").write_text(words, encoding="cp1252")
+    assert "'Dvoøák'. If it is 'Dvořák', say so" in look(capsys, "[pos]", source="a.conll")
+    look(capsys, "[pos]", "encoding=cp1250", source="a.conll")
+    assert dataset("a")["encoding"] == "cp1250"
+
+
+def test_lines_side_by_side_are_of_one_encoding_which_is_found(capsys):
+    Path("a.en").write_text("".join(f"I am {k}\n" for k in range(30)))
+    lines = [f"je suis né {k}\n" for k in range(30)]
+    Path("a.fr").write_text("".join(lines), encoding="latin-1")
+    look(capsys, "[fr]", "source=en", source="a.en")
+    assert dataset("a")["encoding"] == "latin-1"
+    Path("a.es").write_text("".join(lines), encoding="utf-8")
+    assert cli.main_init(["input=a.en", "source=en", "target=[fr,es]", "output=other"]) == 2
+    assert "a.fr is latin-1, a.es is utf-8. Write all of them in UTF-8" in capsys.readouterr().err
 
 
 REFUSED = {
