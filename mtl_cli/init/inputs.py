@@ -9,6 +9,7 @@ from mtl_cli.init.codes import guess_codes
 from mtl_cli.init.guess import COUNTS, Guess, guess_drop
 from mtl_cli.init.labels import label_numbers, of_numbers
 from mtl_cli.init.leaks import Screen, copies, nearly_answers
+from mtl_cli.init.near_copies import nearly_copied_rows
 from mtl_cli.init.oddities import oddities
 from mtl_cli.init.order import in_order, times_among
 from mtl_cli.init.probe import Cells, Probe
@@ -88,6 +89,9 @@ def notes_on(
     dates = {name: cells for name, cells in kept.items() if found.columns[name].kind == "date"}
     notes = oddities(file, {name: cells for name, cells in kept.items() if name not in dates}, guesses)
     notes += copied_rows([*(cells.codes for cells in kept.values()), *(column.codes for column in targets)])
+    notes += nearly_copied_rows(
+        {n: cells for n, cells in kept.items() if n not in dates}, [column.codes for column in targets]
+    )
     if not divided:
         notes += in_order(times_among(samples, dates), kept)
         alike = [repeated_ids(name, cells.codes, targets) for name, cells in kept.items()]

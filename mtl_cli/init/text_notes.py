@@ -17,11 +17,13 @@ SHARE = 0.98
 
 def copied_texts(column: TextColumn) -> list[str]:
     """Return that many texts are the same as others."""
-    copies = len(column.present) - column.distinct
+    copies = len(column.present) - len({"".join(text.split()).casefold() for text in column.present})
+    exactly = len(column.present) - column.distinct
     if copies < max(FEWEST, MANY_COPIES * len(column.present)):
         return []
     return [
-        f"{column.name}: {copies} of {len(column.present)} texts are the same as an earlier one. A copy in the "
+        f"{column.name}: {copies} of {len(column.present)} texts are the same as an earlier one"
+        f"{', but for capitals and spaces' * (exactly < copies)}. A copy in the "
         "training rows answers its twin in the test split: leave one of each in the file"
     ]
 

@@ -35,3 +35,5 @@ def test_usual_texts_hold_none():
 def test_copies_are_counted():
     assert copied_texts(TextColumn("text", TEXTS)) == []
     assert "text: 40 of 160 texts are the same" in copied_texts(TextColumn("text", [*TEXTS, *TEXTS[:40], "", ""]))[0]
+    (note,) = copied_texts(TextColumn("text", [*TEXTS, *(f"{text.upper()} " for text in TEXTS[:40])]))
+    assert "40 of 160 texts are the same as an earlier one, but for capitals and spaces. " in note
