@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from mtl_cli.errors import some
-from mtl_cli.init.guess import MIN_ROWS, Guess, LabelColumn
+from mtl_cli.init.guess import MIN_ROWS, Guess
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.probe import Cells, linear
 
 PREDICTS = re.compile(r"pred(ict(ed|ion)s?)?|prob(a(bility)?)?|hat|logits?|forecast|fitted|residuals?", re.IGNORECASE)

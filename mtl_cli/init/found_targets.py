@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mtl_cli.init.association import associate
-from mtl_cli.init.guess import Guess, LabelColumn
+from mtl_cli.init.guess import Guess
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.label_lists import label_counts
 from mtl_cli.init.yaml_files import FoundTask, Section, entry, group_lines
-from mtl_cli.tables.labels import in_order
 
 MAX_LISTED, MAX_SHOWN = 50, 6
 MAX_TOLD, FIRST = 24, 3
@@ -57,7 +57,7 @@ def reading(guess: Guess, missing: Mapping[str, Sequence[str]]) -> dict[str, boo
     elif guess.names != [guess.name]:
         found["column"] = guess.names[0]
     if guess.kind in ("class", "binary", "ordinal") and len(guess.columns[0].values) <= MAX_LISTED:
-        found["classes"] = list(in_order(guess.columns[0].values))
+        found["classes"] = list(guess.columns[0].classes)
     if guess.separator:
         found |= {"separator": guess.separator, "classes": list(label_counts(guess.columns[0], guess.separator))}
     if guess.columns[0].folded:

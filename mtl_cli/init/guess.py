@@ -2,18 +2,16 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mtl_cli.init.association import Labels
+from mtl_cli.init.label_column import MAX_ORDERED, LabelColumn
 from mtl_cli.init.probe import Cells
-from mtl_cli.tables.labels import TRUTH, in_order
 from mtl_cli.tables.profile import ColumnProfile
 
-MAX_ORDERED, MAX_CLASSES = 11, 100
+MAX_CLASSES = 100
 ORDER_WORDS = re.compile(r"rat(e|ing)|stars?|score|grade|level|sever|stage|satisf|quality|rank|priority", re.IGNORECASE)
 COUNT_WORDS = re.compile(r"count|number|num_|^n_|visits|clicks|purchases|events|children|kids|quantity", re.IGNORECASE)
 ID_WORDS = re.compile(r"(^|[_\W])(id|ids|uid|uuid|guid|key|idx|index|no|nr|ref)([_\W]|$)", re.IGNORECASE)
@@ -30,63 +28,6 @@ COUNTS = "it counts the rows"
 OWN_VALUES = "nearly every row has a value of its own"
 MIN_ROWS = 20
 """Rows from which on distinct values say something."""
-
-
-@dataclass(frozen=True)
-class LabelColumn:
-    """A column of labels: its numbers where all are, codes [N], and the names of codes where these are not too many."""
-
-    name: str
-    numbers: np.ndarray | None
-    codes: np.ndarray
-    values: tuple[str, ...]
-    distinct: int
-    folded: bool = False
-    """Whether labels that differed in capitals only were joined."""
-
-    @property
-    def labels(self) -> Labels:
-        """The column, for its association with others."""
-        if self.numbers is not None and self.distinct > MAX_ORDERED:
-            return Labels.of_numbers(self.numbers)
-        return Labels(self.codes, self.numbers)
-
-    @property
-    def alike(self) -> list[str]:
-        """Labels of a column of text that differ from another one in capitals only."""
-        times = Counter(map(str.lower, self.values))
-        return [value for value in self.values if self.numbers is None and times[value.lower()] > 1]
-
-    @property
-    def without_case(self) -> "LabelColumn":
-        """The column with such labels joined, in small letters."""
-        if not self.alike:
-            return self
-        number: dict[str, int] = {}
-        lookup = [number.setdefault(value.lower(), len(number)) for value in self.values]
-        return LabelColumn(self.name, None, np.array([*lookup, -1])[self.codes], tuple(number), len(number), True)
-
-    def head(self, rows: int) -> "LabelColumn":
-        """Return the first rows of the column."""
-        numbers = None if self.numbers is None else self.numbers[:rows]
-        return replace(self, numbers=numbers, codes=self.codes[:rows])
-
-    @property
-    def present(self) -> int:
-        """Rows with a label."""
-        return int((self.codes >= 0).sum())
-
-    @property
-    def is_truth(self) -> bool:
-        """True for two values that say yes and no."""
-        return self.distinct <= 2 and all(value.lower() in TRUTH for value in self.values)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Rows by class, in the classes' order."""
-        counted = np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
-        by_name = dict(zip(self.values, counted.tolist(), strict=True))
-        return {name: by_name[name] for name in in_order(by_name)}
 
 
 @dataclass(frozen=True)
@@ -114,8 +55,9 @@ class Guess:
 def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
     """Return what kind of target one column or several are."""
     if len(columns) == 1:
-        kind, why = guess_kind(columns[0])
-        return Guess(name, kind, tuple(columns), why, (*_notes(name, kind, columns[0]), *_case_notes(name, columns[0])))
+        column = columns[0].in_word_order
+        kind, why = guess_kind(column)
+        return Guess(name, kind, (column,), why, (*_notes(name, kind, column), *_case_notes(name, column)))
     if all(column.is_truth for column in columns):
         return Guess(name, "multilabel", tuple(columns), "every column says yes or no")
     if len(columns) == 2 and is_graded(columns[0]) and names_groups(columns[1]):
@@ -163,7 +105,7 @@ def guess_kind(column: LabelColumn) -> tuple[str, str]:
     if distinct == 2:
         return "binary", "two values"
     if column.numbers is None:
-        return "class", f"{distinct} different texts"
+        return kind_of_words(column)
     if NUMBERS_OF_THINGS.search(column.name) or CAMEL.search(column.name):
         return "class", "the name says that the numbers are names"
     values = column.numbers[~np.isnan(column.numbers)]
@@ -186,6 +128,13 @@ def guess_kind(column: LabelColumn) -> tuple[str, str]:
     if distinct <= MAX_ORDERED and values.size >= MIN_ROWS * distinct:
         return "class", f"only {distinct} different whole numbers"
     return "real", f"{distinct} different whole numbers from {low} to {high}"
+
+
+def kind_of_words(column: LabelColumn) -> tuple[str, str]:
+    """Return the kind of a target of three texts or more, and why."""
+    if column.scale:
+        return "ordinal", f"its words are a scale: {' < '.join(column.values)}"
+    return "class", f"{column.distinct} different texts"
 
 
 def _case_notes(name: str, column: LabelColumn) -> list[str]:

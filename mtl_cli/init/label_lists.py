@@ -6,7 +6,8 @@ import numpy as np
 
 from mtl_cli.errors import UserError
 from mtl_cli.init.asked import AUTO
-from mtl_cli.init.guess import Guess, LabelColumn
+from mtl_cli.init.guess import Guess
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.tables.fitted_target import in_order
 from mtl_cli.tables.label_faults import SEPARATORS
 from mtl_cli.tables.label_lists import labels_in, marks_of

@@ -8,7 +8,8 @@ import numpy as np
 from mtl_cli.errors import UserError
 from mtl_cli.init.asked import Asked
 from mtl_cli.init.found_targets import CLASS_KINDS
-from mtl_cli.init.guess import Guess, LabelColumn, guess_target
+from mtl_cli.init.guess import Guess, guess_target
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.label_lists import check_separator, label_marks, list_guess
 from mtl_cli.init.quantities import not_classes
 from mtl_cli.tables.filling import read_table

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mtl_cli.init.derived import made_of, unless_known
-from mtl_cli.init.guess import MIN_ROWS, Guess, LabelColumn, says_the_same
+from mtl_cli.init.guess import MIN_ROWS, Guess, says_the_same
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.probe import Cells, Probe
 
 ALONE = 0.95

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mtl_cli.init.cell_texts import is_absent
-from mtl_cli.init.guess import MIN_ROWS, Guess, LabelColumn
+from mtl_cli.init.guess import MIN_ROWS, Guess
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.probe import Cells
 from mtl_cli.tables.labels import TRUTH
 from mtl_cli.tables.reading import TableFile

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mtl_cli.init.cell_texts import MOST, Texts
-from mtl_cli.init.guess import LabelColumn
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.tables.dates import ORDERS, day_number
 
 FEWEST = 12

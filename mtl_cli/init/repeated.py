@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtl_cli.init.guess import MIN_ROWS, LabelColumn, is_id
+from mtl_cli.init.guess import MIN_ROWS, is_id
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.probe import Cells
 
 FEWEST, MANY_COPIES, CHANCE = 3, 0.01, 2.0

@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mtl_cli.init.guess import Guess, LabelColumn
+from mtl_cli.init.guess import Guess
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.repeated import FEWEST, MANY_COPIES
 from mtl_cli.init.running_text import TextColumn
 

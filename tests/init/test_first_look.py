@@ -61,10 +61,10 @@ def test_columns_are_guessed_with_reasons(folder, capsys):
     names = ["income", "married", "stars", "visits", "price", "days_died"]
     tasks = {name: task(folder, name) for name in names}
     assert {name: node["_target_"].rpartition(".")[2] for name, node in tasks.items()} == {
-        "income": "Classification", "married": "Binary", "stars": "Ordinal", "visits": "Count", "price": "Regression",
+        "income": "Ordinal", "married": "Binary", "stars": "Ordinal", "visits": "Count", "price": "Regression",
         "days_died": "Survival",
     }  # fmt: skip
-    assert tasks["income"]["classes"] == ["high", "low", "mid"]
+    assert tasks["income"]["classes"] == ["low", "mid", "high"]
     assert tasks["married"]["classes"] == ["no", "yes"]
     assert tasks["stars"]["classes"] == ["1", "2", "3", "4", "5"]
     assert tasks["days_died"]["columns"] == ["days", "died"]

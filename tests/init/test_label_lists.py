@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from mtl_cli.init.guess import LabelColumn, guess_target
+from mtl_cli.init.guess import guess_target
+from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.label_lists import list_guess
 from tests.init._looking import advised, dataset, kind, look, refused, task, train
 from tests.init.test_oddities import here, write
