@@ -22,7 +22,7 @@ FEWEST, RARE = 3, 0.005
 """Rows, and share of them, from which on such a number is pointed out."""
 DAYS = (19000101, 21001231)
 """Days that are written as one number, without signs between."""
-AROUND = re.compile(r"^[\s'\"`.,;:\u200b-\u200f\ufeff]+|[\s'\"`.,;:\u200b-\u200f\ufeff]+$")
+AROUND = re.compile(r"^[\x00-\x1f\x7f\s'\"`.,;:\u200b-\u200f\ufeff]+|[\x00-\x1f\x7f\s'\"`.,;:\u200b-\u200f\ufeff]+$")
 """Signs around a word that say nothing."""
 WEIGHTS = re.compile(
     r"(sample|survey|case|row|design|post|psp|person)_?(weight|wgh?t)s?|[dp]weight|(.*_)?wgh?t", re.IGNORECASE
