@@ -101,8 +101,10 @@ def file_rows(path: Path, folder: Path, split: str | None) -> tuple[Rows, list[s
         points = CocoPoints(path, known["categories"])
         for number, each in without_crowds(known["annotations"], path):
             if each["image_id"] not in boxes or each["category_id"] not in names:
-                key = "category_id" if each["image_id"] in boxes else "image_id"
-                raise UserError(f"{path}, annotation {number}: {key} {each[key]!r} is not in the file.")
+                key, known_ids = ("category_id", names) if each["image_id"] in boxes else ("image_id", boxes)
+                alike = str(each[key]) in map(str, known_ids)
+                why = " An id is a number in one place and a text in the other: write it in one way." if alike else ""
+                raise UserError(f"{path}, annotation {number}: {key} {each[key]!r} is not in the file.{why}")
             box = coco_box(each, f"{path}, annotation {number}")
             points.add(number, each, box)
             boxes[each["image_id"]].append((*box, names[each["category_id"]]))

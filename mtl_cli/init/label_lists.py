@@ -34,6 +34,8 @@ def list_guess(guess: Guess, asked: str | None) -> Guess:
     if joined:
         return as_lists(guess, joined[0])
     odd = next(((sign, value) for sign in LISTS for value in column.values if len(labels_in(value, sign)) > 1), None)
+    if odd is None and joins(column, " "):  # only told, for a space stands in names too
+        odd = next((" ", value) for value in column.values if len(labels_in(value, " ")) > 1)
     if odd is None:
         return guess
     say = f"If it names several labels, say so: mtl-init … \"separator='{odd[0]}'\""

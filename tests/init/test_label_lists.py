@@ -68,6 +68,12 @@ def test_a_sign_that_joins_too_few_labels_is_pointed_out():
     assert guessed(["a;b", "c", "d"] * 20, ";").kind == "multilabel"
 
 
+def test_labels_joined_by_spaces_are_pointed_out_and_names_of_several_words_are_not():
+    assert "separator=' '" in guessed(joined(" ", TAGS)).notes[-1]
+    names = ["light blue", "dark blue", "blue", "light red", "dark red", "not good", "very good"]
+    assert "separator" not in "".join(guessed(names * 20).notes)
+
+
 def test_labels_in_one_cell_train_and_their_way_out_works(capsys):
     tags = [*joined(";", TAGS, 190, 0), *["Red;green"] * 10]
     x = [each.count(";") + STREAM.random() / 4 for each in tags]

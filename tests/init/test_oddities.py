@@ -49,7 +49,7 @@ NOTED = {
         ["x", "y"], [X, [("Y", "1", "true", "no")[k % 4] for k in range(240)]], "say yes or no in several ways",
     ),
     "a point behind some labels": (["x", "y"], [X, with_every(3, "no.", Y)], "'no', 'no.' differ in signs around them"),
-    "a NUL behind some labels": (["x", "y"], [X, with_every(3, "no\0", Y)], "'no', 'no\\x00' differ in signs around them"),
+    "a NUL behind some labels": (["x", "y"], [X, with_every(3, "no\0", Y)], "'no', 'no\\x00' differ in signs around"),
     "letters composed in two ways": (
         ["x", "y"], [X, [("café", "cafe\u0301", "no")[k % 3] for k in range(240)]], "or the form of letters alone",
     ),
