@@ -14,7 +14,8 @@ conf folder; 8 targets of one kind or more are one task node. You can train with
 is a table (CSV, TSV, JSONL, Parquet, Feather), alone or with columns of running text, which are found by looking, or a
 file with one labelled word per line (CoNLL, CoNLL-U). Images are a table with a column of their paths and columns of
 labels, of label images (masks, instances, depth) or of points (target=[nose] is nose_x and nose_y), a folder of class
-folders, or annotations of COCO (JSON: boxes, keypoints), Pascal VOC or YOLO; folders and annotations need no target.
+folders, annotations of COCO (JSON: boxes, keypoints), Pascal VOC or YOLO, or a table with a row per box (image, xmin,
+ymin, xmax, ymax, label); folders and annotations need no target.
 Sounds are a table with a column of their paths, or a folder of class folders, which needs no target; columns of spoken
 texts become transcripts.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.box_rows import boxed_rows
+from mtl_cli.images.box_table import BoxTable
 from mtl_cli.images.coco import coco_files, coco_folder, coco_rows
 from mtl_cli.images.new_images import ENDINGS
 from mtl_cli.images.pairs import is_pairs, names_pictures, pair_rows
@@ -24,7 +25,9 @@ from mtl_cli.images.yolo import is_yolo, read_yolo, yolo_files
 from mtl_cli.tables.listing import Listing, Rows, class_rows
 from mtl_cli.tables.reading import ReadOptions, TableFile
 
-FORMS = ("auto", "classes", "pairs", "coco", "voc", "yolo", *PUBLISHED)
+BOXES = "boxes"
+"""A table with a row per box."""
+FORMS = ("auto", "classes", "pairs", "coco", "voc", "yolo", BOXES, *PUBLISHED)
 
 
 def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFile:
@@ -36,6 +39,8 @@ def list_images(path: Path, options: ReadOptions, form: str = "auto") -> TableFi
     form = form_of(path) if form == "auto" else form
     if form == "table":
         return TableFile(path, options)
+    if form == BOXES:
+        return BoxTable(path, options)
     readers = {"coco": coco_rows, "voc": voc_rows, "yolo": yolo_rows, "pairs": pair_rows, "classes": image_class_rows}
     told = {"coco": lambda: coco_files(path) if path.is_dir() else [path], "voc": lambda: annotation_files(path),
             "yolo": lambda: yolo_files(path)}  # fmt: skip

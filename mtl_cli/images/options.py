@@ -12,7 +12,7 @@ class ImageOptions(Options):
     """Which images, and what they become."""
 
     layout: str = option("auto", choices=("auto", "table", *FORMS[1:]))
-    """What path is: a table, a folder of class folders (classes), or annotations (coco, voc, yolo); auto looks."""
+    """What path is: a table, class folders (classes), annotations (coco, voc, yolo), a table of boxes; auto looks."""
     image: str = "image"
     """Column of paths of images, relative to `folder`."""
     channels: int | None = option(None, low=1, example=3)

@@ -19,7 +19,7 @@ OPTIONS = (
     *READING, "folder", "data.root", "overwrite",
 )  # fmt: skip
 TABLES = ("csv", "tsv", "jsonl", "parquet", "feather")
-IMAGES = ("coco", "voc", "yolo", "pairs", "classes")
+IMAGES = ("coco", "voc", "yolo", "pairs", "classes", "boxes")
 FORMATS = ("auto", *TABLES, "conll", "conllu", *IMAGES)
 ONLY_WORDS = ("columns", "word")
 ONLY_ROWS = (

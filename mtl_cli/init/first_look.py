@@ -9,7 +9,7 @@ from typing import Any
 from mtl_cli.config.shipped import conf_dir, group_options
 from mtl_cli.errors import UserError
 from mtl_cli.files import write_text
-from mtl_cli.images.listings import FORMS
+from mtl_cli.images.listings import BOXES, FORMS
 from mtl_cli.images.new_images import ENDINGS as IMAGE_ENDINGS
 from mtl_cli.init.asked import (
     MAX_NAME,
@@ -29,6 +29,7 @@ from mtl_cli.init.asked import (
 from mtl_cli.init.audio_looking import holds_sounds, named_sounds, sound_columns, sounds_elsewhere
 from mtl_cli.init.audio_survey import survey_audio
 from mtl_cli.init.conll_looking import holds_words
+from mtl_cli.init.image_boxes import asked_of_boxes, table_of_boxes
 from mtl_cli.init.image_folder import choose
 from mtl_cli.init.image_looking import (
     holds_images,
@@ -99,6 +100,8 @@ def survey(path: Path, options: Mapping[str, Any]) -> FileSurvey:
         return survey_images(path, None, asked_of(options), kinds_of(options), told if told in FORMS else "auto")
     if told := other_file(path):
         raise UserError(told)
+    if (boxes := table_of_boxes(path, options)) is not None:
+        return survey_images(path, boxes, asked_of_boxes(options, boxes), kinds_of(options), BOXES)
     if not options.get("target"):
         raise UserError(no_target(path, options))
     if "source" in options:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from mtl_cli.errors import UserError
 from mtl_cli.images.coco import coco_files, split_of
-from mtl_cli.images.listings import FORMS, form_of
+from mtl_cli.images.listings import BOXES, FORMS, form_of
 from mtl_cli.images.palettes import is_palette
 from mtl_cli.tables.reading import SUFFIXES
 
 WORDS = {"coco": "COCO", "voc": "Pascal VOC", "yolo": "YOLO", "pairs": "label images beside images",
-         "classes": "class folders"}  # fmt: skip
+         "classes": "class folders", BOXES: "a table with a row per box"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def choose(folder: Path, format: str, targeted: bool) -> Chosen:
     tables = [each for each in tables if not is_palette(each)]
     jsons = coco_files(folder)
     form = form_of(folder)
-    if format in FORMS and format not in ("auto", "coco"):
+    if format in FORMS and format not in ("auto", "coco", BOXES):
         return Chosen(folder)
     if format == "coco" or (format == "auto" and jsons and not (tables and targeted)):
         others = [f"{each.name} (a table: name the columns to predict, target=[…])" for each in tables]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mtl_cli.images.box_table import BoxTable
 from mtl_cli.images.listings import form_of
 from mtl_cli.init.found_targets import HEAD, association_sections, dividing_lines, found_task, target_section
 from mtl_cli.init.guess import Guess
@@ -96,7 +97,8 @@ class ImageSurvey(FileSurvey):
 
     def option_lines(self) -> list[str]:
         """Return the column of images, their size and how they change in training, and how rows are divided."""
-        lines = [] if isinstance(self.listing, Listing) else reading_lines(self.rows.file)
+        file = self.listing.source if isinstance(self.listing, BoxTable) else self.rows.file
+        lines = [] if isinstance(file, Listing) else reading_lines(file)
         if self.form != "auto":
             lines.append(entry("layout", self.form))
         if self.image != "image":

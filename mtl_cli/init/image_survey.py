@@ -57,7 +57,6 @@ def survey_images(
     asked = asked if asked.targets else replace(asked, targets=usual_targets(listing))
     names, _ = read_cells(listing, image, {})
     require_inside(place, names, path)
-    refuse_rows_of_boxes(listing)
     group = asked.group or (image if len(set(names)) < len(names) else None)
     pictures = [
         Picture(name, tuple(columns), looked)
@@ -94,20 +93,6 @@ def survey_images(
         listing, image, len(names), image_sizes(folder, names), pictures, rows, guesses,
         group if split is None else None, split, [*notes, *rows.notes], bad, form, beside, asked.folder, look,
     )  # fmt: skip
-
-
-def refuse_rows_of_boxes(listing: TableFile) -> None:
-    """Refuse a table with a row per box.
-
-    Raises:
-        UserError: it is one.
-    """
-    corners = [name for name in listing.columns if name.lower().replace("_", "") in ("xmin", "ymin", "xmax", "ymax")]
-    if len(corners) == 4 and not isinstance(listing, Listing):
-        raise UserError(
-            f"{listing.path} has a row per box ({', '.join(corners)}), and a row per image is needed: with a column of "
-            "[[x, y, width, height, class], …] in JSON. Or write COCO."
-        )
 
 
 def bad_rows(listing: TableFile, image: str, pictures: Sequence[Picture], place: Place) -> list[str]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mtl_cli.images.listings import list_images
+from mtl_cli.tables.reading import ReadOptions
 from tests.init import _looking
 from tests.init._looking import dataset, look, task
 from tests.init._sets import init
@@ -99,11 +101,40 @@ def test_other_files_are_told(capsys, name, said):
     assert said in _looking.refused(capsys, "[kind]", source=name)
 
 
-def test_a_row_per_box_is_refused(capsys):
+BOXED = ["image", "class", "xmin", "ymin", "xmax", "ymax"]
+
+
+def test_a_row_per_box_is_read_as_annotations_are(capsys):
+    for k in range(12):
+        save(f"{k}.png")
+    rows = [[f"{k}.png", "ab"[n], n + 1, 1, n + 4.5, 6] for k in range(1, 12) for n in range(2)]
+    rows = [[*row, "x"] for row in [*rows, ["0.png", "", "", "", "", ""]]]
+    write_csv(Path("data.csv"), [*BOXED, "camera"], rows, ";")
+    out = _looking.look(capsys, "[class]")
+    assert "data.csv: 12 images of" in out
+    assert "class: detection" in out or "class: boxes" in out
+    listing = list_images(Path("data.csv"), ReadOptions(delimiter=";"), "boxes")
+    assert (
+        listing.table.column("boxes").to_pylist()[:2] == ['[[1.0, 1.0, 3.5, 5.0, "a"], [2.0, 1.0, 3.5, 5.0, "b"]]'] * 2
+    )
+    assert listing.table.column("boxes").to_pylist()[-1] == "[]"
+    assert listing.table.column("camera").to_pylist() == ["x"] * 12
+    _looking.train(capsys, out, "trainer.max_steps=1")
+
+
+@pytest.mark.parametrize(
+    ("corners", "said"),
+    [
+        ([0.1, 0.1, 0.5, 0.6], "all corners are from 0 to 1, shares of the image. Write pixels"),
+        ([1, "", 5, 6], "row 1, column 'ymin': the cell is empty. Fill it, or leave all of them empty"),
+        ([1, 1, "wide", 6], "row 1, column 'xmax': 'wide' is not a number"),
+        ([5, 1, 2, 6], "has no area"),
+    ],
+)
+def test_rows_of_boxes_that_cannot_be_meant_are_refused(capsys, corners, said):
     save("a.png")
-    rows = [["a.png", "ab"[k % 2], k, 1, k + 3, 5] for k in range(6)]
-    write_csv(Path("data.csv"), ["image", "class", "xmin", "ymin", "xmax", "ymax"], rows)
-    assert "has a row per box (xmin, ymin, xmax, ymax)" in _looking.refused(capsys, "[class]")
+    write_csv(Path("data.csv"), BOXED, [["a.png", "a", *corners]] * 2)
+    assert said in _looking.refused(capsys, "[class]")
 
 
 @pytest.mark.parametrize(
