@@ -5,9 +5,9 @@
 2. A table that fits into `memory_mb` is read into memory. A larger one is written to the cache once, and from then on
    memory-mapped from there, also by other processes.
 3. What the columns of a file hold (`Profile`) decides how they are read. The first rows show what it probably is, so
-   that one pass finds it and reads the rows (`first_pass`). Only where later rows hold something else, or a cell is at
-   fault, a second pass reads them. For a large file the profile is kept in the cache too, under a name that depends on
-   the content, so that a file that changed is read again.
+   that one pass finds it and reads the rows (`first_pass`), numbers of CSV as such (`plain_numbers`). Only where later
+   rows hold something else, or a cell is at fault, a second pass reads them. For a large file the profile is kept in
+   the cache too, under a name that depends on the content, so that a file that changed is read again.
 """
 
 import contextlib
@@ -23,9 +23,10 @@ from mtl_cli.files import read_json, sha256, write_json
 from mtl_cli.storage.cache_folder import default_cache
 from mtl_cli.storage.memory import give_back
 from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.csv_rows import NotFloats
 from mtl_cli.tables.entries import entry_name, keep, kept_table
 from mtl_cli.tables.filling import Filling, read_table
-from mtl_cli.tables.profile import ColumnProfile, Profile, Profiling
+from mtl_cli.tables.profile import ColumnProfile, Profile, Profiling, as_floats
 from mtl_cli.tables.reading import TableFile
 from mtl_cli.tables.store import Layout, Table
 
@@ -90,19 +91,23 @@ def open_table(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memo
         give_back()
 
 
-def first_pass(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memory) -> tuple[Profile, Filling | None]:
+def first_pass(
+    file: TableFile, columns: Sequence[str], plan: Plan, memory: Memory, as_text: bool = False
+) -> tuple[Profile, Filling | None]:
     """Return what columns hold and, unless the first rows led astray or a cell is at fault, the rows themselves.
+
+    Columns of CSV whose text says no more than the number are read as numbers, unless all are read `as_text`.
 
     Raises:
         UserError: the file cannot be read.
     """
     file.check_bytes()
     profiling = Profiling(file, columns)
-    layout = guessed(file, profiling, plan)
+    layout, floats = guessed(file, profiling, plan)
     filling = None if layout is None else Filling(file, layout, memory.memory_mb * MEGABYTE, memory.path)
-    wanted = dict.fromkeys((*profiling.scanned, *(layout.columns if layout else ())))
+    wanted = list(dict.fromkeys((*profiling.scanned, *(layout.columns if layout else ())))) or file.columns[:1]
     try:
-        for first, batch in file.batches(list(wanted) or file.columns[:1]):
+        for first, batch in file.batches_with(() if as_text else floats, wanted):
             seen = profiling.add(first, batch)
             if filling is not None:
                 try:
@@ -110,24 +115,45 @@ def first_pass(file: TableFile, columns: Sequence[str], plan: Plan, memory: Memo
                 except UserError:  # a second pass says what is at fault, if it is not the guess
                     filling.close()
                     filling = None
-    except BaseException:
+    except BaseException as error:
         if filling is not None:
             filling.close()
+        if isinstance(error, NotFloats):
+            return first_pass(file, columns, plan, memory, as_text=True)
         raise
     return profiling.found(), filling
 
 
-def guessed(file: TableFile, profiling: Profiling, plan: Plan) -> Layout | None:
-    """Return how a file is read if all of its rows hold what the first do; None where that cannot be."""
+def guessed(file: TableFile, profiling: Profiling, plan: Plan) -> tuple[Layout | None, list[str]]:
+    """Return how a file is read if all of its rows hold what the first do, and which columns are `plain_numbers` then.
+
+    Where that cannot be, the layout is None.
+    """
     head = profiling.fresh()
     if head.scanned:
         for first, batch in file.batches(head.scanned):
             head.add(first, batch)
             break
+    found = head.found()
     try:
-        return plan(head.found())
+        layout = plan(found)
     except UserError:
-        return None
+        return None, []
+    return layout, plain_numbers(file, layout, found)
+
+
+def plain_numbers(file: TableFile, layout: Layout, found: Profile) -> list[str]:
+    """Return columns of CSV that can be read as numbers, without their text, if all rows hold what the first do.
+
+    Text would tell codes such as 007 from numbers. It need not where a column has a fraction, or was not looked at.
+    """
+    if not file.is_text or not file.options.notation.is_plain:
+        return []
+    looked = found.columns
+    names = [n for n in layout.numbers if n not in layout.texts and (n not in looked or looked[n].fractions)]
+    for _, batch in file.batches(names) if names else ():
+        return [name for name in names if as_floats(batch.column(name)) is not None]
+    return []
 
 
 def read_rows(file: TableFile, layout: Layout, rows: int, memory: Memory, filling: Filling | None) -> Table:

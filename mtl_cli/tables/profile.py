@@ -60,18 +60,18 @@ class ColumnProfile:
         return self.codes > 0 and not self.fractions
 
     def add(self, array: "pa.Array", how: Notation, first_row: int) -> "pa.Array":
-        """Take in the texts of a batch; return them as numbers float64, or else encoded by a dictionary."""
+        """Take in the texts of a batch; return them as numbers float64, or else encoded by a dictionary.
+
+        Numbers are taken in too, of a column whose first batch has a fraction.
+        """
         self.cells += len(array)
-        try:
-            array.slice(0, FIRST).cast(pa.float64())  # a cast that fails takes long: Arrow describes every fault
-            numbers = array.cast(pa.float64())
-        except pa.ArrowInvalid:
+        if (numbers := as_floats(array)) is None:
             encoded = array.cast(pa.string()).dictionary_encode()
             self._add_texts(encoded, how, first_row)
             return encoded
         self.numbers += len(array) - array.null_count
         self.missing += array.null_count
-        self._count_codes(array.cast(pa.string()), numbers.to_numpy(zero_copy_only=False))
+        self._count_codes(array, numbers.to_numpy(zero_copy_only=False))
         return numbers
 
     def _add_texts(self, encoded: "pa.DictionaryArray", how: Notation, first_row: int) -> None:
@@ -102,6 +102,7 @@ class ColumnProfile:
         self.fractions += int((~(whole & np.isfinite(numbers)) & ~np.isnan(numbers)).sum())
         if self.fractions:
             return
+        texts = texts.cast(pa.string())
         self.codes += padded(texts, np.flatnonzero(whole))
         if (large := np.abs(numbers) > EXACT).any():
             whole = pc.match_substring_regex(pc.filter(texts, pa.array(large)), r"^[+-]?\d+$")
@@ -116,6 +117,15 @@ class ColumnProfile:
             f"missing_values; if the column holds categories, declare categorical=[{self.name}]; or leave the column "
             f"out: drop=[{self.name}]."
         )
+
+
+def as_floats(array: "pa.Array") -> "pa.Array | None":
+    """Return texts as numbers float64; None where one is not written as computers write numbers."""
+    try:
+        array.slice(0, FIRST).cast(pa.float64())  # a cast that fails takes long: Arrow describes every fault
+        return array.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
 
 
 def padded(texts: "pa.StringArray", at: np.ndarray) -> int:

@@ -3,7 +3,7 @@
 import csv
 import functools
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from mtl_cli.config.annotations import one_of
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.storage.fingerprints import Fingerprint
-from mtl_cli.tables.arrow import arrow_csv, pa, pq
+from mtl_cli.tables.arrow import pa, pq
 from mtl_cli.tables.csv_faults import MARK, QuotePairs, csv_fault, open_quote
+from mtl_cli.tables.csv_rows import CsvRows
 from mtl_cli.tables.dates import ORDERS
 from mtl_cli.tables.encodings import refuse_utf8
-from mtl_cli.tables.line_ends import UTF_8, csv_stream
+from mtl_cli.tables.line_ends import UTF_8
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 from mtl_cli.tables.place import Place
@@ -35,11 +36,7 @@ NOT_READ = {
 """What files are, by the ending of their names, and what to do."""
 COMPRESSED = (".gz", ".bz2", ".zst")
 FORMATS = ("auto", "csv", "tsv", "parquet", "jsonl", "feather")
-BLOCK_BYTES = (1 << 20, 1 << 25)
-"""What is read of text at once, of which Arrow holds some twenty times in memory; where a row is longer, the second."""
-TOO_LONG = "straddling object"
-"""What Arrow says of a row that is longer than a block."""
-BATCH_ROWS = 1 << 15
+BATCH_ROWS, READ_BYTES = 1 << 15, 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,51 +130,23 @@ class TableFile:
             UserError: a row has more or fewer cells than the header, or bytes that are not text; it says where.
         """
         wanted = list(self.columns if columns is None else columns)
-        row = 0
-        for batch in self._csv_batches(wanted) if self.is_text else self._parquet_batches(wanted):
-            yield row, batch
-            row += batch.num_rows
+        return numbered(self._csv_batches(wanted) if self.is_text else self._parquet_batches(wanted))
 
-    def _csv_batches(self, wanted: list[str]) -> "Iterator[pa.RecordBatch]":
-        if not self._has_rows:
-            return
-        rows = 0
-        for size in BLOCK_BYTES:
-            known = rows
-            try:
-                for batch in self._csv_reader(wanted, size):
-                    again = min(known, batch.num_rows)
-                    known, rows = known - again, rows + batch.num_rows - again
-                    if not again or again < batch.num_rows:
-                        yield batch.slice(again)
-                return
-            except (pa.ArrowException, UnicodeError, OSError) as error:
-                if TOO_LONG in str(error) and size != BLOCK_BYTES[-1]:
-                    continue
-                options = self.options
-                raise csv_fault(
-                    self.path, options.encoding, self.delimiter, len(self.columns), options.column_names is None, error
-                ) from error
+    def batches_with(self, floats: Collection[str], columns: Sequence[str]) -> "Iterator[tuple[int, pa.RecordBatch]]":
+        """Yield what `batches` does; where there are `floats`, the file is CSV, and these columns are float64.
 
-    def _csv_reader(self, wanted: list[str], block_bytes: int) -> "Iterator[pa.RecordBatch]":
-        options = self.options
-        return arrow_csv.open_csv(
-            csv_stream(self.path, options.encoding),
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False,
-                block_size=block_bytes,
-                column_names=self.columns,
-                skip_rows=self._blank_lines,
-                skip_rows_after_names=0 if options.column_names else 1,
-            ),
-            parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=self._may_be_quoted),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(self.columns, pa.string()),
-                include_columns=wanted,
-                null_values=options.missing,
-                strings_can_be_null=True,
-            ),
-        )
+        Raises:
+            NotFloats: a cell of them is not a number as computers write it, or what `batches` raises would be.
+        """
+        return numbered(self._csv_batches(list(columns), floats)) if floats else self.batches(columns)
+
+    def _csv_batches(self, wanted: list[str], floats: Collection[str] = ()) -> "Iterator[pa.RecordBatch]":
+        how, has_header = self.options, self.options.column_names is None
+        rows = CsvRows(
+            self.path, self.columns, self.delimiter, how.encoding, how.missing, has_header, self._blank_lines,
+            self._may_be_quoted,
+        )  # fmt: skip
+        return rows.batches(wanted, floats) if self._has_rows else iter(())
 
     def _parquet_batches(self, wanted: list[str]) -> "Iterator[pa.RecordBatch]":
         file = self._parquet()
@@ -244,7 +213,7 @@ class TableFile:
     def _blocks(self) -> Iterator[bytes]:
         """Yield the bytes of the file, decompressed where its name says so."""
         with pa.input_stream(str(self.path)) as stream:
-            while block := stream.read(BLOCK_BYTES[0]):
+            while block := stream.read(READ_BYTES):
                 yield block
 
     def place(self, name: str, first_row: int = 0) -> Place:
@@ -275,6 +244,14 @@ class TableFile:
                 f"like {DELIMITERS[others[0]]}: set \"tasks.NAME.dataset.delimiter='{shown}'\" for each task; in "
                 f"mtl-init \"delimiter='{shown}'\"."
             )
+
+
+def numbered(batches: "Iterator[pa.RecordBatch]") -> "Iterator[tuple[int, pa.RecordBatch]]":
+    """Yield batches, each with the number of its first row, from 0."""
+    row = 0
+    for batch in batches:
+        yield row, batch
+        row += batch.num_rows
 
 
 def table_format(path: Path, format: str) -> str:

@@ -98,7 +98,7 @@ def test_a_line_end_in_a_quoted_cell_is_whole_at_the_border_of_a_block(tmp_path,
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
 def test_line_ends_at_every_place_of_a_block(tmp_path, monkeypatch, encoding):
-    monkeypatch.setattr("mtl_cli.tables.reading.BLOCK_BYTES", (64,))
+    monkeypatch.setattr("mtl_cli.tables.csv_rows.BLOCK_BYTES", (64,))
     want = [f"{'ä' * (k % 9)}\r\n{k}" for k in range(120)]
     text = "s,x\r\n" + "".join(f'"{cell}",{k}\r\n' for k, cell in enumerate(want))
     (tmp_path / "a.csv").write_bytes(text.encode(encoding))
