@@ -13,6 +13,7 @@ from mtl_cli.batch.padding import (
     set_labelled,
     sets_of,
     stacked,
+    stacked_fields,
 )
 from mtl_cli.batch.samples import (
     Frame,
@@ -77,5 +78,6 @@ __all__ = [
     "set_labelled",
     "sets_of",
     "stacked",
+    "stacked_fields",
     "with_image",
 ]

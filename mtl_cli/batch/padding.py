@@ -72,14 +72,19 @@ def stacked(rows: Sequence[Sample], specs: Mapping[str, FieldSpec]) -> Sample:
             name: pad_maps([row.inputs[name] for row in rows if not isinstance(row.inputs, Tensor)], 0.0)
             for name in first
         }
+    return Sample(inputs, stacked_fields([row.fields for row in rows], specs))
+
+
+def stacked_fields(rows: Sequence[Mapping[str, Tensor]], specs: Mapping[str, FieldSpec]) -> dict[str, Tensor]:
+    """Return label fields of rows as those of a batch."""
     fields = {}
-    for name in dict.fromkeys(name for row in rows for name in row.fields):
-        own = [row.fields.get(name) for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row):
+        own = [row.get(name) for row in rows]
         present = [field for field in own if field is not None]
         spec = specs.get(name, PLAIN)
         missing = torch.nan if present[0].is_floating_point() else MISSING_CLASS
         fields[name] = pad_sets(own, spec.shape, present[0].dtype) if spec.varying else pad_maps(present, missing)
-    return Sample(inputs, fields)
+    return fields
 
 
 def pad_maps(maps: Sequence[Tensor], fill: float) -> Tensor:

@@ -1,8 +1,8 @@
 """Rows of a dataset: inputs and label fields."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,9 +15,9 @@ Values = Tensor | Mapping[str, Tensor]
 
 def change_values(change: Callable[[Tensor], Tensor], values: Values) -> Tensor | dict[str, Tensor]:
     """Return the tensor, or each tensor of the mapping, changed."""
-    if isinstance(values, Tensor):
-        return change(values)
-    return {name: change(value) for name, value in values.items()}
+    if isinstance(values, Mapping):
+        return {name: change(value) for name, value in values.items()}
+    return change(values)
 
 
 def image_of(values: Values) -> Tensor:
@@ -71,17 +71,14 @@ class Sample:
     fields: Mapping[str, Tensor]
     counts: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def changed(self, change: Callable[[Tensor], Any]) -> "Sample":
+        """Return the same rows with each tensor changed, or with what stands for it in a message."""
+        fields, counts = ({name: change(value) for name, value in each.items()} for each in (self.fields, self.counts))
+        return Sample(change_values(change, self.inputs), fields, counts)
+
     def pin_memory(self) -> "Sample":
         """Return the same rows in page-locked memory, for quick copies to a GPU; torch's DataLoader calls this."""
-        pinned = change_values(lambda value: value.pin_memory(), self.inputs)
-        return Sample(pinned, {name: field.pin_memory() for name, field in self.fields.items()}, self.counts)
-
-    def share_memory(self) -> "Sample":
-        """Move the same rows into memory that other processes map, which is /dev/shm on Linux, and return them."""
-        change_values(Tensor.share_memory_, self.inputs)
-        for value in (*self.fields.values(), *self.counts.values()):
-            value.share_memory_()
-        return self
+        return replace(self.changed(Tensor.pin_memory), counts=self.counts)
 
     @property
     def nbytes(self) -> int:
@@ -91,9 +88,7 @@ class Sample:
 
     def rows(self, start: int, stop: int) -> "Sample":
         """Return rows `start` … `stop`, the latter excluded."""
-        part = change_values(lambda value: value[start:stop], self.inputs)
-        fields = {name: value[start:stop] for name, value in self.fields.items()}
-        return Sample(part, fields, {name: count[start:stop] for name, count in self.counts.items()})
+        return self.changed(lambda value: value[start:stop])
 
 
 def move(values: Tensor | Mapping[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch.padding import one_row
+from mtl_cli.batch.recycled import Empty, fresh
 from mtl_cli.batch.samples import Sample, Values
 from mtl_cli.batch.specs import FieldSpec
 
@@ -35,10 +36,11 @@ class Split(ABC):
     def __getitems__(self, indices: Tensor) -> Sample:
         """Return the rows at `indices` [B], in that order."""
 
-    def raw(self, indices: Tensor) -> Sample:
+    def raw(self, indices: Tensor, empty: Empty = fresh) -> Sample:
         """Return the rows at `indices` [B] as processes that read ahead hand them over: inputs may be smaller types.
 
-        `finished` makes of these inputs those of `__getitems__`, on the device where they are needed.
+        `finished` makes of these inputs those of `__getitems__`, on the device where they are needed. What is large is
+        best written to memory that `empty` gives, which spares a copy.
         """
         return self.__getitems__(indices)
 

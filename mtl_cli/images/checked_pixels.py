@@ -1,11 +1,10 @@
 """The pixels of a set of images that was checked: their mean and deviation, their memory, and all of them decoded."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from mtl_cli.batch import Sample, image_of
+from mtl_cli.batch import Sample
 from mtl_cli.errors import UserError
 from mtl_cli.images.checking import Checked
 from mtl_cli.images.decoding import decode_image
@@ -59,8 +58,7 @@ def decode_all(source: Source, rows: np.ndarray, checked: Checked) -> dict[int, 
     found, problems = {}, list[str]()
     for row in rows.tolist():
         try:
-            decoded = decoded_row(source, row)
-            found[row] = replace(decoded, inputs=image_of(decoded.inputs).contiguous())
+            found[row] = decoded_row(source, row)
         except UserError as error:
             problems += error.problems
     if problems:

@@ -1,7 +1,5 @@
 """One split of a set of image files: rows that are decoded when they are fetched, or once into memory."""
 
-import math
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from mtl_cli.batch import (
     IMAGE,
@@ -22,16 +19,18 @@ from mtl_cli.batch import (
     image_of,
     pad_maps,
     stacked,
+    stacked_fields,
     with_image,
 )
+from mtl_cli.batch.recycled import Empty, Recycled, fresh
 from mtl_cli.images.decoding import Array, decode_image
 from mtl_cli.images.picture_labels import read_picture
 from mtl_cli.images.picture_targets import MAPS, PictureTarget
-from mtl_cli.images.recycled import Recycled
 from mtl_cli.images.resizing import Frame, framed, resized
 from mtl_cli.images.scale import WHITE, require_scale
 
-NO_IMAGE = torch.zeros(0)
+IN_CACHE = 2**20
+"""Bytes of inputs that are scaled at a time on a CPU: four passes over a whole batch take twice as long."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,7 @@ class Pixels:
         """
         require_scale(decoded, self.floats, name)
         frame = framed((decoded.shape[1], decoded.shape[2]), self.size)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing writes to it
-            return torch.from_numpy(resized(decoded, frame)), frame
+        return torch.from_numpy(resized(decoded, frame)), frame
 
     def bright(self, image: Tensor) -> Tensor:
         """Return an image [C, h, w] as float32 on a scale where white is 1; floats are as they are."""
@@ -79,9 +76,11 @@ class Pixels:
 
     def scaled_bytes(self, images: Tensor, into: Tensor) -> Tensor:
         """Return images uint8 [B, C, H, W] as inputs, as `scaled` does, in one piece of memory, `into`."""
-        found = into.copy_(images).div_(WHITE["uint8"])
         mean, std = (torch.tensor(each, device=images.device).reshape(-1, 1, 1) for each in (self.mean, self.std))
-        return found.sub_(mean).div_(std)
+        at_once = max(1, IN_CACHE // into[0].nbytes) if into.device.type == "cpu" else len(images)
+        for part, found in zip(images.split(at_once), into.split(at_once), strict=True):
+            found.copy_(part).div_(WHITE["uint8"]).sub_(mean).div_(std)
+        return into
 
     def filled(self, row: Sample, maps: Collection[str] = ()) -> Sample:
         """Return a row whose image and `maps`, fields [..., h, w], fill `size`: with the mean, 0, and no label."""
@@ -159,24 +158,28 @@ class PictureRows(Split):
         if images.is_floating_point():
             return inputs
         on_cpu = images.device.type == "cpu"
-        into = self._recycled.empty(images.shape) if on_cpu else torch.empty(images.shape, device=images.device)
+        into = (
+            self._recycled.empty(images.shape, torch.float32)
+            if on_cpu
+            else torch.empty_like(images, dtype=torch.float32)
+        )
         return with_image(inputs, self.source.pixels.scaled_bytes(images, into))
 
-    def raw(self, indices: Tensor) -> Sample:
+    def raw(self, indices: Tensor, empty: Empty = fresh) -> Sample:
         """Return the rows at `indices` [B] with images of 8 bit as they are, where they have one size, that of inputs.
 
         A process hands them over in a quarter of the memory. Others are as `__getitems__` returns them.
         """
-        decoded = self._rows(indices)
+        decoded = [self._decoded(number) for number in self.numbers[indices.numpy()].tolist()]
         images = [image_of(row.inputs) for row in decoded]
         shapes = {(image.dtype, image.shape) for image in images}
         one_size = len(shapes) == 1 and self.source.pixels.size in (None, images[0].shape[1:])
         if self.copies or not one_size or images[0].dtype != torch.uint8:
-            return self._scaled(decoded)
-        last = [image.permute(1, 2, 0) for image in images]  # as most files are decoded, so that it is one plain copy
-        joined = handed_over(last).permute(0, 3, 1, 2) if last[0].is_contiguous() else handed_over(images)
-        found = stacked([replace(row, inputs=with_image(row.inputs, NO_IMAGE)) for row in decoded], self.specs)
-        return replace(found, inputs=with_image(found.inputs, joined))
+            return self._scaled(self._whole(decoded, indices))
+        joined = torch.stack(images, out=empty((len(images), *images[0].shape), torch.uint8))
+        fields = stacked_fields([row.fields for row in decoded], self.specs)
+        own = {name: field.index_select(0, indices) for name, field in self.fields.items()}
+        return Sample({IMAGE: joined, **self._columns(indices)} if self.beside else joined, {**fields, **own})
 
     def _scaled(self, decoded: Sequence[Sample]) -> Sample:
         pixels, maps = self.source.pixels, [k for k, target in self.source.targets.items() if target.kind in MAPS]
@@ -190,19 +193,19 @@ class PictureRows(Split):
 
     def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
         """Return the rows at `indices` [B] one by one: images [C, h, w] as they are decoded."""
-        rows = self._rows(indices)
-        return [replace(row, inputs=with_image(row.inputs, image_of(row.inputs).contiguous())) for row in rows]
+        return self._whole([self._decoded(number) for number in self.numbers[indices.numpy()].tolist()], indices)
 
-    def _rows(self, indices: Tensor) -> list[Sample]:
-        found = []
-        beside = None if self.beside is None else self.beside(self.numbers[indices.numpy()])
-        for place, index in enumerate(indices.tolist()):
-            row = self._decoded(int(self.numbers[index]))
-            inputs: Values = row.inputs
-            if beside is not None:
-                inputs = {IMAGE: image_of(inputs), **{name: value[place] for name, value in beside.items()}}
+    def _whole(self, decoded: Sequence[Sample], indices: Tensor) -> list[Sample]:
+        """Return decoded rows with the columns beside their images and with their other label fields."""
+        found, columns = [], self._columns(indices)
+        for place, (row, index) in enumerate(zip(decoded, indices.tolist(), strict=True)):
+            beside = {name: value[place] for name, value in columns.items()}
+            inputs = {IMAGE: image_of(row.inputs), **beside} if self.beside else row.inputs
             found.append(Sample(inputs, {**row.fields, **{k: field[index] for k, field in self.fields.items()}}))
         return found
+
+    def _columns(self, indices: Tensor) -> Mapping[str, Tensor]:
+        return self.beside(self.numbers[indices.numpy()]) if self.beside else {}
 
     def fields_of(self, indices: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
         """Return label fields of the rows at `indices` [B]; only those of pictures decode files."""
@@ -214,16 +217,6 @@ class PictureRows(Split):
         if self.kept is None:
             return decoded_row(self.source, number)
         return self.kept[number]
-
-
-def handed_over(parts: Sequence[Tensor]) -> Tensor:
-    """Return bytes of one shape stacked; in a process that reads ahead in shared memory, which saves a copy."""
-    if get_worker_info() is None:
-        return torch.stack(list(parts))
-    size = (len(parts), *parts[0].shape)
-    storage = torch.UntypedStorage._new_shared(math.prod(size))  # as torch's own collate function makes it
-    shared = torch.empty(0, dtype=torch.uint8).set_(storage).view(size)
-    return torch.stack(list(parts), out=shared)
 
 
 def decoded_row(source: Source, number: int) -> Sample:

@@ -10,12 +10,17 @@ from types import FrameType
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from mtl_cli.batch import Sample
 from mtl_cli.errors import RunFailure
 from mtl_cli.training.order import Order
 from mtl_cli.training.reading import Reader
+from mtl_cli.training.slots import LINE, Slots, Writer, Written
+
+DRAWS, IN_USE = 2, 2
+"""Draws that each process reads ahead, and draws that training may have in hand, each with a slot."""
 
 
 class Ahead:
@@ -29,7 +34,7 @@ class Ahead:
 
     def __init__(self, reader: Reader, workers: int, pin: bool) -> None:
         self._reader, self._workers, self._pin = reader, workers, pin
-        self._samples: Iterator[Sample] | None = None
+        self._reading: tuple[Slots, Iterator[Written]] | None = None
         self._next = -1
 
     def draw(self, order: Order, number: int, stride: int) -> Sample:
@@ -39,20 +44,21 @@ class Ahead:
             RunFailure: the processes cannot be started, one of them died, or reading failed.
         """
         name = self._reader.name
-        if self._samples is None or number != self._next:
-            self._samples = self._started(_Draws(order, number, stride))
+        if self._reading is None or number != self._next:
+            self._reading = self._started(order, number, stride)
         self._next = number + stride
+        slots, batches = self._reading
         try:
-            sample = next(self._samples)
+            written = next(batches)
         except RuntimeError as error:  # torch's words for a worker that is gone
             reason = str(error).splitlines()[0].rstrip(". ")
             raise RunFailure(
                 f"A process that reads the data of '{name}' died at draw {number}: {reason}. "
                 "Where memory ran out, use fewer data.workers; data.workers=0 reads in the training process."
             ) from error
-        if isinstance(sample, Failure):
-            raise RunFailure(f"Reading the data of '{name}' failed at draw {number}: {sample.reason}.")
-        return sample
+        if isinstance(written, Failure):
+            raise RunFailure(f"Reading the data of '{name}' failed at draw {number}: {written.reason}.")
+        return slots.read(written)
 
     def leave_out(self, number: int, stride: int) -> None:
         """Go on behind a draw without rows, which the processes leave out."""
@@ -60,51 +66,69 @@ class Ahead:
 
     def close(self) -> None:
         """Stop the processes."""
-        self._samples = None
+        self._reading = None
 
-    def _started(self, draws: "_Draws") -> Iterator[Sample]:
+    def _started(self, order: Order, number: int, stride: int) -> tuple[Slots, Iterator[Written]]:
+        """Return the slots of processes that begin with a draw, and what they write there."""
         try:
             # As many queues as the loader makes: one that fails halfway cannot be tidied up without a traceback.
             queues: list[object] = [multiprocessing.Queue() for _ in range(self._workers + 2)]
             del queues
-            return read_ahead(self._reader, draws, self._workers, self._pin)
-        except OSError as error:
+            slots = Slots(0 if self._pin else DRAWS * self._workers + IN_USE, self._batch_bytes(order))
+            draws = _Draws(order, number, stride, slots)
+            return slots, read_ahead(_WholeBatches(self._reader, slots.memory), draws, self._workers, self._pin)
+        except (OSError, RuntimeError) as error:
             if not (full := full_of_batches(error)):
                 raise
             name = self._reader.name
             raise RunFailure(f"Cannot start processes that read the data of '{name}': {full}.") from error
 
+    def _batch_bytes(self, order: Order) -> int:
+        """Return the memory of a batch whose rows are all as large as the first one."""
+        try:
+            row = self._reader.ahead(0, torch.zeros(1, dtype=torch.int64))
+        except Exception:  # a process that reads tells what is wrong with it, should it be drawn
+            return 0
+        return (row.nbytes + LINE) * order.batch_size
 
-Key = tuple[int, np.ndarray]
-"""Number of a draw, and its rows [B]: an array, which goes through a pipe, where a tensor would need shared memory."""
+
+@dataclass(frozen=True)
+class Key:
+    """Number of a draw, its rows [B] (an array, which goes through a pipe) and the slot that its batch goes to."""
+
+    draw: int
+    rows: np.ndarray
+    slot: int | None
 
 
 class _Draws(Sampler[Key]):
     """The rows of every draw from `start` on, or of every `stride`-th of them, without end."""
 
-    def __init__(self, order: Order, start: int, stride: int = 1) -> None:
-        self.order, self.start, self.stride = order, start, stride
+    def __init__(self, order: Order, start: int, stride: int, slots: Slots) -> None:
+        self.order, self.start, self.stride, self.slots = order, start, stride, slots
 
     def __iter__(self) -> Iterator[Key]:
         for draw in itertools.count(self.start, self.stride):
             rows = self.order.rows(draw)
             if len(rows):  # a Poisson sample may be empty
-                yield draw, rows.numpy()
+                yield Key(draw, rows.numpy(), self.slots.take())
 
 
-class _WholeBatches(torch.utils.data.Dataset[Sample]):
-    """A dataset whose item is a whole batch: its key is what the sampler yields.
+class _WholeBatches(torch.utils.data.Dataset[Written]):
+    """A dataset whose item is a whole batch: its key is what the sampler yields; `memory` [slots, bytes] is shared.
 
     The batch is put into shared memory here. The queue would do it in a thread whose errors nobody sees: where the
     shared memory is full the training process waits for ever.
     """
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
+    def __init__(self, reader: Reader, memory: Tensor) -> None:
+        self.reader, self.memory = reader, memory
 
-    def __getitem__(self, key: Key) -> Sample:
+    def __getitem__(self, key: Key) -> Written:
+        writer = Writer(self.memory[:0].flatten() if key.slot is None else self.memory[key.slot])
         try:
-            return self.reader.ahead(key[0], torch.from_numpy(key[1])).share_memory()
+            sample = self.reader.ahead(key.draw, torch.from_numpy(key.rows), writer.empty)
+            return Written(sample.changed(writer.written), key.slot)
         except Exception as error:  # told by the training process, in one line
             told = full_of_batches(error) or f"{type(error).__name__}: {error}. data.workers=0 debug=true shows where"
             return Failure(told)  # type: ignore[return-value]  # see Ahead.draw
@@ -138,15 +162,16 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     signal.signal(signal.SIGTERM, end_next_time)
 
 
-def read_ahead(reader: Reader, draws: _Draws, workers: int, pin: bool) -> Iterator[Sample]:
+def read_ahead(batches: _WholeBatches, draws: _Draws, workers: int, pin: bool) -> Iterator[Written]:
     """Return draws, read by `workers` processes; independent of how many."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This DataLoader will create")  # the head of a run says so in one line
-        loader: DataLoader[Sample] = DataLoader(
-            _WholeBatches(reader),
+        loader: DataLoader[Written] = DataLoader(
+            batches,
             batch_size=None,
             sampler=draws,
             num_workers=workers,
+            prefetch_factor=DRAWS,
             generator=torch.Generator().manual_seed(0),
             pin_memory=pin,
             worker_init_fn=leave_signals_to_the_trainer,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mtl_cli.batch import FieldSpec, Sample, Split, labelled, stacked
+from mtl_cli.batch.recycled import Empty, fresh
 from mtl_cli.datasets.base import Augmentation
 from mtl_cli.seeding import seeded
 
@@ -67,11 +68,11 @@ class Reader:
         rows = self.rows.apart(indices, self.specs)
         return self._counted(augmented(rows, self.augmentation, self.specs, seeds), indices)
 
-    def ahead(self, number: int, indices: Tensor) -> Sample:
+    def ahead(self, number: int, indices: Tensor, empty: Empty = fresh) -> Sample:
         """Return the rows of draw `number` for another process, which still has to finish inputs (`Split.raw`)."""
         if self.augmentation is not None:
             return self.draw(number, indices)
-        return self._counted(self.rows.raw(indices), indices)
+        return self._counted(self.rows.raw(indices, empty), indices)
 
     def as_they_are(self, indices: Tensor) -> Sample:
         """Return rows for an evaluation, not augmented."""

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mtl_cli.errors import UserError
@@ -52,7 +53,7 @@ def test_pets_have_a_breed_a_species_and_a_trimap(tmp_path):
     ]
     trimap = {"pet": {"kind": "mask", "column": "trimap", "values": [2, 1], "missing": [3]}}
     source = images(tmp_path, targets=trimap, split_column="split", val_fraction=0.3)
-    mask = source.split("test").__getitems__(np.array([0])).fields["pet"][0].numpy()
+    mask = source.split("test").__getitems__(torch.tensor([0])).fields["pet"][0].numpy()
     assert mask[0, 0] == 0
     assert mask[5, 5] == 1
     assert mask[3, 2] == -100
