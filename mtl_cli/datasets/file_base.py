@@ -14,6 +14,7 @@ from mtl_cli.batch import Split
 from mtl_cli.config.options import Options, option
 from mtl_cli.datasets.base import Dataset, DataSource, as_split
 from mtl_cli.errors import UserError
+from mtl_cli.storage import on_disk
 from mtl_cli.tables.groups import check_groups_apart
 from mtl_cli.tables.labels import Columns, FittedTarget, Target
 from mtl_cli.tables.paths import data_path
@@ -168,8 +169,9 @@ class FileSource(DataSource, Generic[Rows]):
         found = self.read_rows("input")
         if not len(found):
             raise UserError(f"{path} has no {self.unit}s, so there is nothing to evaluate. Give another input=FILE.")
-        self._places["input"] = found, self.kept(found, np.arange(len(found)))
-        return self.maker(found)(np.arange(len(found)))
+        rows = every_row(found)
+        self._places["input"] = found, self.kept(found, rows)
+        return self.maker(found)(rows)
 
     def split(self, name: str) -> Dataset:
         """Return the rows of "train", "val" or "test"."""
@@ -250,11 +252,16 @@ class FileSource(DataSource, Generic[Rows]):
                     raise UserError(
                         f"{other.path} has no {self.unit}s, so the {name} split is empty. Give another {name}_path."
                     )
-                parts[name] = other, np.arange(len(other))
+                parts[name] = other, every_row(other)
         if group := self._rules.group_column:
             files = {id(found): found for found, _ in parts.values() if found.has(group)}
             check_groups_apart(list(files.values()), group)
         return parts
+
+
+def every_row(found: Rows) -> np.ndarray:
+    """Return the numbers of all rows of a file."""
+    return torch.arange(len(found), out=on_disk.empty((len(found),), torch.int64)).numpy()
 
 
 def fitted(value: T | None) -> T:
@@ -266,4 +273,4 @@ def fitted(value: T | None) -> T:
 def taken(fields: Mapping[str, Tensor], rows: np.ndarray) -> dict[str, Tensor]:
     """Return label fields [N, ...] of some rows."""
     at = torch.from_numpy(rows)
-    return {name: field.index_select(0, at) for name, field in fields.items()}
+    return {name: on_disk.taken(field, at) for name, field in fields.items()}

@@ -18,7 +18,7 @@ from mtl_cli.tables.formats import open_file
 from mtl_cli.tables.inputs import ColumnOptions, InputRows, TableInputs
 from mtl_cli.tables.labels import (
     Target,
-    encode_target,
+    encode_all,
     fit_target,
     missing_target,
     parse_wanted,
@@ -233,7 +233,7 @@ class ColumnSource(FileSource[Table]):
         fields = {}
         for name, each in self._fitted.items():
             if all(table.has(column) for column in each.target.columns):
-                fields[name] = encode_target(each, table)
+                fields[name] = encode_all(each, table)
             else:
                 absent = ", ".join(column for column in each.target.columns if not table.has(column))
                 logger.warning("%s has no column %s: every label of '%s' is missing.", table.path, absent, name)

@@ -1,12 +1,16 @@
 """Areas under ROC curves, from ranks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mtl_cli.metrics.base import Collected
+from mtl_cli.metrics.choices_base import Choices
+from mtl_cli.metrics.pairs_base import chunks, per_block, right_pairs, sorted_keys, sorted_scores
+from mtl_cli.storage import on_disk
+
+CHOICES_AT_ONCE = 100
 
 
 class Areas(Collected):
@@ -24,34 +28,29 @@ class Areas(Collected):
 
     def compute(self) -> Tensor:
         """Return the areas [T]."""
-        return self.value(torch.cat(self.predictions), torch.cat(self.targets))
+        return self.value(on_disk.joined(self.predictions), on_disk.joined(self.targets))
 
     def value(self, predictions: Tensor, target: Tensor) -> Tensor:
         """Return the areas [T]."""
         areas = []
         for scores, labels in zip(predictions.T, target.T, strict=True):
-            negative, positive = (scores[labels == label].sort().values for label in (0, 1))
-            right = sum(places.sum() for places in below_and_up_to(negative, positive))
+            negative, positive = (sorted_scores(scores, labels, label) for label in (0, 1))
+            right = sum(below_and_up_to(negative, positive[own]) for own in chunks(len(positive)))
             areas.append(right / torch.tensor(2.0 * len(positive) * len(negative), dtype=torch.float64))
         return torch.stack(areas)
 
-    def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
-        """Return the area [R] of each choice of rows; for one column."""
-        scores, labels = rows["predictions"][:, 0], rows["targets"][:, 0]
-        negative, positive = ((labels == label).nonzero()[:, 0] for label in (0, 1))
-        negative, positive = (places[scores[places].argsort()] for places in (negative, positive))
-        below, up_to = below_and_up_to(scores[negative], scores[positive])
-        areas: list[float] = []  # small tensors between large ones would keep the memory of these from being used again
-        for times in choices:
-            often = times["predictions"].int()  # half the memory
-            before = F.pad(often[:, negative].cumsum(dim=1, dtype=torch.int32), (1, 0))  # negative rows before a place
-            taken = often[:, positive].double()
-            right = (taken * (before[:, below] + before[:, up_to])).sum(dim=1)
-            areas += (right / (2 * taken.sum(dim=1) * before[:, -1])).tolist()
-        return torch.tensor(areas, dtype=torch.float64)
+    def of_choices(self, rows: Mapping[str, Tensor], choices: Choices) -> Tensor:
+        """Return the area [R] of each choice of rows, with float32 scores; for one column."""
+        scores, labels, block = rows["predictions"][:, 0], rows["targets"][:, 0], choices.block["predictions"]
+        blocks = choices.times.shape[1]
+        keys = [sorted_keys(scores, labels, block, label) for label in (0, 1)]
+        pairs = torch.from_numpy(right_pairs(keys[0], keys[1], blocks))
+        negative, positive = (choices.times @ per_block(each, blocks) for each in keys)
+        right = [(times @ pairs).mul_(times).sum(dim=1) for times in choices.times.split(CHOICES_AT_ONCE)]
+        return torch.cat(right) / (2 * positive * negative)
 
 
-def below_and_up_to(negative: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how many negative scores lie below each positive one, and how many up to it; both are sorted."""
+def below_and_up_to(negative: Tensor, positive: Tensor) -> Tensor:
+    """Return how many negative scores lie below each positive one, and how many up to it, added up; both are sorted."""
     below, up_to = (torch.searchsorted(negative, positive, right=right, out_int32=True) for right in (False, True))
-    return below, up_to
+    return below.sum() + up_to.sum()

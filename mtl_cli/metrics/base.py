@@ -15,12 +15,15 @@ What most runs need is written here, since importing torchmetrics takes longer t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
+
+from mtl_cli.metrics.choices_base import Choices
+from mtl_cli.storage import on_disk
 
 State = dict[str, Tensor | list[Tensor]]
 """What a metric has taken in, by name: sums, and lists of rows that are gathered."""
@@ -137,11 +140,8 @@ class Metric(ABC):
     takes_choices: ClassVar[bool] = False
     """Whether `of_choices` computes many choices of gathered rows at once."""
 
-    def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
-        """Return the metric [R] of each of R choices of the gathered rows by state, which come some at a time.
-
-        A choice says how often each row of a state is taken: float64 [r, N].
-        """
+    def of_choices(self, rows: Mapping[str, Tensor], choices: Choices) -> Tensor:
+        """Return the metric [R] of each of R choices of the gathered rows by state."""
         raise NotImplementedError(f"{type(self).__name__} takes no choices")
 
     def told_apart(self, state: str, rows: Tensor, copy: int) -> Tensor:
@@ -155,7 +155,7 @@ class Metric(ABC):
 class Collected(Metric):
     """Keeps predictions and targets on the host and computes once, in float64: sums of a split lose no digits.
 
-    Memory is that of the labels and predictions of the split, 4 bytes a number.
+    Those of many rows are on the disk (`mtl_cli.storage.on_disk`), 4 bytes a number.
     """
 
     row_by_row = True
@@ -171,6 +171,8 @@ class Collected(Metric):
         """Take in predictions [B, ...] and their target [B, ...]."""
         self.predictions.append(predictions.detach().cpu())
         self.targets.append(target.cpu())
+        on_disk.pack(self.predictions)
+        on_disk.pack(self.targets)
 
     def compute(self) -> Tensor:
         """Return the metric, NaN where it is not defined."""

@@ -5,7 +5,7 @@ areas. Boxes are matched image by image as these come. What is kept is one row p
 of images is arithmetic: a thousand resamples for an interval are computed at once. Tests compare with pycocotools.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mtl_cli.batch import set_entries
 from mtl_cli.metrics.base import Metric
+from mtl_cli.metrics.choices_base import Choices
 
 RECALLS = torch.from_numpy(np.linspace(0, 1, 101))
 """The recalls at which the precision is read, to the bit those of COCO: torch.linspace rounds otherwise."""
@@ -51,15 +52,16 @@ class BoxPrecision(Metric):
     def compute(self) -> Tensor:
         """Return the mean average precision."""
         rows = {"found": torch.cat(self.found), "true": torch.cat(self.true)}
-        return self.of_choices(rows, [{name: torch.ones(1, len(each)).double() for name, each in rows.items()}])[0]
+        once = Choices(torch.ones(1, 1).double(), {name: torch.zeros(len(each)).int() for name, each in rows.items()})
+        return self.of_choices(rows, once)[0]
 
-    def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
+    def of_choices(self, rows: Mapping[str, Tensor], choices: Choices) -> Tensor:
         """Return the mean average precision [R] of each choice of images."""
         found, true = rows["found"], rows["true"]
         order = found[:, 0].argsort(descending=True, stable=True)
         own = [(order[found[order, 1] == kind], true == kind) for kind in true.unique()]
         values = [torch.zeros(0, dtype=torch.float64)]
-        for times in choices:
+        for times in choices.by_row():
             classes = [
                 average_precision(found[places, 2:], times["found"][:, places], times["true"][:, mine].sum(dim=1))
                 for places, mine in own

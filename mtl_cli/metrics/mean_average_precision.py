@@ -1,11 +1,12 @@
 """Mean over labels of the average precision."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from mtl_cli.metrics.base import Collected
+from mtl_cli.metrics.choices_base import Choices
 
 
 class MeanAveragePrecision(Collected):
@@ -22,10 +23,12 @@ class MeanAveragePrecision(Collected):
         once = torch.ones(1, len(target), dtype=predictions.dtype)
         return average_precisions(predictions, target, once)[0].view(target.shape[1:]).nanmean(dim=-1)
 
-    def of_choices(self, rows: Mapping[str, Tensor], choices: Iterable[Mapping[str, Tensor]]) -> Tensor:
+    def of_choices(self, rows: Mapping[str, Tensor], choices: Choices) -> Tensor:
         """Return the mean [R] of each choice of rows."""
         columns = rows["predictions"], rows["targets"]
-        found = [average_precisions(*columns, times["predictions"]).nanmean(dim=1).tolist() for times in choices]
+        found = [
+            average_precisions(*columns, times["predictions"]).nanmean(dim=1).tolist() for times in choices.by_row()
+        ]
         return torch.tensor([value for values in found for value in values], dtype=torch.float64)
 
 

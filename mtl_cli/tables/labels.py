@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtl_cli.batch import MISSING_CLASS, labelled
 from mtl_cli.errors import UserError
+from mtl_cli.storage import on_disk
 from mtl_cli.tables.declared_targets import NAMED as NAMED
 from mtl_cli.tables.declared_targets import ROLES
 from mtl_cli.tables.declared_targets import Target as Target
@@ -22,6 +23,7 @@ from mtl_cli.tables.fitted_target import class_codes, is_number
 from mtl_cli.tables.fitted_target import in_order as in_order
 from mtl_cli.tables.label_faults import absent, absent_truth, as_classes, nothing, outside, separated
 from mtl_cli.tables.label_lists import encode_lists, fit_lists
+from mtl_cli.tables.store import Table
 
 logger = logging.getLogger("mtl_cli")
 TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0, "n": 0.0, "y": 1.0}
@@ -117,6 +119,16 @@ def encode_target(fitted: FittedTarget, table: Columns) -> Tensor:
     found = raw_values(target, table)
     wide, dtype = fitted.field_spec.shape, np.float64 if loses_digits(fitted, found) else np.float32
     return torch.from_numpy(np.ascontiguousarray(found if wide else found[:, 0], dtype=dtype))
+
+
+def encode_all(fitted: FittedTarget, table: Table) -> Tensor:
+    """Return what `encode_target` does; where it can be told row by row, some rows at a time, and on the disk."""
+    by_row = fitted.target.kind in (*NAMED, "real", "multilabel") and not fitted.target.separator
+    parts: list[Tensor] = []
+    for part in table.parts() if by_row else [table]:
+        parts.append(encode_target(fitted, part))
+        on_disk.pack(parts)
+    return on_disk.joined(parts)
 
 
 def loses_digits(fitted: FittedTarget, labels: np.ndarray) -> bool:

@@ -1,8 +1,8 @@
 """A table that has been read: numbers and category codes in matrices, in memory or memory-mapped from a cache."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from mtl_cli.tables.arrow import pa
 from mtl_cli.tables.mapped import Matrix
 from mtl_cli.tables.place import Place
+
+ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Table:
 
     fitted = False
     """Whether they are read for a model that is there already, so that messages name no options of a dataset."""
+    first_row = 0
+    """Its number in the file."""
 
     def __init__(self, path: Path, layout: Layout, cells: Cells) -> None:
         self.path, self.layout, self.cells = path, layout, cells
@@ -103,7 +107,17 @@ class Table:
 
     def place(self, name: str) -> Place:
         """Return where a column stands, for messages."""
-        return Place(self.path, name, fitted=self.fitted)
+        return Place(self.path, name, self.first_row, self.fitted)
+
+    def parts(self) -> "Iterator[Table]":
+        """Yield all rows, some at a time, so that what is computed of them takes little memory."""
+        cells = self.cells
+        for start in range(0, max(1, len(self)), ROWS_AT_ONCE):
+            own = slice(start, start + ROWS_AT_ONCE)
+            of_part = replace(cells, rounded=cells.rounded[own], exact=cells.exact[own], codes=cells.codes[own])
+            part = Table(self.path, self.layout, of_part)
+            part.first_row, part.fitted = start, self.fitted
+            yield part
 
     def for_model(self) -> "Table":
         """Return the table as one that is read for a model that is there already."""

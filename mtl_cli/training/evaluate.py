@@ -107,6 +107,7 @@ class Sweep:
 
     def run(self, model: MultiTaskModel, watcher: Watcher | None, ranks: Ranks = ALONE) -> None:
         """Take in every batch of this rank, and show it to the watcher."""
+        number = 0
         for number, (rows, batch) in enumerate(self.stream.numbered_sweep(ranks.rank, ranks.size), start=1):
             ranks.watch.moved()
             if number % MANY_BATCHES == 0:
@@ -116,6 +117,8 @@ class Sweep:
             if not ranks.alone:
                 for meter in self.every:
                     meter.shard.end_batch()
+        if number >= MANY_BATCHES:
+            give_back()
 
     def _run_batch(self, model: MultiTaskModel, watcher: Watcher | None, rows: Tensor, batch: Batch) -> None:
         """Take in one batch."""

@@ -180,15 +180,21 @@ class Stream:
     def _batches_of_sweep(self) -> Iterator[SweepBatch]:
         """Yield how each batch of a sweep is read, its rows, its targets and stacks."""
         own = {task: field for task, field in self.apart.items() if task not in self.added}
-        lengths = self.order.lengths
-        everything = torch.arange(len(self.rows)) if lengths is None else torch.argsort(lengths, stable=True)
-        size = sweep_size(self.order.batch_size, self.device)
-        chunks = [chunk for group in groups(everything, self.rows.alike) for chunk in group.split(size)]
         if own or self.stacks or not self.added:
-            yield from ((self.reader.as_they_are, rows, own, self.stacks) for rows in chunks)
+            yield from ((self.reader.as_they_are, rows, own, self.stacks) for rows in self._chunks())
         if self.added:
             added = {task: self.targets[task] for task in self.added}
-            yield from ((self.reader.with_added, rows, added, ()) for rows in chunks)
+            yield from ((self.reader.with_added, rows, added, ()) for rows in self._chunks())
+
+    def _chunks(self) -> Iterator[Tensor]:
+        """Yield the numbers of all rows, as many as an evaluation takes at a time."""
+        lengths, alike, total = self.order.lengths, self.rows.alike, len(self.rows)
+        size = sweep_size(self.order.batch_size, self.device)
+        if lengths is None and alike is None:  # so that the numbers of all rows are never held at once
+            yield from (torch.arange(start, min(start + size, total)) for start in range(0, total, size))
+            return
+        everything = torch.arange(total) if lengths is None else torch.argsort(lengths, stable=True)
+        yield from (chunk for group in groups(everything, alike) for chunk in group.split(size))
 
     def _batch(
         self,

@@ -10,7 +10,7 @@ from mtl_cli.heads.base import Output, change_output, join_outputs, tensors_of
 
 @dataclass(frozen=True)
 class Parts:
-    """Which block and which group each row of a split is in, int64 [N] each, counted from 0."""
+    """Which block and which group each row of a split is in, whole numbers [N] each, counted from 0."""
 
     block: Tensor
     group: Tensor
@@ -24,7 +24,7 @@ class Parts:
 
     def of(self, rows: Tensor) -> Tensor:
         """Return the part of each row, int32 [B]."""
-        return (self.block[rows] * self.num_groups + self.group[rows]).int()
+        return self.block[rows].int() * self.num_groups + self.group[rows].int()
 
 
 @dataclass(frozen=True)

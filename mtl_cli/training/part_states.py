@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from mtl_cli.metrics.base import Collected, Metric, State
+from mtl_cli.metrics.choices_base import AT_ONCE, Choices
+from mtl_cli.storage import on_disk
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.meters import Meter, shortest
 from mtl_cli.training.part_rows import Parts, Rows
@@ -19,8 +21,6 @@ STATE_BYTES = 1 << 28
 DRAWN_ROWS = 2 * 10**7
 """Rows that a metric which needs them all at once sees over all of its replicates, unless these are fewer than 100."""
 MIN_REPLICATES = 100
-AT_ONCE = 1 << 16
-"""Numbers that are computed at once, of many rows or of many replicates: memory stays small, and little is to call."""
 
 
 @dataclass
@@ -42,6 +42,8 @@ class States:
                 rows = torch.cat(value).cpu()
                 self.gathered.setdefault(name, []).append(rows)
                 self.parts.setdefault(name, []).append(part.expand(len(rows)))
+                on_disk.pack(self.gathered[name])
+                on_disk.pack(self.parts[name])
                 continue
             if name not in self.sums:
                 self.too_large |= value[0].numel() * number * 8 > STATE_BYTES
@@ -151,16 +153,15 @@ class PartStates:
             for key, value in states.sums.items()
         }
         gathered = {
-            key: Gathered(torch.cat(value), torch.cat(states.parts[key]), mine)
+            key: Gathered(on_disk.joined(value), on_disk.joined(states.parts[key]), mine)
             for key, value in states.gathered.items()
         }
         size = max((len(each.rows) for each in gathered.values()), default=0)
         number = len(times) if not size else min(len(times), max(MIN_REPLICATES, DRAWN_ROWS // size))
-        at_once = max(1, AT_ONCE // max(1, size, size_of_sums(metric)))
         values, some, times = torch.full((number,), torch.nan, dtype=torch.float64), some[:number], times[:number]
         times = times if bool(some.all()) else times[some]
         if len(times):
-            values[some] = drawn_values(metric, sums, gathered, times.split(at_once)).cpu().double()
+            values[some] = drawn_values(metric, sums, gathered, times).cpu().double()
         return values.numpy()
 
 
@@ -170,18 +171,19 @@ def size_of_sums(metric: Metric) -> int:
 
 
 def drawn_values(
-    metric: Metric, sums: Mapping[str, Tensor], gathered: "Mapping[str, Gathered]", choices: Sequence[Tensor]
+    metric: Metric, sums: Mapping[str, Tensor], gathered: "Mapping[str, Gathered]", times: Tensor
 ) -> Tensor:
-    """Return the metric [R] of R choices of blocks, of which some at a time are said: how often each is taken."""
+    """Return the metric [R] of R choices of blocks, each taken `times` [R, blocks]."""
+    if gathered and metric.takes_choices:
+        choices = Choices(times, {key: each.block for key, each in gathered.items()})
+        return metric.of_choices({key: each.rows for key, each in gathered.items()}, choices)
+    some = times.split(max(1, AT_ONCE // max(1, size_of_sums(metric))))
     if not gathered:
-        return torch.cat([metric.of_sums(totals_of(sums, metric, times)) for times in choices])
-    if metric.takes_choices:
-        of_rows = ({key: times[:, each.block] for key, each in gathered.items()} for times in choices)
-        return metric.of_choices({key: each.rows for key, each in gathered.items()}, of_rows)
+        return torch.cat([metric.of_sums(totals_of(sums, metric, own)) for own in some])
     values = []
-    for times in choices:
-        totals = totals_of(sums, metric, times)
-        for r, often in enumerate(times):
+    for own in some:
+        totals = totals_of(sums, metric, own)
+        for r, often in enumerate(own):
             drawn: State = {key: rows.drawn(often, metric.told_apart, key) for key, rows in gathered.items()}
             metric.put({**drawn, **{key: total[r] for key, total in totals.items()}})
             values.append(float(metric.compute()))
@@ -207,7 +209,7 @@ class Gathered:
         if not bool(mine.all()):
             keep = mine[part % len(mine)]
             rows, part = rows[keep], part[keep]
-        self.rows, self.block = rows, part // len(mine)
+        self.rows, self.block = rows, part if len(mine) == 1 else part // len(mine)
 
     def drawn(self, times: Tensor, told_apart: Callable[[str, Tensor, int], Tensor], key: str) -> list[Tensor]:
         """Return the rows of each block as often as it is taken, copy after copy."""

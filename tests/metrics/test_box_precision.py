@@ -6,6 +6,7 @@ import torch
 
 from mtl_cli.batch import pad_sets
 from mtl_cli.metrics.box_precision import BoxPrecision
+from mtl_cli.metrics.choices_base import Choices
 
 ALL = tuple(np.linspace(0.5, 0.95, 10))
 
@@ -118,12 +119,11 @@ def test_a_choice_of_images_is_the_metric_of_these_images(overlaps):
         "true": torch.arange(20).repeat_interleave(torch.tensor([len(each) for each in true])),
     }
     times = torch.randint(3, (6, 20)).double()
-    chosen = [{name: part[:, each] for name, each in image.items()} for part in (times[:4], times[4:])]
     expected = []
     for often in times.int().tolist():
         which = [number for number in range(20) for _ in range(often[number])]
         expected.append(value(overlaps, [found[n] for n in which], [true[n] for n in which], (len(which),)))
-    assert metric.of_choices(rows, chosen).tolist() == pytest.approx(expected, abs=1e-12)
+    assert metric.of_choices(rows, Choices(times, image)).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_of_two_boxes_on_one_object_the_better_one_counts_and_a_box_takes_the_object_that_it_overlaps_most():

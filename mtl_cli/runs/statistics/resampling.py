@@ -18,6 +18,7 @@ from mtl_cli.batch import Split
 from mtl_cli.datasets.base import DataSource
 from mtl_cli.errors import UserError
 from mtl_cli.seeding import derive, generator
+from mtl_cli.storage import on_disk
 from mtl_cli.tasks.base import Task
 from mtl_cli.training.part_rows import Parts
 from mtl_cli.training.part_states import PartStates
@@ -49,29 +50,31 @@ class Drawing:
 def blocks_of(
     name: str, source: DataSource, rows: Split, split: str, tasks: Mapping[str, Task], num_groups: int
 ) -> tuple[torch.Tensor, int, str, int]:
-    """Return the block of each row [N], the number of blocks, what their units are, and the number of these."""
+    """Return the block of each row, int32 [N], the number of blocks, what their units are, and the number of these."""
     units, unit = units_of(source, rows, split, tasks)
-    total = int(units.max()) + 1 if len(units) else 0
+    total = len(rows) if units is None else int(units.max()) + 1 if len(units) else 0
     most = min(MAX_BLOCKS, max(MIN_BLOCKS, MAX_PARTS // max(1, len(tasks) * num_groups)))
     if total <= most:
-        return units, total, unit, total
-    place = torch.randperm(total, generator=generator(SEED, "blocks", name)) % most
-    return place[units], most, unit, total
+        return torch.arange(total).int() if units is None else units.int(), total, unit, total
+    place = on_disk.empty((total,), torch.int32)
+    torch.randperm(total, generator=generator(SEED, "blocks", name), dtype=torch.int32, out=place)
+    place %= most
+    return place if units is None else place[units], most, unit, total
 
 
-def units_of(source: DataSource, rows: Split, split: str, tasks: Mapping[str, Task]) -> tuple[torch.Tensor, str]:
-    """Return the number of the unit of each row [N], and what units are."""
+def units_of(source: DataSource, rows: Split, split: str, tasks: Mapping[str, Task]) -> tuple[torch.Tensor | None, str]:
+    """Return the number of the unit of each row [N], None where each row is one, and what units are."""
     ranked = next((task for task in tasks.values() if task.field.kind == "ranking"), None)
     if ranked is not None:
         groups = torch.cat([part[ranked.target][:, 1] for part in rows.sweep_fields([ranked.target])])
         return numbered(groups.double().numpy()), f"groups of {ranked.name}"
     column = source.group_column
     if column is None:
-        return torch.arange(len(rows)), "rows"
+        return None, "rows"
     try:
         codes = source.column(column, split).codes.astype(float)
     except UserError:  # a file of new rows may lack it
-        return torch.arange(len(rows)), "rows"
+        return None, "rows"
     codes[codes < 0] = np.nan
     return numbered(codes), f"groups of {column}"
 

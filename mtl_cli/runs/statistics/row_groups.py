@@ -56,7 +56,7 @@ def row_groups(columns: dict[str, WholeColumn]) -> RowGroups:
     if len(columns) > 1:
         together = [TIMES.join(labels[k][code] for k, code in enumerate(row)) for row in found.tolist()]
         groupings.append(Grouping(TIMES.join(columns), {label: [k] for k, label in enumerate(together)}))
-    return RowGroups(torch.from_numpy(of_row.reshape(-1).astype(np.int64)), len(found), groupings)
+    return RowGroups(torch.from_numpy(of_row.reshape(-1).astype(np.int32)), len(found), groupings)
 
 
 def groups_of(name: str, column: WholeColumn) -> tuple[Array, list[str]]:

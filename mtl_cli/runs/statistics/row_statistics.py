@@ -75,9 +75,9 @@ class RowStatistics:
         parts = {}
         for name, each in rows.items():
             own = {task: tasks[task] for task in streams[name].targets}
-            groups = self._groups.get(name, RowGroups(torch.zeros(len(each), dtype=torch.int64), 1, []))
+            groups = self._groups.get(name, RowGroups(torch.zeros(1, dtype=torch.int32).expand(len(each)), 1, []))
             block, number, unit, units = blocks_of(name, sources[name], each, split, own, groups.number)
-            parts[name] = Parts(block.int(), groups.of_row.int(), number, groups.number)
+            parts[name] = Parts(block, groups.of_row, number, groups.number)
             self._drawings[name] = drawing(name, parts[name], unit, units, asked.resamples)
         self.meters = PartMeters(tasks, parts, device)
 
