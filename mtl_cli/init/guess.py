@@ -68,7 +68,7 @@ def guess_target(name: str, columns: Sequence[LabelColumn]) -> Guess:
     if all(column.numbers is not None and not column.is_truth for column in columns):
         return Guess(name, "real", tuple(columns), "every column is a number: one vector")
     first, second = columns[0], columns[1]
-    if len(columns) == 2 and first.is_truth:
+    if len(columns) == 2 and first.is_truth and may_be_groups(second):
         return Guess(name, "ranking", tuple(columns), f"{first.name} says yes or no, {second.name} names the group")
     if len(columns) == 2 and first.numbers is not None and second.is_truth:
         return Guess(name, "survival", tuple(columns), f"{first.name} is a time, {second.name} says whether it ended")
@@ -91,6 +91,11 @@ def is_graded(column: LabelColumn) -> bool:
         return False
     values = column.numbers[~np.isnan(column.numbers)]
     return bool(values.size and values.min() >= 0 and (values % 1 == 0).all())
+
+
+def may_be_groups(column: LabelColumn) -> bool:
+    """Return False for numbers that hardly come twice and are not named as ids, such as times."""
+    return column.numbers is None or is_id(column.name) or column.distinct * 2 <= column.present
 
 
 def names_groups(column: LabelColumn) -> bool:

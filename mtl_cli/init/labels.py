@@ -136,6 +136,12 @@ def together(guess: Guess) -> str:
             f"The column '{event.name}' of {'+'.join(guess.names)} holds {' and '.join(event.values)}, which do not "
             "say whether a time ended. Write 1 (it did) and 0 (it did not, censored) in the file."
         )
+    if len(guess.columns) == 2 and guess.columns[0].is_truth and event.numbers is not None:
+        return (
+            f"The columns {'+'.join(guess.names)} of one target do not go together: '{event.name}' holds numbers of "
+            "which hardly two are the same, so it names no group. If it is a time: "
+            f"target=[{event.name}+{guess.names[0]}]."
+        )
     return (
         f"The columns {'+'.join(guess.names)} of one target do not go together. They are all 0 or 1 "
         "(multilabel), all numbers (a vector), time+event (survival) or relevance+group (ranking)."

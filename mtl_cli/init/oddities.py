@@ -13,11 +13,12 @@ from mtl_cli.init.label_column import LabelColumn
 from mtl_cli.init.probe import Cells
 from mtl_cli.tables.labels import TRUTH
 from mtl_cli.tables.reading import TableFile
+from mtl_cli.tables.strange_cells import MISSING_CODE
 
-CODE = re.compile(r"-?(9{2,}|8{3,}|7{3,})")
-"""Numbers that people write for a missing one."""
 OFF_SCALE, MOST_STEPS = re.compile(r"-1|-?(9|8|7|88|77)"), 11
 """Such numbers beside the whole numbers of a scale, and the steps of a scale at most."""
+LESS = re.compile(r"-(1|9+)")
+"""Such numbers beside others that are not less than 0."""
 FEWEST, RARE = 3, 0.005
 """Rows, and share of them, from which on such a number is pointed out."""
 DAYS = (19000101, 21001231)
@@ -63,17 +64,28 @@ def missing_codes(file: TableFile, name: str, numbers: np.ndarray) -> list[str]:
     for value in {*values[:1].tolist(), *values[-1:].tolist()}:
         count, others, text = counts[values == value][0], values[values != value], f"{value:.15g}"
         often = count >= max(FEWEST, RARE * counts.sum()) and others.size > 1
-        if often and CODE.fullmatch(text) and is_far(value, others):
+        if often and MISSING_CODE.fullmatch(text) and is_far(value, others):
             notes.append(
                 f"{name}: {text} in {count} rows, far from all other values. If it stands for a missing value, "
                 f"say so: mtl-init … {also_missing(file, text)}"
             )
-        elif often and OFF_SCALE.fullmatch(text) and is_off_scale(value, others):
+        elif often and (beside := oddly_beside(value, others)):
             notes.append(
-                f"{name}: {text} in {count} rows, beside a scale from {others[0]:g} to {others[-1]:g}. If it stands "
-                "for no answer, leave these cells empty in the file"
+                f"{name}: {text} in {count} rows, {beside}. If it stands for a missing value, leave these cells empty "
+                "in the file"
             )
     return notes
+
+
+def oddly_beside(value: float, others: np.ndarray) -> str:
+    """Return how a number that may say that there is none stands beside others, sorted, in words, or an empty text."""
+    text = f"{value:.15g}"
+    if OFF_SCALE.fullmatch(text) and is_off_scale(value, others):
+        return f"beside a scale from {others[0]:g} to {others[-1]:g}"
+    if value == 0 and len(others) > MOST_STEPS and is_far(value, others):
+        return "far from all other values"
+    alone = LESS.fullmatch(text) and len(others) > MOST_STEPS and others[0] >= 0
+    return "the only number less than 0" if alone else ""
 
 
 def is_far(value: float, others: np.ndarray) -> bool:

@@ -1,13 +1,16 @@
 """Cells of a column as numbers or as categories, however they are stored; errors name the row at fault."""
 
+import logging
 import re
 
 import numpy as np
 
 from mtl_cli.tables.arrow import pa, pc
-from mtl_cli.tables.dates import needs_order
+from mtl_cli.tables.dates import may_be_swapped, needs_order
 from mtl_cli.tables.notation import NUMBER, Notation
 from mtl_cli.tables.place import Place, canonical
+
+logger = logging.getLogger("mtl_cli")
 
 LARGEST = float(np.finfo(np.float32).max)
 MICROSECONDS_A_DAY = 86_400e6
@@ -144,6 +147,12 @@ def _parsed_dates(array: "pa.Array", how: Notation, place: Place) -> np.ndarray:
     """Return trimmed texts as days since 1970-01-01; every different text is read once."""
     encoded = array.dictionary_encode()
     values = encoded.dictionary.to_pylist()
+    if place.fitted and place.first_row == 0 and may_be_swapped(values):
+        logger.warning(
+            "%s, column '%s': of all dates, such as %s, day and month are 12 at most. They are read with the %s first, "
+            "as those of the training file. Is it so here?",
+            place.path, place.column, values[0], {"dmy": "day"}.get(str(how.date_order), "month"),
+        )  # fmt: skip
     days = np.append(how.dates(values), np.nan)
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     if (wrong := np.flatnonzero(np.isnan(days[codes]) & (codes < len(values)))).size:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mtl_cli.errors import UserError
 from mtl_cli.tables.arrow import pa
+from mtl_cli.tables.encodings import other_encoding
 
 MARK = "\N{REPLACEMENT CHARACTER}"
 MAX_CELL = 1 << 24
@@ -42,9 +43,8 @@ def csv_fault(
                 where = f"{path}, row {row} (line {reader.line_num})"
                 bad = next((index for index, cell in enumerate(cells) if MARK in cell), None)
                 if bad is not None:
-                    return _bytes_fault(
-                        where, names[bad] if bad < len(names) else f"number {bad + 1}", cells[bad], encoding
-                    )
+                    column = names[bad] if bad < len(names) else f"number {bad + 1}"
+                    return _bytes_fault(where, column, cells[bad], encoding, other_encoding(path))
                 if num_columns and len(cells) != num_columns:
                     return _ragged_fault(where, names, cells, num_columns)
     except (csv.Error, UnicodeError, OSError, pa.ArrowException, LookupError) as other:
@@ -52,10 +52,10 @@ def csv_fault(
     return UserError(f"{path} cannot be read as CSV with delimiter '{delimiter}' and encoding {encoding}: {error}.")
 
 
-def _bytes_fault(where: str, column: str, cell: str, encoding: str) -> UserError:
+def _bytes_fault(where: str, column: str, cell: str, encoding: str, other: str) -> UserError:
     return UserError(
         f"{where}, column '{column}': '{cell[:60]}' holds bytes that are not {encoding}. "
-        "Set the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
+        f"Set the file's encoding, for example tasks.NAME.dataset.encoding={other}."
     )
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 ORDERS = ("dmy", "mdy")
 ISO = r"^\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
@@ -21,6 +21,9 @@ _MONTHS = (
 )  # fmt: skip
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
+_DAY_MONTH = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{4}")
+MANY, FEWEST = 12, 3
+"""Different dates, and different days and months in them, from which on days of 12 at most are hardly chance."""
 
 
 def day_number(text: str, order: str | None) -> float | None:
@@ -57,6 +60,15 @@ def possible_orders(texts: Iterable[str]) -> tuple[str, ...]:
 def needs_order(text: str) -> bool:
     """Return True for a date that is read in a way only where the order of day and month is told."""
     return day_number(text, None) is None and any(day_number(text, order) is not None for order in ORDERS)
+
+
+def may_be_swapped(texts: Sequence[str]) -> bool:
+    """Return True for many dates that all are dates too with day and month swapped, as is hardly so by chance."""
+    found = [_DAY_MONTH.match(text) for text in texts]
+    parts = [(int(each[1]), int(each[2])) for each in found if each]
+    if len(parts) < max(MANY, len(texts)) or max(map(max, parts)) > 12:
+        return False
+    return all(len(set(each)) >= FEWEST for each in zip(*parts, strict=True))
 
 
 def _year_month_day(text: str, order: str | None) -> tuple[int, int, int] | None:

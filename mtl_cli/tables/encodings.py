@@ -34,6 +34,12 @@ def refuse_utf8(path: Path, encoding: str, blocks: Iterable[bytes]) -> None:
         )
 
 
+def other_encoding(path: Path) -> str:
+    """Return an encoding that a file which is not UTF-8 may be of: UTF-16 where it begins with the mark of it."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+
+
 def has_one_byte(encoding: str) -> bool:
     """Return whether an encoding is one of those for Europe and beside it, by which every byte is a letter."""
     try:

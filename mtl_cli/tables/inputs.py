@@ -14,12 +14,13 @@ from mtl_cli.batch import InputPlace, InputSpec
 from mtl_cli.config.annotations import typed
 from mtl_cli.config.options import Options, option
 from mtl_cli.tables.arrow import pa
-from mtl_cli.tables.column_encoder import FIRST, LOOKED_AT, ColumnEncoder, warn_of_far, warn_of_unknown
+from mtl_cli.tables.column_encoder import ColumnEncoder
 from mtl_cli.tables.columns import InputColumns
 from mtl_cli.tables.notation import Notation
 from mtl_cli.tables.place import canonical
 from mtl_cli.tables.scaling import BLOCK_ROWS, IMPUTE, TABLE_SCALE, Float32Scaler, Scaler, fit_scaler
 from mtl_cli.tables.store import Table, columns_of
+from mtl_cli.tables.strange_cells import FIRST, LOOKED_AT, warn_of_far, warn_of_unknown
 from mtl_cli.tables.vocabulary import Vocabulary, fit_vocabulary
 
 logger = logging.getLogger("mtl_cli")
@@ -94,9 +95,9 @@ class InputRows:
             vocabulary.lookup(table.values[at].to_pylist())
             for vocabulary, at in zip(inputs.vocabularies, self._texts, strict=True)
         ]
-        for name, at, lookup in zip(inputs.texts, self._texts, lookups, strict=True):
+        for name, at, lookup, known in zip(inputs.texts, self._texts, lookups, inputs.vocabularies, strict=True):
             codes = table.codes[:LOOKED_AT][:, at].astype(np.int64)
-            warn_of_unknown(table.path, name, codes, lookup, table.values[at])
+            warn_of_unknown(table.path, name, codes, lookup, table.values[at], known)
         # each column's part begins with what a missing cell is, whose code is -1
         parts = [part for lookup in lookups for part in (lookup[-1:], lookup[:-1])]
         self._lookup = np.concatenate([np.empty(0, dtype=np.int64), *parts])

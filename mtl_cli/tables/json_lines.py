@@ -1,5 +1,6 @@
 """Files with one JSON object per line, read as a table of text."""
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -74,14 +75,14 @@ class JsonLinesFile(TableFile):
         """Yield the number of each line that is not blank, from 1, and its object."""
         number = 0
         try:
-            with self.path.open(encoding="utf-8-sig") as lines:
+            with io.TextIOWrapper(pa.input_stream(str(self.path)), encoding="utf-8-sig") as lines:
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
                         yield number, self._object(line, number)
         except UnicodeDecodeError as error:
             raise UserError(f"{self.path}, after line {number}: bytes that are not utf-8 ({error}).") from error
-        except OSError as error:
-            raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"Cannot read {self.path}: {error}.") from error
 
     def _object(self, line: str, number: int) -> dict[str, Any]:
         try:
@@ -120,7 +121,8 @@ class JsonLinesWriter(TableWriter):
 
     def __init__(self, path: Path, like: JsonLinesFile) -> None:
         if path.suffix.lower() not in SUFFIXES:
-            raise UserError(f"output is {path}; {like.path} is JSON lines. Give output={path.stem}.jsonl.")
+            name = path.name.split(".")[0]
+            raise UserError(f"output is {path}; {like.path} is JSON lines. Give output={name}.jsonl.")
         super().__init__(path, like)
         self._objects = like.objects()
 

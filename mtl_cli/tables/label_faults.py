@@ -4,9 +4,13 @@ import re
 import shlex
 from collections.abc import Sequence
 
+import numpy as np
+
 from mtl_cli.errors import UserError, nearest
 from mtl_cli.tables.declared_targets import ROLES, Target
+from mtl_cli.tables.fitted_target import Columns, FittedTarget
 from mtl_cli.tables.place import Place
+from mtl_cli.tables.strange_cells import warn_of_far_labels
 
 SEPARATORS = (";", "|", ",", "/")
 """What people write between several labels in one cell."""
@@ -74,3 +78,17 @@ def outside(target: Target, classes: Sequence[str], place: Place, row: int, valu
         f"the label '{value}' is not one of {whose} ({known}{meant})",
         f"Declare them all: {setting(target, 'classes', [*classes, value])}. {absent(target, value)}",
     )
+
+
+def check_scale(fitted: FittedTarget, table: Columns, labels: np.ndarray) -> None:
+    """Compare labels float64 [N, columns] with those of training: warn of numbers that may be in another unit.
+
+    Raises:
+        UserError: a relevance is a grade, where those of training are from 0 to 1.
+    """
+    target = fitted.target
+    if target.kind == "ranking" and fitted.top <= 1 and (bad := np.flatnonzero(labels[:, 0] > 1)).size:
+        found = f"the relevance is {labels[bad[0], 0]:g}, and those of training are from 0 to 1"
+        raise table.place(target.columns[0]).error(int(bad[0]), found, "Write all in one way.")
+    for name, values, mean, std in zip(target.columns, labels.T, fitted.mean, fitted.std, strict=False):
+        warn_of_far_labels(table.place(name).path, name, values, mean, std)

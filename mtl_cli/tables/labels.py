@@ -21,7 +21,7 @@ from mtl_cli.tables.fitted_target import Columns as Columns
 from mtl_cli.tables.fitted_target import FittedTarget as FittedTarget
 from mtl_cli.tables.fitted_target import class_codes, is_number
 from mtl_cli.tables.fitted_target import in_order as in_order
-from mtl_cli.tables.label_faults import absent, absent_truth, as_classes, nothing, outside, separated
+from mtl_cli.tables.label_faults import absent, absent_truth, as_classes, check_scale, nothing, outside, separated
 from mtl_cli.tables.label_lists import encode_lists, fit_lists
 from mtl_cli.tables.store import Table
 
@@ -117,6 +117,7 @@ def encode_target(fitted: FittedTarget, table: Columns) -> Tensor:
     if target.separator:
         return torch.from_numpy(encode_lists(fitted, table))
     found = raw_values(target, table)
+    check_scale(fitted, table, found)
     wide, dtype = fitted.field_spec.shape, np.float64 if loses_digits(fitted, found) else np.float32
     return torch.from_numpy(np.ascontiguousarray(found if wide else found[:, 0], dtype=dtype))
 
@@ -165,7 +166,7 @@ def raw_values(target: Target, table: Columns) -> np.ndarray:
     found = np.stack(columns, axis=1)
     if target.kind in ROLES:
         found[np.isnan(found).any(axis=1)] = np.nan
-    rule = {"count": "a whole number ≥ 0", "survival": "a time ≥ 0"}.get(target.kind)
+    rule = {"count": "a whole number ≥ 0", "survival": "a time ≥ 0", "ranking": "a relevance ≥ 0"}.get(target.kind)
     if rule:
         first = found[:, 0]
         wrong = (first < 0) | ((first % 1 != 0) & (target.kind == "count"))

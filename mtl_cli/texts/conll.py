@@ -9,7 +9,7 @@ import numpy as np
 
 from mtl_cli.config.options import Options, option
 from mtl_cli.errors import UserError
-from mtl_cli.tables.encodings import refuse_utf8
+from mtl_cli.tables.encodings import other_encoding, refuse_utf8
 from mtl_cli.tables.paths import check_file, unknown_encoding, with_mark
 from mtl_cli.tables.place import Place
 
@@ -179,7 +179,7 @@ def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     except UnicodeError as error:
         raise UserError(
             f"{path}, after line {number}: bytes that are not {encoding} ({error}). Set "
-            "the file's encoding, for example tasks.NAME.dataset.encoding=latin-1."
+            f"the file's encoding, for example tasks.NAME.dataset.encoding={other_encoding(path)}."
         ) from error
     except LookupError as error:
         raise unknown_encoding(encoding, error) from error

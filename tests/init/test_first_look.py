@@ -81,7 +81,7 @@ def test_columns_are_guessed_with_reasons(folder, capsys):
         "drop note: nearly every row has a value of its own",
         "numeric: age",
         "categorical: city, user",
-        "mtl-train --config-dir my_conf task=income+married+stars+visits+price+days_died backbone=tabm",
+        "mtl-train --config-dir my_conf task=income+stars+married+visits+price+days_died backbone=tabm",
         "backbone.pieces=4: few rows, few bends",
     ):
         assert line in out
@@ -195,6 +195,7 @@ def test_imbalance_is_pointed_out(folder, capsys):
         (["target=income", "ovrwrite=true"], "no option ovrwrite=True. Did you mean 'overwrite'?"),
         (["target=[income,income]"], "has 'income' twice"),
         (["target=income+price"], "do not go together"),
+        (["target=died+price"], "names no group. If it is a time: target=[price+died]"),
         (["target=income", "group=nobody"], "has no column 'nobody'"),
         (["target=income", "format=xml"], "format is 'xml'"),
         (["target=income", "--multirun"], "no option --multirun"),

@@ -39,6 +39,10 @@ def with_every(number, value, column):
 MISSING_CODE = with_every(9, -999, X)
 NOTED = {
     "a code for missing inputs": (["x", "y"], [MISSING_CODE, Y], "x: -999 in 27 rows, far from all other values"),
+    "a zero apart": (["x", "y"], [with_every(9, 0, [x + 50 for x in X]), Y], "x: 0 in 27 rows, far from all other"),
+    "an age of -1": (
+        ["age", "y"], [with_every(9, -1, [abs(x) * 50 for x in X]), Y], "age: -1 in 27 rows, the only number less",
+    ),
     "a missing label": (["x", "y"], [X, with_every(10, "?", Y)], "the label '?' may stand for a missing one"),
     "days in order": (
         ["day", "x", "y"], [[f"2020-{1 + k // 28:02}-{1 + k % 28:02}" for k in range(240)], X, Y],
