@@ -119,7 +119,7 @@ class Filling:
             if size > self._most and not self._rounds:
                 self._round()
             for rounded, *others in self._blocks:
-                numbers = rounded - self._centre if self._rounds else rounded
+                numbers = distances(rounded, self._centre) if self._rounds else rounded
                 for file, part in zip(self._files, (numbers, *others), strict=True):
                     file.append(part)
         self._blocks.clear()
@@ -149,7 +149,7 @@ class Filling:
         file = MatrixFile(exact.path.with_suffix(".rounded"), np.float32, exact.columns)
         self._files[0] = self._open.enter_context(file)
         for block in blocks_of(exact.path):
-            file.append(block - self._centre)
+            file.append(distances(block, self._centre))
         file.path.replace(exact.path)
 
     def joined(self) -> Cells:
@@ -216,6 +216,11 @@ def centre_of(block: np.ndarray) -> np.ndarray:
     mean = np.where(present, block, 0.0).sum(axis=0) / count
     std = np.sqrt(np.where(present, (block - mean) ** 2, 0.0).sum(axis=0) / count)
     return np.where(np.abs(mean) > FAR * std, np.rint(mean), 0.0)
+
+
+def distances(block: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return distances float32 of numbers float64, by float64 and without a copy in it."""
+    return np.subtract(block, centre, out=np.empty(block.shape, np.float32), casting="same_kind")
 
 
 def narrow(path: Path, values: int) -> None:
