@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -83,7 +84,18 @@ def main() -> int:
 
 def machine() -> dict[str, str]:
     """Return what the last bits of a sum depend on."""
-    return {"torch": str(torch.__version__), "cpu": torch.backends.cpu.get_cpu_capability()}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return {"torch": str(torch.__version__), "cpu": instructions, "processor": processor()}
+
+
+def processor() -> str:
+    """Return maker, family and model, by which libraries choose their arithmetic; the architecture, if none is told."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    told = [line.partition(":") for line in lines[: lines.index("")]]
+    return " ".join(value.strip() for key, _, value in told if key.strip() in ("vendor_id", "cpu family", "model"))
 
 
 def run(name: str) -> bytes:

@@ -17,7 +17,7 @@ def test_steps_are_not_much_slower_than_a_bare_loop(tmp_path):
         sys.executable,
         SCRIPT,
         "--windows",
-        "8",
+        "5",
         "--steps",
         "10",
         "--only",
