@@ -420,7 +420,7 @@ TEXT = """
 WORDS = ["", " ", *TEXT.split()]
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(80, marks=pytest.mark.slow)])
 def test_random_commands_end_with_a_known_code_and_leave_nothing_in_the_process(run, capsys, count):
     run.on_train = raising(UserError("stub"))  # so that nothing is written
     random.seed(count)

@@ -56,6 +56,7 @@ def test_every_declared_dependency_is_pinned_within_its_range(requirement):
     assert requirement.specifier.contains(version_of(PINS[canonicalize_name(requirement.name)]), prereleases=True)
 
 
+@pytest.mark.slow
 def test_every_dependency_is_imported_by_the_package():
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "mtl_cli").rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]

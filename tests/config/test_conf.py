@@ -65,7 +65,7 @@ def nodes_of(tree):
     return [node["_target_"] for node in target_nodes(tree)]
 
 
-@pytest.mark.parametrize("path", thinned(FILES, 40), ids=lambda path: str(path.relative_to(conf_dir()).with_suffix("")))
+@pytest.mark.parametrize("path", thinned(FILES, 25), ids=lambda path: str(path.relative_to(conf_dir()).with_suffix("")))
 def test_every_file_composes_into_the_default_config(path):
     group, option = path.parent.relative_to(conf_dir()).as_posix(), path.stem
     place = "dataset@tasks.letters.dataset" if group == "dataset" else group

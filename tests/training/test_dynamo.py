@@ -35,7 +35,13 @@ print(sorted(slow & set(sys.modules)))
 """
 
 
-@pytest.mark.parametrize("script", [FIRST_STEP, WHOLE_RUN], ids=["to the first step", "a whole run"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(FIRST_STEP, id="to the first step"),
+        pytest.param(WHOLE_RUN, id="a whole run", marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_slow_is_imported(tmp_path, script):
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "run"], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

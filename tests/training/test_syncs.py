@@ -17,6 +17,7 @@ from mtl_cli.training.next_step import next_step
 from mtl_cli.training.trainer import train_step
 from mtl_cli.weightings.base import Weighting
 from tests import _toy
+from tests._thinned import thinned
 
 FOREACH = {"_target_": "torch.optim.AdamW", "lr": 0.01, "weight_decay": 0.01, "foreach": True}
 
@@ -72,7 +73,9 @@ def test_no_sharing_mode_reads_a_value(mode, monkeypatch):
     take_steps(monkeypatch, sharing=_toy.option("sharing", mode), backbone__channels=[4, 4])
 
 
-@pytest.mark.parametrize("method", [name for name in options("weighting") if name not in SOLVED_ON_THE_HOST])
+@pytest.mark.parametrize(
+    "method", thinned([name for name in options("weighting") if name not in SOLVED_ON_THE_HOST], 12)
+)
 def test_no_weighting_reads_a_value_that_does_not_say_so(method, monkeypatch):
     take_steps(monkeypatch, weighting=_toy.option("weighting", method))
 

@@ -47,6 +47,7 @@ def work(book, trials, cost=None):
                 taken.complete(score)
 
 
+@pytest.mark.slow
 def test_tpe_with_pruning_finds_a_planted_optimum_at_two_fifths_of_the_cost_of_a_grid(tmp_path):
     grid = SPACE.grid(8)
     best_of_grid = max(planted(point) for point in grid)

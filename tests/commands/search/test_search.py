@@ -70,6 +70,7 @@ def test_the_same_command_goes_on_with_more_trials_and_repeats_none(run):
     assert len(weights(run)) == 5
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_as_if_it_had_not_been(run, monkeypatch, tmp_path):
     assert cli.main([*LEARNED, "search.trials=4"]) == 0
     whole = weights(run)
@@ -124,6 +125,7 @@ def test_scalarization_weighs_all_tasks_on_the_simplex_and_begins_with_equal_wei
     assert len({tuple(each) for each in found}) == 4
 
 
+@pytest.mark.slow
 def test_hopeless_trials_are_stopped_and_say_why(run):
     run.scores = lambda config: [run.score(config) - 0.1 / epoch for epoch in range(1, 7)]
     assert cli.main([*LEARNED, "search.trials=9"]) == 0
@@ -220,6 +222,7 @@ def test_every_candidate_is_the_mean_over_folds_of_training_and_validation_rows(
     assert len(rows()) == 6
 
 
+@pytest.mark.slow
 def test_the_winner_is_trained_on_all_rows_that_are_not_tested(run, capsys):
     assert cli.main([*FOLDED, "search.retrain=true", "early_stopping.patience=2"]) == 0
     (config, directory) = run.trained[-1]
