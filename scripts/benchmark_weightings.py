@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from mtl_cli.config.shipped import conf_dir
 from mtl_cli.weightings.base import LossWeighting, Weighting
-from mtl_cli.weightings.linalg.jacobian import gramian
+from mtl_cli.weightings.linalg.jacobian import Jacobian, gramian
 from mtl_cli.weightings.row_base import RowWeighting
 from mtl_cli.weightings.step_base import Partition, Pass
 
@@ -49,9 +49,10 @@ class Net(nn.Module):
 class Step:
     """A step over one fixed batch, in as many equal parts as the weighting draws."""
 
-    index, seed, num_passes, logging = 0, 0, 1, False
+    index, seed, num_passes, logging, keeps_graph = 0, 0, 1, False, True
 
     def __init__(self, net: Net, num_draws: int) -> None:
+        self.num_draws = num_draws
         self.net, self.tasks = net, tuple(net.heads)
         trunk = list(net.trunk.parameters())
         specific = {task: list(head.parameters()) for task, head in net.heads.items()}
@@ -84,6 +85,16 @@ class Step:
     def losses_now(self) -> dict[str, Tensor]:
         """Return the losses of a second forward."""
         return next(self.passes()).losses
+
+    def total(self, part: Tensor) -> Tensor:
+        """Return what the one process has of the step."""
+        return part
+
+    def sum_rows(self, jacobian: Jacobian) -> None:
+        """Leave the rows of the one process as they are."""
+
+    def sum_gradients(self) -> None:
+        """Leave the gradients of the one process as they are."""
 
     def note(self, name: str, value: Tensor) -> None:
         """Drop what a weighting has to say: no step here is logged."""
