@@ -1,5 +1,6 @@
 """Weightings that find weights from the Gramian of the tasks' gradients."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -52,7 +53,8 @@ class GradientWeighting(RowWeighting):
         """Return, for each of the K present tasks, the rows 0..K−1 of the others in an order drawn for this step."""
         size = len(self.tasks)
         draws = self.by_name(self.by_name(torch.rand(size, size, generator=self.stream())).T).T  # [T, T]
-        orders = draws[present][:, present].argsort(dim=1).tolist()
+        draws = draws if len(present) == size else draws[present][:, present]
+        orders = draws.argsort(dim=1).tolist()
         return [[other for other in order if other != row] for row, order in enumerate(orders)]
 
     def weigh(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
@@ -67,10 +69,11 @@ class GradientWeighting(RowWeighting):
             return self._rescaled(gramian, self(gramian, losses, present).to(gramian))
         gramian, losses, present = gramian.cpu(), losses.cpu().double(), present.cpu()
         norms = gramian.diagonal().clamp(min=0).sqrt()
+        numbers = zip(norms.tolist(), losses.tolist(), strict=True)
+        if len(norms) > 1 and all(0 < norm < math.inf and math.isfinite(loss) for norm, loss in numbers):
+            return self._solved(gramian, norms, losses, present)  # as nearly always
         finite = norms.isfinite() & losses.isfinite()
         usable = torch.nonzero(finite & (norms > 0)).flatten()
-        if len(usable) == len(norms) > 1:
-            return self._solved(gramian, norms, losses, present)
         weights = torch.zeros_like(norms)
         if len(usable) == 1:
             weights[usable] = 1.0
@@ -82,7 +85,7 @@ class GradientWeighting(RowWeighting):
 
     def _solved(self, gramian: Tensor, norms: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return the weights [K] of rows that all are usable."""
-        scale = norms.max().square() if self.scaled else 1.0
+        scale = max(norms.tolist()) ** 2 if self.scaled else 1.0
         return self._rescaled(gramian, self(gramian / scale, losses, present)).to(norms, copy=True)
 
     def _rescaled(self, gramian: Tensor, weights: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Projecting conflicting gradients."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,13 +17,10 @@ class PCGrad(GradientWeighting):
     def forward(self, gramian: Tensor, losses: Tensor, present: Tensor) -> Tensor:
         """Return weights [K]."""
         products = gramian.numpy()
-        total = torch.zeros(len(gramian), dtype=torch.float64)
-        for task, others in enumerate(self.random_orders(present)):
-            weights = torch.zeros_like(total)
-            weights[task] = 1.0
-            surgery = weights.numpy()  # the same memory
+        rows, squares = list(products), products.diagonal().tolist()
+        surgeries = np.eye(len(rows))
+        for surgery, others in zip(surgeries, self.random_orders(present), strict=True):
             for other in others:
-                if (product := products[other] @ surgery) < 0:
-                    surgery[other] -= product / products[other, other]
-            total += weights
-        return total
+                if (product := rows[other].dot(surgery)) < 0:
+                    surgery[other] -= product / squares[other]
+        return torch.from_numpy(surgeries.sum(axis=0))

@@ -95,12 +95,13 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
     By substitution α = y / (norm · Σ y / norm) it is one non-negative least squares problem in the cosines, which keeps
     its precision when norms lie far apart.
     """
-    norms = gramian.diagonal().sqrt()
+    products = gramian.double().cpu().numpy()  # small: a call of torch takes longer than what it computes
+    norms = np.sqrt(products.diagonal())
     b = norms.min() / norms
-    b = b / torch.linalg.vector_norm(b)
-    y = nonnegative_minimizer(cosines(gramian) + torch.outer(b, b), b)
-    weights = y / norms
-    return weights / weights.sum()
+    b = b / np.sqrt(b.dot(b))
+    cosine = products / norms[:, None] / norms
+    weights = _minimizer(cosine + b[:, None] * b, b) / norms
+    return torch.from_numpy(weights / weights.sum())
 
 
 def least_distance_multipliers(gramian: Tensor, wanted: Tensor) -> Tensor | None:
