@@ -4,15 +4,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-MIN_OVERLAP = 0.7
-"""Boxes whose corners are off by at most the radius of a peak overlap the true one by at least so much."""
+MIN_OVERLAP = 0.3
+"""Boxes whose corners are off by at most the radius of a peak overlap the true one by at least so much.
+
+As in CornerNet. With 0.7, peaks are so narrow that the score of an object depends on its size, since large ones have
+less certain centres: the median over nuclei is 0.55 at 9 to 13 pixels and 0.41 above 35. With 0.3 it is 0.57 and
+0.55, so that one threshold suits all of them."""
 
 
 def peak_radius(width: Tensor, height: Tensor, overlap: float = MIN_OVERLAP) -> Tensor:
     """Return how far both corners of a box may be off, in any direction, for an intersection over union of `overlap`.
 
-    Law, Deng, "CornerNet", ECCV 2018, section 3.2: the least of three cases, in which the other box is shifted, lies
-    inside, or lies outside.
+    Law, Deng, "CornerNet", section 3.2 of the version of 2019: the least of three cases, in which the other box is
+    shifted, lies inside, or lies outside.
     """
     total, area = width + height, width * height
     shifted = (total - (total.square() - 4 * area * (1 - overlap) / (1 + overlap)).sqrt()) / 2

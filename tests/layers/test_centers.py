@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mtl_cli.layers.centers import at_positions, centre_focal_loss, draw_peaks, find_peaks, peak_radius
+from mtl_cli.layers.centers import MIN_OVERLAP, at_positions, centre_focal_loss, draw_peaks, find_peaks, peak_radius
 
 
 def overlap(one, other):
@@ -19,7 +19,7 @@ def test_corners_that_are_off_by_the_radius_still_overlap_enough(width, height):
     box = (0.0, 0.0, width, height)
     moves = [(a * radius, b * radius) for a in (-1, 1) for b in (-1, 1)]
     worst = min(overlap(box, (a, a, width + b, height + b)) for a, b in moves)
-    assert worst == pytest.approx(0.7, abs=1e-4)
+    assert worst == pytest.approx(MIN_OVERLAP, abs=1e-4)
 
 
 def test_peaks_are_gaussians_of_which_the_largest_wins():

@@ -45,7 +45,7 @@ def written_out_loss(out, stride):
         for left, top, right, bottom, kind in boxes.tolist():
             w, h = (right - left) / stride, (bottom - top) / stride
             x, y = (left + right) / 2 / stride, (top + bottom) / 2 / stride
-            inside = (w + h - math.sqrt((w + h) ** 2 - 4 * w * h * 0.3)) / 4  # the least of the three cases
+            inside = (w + h - math.sqrt((w + h) ** 2 - 4 * w * h * 0.7)) / 4  # the least of the three cases
             sigma = (2 * inside + 1) / 6
             for row in range(8):
                 for column in range(10):
