@@ -10,7 +10,7 @@ from mtl_cli.init.guess import COUNTS, Guess, guess_drop
 from mtl_cli.init.labels import label_numbers, of_numbers
 from mtl_cli.init.leaks import Screen, copies, nearly_answers
 from mtl_cli.init.near_copies import nearly_copied_rows
-from mtl_cli.init.oddities import oddities
+from mtl_cli.init.oddities import missing_dates, oddities
 from mtl_cli.init.order import in_order, times_among
 from mtl_cli.init.probe import Cells, Probe
 from mtl_cli.init.repeated import copied_rows, repeated_beginnings, repeated_ids
@@ -87,7 +87,8 @@ def notes_on(
     targets = [column for guess in guesses for column in guess.columns]
     kept = {name: cells for name, cells in samples.items() if name not in drop}
     dates = {name: cells for name, cells in kept.items() if found.columns[name].kind == "date"}
-    notes = oddities(file, {name: cells for name, cells in kept.items() if name not in dates}, guesses)
+    notes = [note for name, cells in dates.items() for note in missing_dates(name, cells.numbers)]
+    notes += oddities(file, {name: cells for name, cells in kept.items() if name not in dates}, guesses)
     notes += copied_rows([*(cells.codes for cells in kept.values()), *(column.codes for column in targets)])
     notes += nearly_copied_rows(
         {n: cells for n, cells in kept.items() if n not in dates}, [column.codes for column in targets]

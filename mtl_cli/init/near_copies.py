@@ -10,6 +10,8 @@ from mtl_cli.init.repeated import FEWEST, MANY_COPIES
 
 JITTER = 0.02
 """Deviations of a column by which two of its numbers differ at most to be nearly the same."""
+APART = 0.5
+"""Correlation of ranks from which on a column may follow from another, as a rounded one does."""
 MOST_TRIED = 64
 """Columns of numbers that are tried: each takes a sort of the rows."""
 TWIN = "A copy in the training rows answers its twin in the test split: leave one of each in the file"
@@ -35,10 +37,21 @@ def nearly_copied_rows(columns: Mapping[str, Cells], targets: Sequence[np.ndarra
         notes.append(f"{alike} of {rows} rows differ from earlier ones in capitals or spaces alone. {TWIN}")
     numeric = {name: cells.numbers[:rows] for name, cells in columns.items() if cells.numbers is not None}
     for name, numbers in list(numeric.items())[:MOST_TRIED]:
+        if not any(is_apart(numbers, each) for other, each in numeric.items() if other != name):
+            continue
         if (near := near_rows(whole - own[name], numbers)) >= fewest:
             notes.append(f"{near} of {rows} rows are nearly the same as others: only {name} differs, by little. {TWIN}")
             break
     return notes
+
+
+def is_apart(numbers: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether most values of another column [n] come once, and do not follow from the numbers [n]."""
+    both = ~np.isnan(numbers) & ~np.isnan(other)
+    one, other = numbers[both], other[both]
+    if len(np.unique(other)) <= len(other) / 2 or not one.std() or not other.std():
+        return False
+    return bool(abs(np.corrcoef(one.argsort().argsort(), other.argsort().argsort())[0, 1]) < APART)
 
 
 def near_rows(rest: np.ndarray, numbers: np.ndarray) -> int:

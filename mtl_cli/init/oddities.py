@@ -77,6 +77,19 @@ def missing_codes(file: TableFile, name: str, numbers: np.ndarray) -> list[str]:
     return notes
 
 
+def missing_dates(name: str, days: np.ndarray | None) -> list[str]:
+    """Return that a date such as 1900-01-01 is far from all others of a column, in days since 1970, several times."""
+    values, counts = np.unique([] if days is None else days[~np.isnan(days)], return_counts=True)
+    if len(values) <= MOST_STEPS:
+        return []
+    return [
+        f"{name}: {np.datetime64(int(values[at]), 'D')} in {counts[at]} rows, far from all other dates. If it stands "
+        "for a missing one, leave these cells empty in the file"
+        for at in (0, len(values) - 1)
+        if counts[at] >= max(FEWEST, RARE * counts.sum()) and is_far(values[at], np.delete(values, at))
+    ]
+
+
 def oddly_beside(value: float, others: np.ndarray) -> str:
     """Return how a number that may say that there is none stands beside others, sorted, in words, or an empty text."""
     text = f"{value:.15g}"

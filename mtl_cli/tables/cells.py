@@ -158,6 +158,8 @@ def _parsed_dates(array: "pa.Array", how: Notation, place: Place) -> np.ndarray:
     if (wrong := np.flatnonzero(np.isnan(days[codes]) & (codes < len(values)))).size:
         text = values[codes[wrong[0]]]
         fix = f"A date is like 2024-01-31 or 2024-01-31 18:30. Or declare categorical=[{place.column}]."
+        if text.startswith("0000-00-00"):
+            fix = "It stands for no date: leave these cells empty in the file."
         if needs_order(text):
             fix = "Day or month may come first. Say which: date_order=dmy or date_order=mdy."
         raise place.error(int(wrong[0]), f"'{text}' is not a date", fix)

@@ -1,5 +1,7 @@
 """Reads the rows of a CSV file in batches of Arrow: as text, or columns whose text says no more as numbers."""
 
+import traceback
+import weakref
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
@@ -7,7 +9,7 @@ from pathlib import Path
 
 from mtl_cli.tables.arrow import arrow_csv, pa
 from mtl_cli.tables.csv_faults import csv_fault
-from mtl_cli.tables.line_ends import csv_stream
+from mtl_cli.tables.line_ends import csv_stream, settle
 
 BLOCK_BYTES = (1 << 18, 1 << 22, 1 << 25)
 """What Arrow parses at once, and holds 32 times, since it reads ahead; where a row is longer, the next."""
@@ -65,8 +67,22 @@ class CsvRows:
                 ) from error
 
     def _blocks(self, wanted: list[str], floats: Collection[str], block_bytes: int) -> "Iterator[pa.RecordBatch]":
+        stream = csv_stream(self.path, self.encoding)
+        left = weakref.ref(stream)
+        try:
+            yield from self._reader(pa.PythonFile(stream, mode="r"), wanted, floats, block_bytes)
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # they hold the stream
+            raise
+        finally:
+            del stream
+            settle(left)
+
+    def _reader(
+        self, stream: "pa.PythonFile", wanted: list[str], floats: Collection[str], block_bytes: int
+    ) -> "arrow_csv.CSVStreamingReader":
         return arrow_csv.open_csv(
-            csv_stream(self.path, self.encoding),
+            stream,
             read_options=arrow_csv.ReadOptions(
                 use_threads=False,
                 block_size=block_bytes,

@@ -3,6 +3,7 @@
 import csv
 import functools
 import io
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ NOT_READ = {
     ".json": "one JSON value, which is not read. Write one object per line, and name the file .jsonl.",
 }
 """What files are, by the ending of their names, and what to do."""
+SEPARATOR_LINE = re.compile("sep=.", re.IGNORECASE)
 COMPRESSED = (".gz", ".bz2", ".zst")
 FORMATS = ("auto", "csv", "tsv", "parquet", "jsonl", "feather")
 BATCH_ROWS, READ_BYTES = 1 << 15, 1 << 20
@@ -189,6 +191,9 @@ class TableFile:
             raise UserError(f"Cannot read {self.path}: {error}.") from error
         if not names:
             raise UserError(f"{self.path} has no header: every line is empty. Give a file with rows.")
+        line = self.delimiter.join(first)
+        if SEPARATOR_LINE.fullmatch(line):
+            raise UserError(f"{self.path} begins with '{line}', a line of Excel's. Delete it.")
         if any(MARK in name for name in names):
             raise csv_fault(self.path, self.options.encoding, self.delimiter, 0, True, ValueError(names))
         return [name.strip() for name in names]

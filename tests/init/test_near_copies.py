@@ -39,3 +39,9 @@ def test_few_values_that_meet_by_chance_are_not_copies():
     a = RANDOM.randn(5_000)
     columns = {"a": Cells(of_numbers("a", a).codes, a), "b": Cells(codes, codes.astype(float))}
     assert nearly_copied_rows(columns, [codes]) == []
+
+
+def test_columns_that_are_rounded_ones_of_another_make_no_copies():
+    rounded = A.round(2)
+    columns = {"a": Cells(of_numbers("a", A).codes, A), "r": Cells(of_numbers("r", rounded).codes, rounded)}
+    assert nearly_copied_rows(columns, [LABELS]) == []

@@ -39,6 +39,11 @@ def with_every(number, value, column):
 MISSING_CODE = with_every(9, -999, X)
 NOTED = {
     "a code for missing inputs": (["x", "y"], [MISSING_CODE, Y], "x: -999 in 27 rows, far from all other values"),
+    "a date for none": (
+        ["day", "x", "y"],
+        [with_every(9, "1900-01-01", [f"2020-{1 + k % 12:02}-{1 + k % 28:02}" for k in range(240)]), X, Y],
+        "day: 1900-01-01 in 27 rows, far from all other dates",
+    ),
     "a zero apart": (["x", "y"], [with_every(9, 0, [x + 50 for x in X]), Y], "x: 0 in 27 rows, far from all other"),
     "an age of -1": (
         ["age", "y"], [with_every(9, -1, [abs(x) * 50 for x in X]), Y], "age: -1 in 27 rows, the only number less",
@@ -170,6 +175,7 @@ def test_lines_side_by_side_are_of_one_encoding_which_is_found(capsys):
 
 REFUSED = {
     "a second line of names": ({"above": [["a", "", "c"]]}, "it looks like a second line of names or units"),
+    "a line of Excel's": ({"above": [["sep=,"]]}, "begins with 'sep=,', a line of Excel's. Delete it."),
     "a title": ({"above": [["Report"]]}, "If it is a title or a comment, delete what stands above the names"),
 }
 
