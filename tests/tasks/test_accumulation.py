@@ -12,7 +12,7 @@ EXACT = [kind for kind in FIELDS if CLASSES[kind][0].adds_up]
 
 
 def weights(directory, batch_size, accumulate):
-    """Return the weights after 5 steps of all exact kinds together."""
+    """Return the weights after 3 steps of all exact kinds together."""
     tasks = {}
     for kind in EXACT:
         cls, options = CLASSES[kind]
@@ -28,7 +28,7 @@ def weights(directory, batch_size, accumulate):
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.05},
         trainer__accumulate=accumulate,
         trainer__max_epochs=None,
-        trainer__max_steps=5,
+        trainer__max_steps=3,
     )
     run.train(config, directory, [])
     return checkpoint.load(checkpoint.find(directory, "last"))["model"]
