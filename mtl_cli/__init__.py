@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mtl_cli.errors import Interrupted, RunFailure, UserError
     from mtl_cli.inference.base import Predictor
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Interrupted", "Predictor", "Run", "RunFailure", "UserError", "evaluate", "load", "train"]
 _MODULES = {
     "Interrupted": "errors", "Predictor": "inference.base", "Run": "api.training", "RunFailure": "errors",
