@@ -75,7 +75,7 @@ def test_the_tests_of_the_components_pass_and_layers_and_reference_hold(copy):
 @pytest.mark.slow
 def test_a_weighting_passes_all_shared_suites(copy):
     suites = ("tests/weightings/test_every_method.py", "tests/config/test_conf.py", "tests/training/test_syncs.py")
-    assert passed(copy, "tilted", *suites, "tests/runs/test_resume_every.py") >= 10
+    assert passed(copy, "tilted", *suites, "tests/runs/test_resume_every.py") >= 8
 
 
 @pytest.mark.slow

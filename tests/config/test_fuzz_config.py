@@ -145,7 +145,7 @@ def cheap(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda _: None)
 
 
-@pytest.mark.parametrize(("seed", "cases"), [(0, 9), pytest.param(1, 95, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seed", "cases"), [(0, 15), pytest.param(1, 95, marks=pytest.mark.slow)])
 def test_every_mutation_trains_a_step_or_is_explained(seed, cases, conf, tmp_path, cheap, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stream = random.Random(seed)
