@@ -47,7 +47,7 @@ def words_in_order(values: Sequence[str]) -> list[str]:
 
 
 def ranges_in_order(words: Sequence[str]) -> list[str]:
-    """Return ranges of whole numbers from the lowest on; none where one is no range, or two overlap."""
+    """Return ranges of whole numbers from the lowest on; an empty list where one is not a range, or two overlap."""
     found = []
     for word in words:
         ends = RANGE.fullmatch(word)
