@@ -170,7 +170,7 @@ class PictureRows(Split):
 
         A process hands them over in a quarter of the memory. Others are as `__getitems__` returns them.
         """
-        decoded = [self._decoded(number) for number in self.numbers[indices.numpy()].tolist()]
+        decoded = self._decoded(indices)
         images = [image_of(row.inputs) for row in decoded]
         shapes = {(image.dtype, image.shape) for image in images}
         one_size = len(shapes) == 1 and self.source.pixels.size in (None, images[0].shape[1:])
@@ -178,8 +178,8 @@ class PictureRows(Split):
             return self._scaled(self._whole(decoded, indices))
         joined = torch.stack(images, out=empty((len(images), *images[0].shape), torch.uint8))
         fields = stacked_fields([row.fields for row in decoded], self.specs)
-        own = {name: field.index_select(0, indices) for name, field in self.fields.items()}
-        return Sample({IMAGE: joined, **self._columns(indices)} if self.beside else joined, {**fields, **own})
+        inputs = {IMAGE: joined, **self._columns(indices)} if self.beside else joined
+        return Sample(inputs, {**fields, **self.fields_of(indices, list(self.fields))})
 
     def _scaled(self, decoded: Sequence[Sample]) -> Sample:
         pixels, maps = self.source.pixels, [k for k, target in self.source.targets.items() if target.kind in MAPS]
@@ -193,7 +193,7 @@ class PictureRows(Split):
 
     def apart(self, indices: Tensor, specs: Mapping[str, FieldSpec]) -> list[Sample]:
         """Return the rows at `indices` [B] one by one: images [C, h, w] as they are decoded."""
-        return self._whole([self._decoded(number) for number in self.numbers[indices.numpy()].tolist()], indices)
+        return self._whole(self._decoded(indices), indices)
 
     def _whole(self, decoded: Sequence[Sample], indices: Tensor) -> list[Sample]:
         """Return decoded rows with the columns beside their images and with their other label fields."""
@@ -213,10 +213,12 @@ class PictureRows(Split):
             return {name: self.fields[name].index_select(0, indices) for name in names}
         return super().fields_of(indices, names)
 
-    def _decoded(self, number: int) -> Sample:
+    def _decoded(self, indices: Tensor) -> list[Sample]:
+        """Return what the files of the rows at `indices` [B] hold, image by image."""
+        numbers = self.numbers[indices.numpy()].tolist()
         if self.kept is None:
-            return decoded_row(self.source, number)
-        return self.kept[number]
+            return [decoded_row(self.source, number) for number in numbers]
+        return [self.kept[number] for number in numbers]
 
 
 def decoded_row(source: Source, number: int) -> Sample:
